@@ -1,0 +1,165 @@
+"""Explicit quantization: Q/DQ nodes from a scale table, placed where engines fuse them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from calibration.scales import ScaleTable
+from lfw_eval.errors import UserError
+
+_WEIGHTED = ("Conv", "Gemm")
+_SAME_VALUES = ("Concat", "MaxPool")
+
+
+@dataclass(frozen=True)
+class Activations:
+    """The 8-bit type of activations.
+
+    Attributes:
+        unsigned: Store tensors that are never negative as uint8 over [0, amax], twice as fine as
+            int8. OpenVINO and ONNX Runtime take it; TensorRT takes int8 alone.
+    """
+
+    unsigned: bool
+
+
+def quantize(
+    model: onnx.ModelProto, table: ScaleTable, activations: Activations
+) -> onnx.ModelProto:
+    """Return the model with Q/DQ nodes: symmetric, per channel for weights.
+
+    Quantised are the inputs of convolutions, dense layers, concatenations and poolings, and that
+    input of a residual sum which no convolution makes for it alone (the other is fused into the
+    convolution, whose accumulator is wider). Concatenation and pooling move values without
+    arithmetic, so all their tensors share one scale. Weights are stored as int8 with one scale
+    per output channel; biases and whatever follows the last dense layer stay float.
+
+    Args:
+        model: FP32 model, batch normalisation folded.
+        table: Thresholds; names of tensors that the model lacks are ignored.
+
+    Raises:
+        UserError: The table lacks a tensor that would be quantised.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    return _Quantizer(model, table, activations).quantize()
+
+
+class _Quantizer:
+    def __init__(self, model: onnx.ModelProto, table: ScaleTable, activations: Activations) -> None:
+        self._model = model
+        self._table = table
+        self._activations = activations
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._producers = {name: node for node in model.graph.node for name in node.output}
+        self._consumers: dict[str, int] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._consumers[name] = self._consumers.get(name, 0) + 1
+        self._groups = self._shared_scales()
+        self._non_negative = self._never_negative()
+        self._dequantized: dict[str, str] = {}
+        self._nodes: list[onnx.NodeProto] = []
+
+    def quantize(self) -> onnx.ModelProto:
+        graph = self._model.graph
+        for node in [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]:
+            for index in self._quantized_inputs(node):
+                node.input[index] = self._activation(node.input[index])
+            if node.op_type in _WEIGHTED:
+                node.input[1] = self._weights(node.input[1])
+            self._nodes.append(node)
+        used = {name for node in self._nodes for name in node.input}
+        constants = [
+            onnx.TensorProto.FromString(tensor.SerializeToString())
+            for name, tensor in self._constants.items()
+            if name in used
+        ]
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(constants)
+        onnx.checker.check_model(self._model)
+        return self._model
+
+    def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
+        if node.op_type in _WEIGHTED:
+            return [0] if node.input[1] in self._constants else []
+        if node.op_type in _SAME_VALUES:
+            return list(range(len(node.input)))
+        if node.op_type == "Add" and not any(name in self._constants for name in node.input):
+            return [i for i, name in enumerate(node.input) if not self._fused_branch(name)]
+        return []
+
+    def _fused_branch(self, name: str) -> bool:
+        producer = self._producers.get(name)
+        made_by_convolution = producer is not None and producer.op_type == "Conv"
+        return made_by_convolution and self._consumers[name] == 1
+
+    def _shared_scales(self) -> dict[str, float]:
+        """Amax by tensor, equal for all tensors of a concatenation or a pooling."""
+        groups: dict[str, set[str]] = {}
+        for node in self._model.graph.node:
+            if node.op_type in _SAME_VALUES:
+                members = {node.output[0], *node.input}
+                members.update(*(groups.get(name, set()) for name in members))
+                groups.update(dict.fromkeys(members, members))
+        amax = self._table.amax
+        return {
+            name: max(amax[member] for member in members if member in amax)
+            for name, members in groups.items()
+            if any(member in amax for member in members)
+        }
+
+    def _never_negative(self) -> set[str]:
+        found: set[str] = set()
+        for node in self._model.graph.node:
+            passed_on = node.op_type in (*_SAME_VALUES, "GlobalAveragePool", "Flatten")
+            if node.op_type == "Relu" or (passed_on and all(n in found for n in node.input)):
+                found.add(node.output[0])
+        return found
+
+    def _activation(self, name: str) -> str:
+        if name not in self._dequantized:
+            amax = self._groups.get(name, self._table.amax.get(name))
+            if amax is None:
+                raise UserError(
+                    f"the scale table has no tensor '{name}', which this model quantises; "
+                    "calibrate this model, or give the cache that belongs to it"
+                )
+            unsigned = self._activations.unsigned and name in self._non_negative
+            scale = np.array(amax / (255 if unsigned else 127), dtype=np.float32)
+            # A tensor that was always zero quantises to zero with any scale but zero.
+            scale = scale if scale > 0 else np.ones_like(scale)
+            parameters = [
+                self._constant(f"{name}.scale", scale),
+                self._constant(f"{name}.zero", np.zeros((), np.uint8 if unsigned else np.int8)),
+            ]
+            quantized, dequantized = f"{name}.quantized", f"{name}.dequantized"
+            self._add("QuantizeLinear", [name, *parameters], quantized)
+            self._add("DequantizeLinear", [quantized, *parameters], dequantized)
+            self._dequantized[name] = dequantized
+        return self._dequantized[name]
+
+    def _weights(self, name: str) -> str:
+        weights = numpy_helper.to_array(self._constants[name])
+        amax = np.abs(weights).reshape(len(weights), -1).max(axis=1)
+        scale = np.where(amax > 0, amax / 127, 1).astype(np.float32)
+        by_channel = scale.reshape(-1, *[1] * (weights.ndim - 1))
+        levels = np.clip(np.rint(weights / by_channel), -127, 127).astype(np.int8)
+        parameters = [
+            self._constant(f"{name}.quantized", levels),
+            self._constant(f"{name}.scale", scale),
+            self._constant(f"{name}.zero", np.zeros(len(weights), np.int8)),
+        ]
+        return self._add("DequantizeLinear", parameters, f"{name}.dequantized", axis=0)
+
+    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
+        self._constants[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output

@@ -1,0 +1,68 @@
+"""The scale table: one amax per tensor, the source of every INT8 artefact."""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from calibration.entropy import BINS, entropy_amax
+from calibration.histogram import Histogram
+from lfw_eval.errors import UserError
+from lfw_eval.files import write_atomically
+
+
+@dataclass(frozen=True)
+class ScaleTable:
+    """What calibration measured.
+
+    Attributes:
+        amax: Clipping threshold per tensor name; int8 steps are amax / 127.
+        method: How thresholds were chosen.
+        model: sha256 of the FP32 ONNX file.
+        images: sha256 of the calibration list.
+        crops: How many crops were seen.
+    """
+
+    amax: dict[str, float]
+    method: str
+    model: str
+    images: str
+    crops: int
+
+    def to_json(self) -> str:
+        """Return the table as JSON text; equal tables give equal text."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    def digest(self) -> str:
+        """Return the sha256 of the JSON text."""
+        return sha256(self.to_json().encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the table as JSON."""
+        write_atomically(path, self.to_json().encode())
+
+    @staticmethod
+    def load(path: Path) -> "ScaleTable":
+        """Read a table.
+
+        Raises:
+            UserError: The file is no scale table.
+        """
+        try:
+            table = ScaleTable(**json.loads(path.read_text(encoding="utf-8")))
+            valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is not a scale table ({error}); calibrate again") from error
+        if not valid:
+            raise UserError(f"{path} holds a threshold that is negative or NaN; calibrate again")
+        return table
+
+
+def entropy_scales(histograms: dict[str, Histogram]) -> dict[str, float]:
+    """Return the entropy threshold of every tensor."""
+    return {
+        name: entropy_amax(histogram.linear(BINS), histogram.amax)
+        for name, histogram in histograms.items()
+    }

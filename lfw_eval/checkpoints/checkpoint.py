@@ -1,0 +1,96 @@
+"""A checkpoint, fetched and converted: the FP32 network that engines are built from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from lfw_eval.checkpoints.facenet import convert, normalisation_of
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256, python_digest, write_atomically
+from lfw_eval.sources import checkpoints, locate
+
+DEFAULT = "facenet-keras"
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a result says of a network."""
+
+    name: str
+    source_sha256: str
+    onnx_sha256: str
+    normalisation: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An FP32 network on disk.
+
+    Attributes:
+        name: Its name in the manifest, or the file's.
+        folder: Where everything made from it is kept.
+        model: The FP32 ONNX file, batch normalisation folded.
+        normalisation: What its input wants.
+        source_sha256: Of the file that it was converted from.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+    normalisation: str
+    source_sha256: str
+
+    def describe(self) -> ModelDescription:
+        """Return what a result says of the network."""
+        return ModelDescription(
+            self.name, self.source_sha256, file_sha256(self.model), self.normalisation
+        )
+
+
+def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
+    """Fetch and convert what `--checkpoint` names, a file or an entry of the manifest.
+
+    The ONNX file lies in a folder named after the source's hash, so that it is converted once.
+
+    Raises:
+        UserError: There is no such file or entry, or it cannot be converted.
+    """
+    collection = checkpoints()
+    if Path(given).is_file():
+        source, name = Path(given), Path(given).stem
+    elif given in collection.entries and collection.entries[given].normalisation:
+        entry = collection.entries[given]
+        source, name = locate(entry, collection), given
+        normalisation = normalisation or entry.normalisation
+    else:
+        names = [key for key, entry in collection.entries.items() if entry.normalisation]
+        raise UserError(
+            f"--checkpoint {given} is neither a file nor one of {', '.join(names)}; "
+            "give a .h5, .pt or .onnx file"
+        )
+    digest = file_sha256(source)
+    built_from = f"{digest} {normalisation} {python_digest(Path(__file__).parent)}"
+    folder = collection.root / f"{name}-{digest[:8]}"
+    model, record = folder / "fp32.onnx", folder / "fp32.json"
+    found = _read(record) if model.is_file() else {}
+    if found.get("built_from") != built_from:
+        converted = convert(source, normalisation=normalisation)
+        found = {"built_from": built_from, "normalisation": str(normalisation_of(converted))}
+        save_model(converted, model)
+        write_atomically(record, json.dumps(found, indent=1).encode())
+    return Checkpoint(name, folder, model, found["normalisation"], digest)
+
+
+def save_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write an ONNX file, whole or not at all."""
+    write_atomically(path, model.SerializeToString())
+
+
+def _read(record: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -1,0 +1,67 @@
+"""A FaceNet checkpoint of any kind to the ONNX network that everything else is built from."""
+
+from pathlib import Path
+
+import onnx
+
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
+from lfw_eval.checkpoints.keras_h5 import convert_keras
+from lfw_eval.checkpoints.normalisation import NORMALISATIONS
+from lfw_eval.checkpoints.torch_archive import read_tensors
+from lfw_eval.checkpoints.user_onnx import adopt_onnx
+from lfw_eval.errors import UserError
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TORCH = (b"PK\x03\x04", b"\x80\x02")
+_NORMALISATION = "lfw_eval.normalisation"
+
+
+def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) -> onnx.ModelProto:
+    """Convert a Keras h5, a facenet-pytorch .pt or a user's ONNX file, told apart by content.
+
+    Args:
+        path: The checkpoint.
+        normalisation: What the checkpoint was trained on, a key of `NORMALISATIONS`; where not
+            given, what the kind of file implies.
+        fold: Fold batch normalisation and constant factors into the weights.
+
+    Returns:
+        Model from one float32 input (n, 3, 160, 160) to one float32 output (n, dimensions), with
+        the normalisation in its metadata.
+
+    Raises:
+        UserError: The file is none of these, or its normalisation is not known.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    implied: str | None
+    if start == _HDF5:
+        model, implied = convert_keras(path), "per-image"
+    elif start.startswith(_TORCH):
+        try:
+            model, implied = convert_state_dict(read_tensors(path)), "fixed"
+        except KeyError as error:
+            raise UserError(
+                f"{path} has no weight {error}; it is not facenet-pytorch's InceptionResnetV1"
+            ) from error
+    else:
+        model = adopt_onnx(path)
+        implied = normalisation_of(model)
+    wanted = normalisation or implied
+    if wanted is None:
+        raise UserError(
+            f"{path} does not say how crops are normalised; add --normalisation "
+            f"{' or --normalisation '.join(NORMALISATIONS)}"
+        )
+    model = fold_affine(model) if fold else model
+    properties = {item.key: item.value for item in model.metadata_props}
+    onnx.helper.set_model_props(model, {**properties, _NORMALISATION: wanted})
+    return model
+
+
+def normalisation_of(model: onnx.ModelProto) -> str | None:
+    """Return the normalisation in a model's metadata, or None where it says nothing known."""
+    properties = {item.key: item.value for item in model.metadata_props}
+    found = properties.get(_NORMALISATION)
+    return found if found in NORMALISATIONS else None

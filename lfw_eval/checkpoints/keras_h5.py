@@ -1,0 +1,150 @@
+"""A Keras checkpoint (HDF5) to ONNX, read as data: neither TensorFlow nor its pickles are run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from lfw_eval.checkpoints.graph_builder import GraphBuilder
+from lfw_eval.errors import UserError
+
+Layer = dict[str, Any]
+
+
+def convert_keras(path: Path) -> onnx.ModelProto:
+    """Convert a functional Keras 2 model to ONNX, layer by layer.
+
+    The ONNX model takes `input`, float32 (n, channels, height, width), and every tensor is named
+    after the Keras layer that makes it. A `Lambda` layer holds marshalled Python code, which is
+    never loaded: the only one known here is Inception-ResNet's residual sum `x + scale * branch`,
+    recognised by its `scale` argument and two inputs.
+
+    Args:
+        path: An HDF5 file with `model_config` and `model_weights`.
+
+    Raises:
+        UserError: The file is truncated or no such checkpoint, or has a layer unknown here.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            config = json.loads(file.attrs["model_config"])["config"]
+            layers: list[Layer] = config["layers"]
+            weights = {layer["name"]: _weights(file["model_weights"], layer) for layer in layers}
+            output = config["output_layers"][0][0]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a complete Keras HDF5 checkpoint ({error}); "
+            "delete it to have it fetched again, or give another with --checkpoint"
+        ) from error
+    return _Converter(path, weights).convert(layers, output)
+
+
+def _weights(group: h5py.Group, layer: Layer) -> dict[str, NDArray[np.float32]]:
+    """The weights of one layer by their Keras names: kernel, bias, beta, moving_mean, ..."""
+    if layer["name"] not in group:
+        return {}
+    names = np.asarray(group[layer["name"]].attrs["weight_names"]).astype(str).tolist()
+    return {
+        name.split("/")[-1].split(":")[0]: np.asarray(group[layer["name"]][name], dtype=np.float32)
+        for name in names
+    }
+
+
+class _Converter:
+    """Keras layers, channels last, to ONNX nodes, channels first."""
+
+    def __init__(self, path: Path, weights: dict[str, dict[str, NDArray[np.float32]]]) -> None:
+        self._path = path
+        self._weights = weights
+        self._graph = GraphBuilder("facenet")
+        self._tensors: dict[str, str] = {}
+        self._input_shape: list[int | str] = []
+
+    def convert(self, layers: list[Layer], output: str) -> onnx.ModelProto:
+        for layer in layers:
+            operator = getattr(self, f"_{layer['class_name'].lower()}", None)
+            if operator is None:
+                raise UserError(
+                    f"{self._path} has a layer that this converter does not know, "
+                    f"{layer['class_name']} '{layer['name']}'; convert it to ONNX with its own "
+                    "framework and give that file with --checkpoint"
+                )
+            nodes = layer["inbound_nodes"]
+            inputs = [self._tensors[name] for name, *_ in (nodes[0] if nodes else [])]
+            self._tensors[layer["name"]] = operator(layer["name"], layer["config"], inputs)
+        return self._graph.model(
+            {"input": self._input_shape},
+            {self._tensors[output]: ["batch", len(self._weights[output]["beta"])]},
+        )
+
+    def _inputlayer(self, name: str, config: Layer, inputs: list[str]) -> str:
+        _, height, width, channels = config["batch_input_shape"]
+        self._input_shape = ["batch", channels, height, width]
+        return "input"
+
+    def _conv2d(self, name: str, config: Layer, inputs: list[str]) -> str:
+        weights = self._weights[name]
+        same = config["padding"] == "same"
+        strides = config["strides"]
+        # 'same' with a stride pads unevenly and by the input's size; no FaceNet has it.
+        self._require(not (same and strides != [1, 1]), name, "'same' padding with a stride")
+        self._require(config["activation"] == "linear", name, "an activation inside")
+        kernel = weights["kernel"].transpose(3, 2, 0, 1)
+        return self._graph.convolution(
+            inputs[0], name, kernel, bias=weights.get("bias"), strides=strides, same=same
+        )
+
+    def _batchnormalization(self, name: str, config: Layer, inputs: list[str]) -> str:
+        weights = self._weights[name]
+        return self._graph.batch_normalization(
+            inputs[0],
+            name,
+            gamma=weights.get("gamma", np.ones_like(weights["moving_mean"])),
+            beta=weights["beta"],
+            mean=weights["moving_mean"],
+            variance=weights["moving_variance"],
+            epsilon=config["epsilon"],
+        )
+
+    def _activation(self, name: str, config: Layer, inputs: list[str]) -> str:
+        self._require(config["activation"] == "relu", name, f"activation {config['activation']}")
+        return self._graph.node("Relu", inputs, name)
+
+    def _maxpooling2d(self, name: str, config: Layer, inputs: list[str]) -> str:
+        self._require(config["padding"] == "valid", name, "'same' padding")
+        sizes = {"kernel_shape": config["pool_size"], "strides": config["strides"]}
+        return self._graph.node("MaxPool", inputs, name, **sizes)
+
+    def _concatenate(self, name: str, config: Layer, inputs: list[str]) -> str:
+        return self._graph.node("Concat", inputs, name, axis=1)
+
+    def _lambda(self, name: str, config: Layer, inputs: list[str]) -> str:
+        scale = config.get("arguments", {}).get("scale")
+        self._require(scale is not None and len(inputs) == 2, name, "a function other than x + s*y")
+        factor = self._graph.constant(f"{name}.scale", np.array(scale, dtype=np.float32))
+        scaled = self._graph.node("Mul", [inputs[1], factor], f"{name}_x")
+        return self._graph.node("Add", [inputs[0], scaled], name)
+
+    def _globalaveragepooling2d(self, name: str, config: Layer, inputs: list[str]) -> str:
+        pooled = self._graph.node("GlobalAveragePool", inputs, f"{name}_p")
+        return self._graph.node("Flatten", [pooled], name)
+
+    def _dropout(self, name: str, config: Layer, inputs: list[str]) -> str:
+        return inputs[0]
+
+    def _dense(self, name: str, config: Layer, inputs: list[str]) -> str:
+        weights = self._weights[name]
+        self._require("bias" not in weights, name, "a bias")
+        kernel = self._graph.constant(f"{name}.kernel", weights["kernel"].T)
+        return self._graph.node("Gemm", [inputs[0], kernel], name, transB=1)
+
+    def _require(self, met: bool, layer: str, what: str) -> None:
+        if not met:
+            raise UserError(
+                f"{self._path}: layer '{layer}' has {what}, which this converter does not know; "
+                "convert it to ONNX with its own framework and give that file with --checkpoint"
+            )

@@ -1,0 +1,83 @@
+"""Normalisation as the first nodes of a network: engines take uint8 crops as they are."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+CROPS = "crops"
+PIXELS = 160 * 160 * 3
+
+
+def accept_crops(model: onnx.ModelProto, normalisation: str) -> onnx.ModelProto:
+    """Return `model` with its input replaced by `crops`, uint8 (n, 160, 160, 3) RGB.
+
+    The normalised image keeps the name of the old input, float32 (n, 3, 160, 160), so scales
+    measured for it still apply.
+
+    Args:
+        model: A model with one float32 input (n, 3, 160, 160).
+        normalisation: A key of `NORMALISATIONS`.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = model.graph
+    image = graph.input[0].name
+    nodes, constants = NORMALISATIONS[normalisation]("crops_nchw", image)
+    first = [
+        helper.make_node("Transpose", [CROPS], ["crops_nchw_uint8"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["crops_nchw_uint8"], ["crops_nchw"], to=TensorProto.FLOAT),
+        *nodes,
+    ]
+    for node in first:
+        node.name = node.output[0]
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(first + rest)
+    graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
+    batch = graph.input[0].type.tensor_type.shape.dim[0]
+    shape = [batch.dim_param or batch.dim_value, 160, 160, 3]
+    graph.value_info.append(graph.input[0])
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info(CROPS, TensorProto.UINT8, shape))
+    onnx.checker.check_model(model)
+    return model
+
+
+Nodes = tuple[list[onnx.NodeProto], dict[str, np.ndarray]]
+
+
+def _per_image(source: str, output: str) -> Nodes:
+    """FaceNet 2017's `prewhiten`: `(x - mean) / max(std, 1 / sqrt(n))` over the whole image."""
+    axes = [1, 2, 3]
+    nodes = [
+        helper.make_node("ReduceMean", [source], ["crops_mean"], axes=axes),
+        helper.make_node("Sub", [source, "crops_mean"], ["crops_centred"]),
+        helper.make_node("Mul", ["crops_centred", "crops_centred"], ["crops_squared"]),
+        helper.make_node(
+            "ReduceMean", ["crops_squared"], ["crops_variance"], axes=axes, keepdims=1
+        ),
+        helper.make_node("Sqrt", ["crops_variance"], ["crops_std"]),
+        helper.make_node("Max", ["crops_std", "crops_least_std"], ["crops_divisor"]),
+        helper.make_node("Div", ["crops_centred", "crops_divisor"], [output]),
+    ]
+    return nodes, {"crops_least_std": np.array(1 / np.sqrt(PIXELS), dtype=np.float32)}
+
+
+def _fixed(source: str, output: str) -> Nodes:
+    """FaceNet 2018's fixed standardisation: `(x - 127.5) / 128`."""
+    nodes = [
+        helper.make_node("Sub", [source, "crops_offset"], ["crops_centred"]),
+        helper.make_node("Mul", ["crops_centred", "crops_factor"], [output]),
+    ]
+    offset, factor = np.array(127.5, dtype=np.float32), np.array(1 / 128, dtype=np.float32)
+    return nodes, {"crops_offset": offset, "crops_factor": factor}
+
+
+Normalisation = Literal["per-image", "fixed"]
+
+NORMALISATIONS: dict[str, Callable[[str, str], Nodes]] = {
+    "per-image": _per_image,
+    "fixed": _fixed,
+}

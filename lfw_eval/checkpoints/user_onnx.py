@@ -1,0 +1,119 @@
+"""A user's own ONNX network: its input and embedding found from the graph."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+from onnx import helper
+
+from lfw_eval.errors import UserError
+
+_CROP = (160, 160)
+
+
+def adopt_onnx(path: Path) -> onnx.ModelProto:
+    """Load a network and bring it to one float32 input (n, 3, 160, 160) and its embedding.
+
+    The input is the one graph input that no initializer fills; channels-last networks get a
+    transposition before them. The embedding is the one output of two dimensions, or of four whose
+    last two are 1, that is longer than a face attribute's (at least 32). A fixed batch size is
+    made dynamic, which is tried on two crops.
+
+    Raises:
+        UserError: The file is no ONNX network, or has no such input or output.
+    """
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+        model = onnx.shape_inference.infer_shapes(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{path} is not a checkpoint that can be read (Keras .h5, facenet-pytorch .pt or a "
+            f"valid .onnx): {reason}; give another with --checkpoint"
+        ) from error
+    _keep_only_embedding(path, model)
+    model = _channels_first(path, model)
+    _check_on_two_crops(path, model)
+    return model
+
+
+def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Sizes, 0 where dynamic."""
+    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)
+
+
+def _dynamic_batch(info: onnx.ValueInfoProto) -> None:
+    info.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
+    outputs = model.graph.output
+    found = [info for info in outputs if _is_embedding(_shape(info))]
+    if len(found) != 1:
+        described = ", ".join(f"{info.name} {list(_shape(info))}" for info in outputs)
+        raise UserError(
+            f"{path} must have one output that is an embedding, (n, 32 or more); its outputs are "
+            f"{described}: remove the others from the graph"
+        )
+    embedding = onnx.ValueInfoProto.FromString(found[0].SerializeToString())
+    if len(_shape(embedding)) == 4:
+        flat = f"{embedding.name}_flat"
+        model.graph.node.append(helper.make_node("Flatten", [embedding.name], [flat], name=flat))
+        embedding = helper.make_tensor_value_info(
+            flat, embedding.type.tensor_type.elem_type, ["batch", _shape(embedding)[1]]
+        )
+    _dynamic_batch(embedding)
+    del outputs[:]
+    outputs.append(embedding)
+
+
+def _is_embedding(shape: tuple[int, ...]) -> bool:
+    return len(shape) in (2, 4) and shape[1] >= 32 and shape[2:] in ((), (1, 1))
+
+
+def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [info for info in model.graph.input if info.name not in constants]
+    described = ", ".join(f"{info.name} {list(_shape(info))}" for info in inputs)
+    shape = _shape(inputs[0]) if len(inputs) == 1 else ()
+    floating = len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    if not floating or shape[1:] not in ((3, *_CROP), (*_CROP, 3), (3, 0, 0), (0, 0, 3)):
+        raise UserError(
+            f"{path} must have one float32 input (n, 3, 160, 160) or (n, 160, 160, 3); "
+            f"its inputs are {described}"
+        )
+    image = inputs[0]
+    channels_last = shape[3] == 3
+    name = f"{image.name}_nchw" if channels_last else image.name
+    if channels_last:
+        transpose = helper.make_node(
+            "Transpose", [name], [image.name], name=f"{name}_transposed", perm=[0, 2, 3, 1]
+        )
+        model.graph.node.insert(0, transpose)
+    del model.graph.input[:], model.graph.value_info[:]
+    model.graph.input.append(
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, *_CROP])
+    )
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
+    crops = np.zeros((2, 3, *_CROP), dtype=np.float32)
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        (embeddings,) = session.run(None, {model.graph.input[0].name: crops})
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{path} cannot run a batch of 2 ({reason}); export it with a dynamic batch"
+        ) from error
+    if embeddings.shape[0] != 2:
+        raise UserError(
+            f"{path} turns 2 crops into {embeddings.shape[0]} embeddings; "
+            "export it with a dynamic batch"
+        )

@@ -1,0 +1,267 @@
+"""The command lfw-eval: one verb per stage; nothing is computed here."""
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration.cache import header_digits
+from lfw_eval import __version__
+from lfw_eval.benchmark import benchmark
+from lfw_eval.calibrate import export
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint, save_model
+from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
+from lfw_eval.datasets.contact_sheet import write_contact_sheet
+from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.datasets.pairs import write_pairs
+from lfw_eval.engines.contract import Precision
+from lfw_eval.errors import UserError
+from lfw_eval.evaluate import Protocol, evaluate
+from lfw_eval.job import Job
+from lfw_eval.report.accuracy_table import accuracy_table
+from lfw_eval.report.speed_table import speed_table
+from lfw_eval.results import save_accuracy, save_speed
+from lfw_eval.verification.distance import Distance
+from lfw_eval.verification.flip import Flip
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="LFW accuracy and INT8 calibration of FaceNet engines.",
+)
+
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or .tgz with Name/Name_0001.jpg, or lfw, lfw-funneled or celebrities. "
+        "Default: LFW, and the celebrities where LFW cannot be had."
+    ),
+]
+PairList = Annotated[
+    Path | None, typer.Option("--pairs", help="Pair list in LFW's format. Default: LFW's view 2.")
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(help="CSV image,x,y,w,h of faces to crop, grown by 10 %, instead of MTCNN."),
+]
+Margin = Annotated[int, typer.Option(min=0, help="MTCNN's margin, in pixels of the photograph.")]
+CheckpointName = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint",
+        help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
+    ),
+]
+CropNormalisation = Annotated[
+    Normalisation | None,
+    typer.Option(help="What the checkpoint was trained on. Default: what it says itself."),
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="openvino, onnxruntime (FP32 only) or dummy.")
+]
+EnginePrecision = Annotated[Precision, typer.Option("--precision")]
+BatchSize = Annotated[int, typer.Option("--bs", min=1, help="Batch size.")]
+CalibrationImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration-list",
+        help="Image names to calibrate on, one per line. Default: images outside of the pairs.",
+    ),
+]
+Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
+
+
+@app.command("evaluate")
+def evaluate_command(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+    checkpoint: CheckpointName = DEFAULT,
+    normalisation: CropNormalisation = None,
+    engine: EngineName = "openvino",
+    precision: EnginePrecision = "int8",
+    bs: BatchSize = 64,
+    calibration_list: CalibrationImages = None,
+    distance: Annotated[Distance, typer.Option()] = "squared_l2",
+    flip: Annotated[
+        Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
+    ] = None,
+    subtract_mean: Annotated[
+        bool, typer.Option("--subtract-mean", help="Subtract the training folds' mean embedding.")
+    ] = False,
+    tgt: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 where ACC is below this.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Accuracy on LFW: FP32 beside the precision asked for."""
+    job = Job(
+        dataset=open_dataset(dataset, pairs),
+        alignment=_alignment(boxes, margin),
+        checkpoint=open_checkpoint(checkpoint, normalisation),
+        engine=engine,
+        precision=precision,
+        batch_size=bs,
+        calibration_list=calibration_list,
+    )
+    result = evaluate(job, Protocol(distance, flip, subtract_mean))
+    path = output or job.default_output("accuracy")
+    save_accuracy(result, path)
+    print(accuracy_table(result))
+    print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
+    _require(tgt, result.judged.verification.accuracy.value, "ACC")
+
+
+@app.command("benchmark")
+def benchmark_command(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+    checkpoint: CheckpointName = DEFAULT,
+    normalisation: CropNormalisation = None,
+    engine: EngineName = "openvino",
+    precision: EnginePrecision = "int8",
+    bs: BatchSize = 64,
+    calibration_list: CalibrationImages = None,
+    tgt: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 where end-to-end FPS is below this.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Speed: FPS and latency of one precision."""
+    job = Job(
+        dataset=open_dataset(dataset, pairs),
+        alignment=_alignment(boxes, margin),
+        checkpoint=open_checkpoint(checkpoint, normalisation),
+        engine=engine,
+        precision=precision,
+        batch_size=bs,
+        calibration_list=calibration_list,
+    )
+    result = benchmark(job)
+    path = output or job.default_output("performance")
+    save_speed(result, path)
+    print(speed_table(result))
+    print(f"result      {path}")
+    _require(tgt, result.speed.end_to_end_fps, "FPS")
+
+
+@app.command("prepare")
+def prepare_command(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+) -> None:
+    """Align a data set: crop store, pair list and a contact sheet to look at."""
+    opened = open_dataset(dataset, pairs)
+    store = opened.crop_store(_alignment(boxes, margin))
+    write_pairs(opened.pairs, store.folder / "pairs.txt")
+    sheet = write_contact_sheet(store)
+    undetected = int((~store.detected).sum())
+    print(f"{len(store.names):,} crops and {len(opened.pairs):,} pairs in {store.folder}")
+    print(f"{undetected:,} images without a detected face: they have the centre box")
+    print(f"contact sheet {sheet}")
+
+
+@app.command("calibrate")
+def calibrate_command(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+    checkpoint: CheckpointName = DEFAULT,
+    normalisation: CropNormalisation = None,
+    calibration_list: CalibrationImages = None,
+    tensorrt: Annotated[
+        list[str] | None,
+        typer.Option(help="TensorRT version to write a cache for, such as 8.6.1; may be repeated."),
+    ] = None,
+) -> None:
+    """Calibrate: scale table, TensorRT caches and a Q/DQ network."""
+    versions = tensorrt or ["8.6.1", "10.3.0"]
+    for version in versions:
+        header_digits(version)
+    job = Job(
+        dataset=open_dataset(dataset, pairs),
+        alignment=_alignment(boxes, margin),
+        checkpoint=open_checkpoint(checkpoint, normalisation),
+        calibration_list=calibration_list,
+    )
+    calibrated = job.calibrate()
+    images = calibrated.images
+    print(
+        f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"
+    )
+    if images.evaluated:
+        print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
+    for path in [calibrated.folder / "scales.json", *export(job.checkpoint, calibrated, versions)]:
+        print(path)
+
+
+@app.command("convert")
+def convert_command(
+    checkpoint: Annotated[Path, typer.Argument(help="Keras .h5, facenet-pytorch .pt or .onnx.")],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    normalisation: CropNormalisation = None,
+    fold: Annotated[bool, typer.Option(help="Fold batch normalisation into the weights.")] = True,
+) -> None:
+    """Convert a checkpoint to FP32 ONNX, with neither TensorFlow nor PyTorch."""
+    if not checkpoint.is_file():
+        raise UserError(f"{checkpoint} does not exist; give a .h5, .pt or .onnx file")
+    model = convert(checkpoint, normalisation=normalisation, fold=fold)
+    save_model(model, output)
+    print(f"{output}: {len(model.graph.node)} nodes")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"lfw-eval {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """LFW accuracy and INT8 calibration of FaceNet engines."""
+
+
+def _alignment(boxes: Path | None, margin: int) -> Alignment:
+    return BoxAlignment(boxes) if boxes else MtcnnAlignment(margin)
+
+
+def _require(target: float | None, reached: float, name: str) -> None:
+    if target is not None and reached < target:
+        print(f"{name} {reached:g} is below the target of {target:g}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in one sentence and exit code 2."""
+    sys.exit(_guarded(app))
+
+
+def _guarded(command: Callable[[], None]) -> int:
+    try:
+        command()
+    except UserError as error:
+        print(f"lfw-eval: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        print(f"lfw-eval: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lfw-eval: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0

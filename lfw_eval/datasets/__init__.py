@@ -1,0 +1,1 @@
+"""Data sets: photographs, pairs and aligned crops."""

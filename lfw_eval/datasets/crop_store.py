@@ -1,0 +1,140 @@
+"""The crop store: aligned faces in one memory-mapped file, with how each was aligned."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.photographs import Photographs
+from lfw_eval.files import allocate_array, file_sha256, write_atomically
+
+SIZE = 160
+_BATCH = 64
+_HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
+
+
+@dataclass(frozen=True, eq=False)
+class CropStore:
+    """Aligned faces.
+
+    Attributes:
+        folder: Where it lies.
+        names: Image names, sorted.
+        crops: uint8 (n, 160, 160, 3) RGB, memory-mapped copy-on-write.
+        boxes: float64 (n, 4), the region of the photograph that each shows: x0, y0, x1, y1.
+        detected: bool (n,); where False no face was found and the box is the centre box.
+        alignment: How the boxes were found, in words.
+        digest: sha256 of the crops' file.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    crops: NDArray[np.uint8]
+    boxes: NDArray[np.float64]
+    detected: NDArray[np.bool_]
+    alignment: str
+    digest: str
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """Return the rows of the named images."""
+        row = {name: index for index, name in enumerate(self.names)}
+        return np.array([row[name] for name in names], dtype=np.intp)
+
+
+def build_crop_store(
+    photographs: Photographs, names: Sequence[str], alignment: Alignment, parent: Path
+) -> CropStore:
+    """Align the named photographs, or open the store where that was done before.
+
+    The store's folder is named after the photographs' digest, the names and the alignment. Rows
+    finished before an interruption are kept and not done again.
+
+    Raises:
+        UserError: A photograph is corrupt, or the disk is full.
+    """
+    names = sorted(names)
+    key = json.dumps([photographs.digest, alignment.fingerprint, names])
+    folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if not (folder / "store.json").is_file():
+        _align(photographs, names, alignment, folder)
+    return _open(folder)
+
+
+def _open(folder: Path) -> CropStore:
+    names, boxes, detected = _read_index(folder / "crops.csv")
+    description = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    return CropStore(
+        folder=folder,
+        names=tuple(names),
+        # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
+        crops=np.load(folder / "crops.npy", mmap_mode="c"),
+        boxes=boxes,
+        detected=detected,
+        alignment=description["alignment"],
+        digest=description["sha256"],
+    )
+
+
+def _align(photographs: Photographs, names: list[str], alignment: Alignment, folder: Path) -> None:
+    """Write crops.npy, crops.csv and, as the last, store.json."""
+    part, progress = folder / "crops.part.npy", folder / "crops.part.csv"
+    shape = (len(names), SIZE, SIZE, 3)
+    done = _finished(part, progress, shape)
+    crops = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.uint8)
+    row = {name: index for index, name in enumerate(names)}
+    photos = photographs.read(set(names) - done)
+    bar = tqdm(total=len(names), initial=len(done), desc="align", unit="img", disable=None)
+    with bar, progress.open("a" if done else "w", newline="", encoding="utf-8") as file:
+        index = csv.writer(file)
+        if not done:
+            index.writerow(_HEADER)
+        while batch := list(islice(photos, _BATCH)):
+            aligned = alignment.align([name for name, _ in batch], [image for _, image in batch])
+            for position, (name, _) in enumerate(batch):
+                crops[row[name]] = aligned.crops[position]
+                box = (f"{value:.2f}" for value in aligned.boxes[position])
+                index.writerow([name, *box, int(aligned.detected[position])])
+            # A row is named only when its pixels are in the file.
+            crops.flush()
+            file.flush()
+            bar.update(len(batch))
+    del crops
+    part.replace(folder / "crops.npy")
+    progress.replace(folder / "crops.csv")
+    description = {"alignment": alignment.fingerprint, "sha256": file_sha256(folder / "crops.npy")}
+    write_atomically(folder / "store.json", json.dumps(description, indent=1).encode())
+
+
+def _finished(part: Path, progress: Path, shape: tuple[int, ...]) -> set[str]:
+    """Names whose rows an interrupted run finished; empty where nothing can be used."""
+    with suppress(OSError, ValueError):
+        if np.load(part, mmap_mode="r").shape == shape:
+            # The last line may be cut off: it is dropped, and its image done again.
+            complete, newline, _ = progress.read_bytes().rpartition(b"\n")
+            progress.write_bytes(complete + newline)
+            return set(_read_index(progress)[0])
+    return set()
+
+
+def _read_index(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
+    """Names, boxes and detected flags, sorted by name."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = sorted(_rows(csv.reader(file)))
+    boxes = np.array([row[1:5] for row in rows], dtype=np.float64).reshape(-1, 4)
+    return [row[0] for row in rows], boxes, np.array([row[5] == "1" for row in rows], dtype=bool)
+
+
+def _rows(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    if next(reader, None) != _HEADER:
+        raise ValueError("not an index of crops")
+    yield from reader

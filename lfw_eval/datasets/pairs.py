@@ -1,0 +1,212 @@
+"""Pairs of images to verify, and LFW's file format for them."""
+
+import codecs
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lfw_eval.errors import UserError
+from lfw_eval.files import write_atomically
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_IMAGE = re.compile(r"(\S(?:[^\t\r\n]*\S)?)_([0-9]{4,9})")
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """n pairs of images, in folds.
+
+    `names[left[i]]` and `names[right[i]]` are the images of pair i; embeddings in the order of
+    `names` are what `verification.protocol.evaluate` takes.
+    """
+
+    names: tuple[str, ...]
+    """Every image once, sorted."""
+    left: NDArray[np.intp]
+    right: NDArray[np.intp]
+    genuine: NDArray[np.bool_]
+    """Whether both images show one person."""
+    fold: NDArray[np.intp]
+    """0 to folds - 1."""
+    folds: int
+
+    @classmethod
+    def of(
+        cls, left: Sequence[str], right: Sequence[str], genuine: ArrayLike, fold: ArrayLike
+    ) -> "Pairs":
+        """Pairs of image names.
+
+        Args:
+            left: Name of each pair's first image.
+            right: Name of each pair's second image.
+            genuine: Whether both show one person, one per pair.
+            fold: 0 to folds - 1, one per pair.
+        """
+        names, rows = np.unique([*left, *right], return_inverse=True)
+        fold = np.asarray(fold, np.intp)
+        return cls(
+            names=tuple(names.tolist()),
+            left=rows[: len(left)],
+            right=rows[len(left) :],
+            genuine=np.asarray(genuine, np.bool_),
+            fold=fold,
+            folds=int(fold.max()) + 1,
+        )
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def digest(self) -> str:
+        """Return a sha256 over names, sides, truth and folds."""
+        columns = (self.left, self.right, self.genuine, self.fold)
+        content = [self.names, *(column.astype(int).tolist() for column in columns)]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def check_images(self, available: Collection[str]) -> None:
+        """Refuses pairs of images that there are not.
+
+        Raises:
+            UserError: If an image is not among the available; names the first few and how many.
+        """
+        missing = sorted(set(self.names).difference(available))
+        if missing:
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise UserError(
+                f"{len(missing)} of the {len(self.names)} images that the pair list names are not "
+                f"in the data set: {shown}; give the complete data set or a pair list made for it."
+            )
+
+
+def read_pairs(path: Path) -> Pairs:
+    """Reads a pair list in LFW's format, UTF-8.
+
+    The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1,
+    `pairsDevTrain.txt`: one fold, which the verification protocol refuses because a threshold needs
+    other folds to be trained on). Every fold has n matched pairs `name<TAB>i<TAB>j` and then n
+    mismatched pairs `name<TAB>i<TAB>other<TAB>j`; image 7 of a person is `name_0007`. A line
+    without tabs may separate by spaces; empty lines are skipped.
+
+    A pair that is there twice, in either order, would count twice (or leak from training into test
+    folds), and a pair of an image with itself or a mismatched pair of one person measures nothing:
+    they are errors. LFW's own list has none.
+
+    Raises:
+        UserError: If the file cannot be read or departs from this; names the file and the line.
+    """
+    lines = _lines(path)
+    number, header = next(lines, (1, ""))
+    sizes = header.split()
+    if len(sizes) not in (1, 2) or not all(_NUMBER.fullmatch(size) and int(size) for size in sizes):
+        _refuse(path, number, header, "the number of folds and of pairs of each kind in a fold")
+    folds, per_kind = map(int, sizes if len(sizes) == 2 else ("1", *sizes))
+    expected = folds * 2 * per_kind
+
+    sides: list[tuple[str, str]] = []
+    lines_of: dict[frozenset[str], int] = {}
+    for number, line in lines:
+        if len(sides) == expected:
+            _refuse(path, number, line, f"the end after {expected} pairs, as announced on line 1")
+        images = _images(path, number, line, matched=len(sides) // per_kind % 2 == 0)
+        first = lines_of.setdefault(frozenset(images), number)
+        if first != number:
+            _refuse(path, number, line, f"a new pair, but it is that of line {first}")
+        sides.append(images)
+    if len(sides) < expected:
+        raise UserError(
+            f"{path} ends after {len(sides)} of the {expected} pairs that its first line announces "
+            f"({folds} folds of {per_kind} matched and {per_kind} mismatched); get a complete copy."
+        )
+    left, right = zip(*sides, strict=True)
+    block = np.arange(expected) // per_kind
+    return Pairs.of(left, right, genuine=block % 2 == 0, fold=block // 2)
+
+
+def write_pairs(pairs: Pairs, path: Path) -> None:
+    """Writes a pair list in LFW's format, in its order: by fold, matched pairs first.
+
+    The file appears complete or not at all.
+
+    Raises:
+        UserError: If the format cannot hold the pairs (folds of different size or with more pairs
+            of one kind, an image not named `name_0001`, names that contradict `genuine`), or the
+            file cannot be written.
+    """
+    blocks = np.bincount(2 * pairs.fold + ~pairs.genuine, minlength=2 * pairs.folds)
+    if blocks.min() != blocks.max():
+        raise UserError(
+            f"{path} cannot be written: LFW's format wants as many genuine as impostor pairs in "
+            f"every fold, but there are {blocks.min()} to {blocks.max()}; draw the same number."
+        )
+    lines = [f"{pairs.folds}\t{blocks[0]}"]
+    for pair in np.lexsort((~pairs.genuine, pairs.fold)):
+        person, i = _person(path, pairs.names[pairs.left[pair]])
+        other, j = _person(path, pairs.names[pairs.right[pair]])
+        if (person == other) != pairs.genuine[pair]:
+            kind = "a genuine" if pairs.genuine[pair] else "an impostor"
+            raise UserError(
+                f"{path} cannot be written: image {i} of {person} and image {j} of {other} are "
+                f"{kind} pair, but LFW's format tells the two kinds apart by the name; name images "
+                "after the person they show."
+            )
+        lines.append("\t".join([person, i, j] if person == other else [person, i, other, j]))
+
+    try:
+        write_atomically(path, "\n".join([*lines, ""]).encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of every line that is not empty."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The pair list {path} cannot be read: {error.strerror}.") from error
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError:
+            _refuse(path, number, line.decode(errors="backslashreplace"), "text in UTF-8")
+        if text:
+            yield number, text
+
+
+def _images(path: Path, number: int, line: str, matched: bool) -> tuple[str, str]:
+    """The two image names on a line."""
+    fields = line.split("\t") if "\t" in line else line.split()
+    if matched:
+        wanted = "a matched pair, name<TAB>i<TAB>j"
+        well_formed = len(fields) == 3
+        fields = [*fields[:2], *fields[:1], *fields[2:]]
+    else:
+        wanted = "a mismatched pair, name<TAB>i<TAB>other name<TAB>j"
+        well_formed = len(fields) == 4 and fields[0] != fields[2]
+    if not (well_formed and fields[0] and fields[2] and all(map(_NUMBER.fullmatch, fields[1::2]))):
+        _refuse(path, number, line, f"{wanted} (every fold holds its matched pairs first)")
+    left, right = f"{fields[0]}_{int(fields[1]):04d}", f"{fields[2]}_{int(fields[3]):04d}"
+    if left == right:
+        _refuse(path, number, line, "two different images")
+    return left, right
+
+
+def _person(path: Path, image: str) -> tuple[str, str]:
+    """The person's name and the image's number in the name of an image."""
+    match = _IMAGE.fullmatch(image)
+    if not match or f"{int(match[2]):04d}" != match[2]:
+        raise UserError(
+            f"{path} cannot be written: LFW's format holds images named like Person_0001, not "
+            f"{image!r}; rename it."
+        )
+    return match[1], str(int(match[2]))
+
+
+def _refuse(path: Path, number: int, line: str, expected: str) -> NoReturn:
+    shown = line if len(line) <= 80 else f"{line[:80]}..."
+    raise UserError(f"{path}, line {number}: expected {expected}, not {shown!r}; correct the line.")

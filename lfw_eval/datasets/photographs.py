@@ -1,0 +1,109 @@
+"""A set of photographs: a folder or archive in LFW's layout, read one image at a time."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
+from lfw_eval.sources import iter_members
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+class Photographs(ABC):
+    """Images by name; LFW's name is the file's without suffix, `Name_0001`."""
+
+    names: tuple[str, ...]
+    """Sorted."""
+    digest: str
+    """Hexadecimal; changes when an image does."""
+
+    @abstractmethod
+    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield the named images, uint8 (height, width, 3) RGB, in the cheapest order.
+
+        Raises:
+            UserError: An image is corrupt; its file is named.
+        """
+
+
+class FolderPhotographs(Photographs):
+    """Image files by name."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = dict(sorted(files.items()))
+        self.names = tuple(self._files)
+        # Names, sizes and times of change stand for the content, which would take long to read.
+        stats = ((name, path.stat()) for name, path in self._files.items())
+        listing = "\n".join(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats)
+        self.digest = hashlib.sha256(listing.encode()).hexdigest()
+
+    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield the named images, sorted by name."""
+        for name in sorted(names):
+            yield name, decode(self._files[name].read_bytes(), str(self._files[name]))
+
+
+class ArchivePhotographs(Photographs):
+    """Images of a .tgz, which is never unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.digest = file_sha256(path)
+        self.names = tuple(sorted(_stem(member) for member, _ in iter_members(path, SUFFIXES)))
+
+    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield the named images in the order of the archive."""
+        wanted = set(names)
+        for member, content in iter_members(self._path, SUFFIXES):
+            if _stem(member) in wanted:
+                yield _stem(member), decode(content, f"{member} in {self._path}")
+
+
+def open_photographs(path: Path) -> Photographs:
+    """Open a folder, or a .tgz, of images `Name/Name_0001.jpg`, however deep and of any size.
+
+    Raises:
+        UserError: There is no such image.
+    """
+    photographs: Photographs
+    if path.is_dir():
+        files = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p))
+        photographs = FolderPhotographs({p.stem: p for p in files})
+    else:
+        photographs = ArchivePhotographs(path)
+    if not photographs.names:
+        raise UserError(
+            f"{path} holds no image; --dataset takes a folder or a .tgz with Name/Name_0001.jpg"
+        )
+    return photographs
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _stem(member: str) -> str:
+    return PurePosixPath(member).stem
+
+
+def decode(content: bytes, where: str) -> NDArray[np.uint8]:
+    """Return an image file's content as uint8 (height, width, 3) RGB.
+
+    Raises:
+        UserError: The content is no image, or a JPEG that ends too early.
+    """
+    # OpenCV fills what is missing of a cut-off JPEG with grey and says nothing.
+    cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-4096:]
+    encoded = np.frombuffer(content, np.uint8)
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size and not cut_off else None
+    if image is None:
+        raise UserError(f"{where} is corrupt or cut off; replace it, or take it out of the pairs")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,0 +1,98 @@
+"""Crops to embeddings through an engine, each image once, with the time that it took."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.datasets.crop_store import CropStore
+from lfw_eval.engines.contract import Batch, Engine
+from lfw_eval.files import allocate_array, write_atomically
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embeddings of a crop store.
+
+    Attributes:
+        values: float32 (n, dimensions), as the network gives them, not normalised.
+        seconds: From the crops in the store to the embeddings, engine building left out.
+        measured: The day on which they were made.
+    """
+
+    values: NDArray[np.float32]
+    seconds: float
+    measured: str
+
+    @property
+    def fps(self) -> float:
+        """Crops per second, end to end."""
+        return len(self.values) / self.seconds
+
+
+def embed(
+    engine: Engine, store: CropStore, batch_size: int, *, flip: bool = False, reuse: bool = False
+) -> Embeddings:
+    """Embed every crop of a store.
+
+    Embeddings are kept beside the crops under the engine's key. What an interrupted run finished is
+    not done again; a complete file is read back if `reuse`, and made afresh otherwise.
+
+    Args:
+        flip: Embed the mirror images instead.
+        reuse: Take the embeddings, and the time they took, of an earlier run.
+    """
+    name = f"embeddings-{engine.key}-bs{batch_size}{'-flip' if flip else ''}"
+    part, progress = store.folder / f"{name}.part.npy", store.folder / f"{name}.part.json"
+    whole, record = store.folder / f"{name}.npy", store.folder / f"{name}.json"
+    if reuse and record.is_file():
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        return Embeddings(np.load(whole), kept["seconds"], kept["measured"])
+
+    shape = (len(store.names), engine.outputs[0].shape[1])
+    done, seconds = _finished(progress) if part.is_file() else (0, 0.0)
+    values = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.float32)
+    bar = tqdm(total=shape[0], initial=done, desc="embed", unit="img", disable=None)
+    start = time.perf_counter()
+    try:
+        with bar:
+            for outputs in engine.stream(_batches(engine, store, done, batch_size, flip)):
+                embeddings = outputs[engine.outputs[0].name]
+                values[done : done + len(embeddings)] = embeddings
+                done += len(embeddings)
+                bar.update(len(embeddings))
+    finally:
+        seconds += time.perf_counter() - start
+        values.flush()
+        if done < shape[0]:
+            write_atomically(progress, json.dumps([done, seconds]).encode())
+    record.unlink(missing_ok=True)
+    part.replace(whole)
+    progress.unlink(missing_ok=True)
+    made = Embeddings(np.array(values), seconds, date.today().isoformat())
+    kept = {"seconds": seconds, "measured": made.measured}
+    write_atomically(record, json.dumps(kept).encode())
+    return made
+
+
+def _batches(
+    engine: Engine, store: CropStore, start: int, size: int, flip: bool
+) -> Iterator[Batch]:
+    for first in range(start, len(store.names), size):
+        crops = store.crops[first : first + size]
+        yield {engine.inputs[0].name: np.ascontiguousarray(crops[:, :, ::-1]) if flip else crops}
+
+
+def _finished(progress: Path) -> tuple[int, float]:
+    try:
+        done, seconds = json.loads(progress.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0, 0.0
+    return int(done), float(seconds)

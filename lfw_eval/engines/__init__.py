@@ -1,0 +1,31 @@
+"""Engines by name; a runtime is imported only when its engine is asked for."""
+
+import difflib
+from importlib import import_module
+
+from lfw_eval.engines.contract import Engine
+from lfw_eval.errors import UserError
+
+ENGINES = {
+    "openvino": "lfw_eval.engines.openvino:OpenVINOEngine",
+    "onnxruntime": "lfw_eval.engines.onnxruntime:OnnxRuntimeEngine",
+    "dummy": "lfw_eval.engines.dummy:DummyEngine",
+}
+
+
+def engine_class(name: str) -> type[Engine]:
+    """Return the engine class of that name.
+
+    Raises:
+        UserError: There is none, or its runtime is not installed.
+    """
+    if name not in ENGINES:
+        near = difflib.get_close_matches(name, ENGINES, n=1)
+        hint = f"did you mean '{near[0]}'" if near else f"there are {', '.join(ENGINES)}"
+        raise UserError(f"--engine '{name}' is unknown; {hint}")
+    module, _, attribute = ENGINES[name].partition(":")
+    try:
+        found: type[Engine] = getattr(import_module(module), attribute)
+    except ImportError as error:
+        raise UserError(f"--engine {name} needs a package that is missing: {error}") from error
+    return found

@@ -1,0 +1,142 @@
+"""The accuracy evaluation: FP32 and, beside it, the precision that was asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.calibrate import Calibration
+from lfw_eval.datasets.crop_store import CropStore
+from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.embedding import embed
+from lfw_eval.engines import engine_class
+from lfw_eval.engines.contract import Precision
+from lfw_eval.job import Job
+from lfw_eval.results import (
+    AccuracyResult,
+    CalibrationDescription,
+    DataDescription,
+    EngineRun,
+    describe_engine,
+)
+from lfw_eval.verification.comparison import compare, mean_cosine
+from lfw_eval.verification.distance import Distance
+from lfw_eval.verification.flip import Flip, combine_flip
+from lfw_eval.verification.protocol import VerificationResult
+from lfw_eval.verification.protocol import evaluate as evaluate_pairs
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How embeddings are compared; the defaults are facenet's."""
+
+    distance: Distance = "squared_l2"
+    flip: Flip | None = None
+    subtract_mean: bool = False
+    far_target: float = 1e-3
+
+
+def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
+    """Run the job: FP32 and the precision asked for, on the same engine, crops and pairs.
+
+    FP32 is kept from an earlier run where there was one; what was asked for is run afresh.
+
+    Raises:
+        UserError: For any mistake in the job.
+    """
+    engine_class(job.engine)
+    store = job.crop_store()
+    calibrated = job.calibrate() if job.precision == "int8" else None
+    reference, fp32 = _run(job, protocol, store, "fp32", None)
+    candidate = cosine = None
+    if job.precision != "fp32":
+        candidate, embeddings = _run(job, protocol, store, job.precision, calibrated)
+        cosine = mean_cosine(fp32, embeddings)
+    return AccuracyResult(
+        data=_describe_data(job, store),
+        model=job.checkpoint.describe(),
+        protocol={
+            "distance": protocol.distance,
+            "flip": protocol.flip or "none",
+            "subtract_mean": protocol.subtract_mean,
+            "far_target": protocol.far_target,
+        },
+        reference=reference,
+        candidate=candidate,
+        calibration=_describe_calibration(calibrated) if calibrated else None,
+        comparison=compare(reference.verification, candidate.verification) if candidate else None,
+        cosine=cosine,
+    )
+
+
+def _run(
+    job: Job,
+    protocol: Protocol,
+    store: CropStore,
+    precision: Precision,
+    calibrated: Calibration | None,
+) -> tuple[EngineRun, NDArray[np.floating]]:
+    reuse = precision == "fp32" and job.precision != "fp32"
+    with job.build(precision, calibrated) as engine:
+        straight = embed(engine, store, job.batch_size, reuse=reuse)
+        values: NDArray[np.floating] = straight.values
+        seconds = straight.seconds
+        if protocol.flip:
+            mirrored = embed(engine, store, job.batch_size, flip=True, reuse=reuse)
+            values = combine_flip(values, mirrored.values, protocol.flip)
+            seconds += mirrored.seconds
+        return (
+            EngineRun(
+                engine=describe_engine(engine, precision),
+                batch_size=job.batch_size,
+                fps=len(values) / seconds,
+                measured=straight.measured,
+                verification=_verify(job.dataset, values, protocol),
+            ),
+            values,
+        )
+
+
+def _verify(
+    dataset: Dataset, embeddings: NDArray[np.floating], protocol: Protocol
+) -> VerificationResult:
+    pairs = dataset.pairs
+    return evaluate_pairs(
+        embeddings,
+        pairs.left,
+        pairs.right,
+        pairs.genuine,
+        pairs.fold,
+        distance=protocol.distance,
+        subtract_mean=protocol.subtract_mean,
+        far_target=protocol.far_target,
+        names=pairs.names,
+    )
+
+
+def _describe_data(job: Job, store: CropStore) -> DataDescription:
+    dataset = job.dataset
+    return DataDescription(
+        name=dataset.name,
+        title=dataset.title,
+        remark=dataset.remark,
+        images=len(store.names),
+        pairs=len(dataset.pairs),
+        folds=dataset.pairs.folds,
+        photographs_digest=dataset.photographs.digest,
+        pairs_digest=dataset.pairs.digest(),
+        crops_sha256=store.digest,
+        alignment=store.alignment,
+        undetected=int((~store.detected).sum()),
+    )
+
+
+def _describe_calibration(calibrated: Calibration) -> CalibrationDescription:
+    return CalibrationDescription(
+        images=len(calibrated.images.names),
+        evaluated=calibrated.images.evaluated,
+        origin=calibrated.images.origin,
+        list_sha256=calibrated.images.digest(),
+        table_sha256=calibrated.table.digest(),
+        method=calibrated.table.method,
+    )

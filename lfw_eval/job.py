@@ -1,0 +1,78 @@
+"""One job: a data set, how its faces are aligned, a checkpoint and an engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.sampler import CalibrationList, choose_images
+from lfw_eval.calibrate import Calibration, calibrate
+from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.crop_store import CropStore
+from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.engines import engine_class
+from lfw_eval.engines.contract import BuildRequest, Engine, Precision
+from lfw_eval.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to evaluate or to measure.
+
+    Attributes:
+        engine: A key of `lfw_eval.engines.ENGINES`.
+        calibration_list: The user's own; None chooses one.
+    """
+
+    dataset: Dataset
+    alignment: Alignment
+    checkpoint: Checkpoint
+    calibration_list: Path | None = None
+    engine: str = "openvino"
+    precision: Precision = "int8"
+    batch_size: int = 64
+
+    def crop_store(self) -> CropStore:
+        """Align the images of the pairs, or open what was aligned before."""
+        return self.dataset.crop_store(self.alignment)
+
+    def calibrate(self) -> Calibration:
+        """Calibrate, or read what was calibrated before."""
+        images = choose_images(
+            self.dataset.photographs.names, self.dataset.pairs.names, self.calibration_list
+        )
+        return calibrate(self.checkpoint, self._calibration_crops(images), images)
+
+    def build(self, precision: Precision, calibrated: Calibration | None = None) -> Engine:
+        """Build the engine of a precision, or load what was built before.
+
+        Raises:
+            UserError: The engine does not have that precision.
+        """
+        chosen = engine_class(self.engine)
+        if precision not in chosen.precisions:
+            raise UserError(
+                f"--engine {self.engine} has no {precision}, only {', '.join(chosen.precisions)}; "
+                "take --engine openvino"
+            )
+        request = BuildRequest(
+            model=self.checkpoint.model,
+            normalisation=self.checkpoint.normalisation,
+            precision=precision,
+            scales=calibrated.table if calibrated else None,
+        )
+        return chosen.build(request, self.checkpoint.folder / "engines")
+
+    def default_output(self, kind: str) -> Path:
+        """Return where the result goes that the user named no file for."""
+        parts = (self.dataset.name, self.checkpoint.name, self.engine, self.precision, kind)
+        return Path("results") / f"{'-'.join(parts)}.json"
+
+    def _calibration_crops(self, images: CalibrationList) -> NDArray[np.uint8]:
+        evaluated = set(images.names) <= set(self.dataset.pairs.names)
+        # Crops that are there for the evaluation are not aligned again.
+        names = None if evaluated else images.names
+        store = self.dataset.crop_store(self.alignment, names)
+        return store.crops[store.rows(images.names)]

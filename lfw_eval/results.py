@@ -1,0 +1,205 @@
+"""What an evaluation found, and its file: JSON to read and diff, per-pair scores beside it."""
+
+import dataclasses
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from lfw_eval import __version__
+from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.files import replacing, write_atomically
+from lfw_eval.hardware import cpu_count, cpu_name
+from lfw_eval.verification.comparison import Comparison, CosineSimilarity
+from lfw_eval.verification.protocol import VerificationResult
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class EngineDescription:
+    """A built engine; `key` identifies what it was built from, `size` is in bytes."""
+
+    precision: str
+    arithmetic: str
+    runtime: str
+    device: str
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """One engine's pass over the crops."""
+
+    engine: EngineDescription
+    batch_size: int
+    fps: float
+    """Crops per second from the crop store to embeddings, building left out."""
+    measured: str
+    """The day."""
+    verification: VerificationResult
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """The data that was evaluated on, with its hashes."""
+
+    name: str
+    title: str
+    remark: str
+    images: int
+    pairs: int
+    folds: int
+    photographs_digest: str
+    pairs_digest: str
+    crops_sha256: str
+    alignment: str
+    undetected: int
+
+
+@dataclass(frozen=True)
+class CalibrationDescription:
+    """What int8 was calibrated on."""
+
+    images: int
+    evaluated: int
+    """How many of them are also in the evaluated pairs."""
+    origin: str
+    list_sha256: str
+    table_sha256: str
+    method: str
+
+
+@dataclass(frozen=True)
+class AccuracyResult:
+    """FP32 and, beside it, the precision that was asked for."""
+
+    data: DataDescription
+    model: ModelDescription
+    protocol: dict[str, str | bool | float]
+    reference: EngineRun
+    candidate: EngineRun | None
+    calibration: CalibrationDescription | None
+    comparison: Comparison | None
+    cosine: CosineSimilarity | None
+
+    @property
+    def judged(self) -> EngineRun:
+        """The run that was asked for."""
+        return self.candidate or self.reference
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured, with `batch_size` crops a batch.
+
+    Attributes:
+        engine_fps: Crops per second over one batch that stays where it is, as many batches under
+            way as the engine runs best with.
+        end_to_end_fps: The same over all crops in turn, from uint8 in host memory to embeddings
+            in host memory.
+        latency_ms: Milliseconds of one batch at a time: p50, p90 and p99.
+        batches: How many batches the latency is of.
+    """
+
+    batch_size: int
+    engine_fps: float
+    end_to_end_fps: float
+    latency_ms: tuple[float, float, float]
+    batches: int
+
+
+@dataclass(frozen=True)
+class SpeedResult:
+    """How fast one engine is."""
+
+    data: str
+    model: ModelDescription
+    engine: EngineDescription
+    speed: Speed
+
+
+def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
+    """Return what a result says of an engine that was built for `precision`."""
+    return EngineDescription(
+        precision=precision,
+        arithmetic=engine.arithmetic,
+        runtime=engine.runtime(),
+        device=engine.device,
+        key=engine.key,
+        size=engine.size,
+    )
+
+
+def save_accuracy(result: AccuracyResult, path: Path) -> None:
+    """Write the result as JSON, and per-pair scores as `path` with the suffix .npz.
+
+    The .npz holds `genuine` and `fold` (n,) and, per precision, `<precision>_distances` float64
+    (n,) and `<precision>_decisions` bool (n,).
+    """
+    scores: dict[str, Any] = {}
+    for run in filter(None, (result.reference, result.candidate)):
+        outcome = run.verification
+        scores.update(genuine=outcome.genuine, fold=outcome.fold)
+        scores[f"{run.engine.precision}_distances"] = outcome.distances
+        scores[f"{run.engine.precision}_decisions"] = outcome.decisions
+    with replacing(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, **scores)
+    _save(result, path)
+
+
+def save_speed(result: SpeedResult, path: Path) -> None:
+    """Write the result as JSON."""
+    _save(result, path)
+
+
+def _save(result: AccuracyResult | SpeedResult, path: Path) -> None:
+    content = {"schema": SCHEMA, "result": _plain(result), "environment": environment()}
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def environment() -> dict[str, Any]:
+    """Return versions and hardware, for results."""
+    return {
+        "lfw_eval": __version__,
+        "git": _git_commit(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnx": onnx.__version__,
+        "cpu": cpu_name(),
+        "cores": cpu_count(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as objects; arrays, one value per pair, are left to the .npz."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not isinstance(getattr(value, field.name), np.ndarray)
+        }
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that runs, with + where files differ from it; else None."""
+    folder = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

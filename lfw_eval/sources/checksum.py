@@ -1,0 +1,72 @@
+"""Size and SHA-256 of files and folders, and whether they are the expected ones."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lfw_eval.errors import UserError
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """Size in bytes and SHA-256 in lower-case hexadecimal."""
+
+    size: int
+    sha256: str
+
+    def difference(self, size: int | None, sha256: str | None) -> str | None:
+        """Say how this differs from what is expected, None where it does not.
+
+        An expectation of None is unknown and not compared.
+        """
+        if sha256 is not None and self.sha256 != sha256:
+            return f"its sha256 is {self.sha256}, not {sha256}"
+        if size is not None and self.size != size:
+            return f"it has {self.size} bytes, not {size}"
+        return None
+
+
+def measure(path: Path) -> Checksum:
+    """Measure a file, or a folder by all its files but the hidden ones.
+
+    A folder's size is the sum of its files' sizes, its SHA-256 that of what `sha256sum` prints for
+    its files, named by their paths inside the folder and sorted by them in byte order.
+    """
+    if path.is_file():
+        return _measure_file(path)
+    size, listing = 0, hashlib.sha256()
+    files = {
+        file.relative_to(path).as_posix(): file
+        for file in path.rglob("*")
+        if file.is_file() and not file.name.startswith(".")
+    }
+    for name in sorted(files, key=str.encode):
+        one = _measure_file(files[name])
+        size += one.size
+        listing.update(f"{one.sha256}  {name}\n".encode())
+    return Checksum(size, listing.hexdigest())
+
+
+def verify(path: Path, size: int | None, sha256: str | None) -> None:
+    """Compare what is on the user's disk with what it must be.
+
+    Raises:
+        UserError: it differs, or cannot be read.
+    """
+    try:
+        difference = measure(path).difference(size, sha256)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): change that") from error
+    if difference:
+        raise UserError(f"{path} is a wrong file: {difference}; delete it and run again")
+
+
+def _measure_file(path: Path) -> Checksum:
+    size, digest = 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            size += len(chunk)
+            digest.update(chunk)
+    return Checksum(size, digest.hexdigest())

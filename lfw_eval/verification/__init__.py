@@ -1,0 +1,1 @@
+"""Face verification over arrays: facenet's protocol, and the paired comparison of two runs."""

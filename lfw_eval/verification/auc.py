@@ -1,0 +1,37 @@
+"""AUC: the area under the ROC."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from lfw_eval.verification.arrays import BoolArray, FloatArray
+from lfw_eval.verification.metric import Metric
+
+
+def auc(distances: FloatArray, genuine: BoolArray) -> Metric:
+    """The chance that a genuine pair is nearer than an impostor pair, a tie counting half.
+
+    This is the exact area under the ROC of all pairs, the Mann-Whitney statistic (Hanley & McNeil
+    1982, "The meaning and use of the area under a ROC curve"), as scikit-learn's `roc_auc_score`.
+    facenet prints the area under the mean of the folds' ROCs on 400 thresholds, which the grid
+    makes some 5e-6 smaller on LFW.
+
+    The standard error is DeLong's (DeLong et al. 1988), from ranks (Sun & Xu 2014, "Fast
+    Implementation of DeLong's Algorithm"). It is 0 where all genuine pairs are nearer than all
+    impostors.
+
+    Args:
+        distances: `(n,)`, of at least two genuine and two impostor pairs.
+        genuine: `(n,)`.
+    """
+    ranks = rankdata(distances)
+    impostors, genuines = np.sum(~genuine), np.sum(genuine)
+    # For each pair the share of the other class that lies on its right side: DeLong's placements.
+    of_genuine = 1 - (ranks[genuine] - rankdata(distances[genuine])) / impostors
+    of_impostor = (ranks[~genuine] - rankdata(distances[~genuine])) / genuines
+    variance = np.var(of_genuine, ddof=1) / genuines + np.var(of_impostor, ddof=1) / impostors
+    return Metric(
+        value=float(np.mean(of_genuine)),
+        n=len(distances),
+        standard_error=float(np.sqrt(variance)),
+        higher_is_better=True,
+    )

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Accuracy of FaceNet on LFW, FP32 beside FP16: see `lfw-eval evaluate --help` for all options.
+#   --bs N          batch size, 64
+#   --tgt X         exit with 1 where ACC is below X
+#   --dataset D     folder or .tgz of LFW; by default it is fetched
+#   --checkpoint C  .h5, .pt or .onnx; by default it is fetched
+#   --engine E      openvino, onnxruntime or dummy
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+exec lfw-eval evaluate --precision fp16 "$@"

