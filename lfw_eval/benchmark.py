@@ -48,11 +48,11 @@ def measure_speed(engine: Engine, crops: NDArray[np.uint8], batch_size: int) -> 
     ]
     bar = tqdm(total=4, desc="measure", unit="phase", disable=None)
     with bar:
-        _fps(engine, batches[:1], batch_size, _WARM_UP)
+        frames_per_second(engine, batches[:1], batch_size, _WARM_UP)
         bar.update()
-        engine_fps = _fps(engine, batches[:1], batch_size, _MEASURE)
+        engine_fps = frames_per_second(engine, batches[:1], batch_size, _MEASURE)
         bar.update()
-        end_to_end_fps = _fps(engine, batches, batch_size, _MEASURE)
+        end_to_end_fps = frames_per_second(engine, batches, batch_size, _MEASURE)
         bar.update()
         latencies = list(_latencies(engine, batches, _MEASURE))
         bar.update()
@@ -66,7 +66,10 @@ def measure_speed(engine: Engine, crops: NDArray[np.uint8], batch_size: int) -> 
     )
 
 
-def _fps(engine: Engine, batches: list[Batch], batch_size: int, seconds: float) -> float:
+def frames_per_second(
+    engine: Engine, batches: list[Batch], batch_size: int, seconds: float
+) -> float:
+    """Stream the batches again and again for so long; return crops per second."""
     start = time.perf_counter()
     count = sum(1 for _ in engine.stream(_until(batches, start + seconds)))
     return count * batch_size / (time.perf_counter() - start)

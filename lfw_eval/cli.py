@@ -22,12 +22,15 @@ from lfw_eval.datasets.pairs import write_pairs
 from lfw_eval.engines.contract import Precision
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
+from lfw_eval.files import require_writable
 from lfw_eval.job import Job
 from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.speed_table import speed_table
 from lfw_eval.results import save_accuracy, save_speed
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
@@ -111,8 +114,9 @@ def evaluate_command(
         batch_size=bs,
         calibration_list=calibration_list,
     )
-    result = evaluate(job, Protocol(distance, flip, subtract_mean))
     path = output or job.default_output("accuracy")
+    require_writable(path)
+    result = evaluate(job, Protocol(distance, flip, subtract_mean))
     save_accuracy(result, path)
     print(accuracy_table(result))
     print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
@@ -146,8 +150,9 @@ def benchmark_command(
         batch_size=bs,
         calibration_list=calibration_list,
     )
-    result = benchmark(job)
     path = output or job.default_output("performance")
+    require_writable(path)
+    result = benchmark(job)
     save_speed(result, path)
     print(speed_table(result))
     print(f"result      {path}")
@@ -261,7 +266,9 @@ def _guarded(command: Callable[[], None]) -> int:
             raise
         print(f"lfw-eval: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("lfw-eval: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    except SystemExit as leaving:
+        # Typer turns Ctrl-C into this exit, without a word.
+        if leaving.code == _INTERRUPTED:
+            print("\nlfw-eval: interrupted; the same command goes on from here", file=sys.stderr)
+        raise
     return 0

@@ -91,13 +91,13 @@ def _run(
                 batch_size=job.batch_size,
                 fps=len(values) / seconds,
                 measured=straight.measured,
-                verification=_verify(job.dataset, values, protocol),
+                verification=verify(job.dataset, values, protocol),
             ),
             values,
         )
 
 
-def _verify(
+def verify(
     dataset: Dataset, embeddings: NDArray[np.floating], protocol: Protocol
 ) -> VerificationResult:
     pairs = dataset.pairs

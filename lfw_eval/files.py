@@ -1,9 +1,10 @@
 """Writing and hashing of files."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,38 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name on success and goes otherwise.
 
     Parent folders are made. A reader, or a start after Ctrl-C, never sees half a file.
+
+    Raises:
+        UserError: The file cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); make room or name another place"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder that a file is to be written to.
+
+    Raises:
+        UserError: The folder cannot be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); name a folder that can be written to"
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

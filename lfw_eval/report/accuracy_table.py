@@ -6,6 +6,7 @@ from lfw_eval.results import AccuracyResult
 from lfw_eval.verification.metric import Metric
 
 _LABEL, _COLUMN = 26, 22
+_SIGNIFICANT = 0.05
 
 
 def accuracy_table(result: AccuracyResult) -> str:
@@ -66,6 +67,13 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
 
 def _notes(result: AccuracyResult) -> Iterator[str]:
     run, data = result.judged, result.data
+    if comparison := result.comparison:
+        difference = comparison.accuracy_difference
+        chance = "no more than" if comparison.p_value >= _SIGNIFICANT else "MORE THAN"
+        yield (
+            f"verdict     ACC changes by {difference.value:+.5f} (standard error "
+            f"{difference.standard_error:.5f}), {chance} chance explains (p {comparison.p_value:.3f})"
+        )
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
     if run.measured != result.reference.measured:
         yield f"            FP32 was run on {result.reference.measured} and kept"

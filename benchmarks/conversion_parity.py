@@ -1,0 +1,60 @@
+"""A facenet-pytorch checkpoint through our converter beside PyTorch itself.
+
+Usage: python benchmarks/conversion_parity.py   (needs the extra `peers`)
+
+Where the trained weights cannot be fetched, random ones of the same architecture show as well
+whether every layer is converted; the trained ones are taken where `checkpoints/` has them.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from facenet_pytorch import InceptionResnetV1
+
+from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.sources import NoSourceError, checkpoints, fetch
+
+NAME = "20180402-114759-vggface2"
+
+
+def main() -> None:
+    """Convert, run both and print the largest difference."""
+    network = InceptionResnetV1(pretrained=None)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        collection = checkpoints()
+        try:
+            path = fetch(collection.entry(NAME), collection)
+            weights = torch.load(path, weights_only=True, map_location="cpu")
+            network.load_state_dict(weights, strict=False)
+            print(f"weights: {NAME}")
+        except NoSourceError as error:
+            print(f"random weights, since the trained ones cannot be had: {error}")
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+                    torch.nn.init.uniform_(module.weight, 0.8, 1.2)
+                    torch.nn.init.normal_(module.bias, 0, 0.1)
+                    torch.nn.init.normal_(module.running_mean, 0, 0.1)
+                    torch.nn.init.uniform_(module.running_var, 0.8, 1.2)
+            path = Path(folder) / "random.pt"
+            torch.save(network.state_dict(), path)
+        model = convert(path)
+    network.eval()
+    images = np.random.default_rng(0).normal(size=(8, 3, 160, 160)).astype(np.float32)
+    with torch.no_grad():
+        # facenet-pytorch returns embeddings of length 1.
+        expected = network(torch.from_numpy(images)).numpy()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {model.graph.input[0].name: images})[0]
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    print(f"embeddings {found.shape}, largest difference {np.abs(found - expected).max():.2e}")
+    print(f"least cosine {(found * expected).sum(axis=1).min():.7f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""From crop store to metrics: INT8 on OpenVINO beside FP32 on ONNX Runtime, in one run.
+
+Usage: python benchmarks/end_to_end.py [--dataset D] [--boxes CSV] [--bs N] [--rounds N]
+
+Prints, and writes to benchmarks/results/end_to_end.json, the images per second of both, of the
+INT8 engine alone (one batch that stays in memory), and their ratios. The engines take turns, so
+that a change of the machine's clock or load meets both; medians are over the rounds.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+from lfw_eval.benchmark import frames_per_second
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
+from lfw_eval.datasets.crop_store import CropStore
+from lfw_eval.datasets.dataset import Dataset, open_dataset
+from lfw_eval.embedding import embed
+from lfw_eval.engines.contract import Engine
+from lfw_eval.evaluate import Protocol, verify
+from lfw_eval.files import write_atomically
+from lfw_eval.job import Job
+from lfw_eval.results import environment
+
+RESULT = Path(__file__).parent / "results" / "end_to_end.json"
+
+
+def evaluation_rate(engine: Engine, dataset: Dataset, store: CropStore, batch_size: int) -> float:
+    """Images per second from the crop store to ACC and all other metrics."""
+    start = time.perf_counter()
+    made = embed(engine, store, batch_size)
+    verify(dataset, made.values, Protocol())
+    return len(store.names) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--dataset")
+    parser.add_argument("--boxes", type=Path)
+    parser.add_argument("--bs", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+
+    dataset = open_dataset(options.dataset, None)
+    alignment = BoxAlignment(options.boxes) if options.boxes else MtcnnAlignment(32)
+    checkpoint = open_checkpoint(DEFAULT)
+    fp32 = Job(dataset, alignment, checkpoint, engine="onnxruntime", precision="fp32")
+    int8 = Job(dataset, alignment, checkpoint, engine="openvino", precision="int8")
+    store = int8.crop_store()
+    rates: dict[str, list[float]] = {"fp32": [], "int8": [], "int8 engine only": []}
+    with fp32.build("fp32") as slow, int8.build("int8", int8.calibrate()) as fast:
+        batch = {fast.inputs[0].name: store.crops[: options.bs]}
+        for _ in range(options.rounds):
+            rates["fp32"].append(evaluation_rate(slow, dataset, store, options.bs))
+            rates["int8"].append(evaluation_rate(fast, dataset, store, options.bs))
+            rates["int8 engine only"].append(
+                frames_per_second(fast, [batch], options.bs, seconds=20)
+            )
+        runtimes = {"fp32": slow.runtime(), "int8": fast.runtime()}
+
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = {
+        "int8 / fp32": median["int8"] / median["fp32"],
+        "int8 / int8 engine only": median["int8"] / median["int8 engine only"],
+    }
+    for name, value in median.items():
+        print(f"{name:<26}{value:8.1f} images/s  {[round(rate, 1) for rate in rates[name]]}")
+    for name, ratio in ratios.items():
+        print(f"{name:<26}{ratio:8.2f}")
+    content = {
+        "data": dataset.title,
+        "images": len(store.names),
+        "batch": options.bs,
+        "images_per_second": median,
+        "rounds": rates,
+        "ratios": ratios,
+        "runtimes": runtimes,
+        "environment": environment(),
+    }
+    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

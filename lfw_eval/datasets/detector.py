@@ -1,0 +1,44 @@
+"""The MTCNN detector, loaded from its weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import openvino
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
+from lfw_eval.detection.mtcnn import Mtcnn, Network
+
+
+def load_detector(weights: Mapping[str, Path]) -> Mtcnn:
+    """Load MTCNN.
+
+    Its networks run in float32 on OpenVINO, which takes about half of ONNX Runtime's time for
+    them, and whatever engine is being evaluated: the crops must not depend on it.
+
+    Args:
+        weights: facenet-pytorch's files `pnet`, `rnet` and `onet`.
+
+    Raises:
+        UserError: A file is not that network's.
+    """
+    return Mtcnn(
+        proposal=_network(proposal_network(weights["pnet"])),
+        refinement=_network(refinement_network(weights["rnet"])),
+        output=_network(output_network(weights["onet"])),
+    )
+
+
+def _network(model: ModelProto) -> Network:
+    core = openvino.Core()
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
+    request = compiled.create_infer_request()
+
+    def run(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        outputs = request.infer(dict(batch), share_inputs=True)
+        return {port.any_name: values for port, values in outputs.items()}
+
+    return run
