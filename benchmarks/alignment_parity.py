@@ -6,6 +6,10 @@ Prints, and writes to benchmarks/results/alignment_parity.json, how far the boxe
 alignment chooses are apart, how many faces each side finds, and the images per second of both.
 They take turns on every batch, so that a change of the machine's clock or load meets both.
 
+In the few photographs where boxes are more than a pixel apart, two boxes of a face have exactly
+the same probability (often because both show the same pixels, cut off at the border). Which of
+them facenet-pytorch takes there varies with the batch; lfw-eval takes the same one always.
+
 Needs the extra `peers`, without facenet-pytorch's own pins:
     pip install torch tqdm pillow && pip install --no-deps facenet-pytorch==2.6.0
 """

@@ -1,6 +1,6 @@
 """A facenet-pytorch checkpoint through our converter beside PyTorch itself.
 
-Usage: python benchmarks/conversion_parity.py   (needs the extra `peers`)
+Usage: python benchmarks/conversion_parity.py   (needs the extra `peers`, as alignment_parity.py)
 
 Where the trained weights cannot be fetched, random ones of the same architecture show as well
 whether every layer is converted; the trained ones are taken where `checkpoints/` has them.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from facenet_pytorch import InceptionResnetV1
+from alignment_parity import provide_torchvision
 
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
@@ -22,6 +22,9 @@ NAME = "20180402-114759-vggface2"
 
 def main() -> None:
     """Convert, run both and print the largest difference."""
+    provide_torchvision()
+    from facenet_pytorch import InceptionResnetV1
+
     network = InceptionResnetV1(pretrained=None)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:

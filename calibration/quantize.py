@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from calibration.scales import ScaleTable
 from lfw_eval.errors import UserError
 
-_WEIGHTED = ("Conv", "Gemm")
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
 _SAME_VALUES = ("Concat", "MaxPool")
 
 
@@ -69,8 +69,8 @@ class _Quantizer:
         for node in [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]:
             for index in self._quantized_inputs(node):
                 node.input[index] = self._activation(node.input[index])
-            if node.op_type in _WEIGHTED:
-                node.input[1] = self._weights(node.input[1])
+            if self._has_constant_weights(node):
+                node.input[1] = self._weights(node.input[1], _output_axis(node))
             self._nodes.append(node)
         used = {name for node in self._nodes for name in node.input}
         constants = [
@@ -85,13 +85,16 @@ class _Quantizer:
         return self._model
 
     def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
-        if node.op_type in _WEIGHTED:
-            return [0] if node.input[1] in self._constants else []
+        if self._has_constant_weights(node):
+            return [0]
         if node.op_type in _SAME_VALUES:
             return list(range(len(node.input)))
         if node.op_type == "Add" and not any(name in self._constants for name in node.input):
             return [i for i, name in enumerate(node.input) if not self._fused_branch(name)]
         return []
+
+    def _has_constant_weights(self, node: onnx.NodeProto) -> bool:
+        return node.op_type in _WEIGHTED and node.input[1] in self._constants
 
     def _fused_branch(self, name: str) -> bool:
         producer = self._producers.get(name)
@@ -143,18 +146,22 @@ class _Quantizer:
             self._dequantized[name] = dequantized
         return self._dequantized[name]
 
-    def _weights(self, name: str) -> str:
-        weights = numpy_helper.to_array(self._constants[name])
-        amax = np.abs(weights).reshape(len(weights), -1).max(axis=1)
-        scale = np.where(amax > 0, amax / 127, 1).astype(np.float32)
-        by_channel = scale.reshape(-1, *[1] * (weights.ndim - 1))
-        levels = np.clip(np.rint(weights / by_channel), -127, 127).astype(np.int8)
-        parameters = [
-            self._constant(f"{name}.quantized", levels),
-            self._constant(f"{name}.scale", scale),
-            self._constant(f"{name}.zero", np.zeros(len(weights), np.int8)),
-        ]
-        return self._add("DequantizeLinear", parameters, f"{name}.dequantized", axis=0)
+    def _weights(self, name: str, axis: int) -> str:
+        if name not in self._dequantized:
+            weights = numpy_helper.to_array(self._constants[name])
+            others = tuple(other for other in range(weights.ndim) if other != axis)
+            amax = np.abs(weights).max(axis=others, keepdims=True)
+            scale = np.where(amax > 0, amax / 127, 1).astype(np.float32)
+            levels = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
+            parameters = [
+                self._constant(f"{name}.quantized", levels),
+                self._constant(f"{name}.scale", scale.reshape(-1)),
+                self._constant(f"{name}.zero", np.zeros(scale.size, np.int8)),
+            ]
+            output = f"{name}.dequantized"
+            self._add("DequantizeLinear", parameters, output, axis=axis)
+            self._dequantized[name] = output
+        return self._dequantized[name]
 
     def _constant(self, name: str, values: NDArray[np.generic]) -> str:
         self._constants[name] = numpy_helper.from_array(values, name)
@@ -163,3 +170,9 @@ class _Quantizer:
     def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
+
+
+def _output_axis(node: onnx.NodeProto) -> int:
+    """The axis of the weights that counts output channels."""
+    transposed = any(a.name == "transB" and a.i == 1 for a in node.attribute)
+    return 0 if node.op_type == "Conv" or transposed else 1

@@ -59,6 +59,8 @@ def embed(
     shape = (len(store.names), engine.outputs[0].shape[1])
     done, seconds = _finished(progress) if part.is_file() else (0, 0.0)
     values = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.float32)
+    # The first batch of an engine allocates its memory.
+    engine.run(next(_batches(engine, store, 0, batch_size, flip)))
     bar = tqdm(total=shape[0], initial=done, desc="embed", unit="img", disable=None)
     start = time.perf_counter()
     try:

@@ -100,6 +100,7 @@ def _run(
 def verify(
     dataset: Dataset, embeddings: NDArray[np.floating], protocol: Protocol
 ) -> VerificationResult:
+    """Verify the pairs of a data set, given the embeddings of its images in their order."""
     pairs = dataset.pairs
     return evaluate_pairs(
         embeddings,

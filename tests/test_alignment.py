@@ -24,16 +24,16 @@ def boxes_file(folder: Path, *rows: str, header: str = "image,x,y,w,h") -> Path:
 
 
 def test_a_box_grows_is_rounded_and_clipped(tmp_path):
-    path = boxes_file(tmp_path, "inside,20.4,30,40,20", "corner,-3,2,50.2,60")
+    path = boxes_file(tmp_path, "inside,20.6,30,40,20", "corner,-3,2,50.2,60")
     images = [picture(100, 120), picture(80, 60, seed=1)]
     aligned = BoxAlignment(path).align(["inside", "corner"], images)
-    assert aligned.boxes.tolist() == [[16, 28, 64, 52], [0, 0, 52, 68]]
+    assert aligned.boxes.tolist() == [[17, 28, 65, 52], [0, 0, 52, 68]]
     assert aligned.crops.dtype == np.uint8
-    np.testing.assert_array_equal(aligned.crops[0], crop(images[0], 16, 28, 64, 52))
+    np.testing.assert_array_equal(aligned.crops[0], crop(images[0], 17, 28, 65, 52))
     np.testing.assert_array_equal(aligned.crops[1], crop(images[1], 0, 0, 52, 68))
     assert aligned.detected.tolist() == [True, True]
     exact = BoxAlignment(path, margin=0).align(["inside"], images[:1])
-    assert exact.boxes.tolist() == [[20, 30, 60, 50]]
+    assert exact.boxes.tolist() == [[21, 30, 61, 50]]
 
 
 def test_an_image_without_a_box_takes_the_centre_box(tmp_path):

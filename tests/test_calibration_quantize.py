@@ -120,3 +120,28 @@ def test_tensor_that_is_always_zero(network, table, images):
     amax = {**table.amax, "flat": 0.0}
     quantized = quantize(network, ScaleTable(amax, "entropy", "m", "i", 1), Activations(False))
     assert np.isfinite(run(quantized, images)[0]).all()
+
+
+def test_dense_weights_either_way_round(network, table, images):
+    """`Gemm` with transposed weights, without, and `MatMul` quantise to the same numbers."""
+    expected = run(quantize(network, table, Activations(False)), images)[0]
+    for operator in ("Gemm", "MatMul"):
+        model = onnx.ModelProto.FromString(network.SerializeToString())
+        dense = model.graph.node[-1]
+        weights = next(t for t in model.graph.initializer if t.name == dense.input[1])
+        turned = onnx.numpy_helper.to_array(weights).T.copy()
+        weights.CopyFrom(onnx.numpy_helper.from_array(turned, weights.name))
+        del dense.attribute[:]
+        if operator == "MatMul":
+            source, kernel, bias = dense.input
+            del model.graph.node[-1]
+            model.graph.node.extend(
+                [
+                    onnx.helper.make_node("MatMul", [source, kernel], ["product"], name="product"),
+                    onnx.helper.make_node(
+                        "Add", ["product", bias], ["embedding"], name="embedding"
+                    ),
+                ]
+            )
+        found = run(quantize(model, table, Activations(False)), images)[0]
+        np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -203,3 +203,23 @@ def test_least_face(detector, photographs):
     image = photographs["Alan_Greenspan_0001"][None]
     large = Mtcnn(detector.proposal, detector.refinement, detector.output, least_face=60)
     assert len(large.detect(image)[0].boxes) == 1
+
+
+def test_of_equally_probable_boxes_the_last_is_taken():
+    """R-Net moves the first of two boxes onto the other, O-Net shrinks it into the other."""
+
+    def propose(batch):
+        regression = np.zeros((1, 4, 1, 6), np.float32)
+        return {"probability": np.float32([[[1, 0, 0, 0, 0, 0.9]]]), "regression": regression}
+
+    def refine(batch):
+        moved = np.float32([[0.8, 0, 0.8, 0], [0, 0, 0, 0]])
+        return {"probability": np.float32([0.9, 0.8]), "regression": moved}
+
+    def decide(batch):
+        shrunk = np.float32([[0.2, 0.2, -0.2, -0.2], [0, 0, 0, 0]])
+        landmarks = np.zeros((2, 10), np.float32)
+        return {"probability": np.ones(2), "regression": shrunk, "landmarks": landmarks}
+
+    (faces,) = Mtcnn(propose, refine, decide).detect(np.zeros((1, 20, 40, 3), np.uint8))
+    assert faces.boxes.tolist() == [[17.5, 1, 36.5, 20]]

@@ -5,6 +5,7 @@ newer) or, before that, five pickles followed by the raw storages. In both, the 
 tensor as a view (offset, shape, strides) of a storage kept outside it.
 """
 
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -175,17 +176,13 @@ def _tensors(views: dict[str, _TensorView], storages: dict[_Storage, Array]) -> 
 
 
 def _tensor(name: str, view: _TensorView, elements: Array) -> Array:
-    """Copy the view out, after checking that it lies within its storage.
-
-    A tensor with more elements than its storage repeats some: no checkpoint needs it, and a few
-    bytes could so ask for terabytes.
-    """
+    """Copy the view out of its storage; NumPy checks that it lies within."""
     _, offset, shape, strides = view
-    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    count = int(np.prod([int(size) for size in shape], dtype=object))
-    if min(offset, *shape, *strides, 0) < 0 or count > elements.size:
-        raise _MalformedError(f"tensor {name} does not fit its storage")
-    if count and last >= elements.size:
-        raise _MalformedError(f"tensor {name} reaches outside its storage")
+    # A tensor that repeats elements could ask for terabytes; no checkpoint has one.
+    if math.prod(shape) > elements.size:
+        raise _MalformedError(f"tensor {name} has more elements than its storage")
     start, byte_strides = offset * elements.itemsize, [n * elements.itemsize for n in strides]
-    return np.array(np.ndarray(shape, elements.dtype, elements.data, start, byte_strides))
+    try:
+        return np.array(np.ndarray(shape, elements.dtype, elements.data, start, byte_strides))
+    except (OverflowError, ValueError) as error:
+        raise _MalformedError(f"tensor {name} reaches outside its storage") from error

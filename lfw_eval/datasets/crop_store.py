@@ -14,11 +14,16 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval import detection
+from lfw_eval.datasets.alignment import CROP_SIDE, Alignment
 from lfw_eval.datasets.photographs import Photographs
-from lfw_eval.files import allocate_array, file_sha256, write_atomically
+from lfw_eval.files import (
+    allocate_array,
+    file_sha256,
+    python_digest,
+    write_atomically,
+)
 
-SIZE = 160
 _BATCH = 64
 _HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
 
@@ -56,14 +61,15 @@ def build_crop_store(
 ) -> CropStore:
     """Align the named photographs, or open the store where that was done before.
 
-    The store's folder is named after the photographs' digest, the names and the alignment. Rows
-    finished before an interruption are kept and not done again.
+    The store's folder is named after the photographs' digest, the names, the alignment and its
+    code. Rows finished before an interruption are kept and not done again.
 
     Raises:
         UserError: A photograph is corrupt, or the disk is full.
     """
     names = sorted(names)
-    key = json.dumps([photographs.digest, alignment.fingerprint, names])
+    code = [python_digest(Path(file).parent) for file in (__file__, str(detection.__file__))]
+    key = json.dumps([photographs.digest, alignment.fingerprint, names, code])
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "store.json").is_file():
         _align(photographs, names, alignment, folder)
@@ -88,7 +94,7 @@ def _open(folder: Path) -> CropStore:
 def _align(photographs: Photographs, names: list[str], alignment: Alignment, folder: Path) -> None:
     """Write crops.npy, crops.csv and, as the last, store.json."""
     part, progress = folder / "crops.part.npy", folder / "crops.part.csv"
-    shape = (len(names), SIZE, SIZE, 3)
+    shape = (len(names), CROP_SIDE, CROP_SIDE, 3)
     done = _finished(part, progress, shape)
     crops = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.uint8)
     row = {name: index for index, name in enumerate(names)}

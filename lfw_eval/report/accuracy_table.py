@@ -72,7 +72,8 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         chance = "no more than" if comparison.p_value >= _SIGNIFICANT else "MORE THAN"
         yield (
             f"verdict     ACC changes by {difference.value:+.5f} (standard error "
-            f"{difference.standard_error:.5f}), {chance} chance explains (p {comparison.p_value:.3f})"
+            f"{difference.standard_error:.5f}), {chance} chance explains "
+            f"(p {comparison.p_value:.3f})"
         )
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
     if run.measured != result.reference.measured:
