@@ -173,7 +173,7 @@ def test_pairs_that_the_format_cannot_hold(tmp_path, left, right, genuine, messa
 
 def test_failed_write_leaves_nothing(tmp_path, write):
     pairs = read_pairs(write(LINES))
-    with pytest.raises(UserError, match=r"out\.txt cannot be written: "):
+    with pytest.raises(UserError, match=r"out\.txt cannot be written"):
         write_pairs(pairs, tmp_path / "pairs.txt" / "out.txt")
     (tmp_path / "taken").mkdir()
     with pytest.raises(UserError, match="taken cannot be written"):

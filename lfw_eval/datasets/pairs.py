@@ -157,10 +157,7 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
             )
         lines.append("\t".join([person, i, j] if person == other else [person, i, other, j]))
 
-    try:
-        write_atomically(path, "\n".join([*lines, ""]).encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    write_atomically(path, "\n".join([*lines, ""]).encode())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
