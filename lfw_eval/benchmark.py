@@ -21,6 +21,7 @@ def benchmark(job: Job) -> SpeedResult:
     Raises:
         UserError: For any mistake in the job.
     """
+    job.engine_class(job.precision)
     store = job.crop_store()
     calibrated = job.calibrate() if job.precision == "int8" else None
     with job.build(job.precision, calibrated) as engine:

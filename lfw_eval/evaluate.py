@@ -9,7 +9,6 @@ from lfw_eval.calibrate import Calibration
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.embedding import embed
-from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import Precision
 from lfw_eval.job import Job
 from lfw_eval.results import (
@@ -44,7 +43,7 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    engine_class(job.engine)
+    job.engine_class(job.precision)
     store = job.crop_store()
     calibrated = job.calibrate() if job.precision == "int8" else None
     reference, fp32 = _run(job, protocol, store, "fp32", None)

@@ -45,25 +45,29 @@ class Job:
         )
         return calibrate(self.checkpoint, self._calibration_crops(images), images)
 
-    def build(self, precision: Precision, calibrated: Calibration | None = None) -> Engine:
-        """Build the engine of a precision, or load what was built before.
+    def engine_class(self, precision: Precision) -> type[Engine]:
+        """Return the class of the job's engine.
 
         Raises:
-            UserError: The engine does not have that precision.
+            UserError: There is no such engine, or it does not have the precision.
         """
-        chosen = engine_class(self.engine)
-        if precision not in chosen.precisions:
+        found = engine_class(self.engine)
+        if precision not in found.precisions:
             raise UserError(
-                f"--engine {self.engine} has no {precision}, only {', '.join(chosen.precisions)}; "
+                f"--engine {self.engine} has no {precision}, only {', '.join(found.precisions)}; "
                 "take --engine openvino"
             )
+        return found
+
+    def build(self, precision: Precision, calibrated: Calibration | None = None) -> Engine:
+        """Build the engine of a precision, or load what was built before."""
         request = BuildRequest(
             model=self.checkpoint.model,
             normalisation=self.checkpoint.normalisation,
             precision=precision,
             scales=calibrated.table if calibrated else None,
         )
-        return chosen.build(request, self.checkpoint.folder / "engines")
+        return self.engine_class(precision).build(request, self.checkpoint.folder / "engines")
 
     def default_output(self, kind: str) -> Path:
         """Return where the result goes that the user named no file for."""
