@@ -79,8 +79,12 @@ def read_list(path: Path) -> tuple[str, ...]:
     """Read a list of image names, one per line; empty lines do not count."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the calibration list {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(
+            f"the calibration list {path} cannot be read: {error.strerror}; name one that exists"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the calibration list {path} is not text in UTF-8") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 

@@ -115,6 +115,8 @@ def evaluate_command(
         calibration_list=calibration_list,
     )
     path = output or job.default_output("accuracy")
+    if path.suffix != ".json":
+        raise UserError(f"--output {path} must end in .json; per-pair scores go into a .npz beside")
     require_writable(path)
     result = evaluate(job, Protocol(distance, flip, subtract_mean))
     save_accuracy(result, path)

@@ -25,11 +25,13 @@ class Embeddings:
         values: float32 (n, dimensions), as the network gives them, not normalised.
         seconds: From the crops in the store to the embeddings, engine building left out.
         measured: The day on which they were made.
+        kept: They, and their time, are of an earlier run.
     """
 
     values: NDArray[np.float32]
     seconds: float
     measured: str
+    kept: bool
 
     @property
     def fps(self) -> float:
@@ -54,7 +56,7 @@ def embed(
     whole, record = store.folder / f"{name}.npy", store.folder / f"{name}.json"
     if reuse and record.is_file():
         kept = json.loads(record.read_text(encoding="utf-8"))
-        return Embeddings(np.load(whole), kept["seconds"], kept["measured"])
+        return Embeddings(np.load(whole), kept["seconds"], kept["measured"], kept=True)
 
     shape = (len(store.names), engine.outputs[0].shape[1])
     done, seconds = _finished(progress) if part.is_file() else (0, 0.0)
@@ -78,7 +80,7 @@ def embed(
     record.unlink(missing_ok=True)
     part.replace(whole)
     progress.unlink(missing_ok=True)
-    made = Embeddings(np.array(values), seconds, date.today().isoformat())
+    made = Embeddings(np.array(values), seconds, date.today().isoformat(), kept=False)
     kept = {"seconds": seconds, "measured": made.measured}
     write_atomically(record, json.dumps(kept).encode())
     return made

@@ -90,6 +90,7 @@ def _run(
                 batch_size=job.batch_size,
                 fps=len(values) / seconds,
                 measured=straight.measured,
+                kept=straight.kept,
                 verification=verify(job.dataset, values, protocol),
             ),
             values,

@@ -44,6 +44,8 @@ class EngineRun:
     """Crops per second from the crop store to embeddings, building left out."""
     measured: str
     """The day."""
+    kept: bool
+    """Embeddings and FPS are of an earlier run: the machine may have been faster or slower."""
     verification: VerificationResult
 
 

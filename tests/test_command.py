@@ -82,7 +82,10 @@ def test_target(small, facenet):
 
 
 def test_mistakes_are_told_in_one_sentence(small, facenet):
+    (small / "dir.json").mkdir()
     assert "did you mean 'openvino'" in refused(evaluate(small, "--engine", "openvin"))
+    assert "must end in .json" in refused(evaluate(small, "--output", "x.npz"))
+    assert "Is a directory" in refused(evaluate(small, "--output", "dir.json/"))
     assert "has no int8" in refused(evaluate(small, "--engine", "onnxruntime"))
     assert "--checkpoint nothing" in refused(evaluate(small, "--checkpoint", "nothing"))
     broken = small / "broken.h5"

@@ -113,3 +113,17 @@ def test_unknown_engine():
 def test_int8_without_scales(model, tmp_path):
     with pytest.raises(UserError, match="scale table"):
         engine_class("openvino").build(BuildRequest(model, "per-image", "int8"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_stream_keeps_batches_alive_that_nobody_else_does(name, model, crops, tmp_path):
+    """Mirrored crops are made batch by batch and dropped at once, while engines still read them."""
+    request = BuildRequest(model, "per-image", "fp32")
+    many = np.concatenate([crops] * 4)
+    with engine_class(name).build(request, tmp_path) as engine:
+        (source,), (output,) = engine.inputs, engine.outputs
+        for size in (1, 2, 8):
+            fresh = ({source.name: many[i : i + size].copy()} for i in range(0, len(many), size))
+            found = np.concatenate([outputs[output.name] for outputs in engine.stream(fresh)])
+            expected = np.tile(embed(engine, crops), (4, 1))
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)

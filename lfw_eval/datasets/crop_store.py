@@ -17,6 +17,7 @@ from tqdm import tqdm
 from lfw_eval import detection
 from lfw_eval.datasets.alignment import CROP_SIDE, Alignment
 from lfw_eval.datasets.photographs import Photographs
+from lfw_eval.errors import UserError
 from lfw_eval.files import (
     allocate_array,
     file_sha256,
@@ -77,13 +78,19 @@ def build_crop_store(
 
 
 def _open(folder: Path) -> CropStore:
-    names, boxes, detected = _read_index(folder / "crops.csv")
-    description = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    try:
+        names, boxes, detected = _read_index(folder / "crops.csv")
+        description = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
+        crops = np.load(folder / "crops.npy", mmap_mode="c")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the crop store {folder} is damaged ({error}); delete it and run again"
+        ) from error
     return CropStore(
         folder=folder,
         names=tuple(names),
-        # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
-        crops=np.load(folder / "crops.npy", mmap_mode="c"),
+        crops=crops,
         boxes=boxes,
         detected=detected,
         alignment=description["alignment"],

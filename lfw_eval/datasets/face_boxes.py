@@ -2,9 +2,10 @@
 
 import csv
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
+from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.errors import UserError
 
 HEADER = ["image", "x", "y", "w", "h"]
@@ -54,7 +55,11 @@ def _box(path: Path, line: int, row: list[str]) -> tuple[str, FaceBox]:
         _refuse(path, line, "expected a name and four numbers, image,x,y,w,h")
     if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
         _refuse(path, line, "x and y must be finite, w and h positive")
-    return name, FaceBox(x, y, width, height, line)
+    # `Name/Name_0001.jpg` is the same image as `Name_0001`; a dot alone may be part of a name.
+    image = PurePosixPath(name)
+    return image.stem if image.suffix.lower() in SUFFIXES else image.name, FaceBox(
+        x, y, width, height, line
+    )
 
 
 def _refuse(path: Path, line: int, problem: str) -> NoReturn:

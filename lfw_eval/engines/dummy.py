@@ -16,7 +16,7 @@ class DummyEngine(Engine):
     """Projects the crop, averaged to 16x16 cells, onto 128 fixed random directions."""
 
     precisions = ("fp32", "fp16", "int8")
-    arithmetic = "none (a random projection)"
+    arithmetic = "random projection"
     device = "none"
 
     def __init__(self, key: str) -> None:

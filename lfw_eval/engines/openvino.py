@@ -29,6 +29,8 @@ class OpenVINOEngine(Engine):
             compiled.create_infer_request()
             for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         ]
+        # A request reads its batch in place until it is done: the batch must live as long.
+        self._held: dict[int, Batch] = {}
         self.key = key
         self.size = size
         self.device = _device_name()
@@ -75,36 +77,38 @@ class OpenVINOEngine(Engine):
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
-        self._start(self._requests[0], batch)
-        return self._finish(self._requests[0])
+        self._start(0, batch)
+        return self._finish(0)
 
     def stream(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         """Run many batches, one under way per request, yielding outputs in order."""
         count = len(self._requests)
         started = 0
         for batch in batches:
-            request = self._requests[started % count]
-            finished = self._finish(request) if started >= count else None
-            self._start(request, batch)
+            slot = started % count
+            finished = self._finish(slot) if started >= count else None
+            self._start(slot, batch)
             started += 1
             if finished is not None:
                 yield finished
         for index in range(max(0, started - count), started):
-            yield self._finish(self._requests[index % count])
+            yield self._finish(index % count)
 
     def close(self) -> None:
         """Free the compiled model and its requests."""
         self._requests.clear()
         del self._compiled
 
-    def _start(self, request: openvino.InferRequest, batch: Batch) -> None:
-        # The request reads the caller's memory: nothing is copied.
+    def _start(self, slot: int, batch: Batch) -> None:
+        self._held[slot] = batch
         for name, values in batch.items():
-            request.set_tensor(name, openvino.Tensor(values, shared_memory=True))
-        request.start_async()
+            self._requests[slot].set_tensor(name, openvino.Tensor(values, shared_memory=True))
+        self._requests[slot].start_async()
 
-    def _finish(self, request: openvino.InferRequest) -> Outputs:
+    def _finish(self, slot: int) -> Outputs:
+        request = self._requests[slot]
         request.wait()
+        del self._held[slot]
         return {
             spec.name: np.array(request.get_output_tensor(index).data)
             for index, spec in enumerate(self.outputs)
