@@ -38,7 +38,7 @@ def convert_keras(path: Path) -> onnx.ModelProto:
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not a complete Keras HDF5 checkpoint ({error}); "
-            "delete it to have it fetched again, or give another with --checkpoint"
+            "delete it if it was fetched, and run again, or give another with --checkpoint"
         ) from error
     return _Converter(path, weights).convert(layers, output)
 

@@ -68,7 +68,7 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         yield _row("pairs that changed sides", ["", str(changed)])
         yield _row("  right to wrong", ["", str(comparison.right_to_wrong)])
         yield _row("  wrong to right", ["", str(comparison.wrong_to_right)])
-        yield _row("  McNemar p", ["", f"{comparison.p_value:.3f}"])
+        yield _row("  McNemar p", ["", _probability(comparison.p_value)])
 
 
 def _notes(result: AccuracyResult) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         yield (
             f"verdict     ACC changes by {difference.value:+.5f} (standard error "
             f"{difference.standard_error:.5f}), {chance} chance explains "
-            f"(p {comparison.p_value:.3f})"
+            f"(p {_probability(comparison.p_value)})"
         )
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
     if result.reference.kept:
@@ -104,6 +104,10 @@ def _metric(label: str, metrics: list[Metric]) -> str:
 
 def _change(values: list[float] | list[int], style: str) -> str:
     return format(values[1] - values[0], style) if len(values) > 1 else ""
+
+
+def _probability(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _row(label: str, cells: list[str], change: str = "") -> str:
