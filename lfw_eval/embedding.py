@@ -33,11 +33,6 @@ class Embeddings:
     measured: str
     kept: bool
 
-    @property
-    def fps(self) -> float:
-        """Crops per second, end to end."""
-        return len(self.values) / self.seconds
-
 
 def embed(
     engine: Engine, store: CropStore, batch_size: int, *, flip: bool = False, reuse: bool = False

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
-from lfw_eval.engines.network import crops_spec
 from lfw_eval.engines.store import EngineStore
 
 _DIMENSIONS = 128
@@ -21,7 +20,7 @@ class DummyEngine(Engine):
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.inputs = (crops_spec("crops"),)
+        self.inputs = (TensorSpec("crops", (-1, 160, 160, 3), "uint8"),)
         self.outputs = (TensorSpec("embedding", (-1, _DIMENSIONS), "float32"),)
         self._directions = np.random.default_rng(0).standard_normal(
             (_GRID * _GRID * 3, _DIMENSIONS), dtype=np.float32

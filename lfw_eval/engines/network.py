@@ -4,7 +4,7 @@ import onnx
 
 from calibration.quantize import Activations, quantize
 from lfw_eval.checkpoints.normalisation import accept_crops
-from lfw_eval.engines.contract import BuildRequest, TensorSpec
+from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
 
 
@@ -20,8 +20,3 @@ def network(request: BuildRequest, activations: Activations) -> onnx.ModelProto:
             raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
         model = quantize(model, request.scales, activations)
     return accept_crops(model, request.normalisation)
-
-
-def crops_spec(name: str) -> TensorSpec:
-    """Return the spec of an input of uint8 crops."""
-    return TensorSpec(name, (-1, 160, 160, 3), "uint8")
