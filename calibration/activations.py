@@ -1,5 +1,6 @@
 """Observation of every tensor of a network while crops pass through it."""
 
+import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,49 +13,54 @@ from onnx import TensorProto, helper
 from calibration.histogram import Histogram
 from lfw_eval.errors import UserError
 
+Batch = Mapping[str, NDArray[np.generic]]
+
 
 class Observer:
-    """Feeds batches to an FP32 model and keeps one histogram per float tensor.
+    """Feeds batches to an FP32 model and reads its tensors.
 
     Memory depends on the model and the batch size, not on how many batches are seen.
 
     Args:
         model: FP32 model.
-        tensors: Names of the float32 tensors to observe, each some node's output.
-        histograms: Those of an earlier observation, to go on from.
+        tensors: Names of the float32 tensors to observe, each a node's output.
     """
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        tensors: Collection[str],
-        histograms: dict[str, Histogram] | None = None,
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, tensors: Collection[str]) -> None:
         observed = onnx.ModelProto.FromString(model.SerializeToString())
         del observed.graph.output[:]
         observed.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors
         )
+        options = onnxruntime.SessionOptions()
+        # Its threads would go on spinning while ours count.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
-            observed.SerializeToString(), providers=["CPUExecutionProvider"]
+            observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         self._tensors = list(tensors)
-        self._pool = ThreadPoolExecutor()
-        self.histograms = histograms or {name: Histogram() for name in tensors}
+        self._pool = ThreadPoolExecutor(os.cpu_count())
 
-    def observe(self, batch: Mapping[str, NDArray[np.generic]]) -> None:
+    def amax(self, batch: Batch) -> dict[str, float]:
+        """Return the largest |x| of every tensor, to make the histograms' references of."""
+        outputs = self._session.run(self._tensors, dict(batch))
+        largest = self._pool.map(lambda values: max(-values.min(), values.max(), 0.0), outputs)
+        return dict(zip(self._tensors, map(float, largest), strict=True))
+
+    def observe(self, batch: Batch, histograms: Mapping[str, Histogram]) -> None:
         """Count the activations of one batch.
 
         Raises:
             UserError: A tensor holds NaN or infinite values; it is named.
         """
         outputs = self._session.run(self._tensors, dict(batch))
-        list(self._pool.map(self._count, self._tensors, outputs))
 
-    def _count(self, name: str, values: NDArray[np.float32]) -> None:
-        try:
-            self.histograms[name].update(values)
-        except ValueError as error:
-            raise UserError(
-                f"tensor '{name}' has {error}; check the model in FP32 and the crops first"
-            ) from error
+        def count(name: str, values: NDArray[np.float32]) -> None:
+            try:
+                histograms[name].update(values)
+            except ValueError as error:
+                raise UserError(
+                    f"tensor '{name}' has {error}; check the model in FP32 and the crops first"
+                ) from error
+
+        list(self._pool.map(count, self._tensors, outputs))

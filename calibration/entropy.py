@@ -3,59 +3,68 @@
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 2048
+from calibration.histogram import BINS, Histogram
+
 LEVELS = 128
+_LAST = np.arange(LEVELS, BINS)
+# Bin k of the first i falls into level floor(128 k / i); where each level begins, for every i.
+_EDGES = -(-np.arange(LEVELS + 1) * _LAST[:, None] // LEVELS)
 
 
-def entropy_amax(counts: NDArray[np.float64], amax: float) -> float:
-    """Return the clipping threshold of least Kullback-Leibler divergence.
+def entropy_threshold(histogram: Histogram) -> float:
+    """Return the threshold of TensorRT's `IInt8EntropyCalibrator2`.
 
     S. Migacz, "8-bit inference with TensorRT", GTC 2017: for every number of bins i from 128 up,
     the reference P is the first i bins with all outliers added to the last of them; the candidate
     Q is the first i bins merged into 128 levels, each level spread evenly over those of its bins
-    that are not empty; the threshold is that i for which KL(P || Q) is least (the smallest, of
-    equals). Bin 0 first takes the count of bin 1, since exact zeros, which any scale represents,
-    would drown the rest.
+    that are not empty; the threshold is (i + 0.5) bins for that i for which KL(P || Q) is least
+    (the smallest, of equals). What TensorRT does beyond that talk was found by comparing with a
+    cache of TensorRT 8.6 (`benchmarks/calibration_parity.py`): the bins of `Histogram`; bin 0
+    first takes the count of bin 1, since exact zeros, which any scale represents, would drown the
+    rest; P and Q are normalised each by its own sum; an i whose last bin is empty is passed over
+    as long as there are outliers, since Q is zero where P is not.
 
     With prefix sums of h and h*log(h) the divergence of every candidate follows from its 128
     level sums alone, so that the whole search is a (candidates, 128) array and no loop:
     KL = sum(p log p) - sum over levels of (mass of P in the level) * log(level sum / non-empty).
 
-    Args:
-        counts: float64 (BINS,), counts of |x| in equal bins over [0, amax].
-        amax: The largest |x|.
-
     Returns:
-        The threshold; `amax` itself when the tensor has no value other than zero.
+        The threshold, in units of x; `amax` when too little lies outside of the first bin.
     """
-    counts = counts.copy()
+    last, values = divergences(histogram)
+    if not np.isfinite(values).any():
+        return histogram.amax
+    return float(last[np.argmin(values)] + 0.5) * histogram.width
+
+
+def divergences(histogram: Histogram) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the candidates of `entropy_threshold`, in bins, and KL(P || Q) of each.
+
+    Infinite where Q is zero and P is not, and everywhere when bin 0 holds everything.
+    """
+    counts = histogram.counts.astype(np.float64)
     counts[0] = counts[1]
-    total = counts.sum()
-    if total == 0:
-        return amax
     cumulative = _prefix(counts)
     occupied = _prefix((counts > 0).astype(np.float64))
     entropies = _prefix(_x_log_x(counts))
+    total = cumulative[-1]
+    if total == 0:
+        return _LAST, np.full(len(_LAST), np.inf)
 
-    last = np.arange(LEVELS, BINS + 1)
-    # Bin k of the first i falls into level floor(128 k / i).
-    edges = -(-np.arange(LEVELS + 1) * last[:, None] // LEVELS)
-    sums = np.diff(cumulative[edges], axis=1)
-    filled = np.diff(occupied[edges], axis=1)
+    sums = np.diff(cumulative[_EDGES], axis=1)
+    filled = np.diff(occupied[_EDGES], axis=1)
     logs = np.log(np.divide(sums, filled, out=np.ones_like(sums), where=sums > 0))
 
-    inside = cumulative[last]
+    inside = cumulative[_LAST]
     outliers = total - inside
-    tail = counts[last - 1] + outliers
-    reference = entropies[last - 1] + _x_log_x(tail)
+    last = counts[_LAST - 1]
+    reference = entropies[_LAST - 1] + _x_log_x(last + outliers)
     # Outliers count in P's last bin, which belongs to the last level.
     crossed = (sums * logs).sum(axis=1) + outliers * logs[:, -1]
-    with np.errstate(divide="ignore"):
-        divergence = (reference - crossed) / total - np.log(total) + np.log(inside)
-    # Q has nothing where P has its outliers: infinitely far.
-    divergence[(counts[last - 1] == 0) & (outliers > 0)] = np.inf
-    best = last[np.argmin(divergence)]
-    return amax * float(best) / BINS
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (reference - crossed) / total - np.log(total) + np.log(inside)
+    values[(last == 0) & (outliers > 0)] = np.inf
+    return _LAST, values
 
 
 def _prefix(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A histogram of |x| whose range grows as it must, in one pass and constant memory."""
+"""TensorRT's histogram of |x|: its range doubles as it must, in one pass and constant memory."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,28 +9,45 @@ from numpy.typing import NDArray
 
 from lfw_eval.files import replacing
 
-FINE_BINS = 16_384
-# OpenCV counts in float32, which holds whole numbers exactly up to this.
-_CHUNK = 1 << 24
+BINS = 2048
+# Values per step of counting: its temporaries stay in the CPU's cache. OpenCV counts in float32,
+# which holds whole numbers exactly up to 2**24.
+_CHUNK = 1 << 18
+_ALTERNATING = np.tile(np.array([0, BINS], dtype=np.uint16), _CHUNK // 2)
+# Anything smaller counts as zero: its scale would overflow float32.
+_TINY = 2.0**-100
 
 
 @dataclass
 class Histogram:
-    """Counts of |x| in `FINE_BINS` equal bins over [0, 2**exponent).
+    """Counts of |x| in `BINS` equal bins over [0, reference * 2**exponent].
 
-    The range is always a power of two, so a wider one merges neighbouring bins exactly: crops may
-    be split over processes and merged in any order to the same counts, bit for bit. At least
-    half of the bins lie under `amax`, unless every value was zero.
+    TensorRT's calibrator lays 2,048 bins over the largest value of the first batch that it is
+    given, and merges them in pairs whenever a later batch has a larger one. Here the range is the
+    smallest of these that holds `amax`, whatever the order of the values. Crops may therefore be
+    split over processes that share the references, and merged in any order to the same counts,
+    bit for bit.
 
     Attributes:
-        counts: int64 (FINE_BINS,).
-        exponent: The range's power of two; None before the first value other than zero.
+        reference: The largest |x| of the first batch; 1 stands in where that was 0.
+        counts: int64 (BINS,).
+        exponent: Doublings of the reference; None before the first value other than zero.
         amax: The largest |x| seen.
     """
 
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FINE_BINS, dtype=np.int64))
+    reference: float
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
     exponent: int | None = None
     amax: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.reference < _TINY:
+            self.reference = 1.0
+
+    @property
+    def width(self) -> float:
+        """The width of a bin, in units of x."""
+        return float(np.ldexp(self.reference, self.exponent or 0)) / BINS
 
     def update(self, values: NDArray[np.float32]) -> None:
         """Count float32 values of any shape.
@@ -38,25 +55,40 @@ class Histogram:
         Raises:
             ValueError: A value is NaN or infinite.
         """
-        magnitudes = np.abs(values, dtype=np.float32).reshape(1, -1)
-        if magnitudes.size == 0:
-            return
-        amax = float(magnitudes.max())
+        values = values.reshape(-1)
+        for start in range(0, values.size, _CHUNK):
+            self._update(values[start : start + _CHUNK])
+
+    def _update(self, values: NDArray[np.float32]) -> None:
+        low, high = float(values.min()), float(values.max())
+        amax = max(-low, high)
         if not np.isfinite(amax):
             raise ValueError("values that are NaN or infinite cannot be calibrated")
         self._grow(amax)
         if self.exponent is None:
-            self.counts[0] += magnitudes.size
+            self.counts[0] += values.size
             return
-        limits = [0.0, 2.0**self.exponent]
-        for start in range(0, magnitudes.size, _CHUNK):
-            chunk = magnitudes[:, start : start + _CHUNK]
-            counted = cv2.calcHist([chunk], [0], None, [FINE_BINS], limits)
-            self.counts += counted.reshape(-1).astype(np.int64)
+        scale = np.float32(np.ldexp(_bins_per_unit(self.reference), -self.exponent))
+        bins = np.empty(values.size, dtype=np.uint16)
+        np.multiply(np.abs(values) if low < 0 else values, scale, out=bins, casting="unsafe")
+        # Every other value counts in a second histogram: a run of equal values, such as a ReLU's
+        # zeros, then waits only half as often for the count before.
+        np.add(bins, _ALTERNATING[: bins.size], out=bins)
+        counted = cv2.calcHist([bins.reshape(1, -1)], [0], None, [2 * BINS], [0, 2 * BINS])
+        self.counts += counted.reshape(2, BINS).sum(axis=0).astype(np.int64)
 
     def merge(self, other: "Histogram") -> "Histogram":
-        """Return the histogram of both sets of values; the same in either order."""
-        merged = Histogram(self.counts.copy(), self.exponent, self.amax)
+        """Return the histogram of both sets of values; the same in either order.
+
+        Raises:
+            ValueError: They have different references.
+        """
+        if self.reference != other.reference:
+            raise ValueError(
+                f"histograms of references {self.reference:g} and {other.reference:g} "
+                "do not merge; all parts of a calibration share those of its first batch"
+            )
+        merged = Histogram(self.reference, self.counts.copy(), self.exponent, self.amax)
         merged._grow(other.amax)
         if merged.exponent is None or other.exponent is None:
             merged.counts += other.counts
@@ -64,26 +96,13 @@ class Histogram:
             merged.counts += _coarsen(other.counts, merged.exponent - other.exponent)
         return merged
 
-    def linear(self, bins: int) -> NDArray[np.float64]:
-        """Resample to `bins` equal bins over [0, amax]; float64 (bins,), same total.
-
-        A fine bin that straddles an edge is split in proportion.
-        """
-        if self.exponent is None:
-            return np.pad(self.counts[:1].astype(np.float64), (0, bins - 1))
-        width = 2.0**self.exponent / FINE_BINS
-        cumulative = np.concatenate([[0], np.cumsum(self.counts)])
-        edges = np.linspace(0, self.amax, bins + 1) / width
-        at_edges = np.interp(edges, np.arange(FINE_BINS + 1), cumulative)
-        at_edges[-1] = cumulative[-1]
-        return np.diff(at_edges)
-
     def _grow(self, amax: float) -> None:
         self.amax = max(self.amax, amax)
-        if amax == 0:
+        if amax < _TINY:
             return
-        # frexp gives amax = m * 2**e with 0.5 <= m < 1, hence amax < 2**e.
-        exponent = int(np.frexp(amax)[1])
+        # frexp gives amax / reference = m * 2**e with 0.5 <= m < 1; m = 0.5 fits a range below.
+        mantissa, exponent = np.frexp(amax / self.reference)
+        exponent = int(exponent) - int(mantissa == 0.5)
         if self.exponent is None:
             self.exponent = exponent
         elif exponent > self.exponent:
@@ -91,11 +110,32 @@ class Histogram:
             self.exponent = exponent
 
 
+def _bins_per_unit(reference: float) -> float:
+    """The largest factor of float32 that takes the reference itself into the last bin."""
+    top, scale = np.float32(reference), np.float32(BINS / reference)
+    while top * scale >= BINS:
+        scale = np.nextafter(scale, np.float32(0))
+    return float(scale)
+
+
 def _coarsen(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
     """The same counts over a range that is 2**doublings times wider."""
     # Past a certain width everything is in the first bin.
-    merged = counts.reshape(-1, min(2**doublings, FINE_BINS)).sum(axis=1)
-    return np.pad(merged, (0, FINE_BINS - len(merged)))
+    merged = counts.reshape(-1, min(2**doublings, BINS)).sum(axis=1)
+    return np.pad(merged, (0, BINS - len(merged)))
+
+
+def merge_histograms(
+    first: dict[str, Histogram], second: dict[str, Histogram]
+) -> dict[str, Histogram]:
+    """Merge what two processes counted, tensor by tensor.
+
+    Raises:
+        ValueError: They observed other tensors, or from other references.
+    """
+    if first.keys() != second.keys():
+        raise ValueError("histograms of different tensors do not merge")
+    return {name: histogram.merge(second[name]) for name, histogram in first.items()}
 
 
 def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) -> None:
@@ -106,6 +146,7 @@ def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) ->
             temporary,
             crops=np.array(crops),
             names=np.array(list(histograms)),
+            references=np.array([histogram.reference for histogram in found]),
             counts=np.stack([histogram.counts for histogram in found]),
             exponents=np.array([histogram.exponent or 0 for histogram in found]),
             amax=np.array([histogram.amax for histogram in found]),
@@ -115,9 +156,11 @@ def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) ->
 def load_histograms(path: Path) -> tuple[dict[str, Histogram], int]:
     """Read what `save_histograms` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        columns = zip(file["names"], file["counts"], file["exponents"], file["amax"], strict=True)
+        rows = zip(file["references"], file["counts"], file["exponents"], file["amax"], strict=True)
         histograms = {
-            str(name): Histogram(counts, int(exponent) if amax else None, float(amax))
-            for name, counts, exponent, amax in columns
+            str(name): Histogram(
+                float(reference), counts, int(exponent) if amax >= _TINY else None, float(amax)
+            )
+            for name, (reference, counts, exponent, amax) in zip(file["names"], rows, strict=True)
         }
         return histograms, int(file["crops"])

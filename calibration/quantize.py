@@ -1,5 +1,6 @@
 """Explicit quantization: Q/DQ nodes from a scale table, placed where engines fuse them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,25 @@ class Activations:
     unsigned: bool
 
 
+def layer_name(node: onnx.NodeProto) -> str:
+    """Return a node's name; ONNX lets it be empty, and then its first output stands in."""
+    return str(node.name or node.output[0])
+
+
+def quantized_layers(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the layers that `quantize` quantises, first to last: those with weights.
+
+    Concatenations, poolings and sums are quantised for their sake.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [layer_name(node) for node in model.graph.node if _has_weights(node, constants)]
+
+
 def quantize(
-    model: onnx.ModelProto, table: ScaleTable, activations: Activations
+    model: onnx.ModelProto,
+    table: ScaleTable,
+    activations: Activations,
+    skip: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ nodes: symmetric, per channel for weights.
 
@@ -40,16 +58,27 @@ def quantize(
     Args:
         model: FP32 model, batch normalisation folded.
         table: Thresholds; names of tensors that the model lacks are ignored.
+        activations: Their 8-bit type.
+        skip: Names of nodes that stay float: no Q/DQ on their inputs or weights. With a
+            convolution also the sum that it is fused into does, and with all that read a
+            concatenation or a pooling also that does: 8 bits there would cost accuracy and
+            spare nothing.
 
     Raises:
         UserError: The table lacks a tensor that would be quantised.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    return _Quantizer(model, table, activations).quantize()
+    return _Quantizer(model, table, activations, skip).quantize()
 
 
 class _Quantizer:
-    def __init__(self, model: onnx.ModelProto, table: ScaleTable, activations: Activations) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        table: ScaleTable,
+        activations: Activations,
+        skip: Collection[str],
+    ) -> None:
         self._model = model
         self._table = table
         self._activations = activations
@@ -59,6 +88,7 @@ class _Quantizer:
         for node in model.graph.node:
             for name in node.input:
                 self._consumers[name] = self._consumers.get(name, 0) + 1
+        self._left_float = self._nodes_left_float(frozenset(skip))
         self._groups = self._shared_scales()
         self._non_negative = self._never_negative()
         self._dequantized: dict[str, str] = {}
@@ -67,10 +97,11 @@ class _Quantizer:
     def quantize(self) -> onnx.ModelProto:
         graph = self._model.graph
         for node in [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]:
-            for index in self._quantized_inputs(node):
-                node.input[index] = self._activation(node.input[index])
-            if self._has_constant_weights(node):
-                node.input[1] = self._weights(node.input[1], _output_axis(node))
+            if node.output[0] not in self._left_float:
+                for index in self._quantized_inputs(node):
+                    node.input[index] = self._activation(node.input[index])
+                if _has_weights(node, self._constants):
+                    node.input[1] = self._weights(node.input[1], _output_axis(node))
             self._nodes.append(node)
         used = {name for node in self._nodes for name in node.input}
         constants = [
@@ -85,7 +116,7 @@ class _Quantizer:
         return self._model
 
     def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
-        if self._has_constant_weights(node):
+        if _has_weights(node, self._constants):
             return [0]
         if node.op_type in _SAME_VALUES:
             return list(range(len(node.input)))
@@ -93,8 +124,29 @@ class _Quantizer:
             return [i for i, name in enumerate(node.input) if not self._fused_branch(name)]
         return []
 
-    def _has_constant_weights(self, node: onnx.NodeProto) -> bool:
-        return node.op_type in _WEIGHTED and node.input[1] in self._constants
+    def _nodes_left_float(self, skip: frozenset[str]) -> set[str]:
+        """First outputs of the nodes to skip, and of those that are quantised for them alone."""
+        left: set[str] = set()
+        # By tensor, the first outputs of the nodes that would quantise it or what is made of it.
+        readers: dict[str, set[str]] = {}
+        for node in reversed(self._model.graph.node):
+            made = node.output[0]
+            after = {name for output in node.output for name in readers.get(output, set())}
+            indices = self._quantized_inputs(node)
+            if layer_name(node) in skip:
+                left.add(made)
+            elif indices and not _has_weights(node, self._constants):
+                fused = [self._producers[n] for n in node.input if self._fused_branch(n)]
+                # Without a quantised convolution to be fused into, or any that reads it in INT8.
+                if node.op_type == "Add" and fused:
+                    alone = all(layer_name(convolution) in skip for convolution in fused)
+                else:
+                    alone = bool(after) and after <= left
+                if alone:
+                    left.add(made)
+            for name in node.input:
+                readers.setdefault(name, set()).update({made} if indices else after)
+        return left
 
     def _fused_branch(self, name: str) -> bool:
         producer = self._producers.get(name)
@@ -170,6 +222,10 @@ class _Quantizer:
     def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
+
+
+def _has_weights(node: onnx.NodeProto, constants: Collection[str]) -> bool:
+    return node.op_type in _WEIGHTED and node.input[1] in constants
 
 
 def _output_axis(node: onnx.NodeProto) -> int:

@@ -1,14 +1,16 @@
 """The scale table: one amax per tensor, the source of every INT8 artefact."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import onnx
 
-from calibration.entropy import BINS, entropy_amax
 from calibration.histogram import Histogram
+from calibration.thresholds import METHODS, Method
 from lfw_eval.errors import UserError
 from lfw_eval.files import write_atomically
 
@@ -60,9 +62,22 @@ class ScaleTable:
         return table
 
 
-def entropy_scales(histograms: dict[str, Histogram]) -> dict[str, float]:
-    """Return the entropy threshold of every tensor."""
-    return {
-        name: entropy_amax(histogram.linear(BINS), histogram.amax)
-        for name, histogram in histograms.items()
-    }
+def thresholds(
+    model: onnx.ModelProto, histograms: Mapping[str, Histogram], method: Method
+) -> dict[str, float]:
+    """Return the threshold of every tensor.
+
+    As in TensorRT, a max pooling's output has its input's threshold; it is not observed.
+    """
+    amax = {name: METHODS[method](histogram) for name, histogram in histograms.items()}
+    for node in model.graph.node:
+        if node.op_type == "MaxPool" and node.input[0] in amax:
+            amax[node.output[0]] = amax[node.input[0]]
+    return amax
+
+
+def observed_tensors(model: onnx.ModelProto) -> list[str]:
+    """Return the tensors whose histograms `thresholds` needs: input and outputs of all nodes."""
+    names = [info.name for info in model.graph.input]
+    names += [node.output[0] for node in model.graph.node if node.op_type != "MaxPool"]
+    return names

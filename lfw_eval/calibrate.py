@@ -1,7 +1,8 @@
-"""Calibration of a checkpoint on crops: scale table, TensorRT caches and Q/DQ network."""
+"""Calibration of a checkpoint on crops: the histograms and the scale table."""
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,20 @@ from tqdm import tqdm
 
 import calibration
 from calibration.activations import Observer
-from calibration.cache import cache_text, header_digits
 from calibration.histogram import Histogram, load_histograms, save_histograms
-from calibration.quantize import Activations, quantize
 from calibration.sampler import CalibrationList
-from calibration.scales import ScaleTable, entropy_scales
-from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
+from calibration.scales import ScaleTable, observed_tensors, thresholds
+from calibration.thresholds import Method
+from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, python_digest, write_atomically
+from lfw_eval.files import file_sha256, python_digest
 from lfw_eval.interrupts import deferred_interrupt
 
-_BATCH = 8
+_BATCH = 16
+# The calibrator's first batch, whose largest values set the bins; TensorRT's users feed 64.
+_FIRST = 64
+_HISTOGRAMS = "histograms.npz"
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,28 @@ class Calibration:
     images: CalibrationList
     folder: Path
 
+    def histograms(self) -> dict[str, Histogram]:
+        """Return the histogram of every observed tensor."""
+        return load_histograms(self.folder / _HISTOGRAMS)[0]
+
 
 def calibrate(
-    checkpoint: Checkpoint, crops: NDArray[np.uint8], images: CalibrationList
+    checkpoint: Checkpoint,
+    crops: NDArray[np.uint8],
+    images: CalibrationList,
+    method: Method = "entropy",
 ) -> Calibration:
     """Calibrate, or read the scale table of the same calibration made before.
 
-    After Ctrl-C the histograms so far are kept, and the next start goes on from them.
+    The histograms are kept: another method costs no second pass. After Ctrl-C the next start goes
+    on from those made so far.
 
     Args:
         crops: uint8 (n, 160, 160, 3), in the order of `images`.
 
     Raises:
-        UserError: There is no crop, or the network makes NaN or infinity of one.
+        UserError: There is no crop, the crops have another size, or the network makes NaN or
+            infinity of one.
     """
     if len(crops) == 0:
         raise UserError("calibration needs at least one crop; the calibration list is empty")
@@ -59,58 +71,50 @@ def calibrate(
     }
     key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:16]
     folder = checkpoint.folder / f"calibration-{key}"
-    path = folder / "scales.json"
+    path = folder / f"scales-{method}.json"
     if not path.is_file():
         model = onnx.load(checkpoint.model)
-        histograms = _observe(model, checkpoint.normalisation, crops, folder / "histograms.npz")
+        histograms = _observe(model, checkpoint.normalisation, crops, folder / _HISTOGRAMS)
         table = ScaleTable(
-            amax=entropy_scales(histograms),
-            method="entropy",
+            amax=thresholds(model, histograms, method),
+            method=method,
             model=built_from["model"],
             images=built_from["images"],
             crops=len(crops),
         )
         table.save(path)
-        (folder / "histograms.npz").unlink(missing_ok=True)
     return Calibration(ScaleTable.load(path), images, folder)
-
-
-def export(checkpoint: Checkpoint, calibrated: Calibration, versions: list[str]) -> list[Path]:
-    """Write what other engines read: a cache per TensorRT version, and the Q/DQ network.
-
-    Args:
-        versions: TensorRT versions such as "8.6.1".
-
-    Returns:
-        The files, in the calibration's folder.
-    """
-    written = []
-    for version in versions:
-        path = calibrated.folder / f"trt-{header_digits(version)}-entropy2.cache"
-        write_atomically(path, cache_text(calibrated.table, version).encode())
-        written.append(path)
-    # TensorRT takes signed activations only.
-    network = quantize(onnx.load(checkpoint.model), calibrated.table, Activations(unsigned=False))
-    written.append(calibrated.folder / "int8-qdq.onnx")
-    save_model(network, written[-1])
-    return written
 
 
 def _observe(
     model: onnx.ModelProto, normalisation: str, crops: NDArray[np.uint8], saved: Path
 ) -> dict[str, Histogram]:
-    tensors = [info.name for info in model.graph.input]
-    tensors += [name for node in model.graph.node for name in node.output]
-    histograms, done = load_histograms(saved) if saved.is_file() else (None, 0)
-    observer = Observer(accept_crops(model, normalisation), tensors, histograms)
+    histograms, done = load_histograms(saved) if saved.is_file() else ({}, 0)
+    if done == len(crops):
+        return histograms
+    observer = Observer(accept_crops(model, normalisation), observed_tensors(model))
     bar = tqdm(total=len(crops), initial=done, desc="calibrate", unit="img", disable=None)
     # A batch counted for some tensors and not for others would be counted twice after a restart.
     with bar, deferred_interrupt() as interrupted:
-        for start in range(done, len(crops), _BATCH):
-            batch = crops[start : start + _BATCH]
-            observer.observe({CROPS: batch})
-            bar.update(len(batch))
+        if not histograms:
+            references: dict[str, float] = {}
+            for batch in _batches(crops[:_FIRST]):
+                for name, amax in observer.amax(batch).items():
+                    references[name] = max(amax, references.get(name, 0.0))
+                if interrupted():
+                    raise KeyboardInterrupt
+            histograms = {name: Histogram(amax) for name, amax in references.items()}
+        for batch in _batches(crops[done:]):
+            observer.observe(batch, histograms)
+            done += len(batch[CROPS])
+            bar.update(len(batch[CROPS]))
             if interrupted():
-                save_histograms(saved, observer.histograms, start + len(batch))
+                save_histograms(saved, histograms, done)
                 raise KeyboardInterrupt
-    return observer.histograms
+    save_histograms(saved, histograms, done)
+    return histograms
+
+
+def _batches(crops: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    for start in range(0, len(crops), _BATCH):
+        yield {CROPS: crops[start : start + _BATCH]}

@@ -4,16 +4,21 @@ import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import onnx
 import typer
 
 from calibration.cache import header_digits
+from calibration.scales import observed_tensors
+from calibration.sensitivity import check_drop
+from calibration.thresholds import Method
 from lfw_eval import __version__
 from lfw_eval.benchmark import benchmark
-from lfw_eval.calibrate import export
+from lfw_eval.cache_command import app as cache_app
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint, save_model
 from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
@@ -22,11 +27,16 @@ from lfw_eval.datasets.pairs import write_pairs
 from lfw_eval.engines.contract import Precision
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
+from lfw_eval.export import write_caches, write_networks
 from lfw_eval.files import require_writable
 from lfw_eval.job import Job
 from lfw_eval.report.accuracy_table import accuracy_table
+from lfw_eval.report.histogram_plot import require_plots, write_plots
+from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 from lfw_eval.report.speed_table import speed_table
 from lfw_eval.results import save_accuracy, save_speed
+from lfw_eval.sensitivity import SensitivityStudy
+from lfw_eval.sources.roots import calibration_caches
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
@@ -38,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="LFW accuracy and INT8 calibration of FaceNet engines.",
 )
+app.add_typer(cache_app, name="cache")
 
 Dataset = Annotated[
     str | None,
@@ -77,6 +88,9 @@ CalibrationImages = Annotated[
         help="Image names to calibrate on, one per line. Default: images outside of the pairs.",
     ),
 ]
+CalibrationMethod = Annotated[
+    Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
+]
 Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
 
 
@@ -92,6 +106,7 @@ def evaluate_command(
     precision: EnginePrecision = "int8",
     bs: BatchSize = 64,
     calibration_list: CalibrationImages = None,
+    method: CalibrationMethod = "entropy",
     distance: Annotated[Distance, typer.Option()] = "squared_l2",
     flip: Annotated[
         Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
@@ -113,6 +128,7 @@ def evaluate_command(
         precision=precision,
         batch_size=bs,
         calibration_list=calibration_list,
+        method=method,
     )
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
@@ -188,21 +204,43 @@ def calibrate_command(
     checkpoint: CheckpointName = DEFAULT,
     normalisation: CropNormalisation = None,
     calibration_list: CalibrationImages = None,
+    method: CalibrationMethod = "entropy",
     tensorrt: Annotated[
         list[str] | None,
         typer.Option(help="TensorRT version to write a cache for, such as 8.6.1; may be repeated."),
     ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Measure what quantising each layer alone costs."),
+    ] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Write a network with the fewest layers in 16 bits whose mean cosine to FP32 is "
+            "at least 1 minus this, such as 0.0005. The fewest in order of the ranking, worst "
+            "first, not of all choices. Implies --sensitivity."
+        ),
+    ] = None,
+    plot: Annotated[
+        list[str] | None,
+        typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
+    ] = None,
 ) -> None:
-    """Calibrate: scale table, TensorRT caches and a Q/DQ network."""
+    """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
     versions = tensorrt or ["8.6.1", "10.3.0"]
     for version in versions:
         header_digits(version)
+    if max_drop is not None:
+        check_drop(max_drop)
     job = Job(
         dataset=open_dataset(dataset, pairs),
         alignment=_alignment(boxes, margin),
         checkpoint=open_checkpoint(checkpoint, normalisation),
         calibration_list=calibration_list,
+        method=method,
     )
+    if plot:
+        require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
     calibrated = job.calibrate()
     images = calibrated.images
     print(
@@ -210,8 +248,24 @@ def calibrate_command(
     )
     if images.evaluated:
         print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
-    for path in [calibrated.folder / "scales.json", *export(job.checkpoint, calibrated, versions)]:
+    kept = calibration_caches() / job.checkpoint.name
+    table = kept / f"scales-{calibrated.table.method}.json"
+    calibrated.table.save(table)
+    caches = write_caches(calibrated.table, versions, kept)
+    networks = write_networks(job.checkpoint.model, calibrated.table, calibrated.folder)
+    plots: list[Path] = []
+    if plot:
+        folder = calibrated.folder / "plots"
+        plots = write_plots(plot, calibrated.histograms(), calibrated.table, folder)
+    for path in (table, *caches, *networks, *plots):
         print(path)
+    if sensitivity or max_drop is not None:
+        study = SensitivityStudy.of(job, calibrated)
+        measured = study.sensitivity()
+        print(f"\n{sensitivity_table(measured)}\n{study.record}")
+        if max_drop is not None:
+            mixed, path = study.write_mixed(measured, max_drop)
+            print(f"\n{mixed_table(mixed, len(measured.layers), max_drop)}\n{path}")
 
 
 @app.command("convert")
@@ -220,11 +274,20 @@ def convert_command(
     output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     normalisation: CropNormalisation = None,
     fold: Annotated[bool, typer.Option(help="Fold batch normalisation into the weights.")] = True,
+    precision: Annotated[
+        Literal["fp32", "fp16"],
+        typer.Option(
+            help="fp32: types as they are. fp16: what is float32 becomes float16, but input and "
+            "output, for engines that are strongly typed; a Q/DQ network keeps its INT8."
+        ),
+    ] = "fp32",
 ) -> None:
-    """Convert a checkpoint to FP32 ONNX, with neither TensorFlow nor PyTorch."""
+    """Convert a checkpoint to ONNX, with neither TensorFlow nor PyTorch."""
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} does not exist; give a .h5, .pt or .onnx file")
     model = convert(checkpoint, normalisation=normalisation, fold=fold)
+    if precision == "fp16":
+        model = half(model)
     save_model(model, output)
     print(f"{output}: {len(model.graph.node)} nodes")
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.sampler import CalibrationList, choose_images
+from calibration.thresholds import Method
 from lfw_eval.calibrate import Calibration, calibrate
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.datasets.alignment import Alignment
@@ -24,12 +25,14 @@ class Job:
     Attributes:
         engine: A key of `lfw_eval.engines.ENGINES`.
         calibration_list: The user's own; None chooses one.
+        method: How calibration chooses thresholds.
     """
 
     dataset: Dataset
     alignment: Alignment
     checkpoint: Checkpoint
     calibration_list: Path | None = None
+    method: Method = "entropy"
     engine: str = "openvino"
     precision: Precision = "int8"
     batch_size: int = 64
@@ -43,7 +46,8 @@ class Job:
         images = choose_images(
             self.dataset.photographs.names, self.dataset.pairs.names, self.calibration_list
         )
-        return calibrate(self.checkpoint, self._calibration_crops(images), images)
+        crops = self._calibration_crops(images)
+        return calibrate(self.checkpoint, crops, images, self.method)
 
     def engine_class(self, precision: Precision) -> type[Engine]:
         """Return the class of the job's engine.

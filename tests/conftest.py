@@ -1,12 +1,16 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from calibration.activations import Batch, Observer
+from calibration.histogram import Histogram
+from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
@@ -98,3 +102,22 @@ def crops() -> np.ndarray:
     """64 smooth random pictures, uint8 (64, 160, 160, 3)."""
     coarse = np.random.default_rng(3).uniform(0, 256, (64, 8, 8, 3))
     return coarse.repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def scale_table() -> Callable[[onnx.ModelProto, onnx.ModelProto, Sequence[Batch]], ScaleTable]:
+    """Calibrates a network by entropy, the first batch being the reference.
+
+    The network is fed through another model that has it inside, such as one that takes crops.
+    """
+
+    def calibrated(
+        network: onnx.ModelProto, fed: onnx.ModelProto, batches: Sequence[Batch]
+    ) -> ScaleTable:
+        observer = Observer(fed, observed_tensors(network))
+        histograms = {k: Histogram(amax) for k, amax in observer.amax(batches[0]).items()}
+        for batch in batches:
+            observer.observe(batch, histograms)
+        return ScaleTable(thresholds(network, histograms, "entropy"), "entropy", "m", "i", 8)
+
+    return calibrated

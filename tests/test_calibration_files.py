@@ -1,38 +1,11 @@
-import struct
-
 import pytest
 
-from calibration.cache import cache_text, header_digits
 from calibration.sampler import LISTS, choose_images, draw_images, list_text, read_list
 from calibration.scales import ScaleTable
 from lfw_eval.datasets.pairs import read_pairs
 from lfw_eval.errors import UserError
 
 TABLE = ScaleTable({"input": 5.4375, "a b: (c)": 0.25, "zero": 0.0}, "entropy", "m", "i", 8)
-
-
-@pytest.mark.parametrize(
-    ("version", "digits"),
-    [("7.2.3", 7203), ("8.6.0", 8600), ("8.6.1", 8601), ("10.3.0", 100300), ("10.16.1", 101601)],
-)
-def test_header_digits(version, digits):
-    assert header_digits(version) == digits
-
-
-@pytest.mark.parametrize("version", ["8", "8.6", "eight.6.1", "8.6.1.x-", "", "11.0.0", "6.0.1"])
-def test_versions_without_such_a_cache(version):
-    with pytest.raises(UserError, match="TensorRT"):
-        header_digits(version)
-
-
-def test_cache_text():
-    lines = cache_text(TABLE, "8.6.0").splitlines()
-    assert lines[0] == "TRT-8600-EntropyCalibration2"
-    name, _, digits = lines[1].rpartition(": ")
-    assert name == "input"
-    assert struct.unpack(">f", bytes.fromhex(digits))[0] == pytest.approx(5.4375 / 127, rel=1e-7)
-    assert lines[2].startswith("a b: (c): 3b")
-    assert lines[3] == "zero: 0"
 
 
 def test_scale_table_round_trip(tmp_path):

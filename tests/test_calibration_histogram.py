@@ -1,79 +1,121 @@
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calibration.histogram import FINE_BINS, Histogram, load_histograms, save_histograms
+from calibration.histogram import (
+    BINS,
+    Histogram,
+    load_histograms,
+    merge_histograms,
+    save_histograms,
+)
 
 values = hnp.arrays(
     np.float32,
     hnp.array_shapes(max_dims=2, max_side=40),
     elements=st.floats(-1e4, 1e4, width=32, allow_subnormal=False),
 )
+references = st.floats(2.0**-20, 1e4, width=32)
 
 
-def histogram(*arrays: np.ndarray) -> Histogram:
-    made = Histogram()
+def histogram(reference: float, *arrays: np.ndarray) -> Histogram:
+    made = Histogram(reference)
     for array in arrays:
         made.update(array)
     return made
 
 
 def equal(a: Histogram, b: Histogram) -> bool:
-    same = a.exponent == b.exponent and a.amax == b.amax
+    same = (a.reference, a.exponent, a.amax) == (b.reference, b.exponent, b.amax)
     return same and np.array_equal(a.counts, b.counts)
 
 
-@given(st.lists(values, min_size=1, max_size=5), st.randoms())
-def test_same_counts_in_any_order_and_split(arrays, random):
-    whole = histogram(*arrays)
+@given(references, st.lists(values, min_size=1, max_size=5), st.randoms())
+def test_same_counts_in_any_order_and_split(reference, arrays, random):
+    whole = histogram(reference, *arrays)
     random.shuffle(arrays)
     cut = random.randint(0, len(arrays))
-    split = histogram(*arrays[:cut]).merge(histogram(*arrays[cut:]))
-    assert equal(whole, histogram(*arrays))
+    split = histogram(reference, *arrays[:cut]).merge(histogram(reference, *arrays[cut:]))
+    assert equal(whole, histogram(reference, *arrays))
     assert equal(whole, split)
 
 
-@given(values)
-def test_counts_are_those_of_numpy(array):
-    made = histogram(array)
+@given(references, values)
+def test_counts_are_those_of_numpy(reference, array):
+    made = histogram(reference, array)
     assert made.counts.sum() == array.size
-    assert made.amax == np.abs(array).max()
+    assert made.amax == np.abs(array).max() or made.exponent is None
     if made.exponent is not None:
-        assert 2.0**made.exponent / 2 <= made.amax < 2.0**made.exponent
-        width = 2.0**made.exponent / FINE_BINS
-        bins = np.floor(np.abs(array).astype(np.float64) / width).astype(int)
-        np.testing.assert_array_equal(made.counts, np.bincount(bins.ravel(), minlength=FINE_BINS))
+        span = reference * 2.0**made.exponent
+        assert span / 2 < made.amax <= span
+        # Values on an edge may fall to either side of it by float32's rounding.
+        exact = np.abs(array).astype(np.float64).ravel() / made.width
+        shares = made.counts.cumsum()
+        for bin_number in np.unique(exact.astype(int)):
+            below = (exact < bin_number + 1 - 1e-3).sum()
+            assert below <= shares[min(bin_number, BINS - 1)] <= (exact < bin_number + 1.001).sum()
 
 
-@given(values)
-def test_linear_keeps_the_total_and_the_shape(array):
-    made = histogram(array)
-    linear = made.linear(64)
-    assert linear.sum() == pytest.approx(array.size)
-    assert (linear >= 0).all()
-
-
-def test_linear_resolves_bins():
-    made = histogram(np.repeat(np.float32([0.15, 0.55, 1.0]), [5, 3, 2]))
-    np.testing.assert_allclose(made.linear(10)[[1, 5, 9]], [5, 3, 2], atol=0.05)
+def test_the_range_doubles_and_bins_merge_in_pairs():
+    made = histogram(1.0, np.float32([0.1, 0.9, 1.0]))
+    assert (made.exponent, made.counts[-1]) == (0, 1)
+    made.update(np.float32([1.51, -3.9]))
+    assert made.exponent == 2
+    expected = [0.1, 0.9, np.nextafter(1.0, 0), 1.51, 3.9]
+    np.testing.assert_array_equal(
+        np.flatnonzero(made.counts), [int(x / 4 * BINS) for x in expected]
+    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_refuses_what_is_not_finite(bad):
     with pytest.raises(ValueError, match="NaN or infinite"):
-        histogram(np.float32([1, bad]))
+        histogram(1.0, np.float32([1, bad]))
+
+
+def test_a_first_batch_of_zeros():
+    made = histogram(0.0, np.zeros(7, np.float32))
+    assert (made.exponent, made.amax, made.counts[0]) == (None, 0.0, 7)
+    made.update(np.float32([0.3]))
+    assert (made.exponent, made.counts.sum()) == (-1, 8)
 
 
 def test_counts_beyond_float32_whole_numbers():
     ones = np.ones(2**24 + 3, dtype=np.float32)
-    assert histogram(ones).counts.max() == 2**24 + 3
+    assert histogram(1.0, ones).counts.max() == 2**24 + 3
+
+
+def test_other_references_do_not_merge():
+    with pytest.raises(ValueError, match="references 1 and 2"):
+        Histogram(1.0).merge(Histogram(2.0))
+    with pytest.raises(ValueError, match="different tensors"):
+        merge_histograms({"a": Histogram(1.0)}, {"b": Histogram(1.0)})
 
 
 def test_saved_histograms_come_back(tmp_path):
-    kept = {"a b:c": histogram(np.float32([1, 2, 3])), "zero": histogram(np.zeros(4, np.float32))}
+    kept = {
+        "a b:c": histogram(3.0, np.float32([1, 2, 3])),
+        "zero": histogram(0, np.zeros(4, np.float32)),
+    }
     save_histograms(tmp_path / "h.npz", kept, 12)
     loaded, crops = load_histograms(tmp_path / "h.npz")
     assert crops == 12
     assert all(equal(kept[name], loaded[name]) for name in kept)
+
+
+def part(seed: int) -> Histogram:
+    sample = np.random.default_rng(seed).standard_t(3, 5000)
+    return histogram(4.0, sample.astype(np.float32))
+
+
+def test_processes_make_the_same_counts():
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        first, second, third = pool.map(part, range(3))
+    assert equal(third.merge(first).merge(second), first.merge(second.merge(third)))
+    sample = [np.random.default_rng(n).standard_t(3, 5000).astype(np.float32) for n in range(3)]
+    assert equal(first.merge(second).merge(third), histogram(4.0, *sample))

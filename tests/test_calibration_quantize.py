@@ -4,14 +4,11 @@ import onnxruntime
 import pytest
 
 from calibration.activations import Observer
+from calibration.histogram import Histogram
 from calibration.quantize import Activations, quantize
-from calibration.scales import ScaleTable, entropy_scales
+from calibration.scales import ScaleTable, observed_tensors
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.errors import UserError
-
-
-def tensors_of(model: onnx.ModelProto) -> list[str]:
-    return [i.name for i in model.graph.input] + [n.output[0] for n in model.graph.node]
 
 
 def run(model: onnx.ModelProto, images: np.ndarray, *names: str) -> list[np.ndarray]:
@@ -45,24 +42,22 @@ def exposing_input(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def table(network, images) -> ScaleTable:
-    observer = Observer(exposing_input(network), tensors_of(network))
-    for start in range(0, len(images), 8):
-        observer.observe({"images": images[start : start + 8]})
-    return ScaleTable(entropy_scales(observer.histograms), "entropy", "m", "i", len(images))
+def table(network, images, scale_table) -> ScaleTable:
+    batches = [{"images": images[start : start + 8]} for start in range(0, len(images), 8)]
+    return scale_table(network, exposing_input(network), batches)
 
 
 def test_observer_sees_every_tensor(network, images, table):
-    for name in tensors_of(network)[1:]:
+    for name in observed_tensors(network)[1:]:
         (values,) = run(network, images, name)
-        assert 0 < table.amax[name] <= np.abs(values).max() * 1.0001, name
+        assert 0 < table.amax[name] <= np.abs(values).max() * 1.3, name
     assert table.amax["input"] == pytest.approx(np.abs(images).max(), rel=0.5)
 
 
 def test_observer_names_the_tensor_with_nan(network, images):
     observer = Observer(exposing_input(network), ["stem_r"])
     with pytest.raises(UserError, match="tensor 'stem_r'"):
-        observer.observe({"images": np.full_like(images[:1], np.inf)})
+        observer.observe({"images": np.full_like(images[:1], np.inf)}, {"stem_r": Histogram(1.0)})
 
 
 @pytest.mark.parametrize("unsigned", [True, False])

@@ -2,8 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from calibration.activations import Observer
-from calibration.scales import ScaleTable, entropy_scales
+from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines import ENGINES, engine_class
@@ -20,12 +19,9 @@ def model(tmp_path_factory, tiny_facenet):
 
 
 @pytest.fixture(scope="module")
-def scales(model, crops):
+def scales(model, crops, scale_table):
     network = onnx.load(model)
-    tensors = ["input", *(node.output[0] for node in network.graph.node)]
-    observer = Observer(accept_crops(network, "per-image"), tensors)
-    observer.observe({"crops": crops})
-    return ScaleTable(entropy_scales(observer.histograms), "entropy", "m", "i", len(crops))
+    return scale_table(network, accept_crops(network, "per-image"), [{"crops": crops}])
 
 
 def embed(engine, crops):

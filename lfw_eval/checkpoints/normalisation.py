@@ -25,9 +25,12 @@ def accept_crops(model: onnx.ModelProto, normalisation: str) -> onnx.ModelProto:
     graph = model.graph
     image = graph.input[0].name
     nodes, constants = NORMALISATIONS[normalisation]("crops_nchw", image)
+    if any(o.domain in ("", "ai.onnx") and o.version >= 18 for o in model.opset_import):
+        constants |= _axes_as_inputs(nodes)
     first = [
-        helper.make_node("Transpose", [CROPS], ["crops_nchw_uint8"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["crops_nchw_uint8"], ["crops_nchw"], to=TensorProto.FLOAT),
+        # TensorRT takes uint8 for nothing but a cast.
+        helper.make_node("Cast", [CROPS], ["crops_nhwc"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["crops_nhwc"], ["crops_nchw"], perm=[0, 3, 1, 2]),
         *nodes,
     ]
     for node in first:
@@ -73,6 +76,18 @@ def _fixed(source: str, output: str) -> Nodes:
     ]
     offset, factor = np.array(127.5, dtype=np.float32), np.array(1 / 128, dtype=np.float32)
     return nodes, {"crops_offset": offset, "crops_factor": factor}
+
+
+def _axes_as_inputs(nodes: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
+    """Give reductions their axes as operator set 18 wants them: an input, no attribute."""
+    found = {}
+    for node in nodes:
+        for attribute in list(node.attribute):
+            if attribute.name == "axes":
+                node.attribute.remove(attribute)
+                node.input.append("crops_axes")
+                found["crops_axes"] = np.array(attribute.ints, dtype=np.int64)
+    return found
 
 
 Normalisation = Literal["per-image", "fixed"]

@@ -103,8 +103,11 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
 def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
     crops = np.zeros((2, 3, *_CROP), dtype=np.float32)
     try:
+        options = onnxruntime.SessionOptions()
+        # ONNX Runtime's own integer kernels do not take the float16 scales of a Q/DQ network.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         (embeddings,) = session.run(None, {model.graph.input[0].name: crops})
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base

@@ -39,6 +39,15 @@ def checkpoints() -> Collection:
     return _collection("checkpoints", "--checkpoint")
 
 
+def calibration_caches() -> Path:
+    """The folder of calibration caches, `calibration/caches/` or what `LFW_EVAL_CACHES` says."""
+    if moved := os.environ.get("LFW_EVAL_CACHES"):
+        return Path(moved).expanduser().absolute()
+    if _in_repository("checkpoints"):
+        return _REPOSITORY / "calibration" / "caches"
+    return Path.home() / ".cache" / "lfw-eval" / "caches"
+
+
 def _collection(name: str, option: str) -> Collection:
     return Collection(
         entries=read_manifest(_manifest(name)),

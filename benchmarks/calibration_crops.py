@@ -1,0 +1,123 @@
+"""How many crops calibration needs: ACC and cosine of INT8 with 32 to 1,024 of them.
+
+Usage: python benchmarks/calibration_crops.py --dataset LFW --pairs PAIRS [--boxes CSV] [--draws N]
+
+Calibrates on growing numbers of crops drawn at random, several times over, and evaluates INT8 on
+OpenVINO each time. Prints, and writes to benchmarks/results/calibration_crops.json and .svg.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calibration.activations import Observer
+from calibration.histogram import Histogram
+from calibration.scales import ScaleTable, observed_tensors, thresholds
+from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
+from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
+from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
+from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.embedding import embed
+from lfw_eval.engines import engine_class
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.evaluate import Protocol, verify
+from lfw_eval.files import write_atomically
+from lfw_eval.results import environment
+from lfw_eval.verification.comparison import mean_cosine
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+
+RESULT = Path(__file__).parent / "results" / "calibration_crops.json"
+COUNTS = (32, 64, 128, 256, 512, 1024)
+FIRST, BATCH = 64, 16
+
+
+def tables(checkpoint: Checkpoint, crops: NDArray[np.uint8]) -> dict[int, ScaleTable]:
+    """Scale tables of the first 32, 64, ... of the crops, each crop being seen once."""
+    model = onnx.load(checkpoint.model)
+    observer = Observer(accept_crops(model, checkpoint.normalisation), observed_tensors(model))
+    batches = [{CROPS: crops[n : n + BATCH]} for n in range(0, len(crops), BATCH)]
+    largest = [observer.amax(batch) for batch in batches[: FIRST // BATCH]]
+    histograms = {name: Histogram(max(found[name] for found in largest)) for name in largest[0]}
+    made = {}
+    for number, batch in enumerate(batches, start=1):
+        observer.observe(batch, histograms)
+        if number * BATCH in COUNTS:
+            amax = thresholds(model, histograms, "entropy")
+            made[number * BATCH] = ScaleTable(amax, "entropy", "", "", number * BATCH)
+    return made
+
+
+def draw_figure(rows: list[dict[str, float]], fp32: float, path: Path) -> None:
+    """ACC and cosine over the number of crops, a dot per draw."""
+    figure, (above, below) = plt.subplots(2, sharex=True, figsize=(7, 6), layout="constrained")
+    crops = [row["crops"] for row in rows]
+    above.plot(crops, [row["ACC"] for row in rows], "o", color="#0072b2", label="INT8, a draw each")
+    above.axhline(fp32, color="#555555", linestyle="--", label="FP32")
+    above.set_ylabel("ACC on LFW")
+    above.legend()
+    below.plot(crops, [row["mean cosine to FP32"] for row in rows], "o", color="#0072b2")
+    below.set(xlabel="crops calibrated on", ylabel="mean cosine to FP32", xscale="log")
+    below.set_xticks(COUNTS, [str(count) for count in COUNTS])
+    below.minorticks_off()
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.ticklabel_format(axis="y", useOffset=False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, print, draw and save."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--pairs", type=Path)
+    parser.add_argument("--boxes", type=Path)
+    parser.add_argument("--draws", type=int, default=2)
+    options = parser.parse_args()
+    checkpoint = open_checkpoint(DEFAULT)
+    dataset = open_dataset(options.dataset, options.pairs)
+    alignment = BoxAlignment(options.boxes) if options.boxes else MtcnnAlignment()
+    store = dataset.crop_store(alignment)
+    engine = engine_class("openvino")
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain = BuildRequest(checkpoint.model, checkpoint.normalisation, "fp32")
+        with engine.build(plain, Path(folder)) as built:
+            reference = embed(built, store, 64).values
+        fp32 = verify(dataset, reference, Protocol()).accuracy.value
+        rows = []
+        for draw in range(options.draws):
+            chosen = np.random.default_rng(draw).choice(len(store.names), COUNTS[-1], replace=False)
+            for count, table in tables(checkpoint, store.crops[chosen]).items():
+                request = BuildRequest(checkpoint.model, checkpoint.normalisation, "int8", table)
+                with engine.build(request, Path(folder)) as built:
+                    made = embed(built, store, 64).values
+                row = {
+                    "crops": count,
+                    "draw": draw,
+                    "ACC": round(verify(dataset, made, Protocol()).accuracy.value, 5),
+                    "mean cosine to FP32": round(mean_cosine(reference, made).value, 5),
+                }
+                print(row, flush=True)
+                rows.append(row)
+    content = {
+        "data": f"{Path(options.dataset).name}, {len(store.names):,} images; calibrated on "
+        "evaluated images",
+        "engine": "OpenVINO",
+        "FP32 ACC": round(fp32, 5),
+        "INT8": rows,
+        "environment": environment(),
+    }
+    write_atomically(RESULT, f"{json.dumps(content, indent=1)}\n".encode())
+    draw_figure(rows, fp32, RESULT.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Sensitivity: what quantising one layer alone does to the embedding, and which to leave out."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from calibration.quantize import Activations, quantize, quantized_layers
+from calibration.scales import ScaleTable
+from lfw_eval.errors import UserError
+from lfw_eval.files import write_atomically
+
+# Stands for all layers together; a layer's name is never empty.
+_NETWORK = ""
+
+
+@dataclass(frozen=True)
+class EmbeddingError:
+    """How far embeddings are from those of FP32.
+
+    Attributes:
+        cosine: Mean over images of the cosine between the two.
+        sqnr: 10 log10(sum |e|^2 / sum |e - e_q|^2) over the raw embeddings of all images, in dB;
+            infinite where they are equal.
+    """
+
+    cosine: float
+    sqnr: float
+
+    @property
+    def drop(self) -> float:
+        """1 - cosine: zero for equal embeddings."""
+        return 1 - self.cosine
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What INT8 costs, by layer.
+
+    Attributes:
+        network: The error with all layers quantised.
+        layers: The error of each layer, by name, with that one alone quantised; worst first.
+        images: How many images were embedded.
+    """
+
+    network: EmbeddingError
+    layers: dict[str, EmbeddingError]
+    images: int
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """A network with some layers left out of INT8.
+
+    Attributes:
+        network: The network that was measured.
+        kept: The layers left out, the most sensitive first.
+        error: The network's error.
+    """
+
+    network: onnx.ModelProto
+    kept: tuple[str, ...]
+    error: EmbeddingError
+
+
+def embedding_error(
+    reference: NDArray[np.float32], embeddings: NDArray[np.float32]
+) -> EmbeddingError:
+    """Compare embeddings, row by row.
+
+    Args:
+        reference: float32 (n, dimensions), of FP32.
+        embeddings: float32 (n, dimensions).
+
+    Raises:
+        UserError: An embedding is zero, or not finite.
+    """
+    e, q = reference.astype(np.float64), embeddings.astype(np.float64)
+    lengths = np.linalg.norm(e, axis=1) * np.linalg.norm(q, axis=1)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        raise UserError(
+            "an embedding is zero, NaN or infinite, and has no cosine; "
+            "check the model in FP32, the scale table and the crops"
+        )
+    noise = float(np.square(e - q).sum())
+    sqnr = 10 * math.log10(float(np.square(e).sum()) / noise) if noise else math.inf
+    # Rounding may take the cosine of equal vectors beyond 1.
+    return EmbeddingError(min(float(np.mean((e * q).sum(axis=1) / lengths)), 1.0), sqnr)
+
+
+class Probe:
+    """Embeds the same images by networks made from one model, and compares them with FP32.
+
+    Args:
+        model: FP32 model, batch normalisation folded; its first output is the embedding.
+        table: Thresholds.
+        images: float32 (n, ...), what the model's input takes. All pass through in one batch.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, table: ScaleTable, images: NDArray[np.float32]
+    ) -> None:
+        self._model = model
+        self._table = table
+        self._images = images
+        self._reference = _embed(model, images)
+        self._layers = quantized_layers(model)
+        # What the measurements depend on, next to the code.
+        digest = hashlib.sha256(table.digest().encode())
+        digest.update(images.tobytes())
+        digest.update(self._reference.tobytes())
+        self._key = digest.hexdigest()
+
+    def sensitivity(self, record: Path) -> Sensitivity:
+        """Measure the whole network and every layer alone, or read what was measured before.
+
+        With a layer's weights and input comes what `quantize` quantises for it: the other input of
+        the sum that a convolution is fused into, which as a layer of 16 bits it would spare.
+
+        After Ctrl-C the next start goes on with the layers that are missing.
+
+        Args:
+            record: The JSON file that the result is kept in.
+        """
+        part = record.with_suffix(f".part{record.suffix}")
+        found = self._read(record) or self._read(part)
+        names = [_NETWORK, *self._layers]
+        missing = [name for name in names if name not in found]
+        done = len(names) - len(missing)
+        bar = tqdm(total=len(names), initial=done, desc="sensitivity", unit="layer", disable=None)
+        with bar:
+            for name in missing:
+                network = self.quantized() if name == _NETWORK else self._alone(name)
+                found[name] = self.error(network)
+                # Less than a hundredth of what a layer takes.
+                self._write(part, found)
+                bar.update()
+        worst = sorted(self._layers, key=lambda name: (found[name].cosine, found[name].sqnr))
+        ranked = {name: found[name] for name in [_NETWORK, *worst]}
+        if missing:
+            self._write(record, ranked)
+        part.unlink(missing_ok=True)
+        network_error = ranked.pop(_NETWORK)
+        return Sensitivity(network_error, ranked, len(self._images))
+
+    def fewest_kept(
+        self,
+        ranking: Sequence[str],
+        max_drop: float,
+        finish: Callable[[onnx.ModelProto], onnx.ModelProto],
+    ) -> Mixed:
+        """Leave the fewest layers out of INT8 that bring the mean cosine to 1 - `max_drop`.
+
+        The fewest in order of the ranking, that is: the k first are left out, and k is bisected.
+        With the k found the network was measured to reach the cosine, with k - 1 to miss it. Some
+        other choice of fewer layers may reach it too.
+
+        Args:
+            ranking: Layers, worst first.
+            max_drop: The largest 1 - cosine allowed, between 0 and 1.
+            finish: Makes of a Q/DQ network what is measured and returned.
+
+        Raises:
+            UserError: `max_drop` is out of range, or not reached with all layers left out.
+        """
+        check_drop(max_drop)
+        # The network with `missed` layers left out is too far away; that with `reached` is not.
+        missed, reached, best = -1, len(ranking) + 1, None
+        with tqdm(desc="mixed network", unit="network", disable=None) as bar:
+            trial = 0
+            while reached - missed > 1:
+                network = finish(self.quantized(ranking[:trial]))
+                error = self.error(network)
+                bar.update()
+                if error.drop <= max_drop:
+                    reached, best = trial, Mixed(network, tuple(ranking[:trial]), error)
+                else:
+                    missed = trial
+                trial = (missed + reached) // 2
+        if best is None:
+            raise UserError(
+                f"a drop of {max_drop:g} is not reached even with all {len(ranking)} layers left "
+                f"out of INT8: 16 bits alone cost {error.drop:.2g}; allow more"
+            )
+        return best
+
+    def quantized(self, skip: Collection[str] = ()) -> onnx.ModelProto:
+        """Return the Q/DQ network without some layers, with TensorRT's 8-bit type."""
+        return quantize(self._model, self._table, Activations(unsigned=False), skip)
+
+    def error(self, network: onnx.ModelProto) -> EmbeddingError:
+        """Return how far a network's embeddings are from the model's."""
+        return embedding_error(self._reference, _embed(network, self._images))
+
+    def _alone(self, layer: str) -> onnx.ModelProto:
+        """The network with one layer in INT8: its weights, its input, and what serves it."""
+        return self.quantized([name for name in self._layers if name != layer])
+
+    def _read(self, path: Path) -> dict[str, EmbeddingError]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] != self._key:
+                return {}
+            rows = {_NETWORK: content["network"], **content["layers"]}
+            return {
+                name: EmbeddingError(
+                    row["cosine"], math.inf if row["sqnr"] is None else row["sqnr"]
+                )
+                for name, row in rows.items()
+            }
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
+    def _write(self, path: Path, found: Mapping[str, EmbeddingError]) -> None:
+        rows = {
+            # JSON has no infinity.
+            name: {"cosine": e.cosine, "sqnr": e.sqnr if math.isfinite(e.sqnr) else None}
+            for name, e in found.items()
+        }
+        network = rows.pop(_NETWORK)
+        content = {
+            "key": self._key,
+            "images": len(self._images),
+            "network": network,
+            "layers": rows,
+        }
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def check_drop(max_drop: float) -> None:
+    """Refuse a drop that no network can be held to.
+
+    Raises:
+        UserError: It is not between 0 and 1.
+    """
+    if not 0 < max_drop < 1:
+        raise UserError(
+            f"a drop of the cosine of {max_drop:g} cannot be asked for; give one between 0 and 1, "
+            "such as 0.0005"
+        )
+
+
+def _embed(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Q/DQ nodes as they stand: fused INT8 kernels saturate on some CPUs, and take no float16.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    embeddings: NDArray[np.float32] = session.run(
+        [model.graph.output[0].name], {model.graph.input[0].name: images}
+    )[0]
+    return embeddings

@@ -1,0 +1,41 @@
+"""What other engines read of a calibration: TensorRT's caches and Q/DQ networks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+
+from calibration.cache import cache_name, cache_text
+from calibration.quantize import Activations, quantize
+from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.checkpoint import save_model
+from lfw_eval.checkpoints.half import half
+from lfw_eval.files import write_atomically
+
+
+def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> list[Path]:
+    """Write a calibration cache for each TensorRT version, such as "8.6.1".
+
+    Raises:
+        UserError: A version reads no such cache; nothing is written then.
+    """
+    texts = {
+        folder / cache_name(table.method, version): cache_text(table, version)
+        for version in versions
+    }
+    for path, text in texts.items():
+        write_atomically(path, text.encode())
+    return list(texts)
+
+
+def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
+    """Write the network with Q/DQ nodes, the rest in float32 and in float16.
+
+    TensorRT 11 and TensorRT-RTX take the types as they stand in the network; activations are
+    signed, as they require.
+    """
+    network = quantize(onnx.load(model), table, Activations(unsigned=False))
+    written = {"int8-qdq.onnx": network, "int8-qdq-fp16.onnx": half(network)}
+    for name, made in written.items():
+        save_model(made, folder / name)
+    return [folder / name for name in written]
