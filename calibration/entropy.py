@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from calibration.histogram import BINS, Histogram
 
 LEVELS = 128
-_LAST = np.arange(LEVELS, BINS)
+_LAST = np.arange(LEVELS, BINS + 1)
 # Bin k of the first i falls into level floor(128 k / i); where each level begins, for every i.
 _EDGES = -(-np.arange(LEVELS + 1) * _LAST[:, None] // LEVELS)
 
@@ -29,7 +29,7 @@ def entropy_threshold(histogram: Histogram) -> float:
     KL = sum(p log p) - sum over levels of (mass of P in the level) * log(level sum / non-empty).
 
     Returns:
-        The threshold, in units of x; `amax` when too little lies outside of the first bin.
+        The threshold, in units of x; `amax` where there is nothing but zeros.
     """
     last, values = divergences(histogram)
     if not np.isfinite(values).any():

@@ -1,10 +1,12 @@
 import json
 import math
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from test_command import lfw_eval, refused, small  # noqa: F401
 
 from calibration.quantize import Activations, quantize, quantized_layers
 from calibration.scales import ScaleTable
@@ -187,8 +189,8 @@ def test_tables(network):
     worst = dict(sorted(layers.items(), key=lambda item: item[1].cosine))
     lines = sensitivity_table(Sensitivity(EmbeddingError(0.4, 2), worst, 32)).splitlines()
     assert "32 of the calibration crops" in lines[0]
-    assert lines[2].split() == ["all", "26", "layers", "0.6", "2.0"]
-    assert lines[4].split() == ["1", r"'\x1b[2J'", "0.5", "3.0"]
+    assert lines[2].split() == ["all", "26", "layers", "6.00e-01", "2.0"]
+    assert lines[4].split() == ["1", r"'\x1b[2J'", "5.00e-01", "3.0"]
     assert lines[-2].split()[:3] == ["20", "layer", "18"]
     assert lines[-1].strip() == "and 6 more"
     assert len({len(line) for line in lines[1:3] + lines[4:-1]}) == 1, "columns are aligned"
@@ -197,3 +199,37 @@ def test_tables(network):
     some = mixed_table(Mixed(network, ("a", "b"), EmbeddingError(0.9999, 40)), 26, 0.0005)
     assert some.splitlines()[0].startswith("2 of 26 layers stay in 16 bits")
     assert some.split()[-2:] == ["a", "b"]
+
+
+def test_command(small, tiny_facenet, tmp_path):  # noqa: F811
+    pytest.importorskip("matplotlib")
+    onnx.save(tiny_facenet, tmp_path / "tiny.onnx")
+    environment = {
+        f"LFW_EVAL_{name}": str(tmp_path / name) for name in ("CHECKPOINTS", "DATASETS", "CACHES")
+    }
+
+    def calibrate(*options: str):
+        return lfw_eval(
+            "calibrate", "--dataset", small / "faces", "--boxes", small / "boxes.csv",
+            "--checkpoint", tmp_path / "tiny.onnx", "--normalisation", "fixed", *options,
+            cwd=small, **environment,
+        )  # fmt: skip
+
+    assert "between 0 and 1" in refused(calibrate("--max-drop", "nan"))
+    assert "did you mean 'joined'" in refused(calibrate("--plot", "joind"))
+    assert not list(tmp_path.rglob("*.cache")), "refused before any work"
+    run = calibrate("--max-drop", "0.9", "--plot", "joined", "--plot", "input")
+    assert run.returncode == 0, run.stderr
+    assert "no layer has to stay in 16 bits" in run.stdout
+    paths = {Path(line).name: Path(line) for line in run.stdout.splitlines() if line[:1] == "/"}
+    assert paths["joined-entropy.png"].parent.name == "plots"
+    assert {"input-entropy.png", "sensitivity-entropy.json"} <= paths.keys()
+    assert (
+        paths["int8-qdq-mixed-fp16.onnx"].read_bytes() == paths["int8-qdq-fp16.onnx"].read_bytes()
+    )
+    drop = json.loads(paths["sensitivity-entropy.json"].read_text())["network"]["cosine"]
+    run = calibrate("--max-drop", str((1 - drop) / 2))
+    assert run.returncode == 0, run.stderr
+    assert " of 5 layers stay in 16 bits: cosine" in run.stdout
+    mixed = quantizing(onnx.load(paths["int8-qdq-mixed-fp16.onnx"]))
+    assert mixed < quantizing(onnx.load(paths["int8-qdq-fp16.onnx"]))

@@ -20,7 +20,7 @@ from lfw_eval.report.cache_tables import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which the colour-blind tell apart; in grey, the line styles do.
+# The colour-blind tell these colours apart; in grey, the line styles do.
 _COUNTS, _CHOSEN, _LARGEST = "#56B4E9", "#D55E00", "#000000"
 _OTHERS = (("#009E73", "--"), ("#882255", "-."), ("#0072B2", ":"))
 # Of a file name; what is left of the usual 255 bytes is for the digest, the method and the suffix.

@@ -35,7 +35,7 @@ def mixed_table(mixed: Mixed, layers: int, max_drop: float) -> str:
         max_drop: The drop of the mean cosine that was allowed.
     """
     reached = (
-        f"cosine {mixed.error.cosine:.6f} to FP32, 1 - cosine {mixed.error.drop:.3g} "
+        f"cosine {mixed.error.cosine:.6f} to FP32, 1 - cosine {mixed.error.drop:.2e} "
         f"(at most {max_drop:g} allowed), SQNR {mixed.error.sqnr:.1f} dB"
     )
     if not mixed.kept:
@@ -49,4 +49,4 @@ def _name(row: tuple[str, EmbeddingError]) -> str:
 
 
 def _cells(error: EmbeddingError) -> str:
-    return f"{error.drop:>12.3g}{error.sqnr:>10.1f}"
+    return f"{error.drop:>12.2e}{error.sqnr:>10.1f}"
