@@ -62,7 +62,7 @@ def draw_figure(rows: list[dict[str, float]], fp32: float, path: Path) -> None:
     above.plot(crops, [row["ACC"] for row in rows], "o", color="#0072b2", label="INT8, a draw each")
     above.axhline(fp32, color="#555555", linestyle="--", label="FP32")
     above.set_ylabel("ACC on LFW")
-    above.legend()
+    above.legend(loc="lower right")
     below.plot(crops, [row["mean cosine to FP32"] for row in rows], "o", color="#0072b2")
     below.set(xlabel="crops calibrated on", ylabel="mean cosine to FP32", xscale="log")
     below.set_xticks(COUNTS, [str(count) for count in COUNTS])

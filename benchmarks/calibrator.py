@@ -95,10 +95,8 @@ def runtime_entropy(checkpoint: Checkpoint, crops: Crops) -> None:
         calibrator.compute_data()
 
 
-def worker(kind: str, checkpoint: Checkpoint, store: CropStore, count: int) -> None:
-    """Print seconds and peak memory of one measurement as JSON."""
-    names = draw_images(store.names, count)
-    crops = store.crops[store.rows(names)]
+def worker(kind: str, checkpoint: Checkpoint, crops: Crops, names: tuple[str, ...]) -> None:
+    """Print seconds and peak memory, without the crops themselves, of one measurement as JSON."""
     start = time.perf_counter()
     if kind == "ours":
         ours(checkpoint, crops, names)
@@ -194,7 +192,11 @@ def main() -> None:
     alignment = BoxAlignment(options.boxes) if options.boxes else MtcnnAlignment()
     store = dataset.crop_store(alignment)
     if options.worker:
-        worker(options.worker, checkpoint, store, options.count)
+        names = draw_images(store.names, options.count)
+        crops = store.crops[store.rows(names)]
+        # Its pages would count as this process's memory.
+        del store
+        worker(options.worker, checkpoint, crops, names)
         return
 
     rows: dict[int, dict[str, Any]] = {}

@@ -62,11 +62,16 @@ def calibrate(
     """
     if len(crops) == 0:
         raise UserError("calibration needs at least one crop; the calibration list is empty")
+    if crops.shape[1:] != (160, 160, 3):
+        raise UserError(
+            f"calibration takes crops of 160x160x3, not {'x'.join(map(str, crops.shape[1:]))}; "
+            "prepare them with lfw-eval prepare"
+        )
     built_from = {
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,
         "images": images.digest(),
-        "crops": hashlib.sha256(crops.tobytes()).hexdigest(),
+        "crops": hashlib.sha256(np.ascontiguousarray(crops)).hexdigest(),
         "code": python_digest(Path(calibration.__file__).parent),
     }
     key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:16]

@@ -46,8 +46,16 @@ class Job:
         images = choose_images(
             self.dataset.photographs.names, self.dataset.pairs.names, self.calibration_list
         )
-        crops = self._calibration_crops(images)
+        crops = self.calibration_crops(images)
         return calibrate(self.checkpoint, crops, images, self.method)
+
+    def calibration_crops(self, images: CalibrationList) -> NDArray[np.uint8]:
+        """Return the crops of these images, uint8 (n, 160, 160, 3), aligned where they are not."""
+        evaluated = set(images.names) <= set(self.dataset.pairs.names)
+        # Crops that are there for the evaluation are not aligned again.
+        names = None if evaluated else images.names
+        store = self.dataset.crop_store(self.alignment, names)
+        return store.crops[store.rows(images.names)]
 
     def engine_class(self, precision: Precision) -> type[Engine]:
         """Return the class of the job's engine.
@@ -77,10 +85,3 @@ class Job:
         """Return where the result goes that the user named no file for."""
         parts = (self.dataset.name, self.checkpoint.name, self.engine, self.precision, kind)
         return Path("results") / f"{'-'.join(parts)}.json"
-
-    def _calibration_crops(self, images: CalibrationList) -> NDArray[np.uint8]:
-        evaluated = set(images.names) <= set(self.dataset.pairs.names)
-        # Crops that are there for the evaluation are not aligned again.
-        names = None if evaluated else images.names
-        store = self.dataset.crop_store(self.alignment, names)
-        return store.crops[store.rows(images.names)]

@@ -36,7 +36,7 @@ class SensitivityStudy:
     def of(job: Job, calibration: Calibration) -> "SensitivityStudy":
         """Open a study of a job's checkpoint on up to 32 of its calibration crops."""
         model = onnx.load(job.checkpoint.model)
-        crops = job._calibration_crops(calibration.images)[:_IMAGES]
+        crops = job.calibration_crops(calibration.images)[:_IMAGES]
         images = _normalised(model, job.checkpoint.normalisation, crops)
         return SensitivityStudy(Probe(model, calibration.table, images), calibration)
 
