@@ -71,7 +71,7 @@ def calibrate(
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,
         "images": images.digest(),
-        "crops": hashlib.sha256(np.ascontiguousarray(crops)).hexdigest(),
+        "crops": hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest(),
         "code": python_digest(Path(calibration.__file__).parent),
     }
     key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:16]

@@ -12,31 +12,41 @@ import typer
 from calibration.cache import header_digits
 from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
-from calibration.thresholds import Method
 from lfw_eval import __version__
 from lfw_eval.benchmark import benchmark
 from lfw_eval.cache_command import app as cache_app
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint, save_model
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.checkpoints.half import half
-from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.pairs import write_pairs
-from lfw_eval.engines.contract import Precision
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
-from lfw_eval.export import write_caches, write_networks
+from lfw_eval.export import export
 from lfw_eval.files import require_writable
 from lfw_eval.job import Job
+from lfw_eval.options import (
+    BatchSize,
+    Boxes,
+    CalibrationImages,
+    CalibrationMethod,
+    CheckpointName,
+    CropNormalisation,
+    Dataset,
+    EngineName,
+    EnginePrecision,
+    Margin,
+    Output,
+    PairList,
+)
 from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 from lfw_eval.report.speed_table import speed_table
 from lfw_eval.results import save_accuracy, save_speed
 from lfw_eval.sensitivity import SensitivityStudy
-from lfw_eval.sources.roots import calibration_caches
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
@@ -49,49 +59,6 @@ app = typer.Typer(
     help="LFW accuracy and INT8 calibration of FaceNet engines.",
 )
 app.add_typer(cache_app, name="cache")
-
-Dataset = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder or .tgz with Name/Name_0001.jpg, or lfw, lfw-funneled or celebrities. "
-        "Default: LFW, and the celebrities where LFW cannot be had."
-    ),
-]
-PairList = Annotated[
-    Path | None, typer.Option("--pairs", help="Pair list in LFW's format. Default: LFW's view 2.")
-]
-Boxes = Annotated[
-    Path | None,
-    typer.Option(help="CSV image,x,y,w,h of faces to crop, grown by 10 %, instead of MTCNN."),
-]
-Margin = Annotated[int, typer.Option(min=0, help="MTCNN's margin, in pixels of the photograph.")]
-CheckpointName = Annotated[
-    str,
-    typer.Option(
-        "--checkpoint",
-        help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
-    ),
-]
-CropNormalisation = Annotated[
-    Normalisation | None,
-    typer.Option(help="What the checkpoint was trained on. Default: what it says itself."),
-]
-EngineName = Annotated[
-    str, typer.Option("--engine", help="openvino, onnxruntime (FP32 only) or dummy.")
-]
-EnginePrecision = Annotated[Precision, typer.Option("--precision")]
-BatchSize = Annotated[int, typer.Option("--bs", min=1, help="Batch size.")]
-CalibrationImages = Annotated[
-    Path | None,
-    typer.Option(
-        "--calibration-list",
-        help="Image names to calibrate on, one per line. Default: images outside of the pairs.",
-    ),
-]
-CalibrationMethod = Annotated[
-    Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
-]
-Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
 
 
 @app.command("evaluate")
@@ -248,16 +215,12 @@ def calibrate_command(
     )
     if images.evaluated:
         print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
-    kept = calibration_caches() / job.checkpoint.name
-    table = kept / f"scales-{calibrated.table.method}.json"
-    calibrated.table.save(table)
-    caches = write_caches(calibrated.table, versions, kept)
-    networks = write_networks(job.checkpoint.model, calibrated.table, calibrated.folder)
+    written = export(job.checkpoint, calibrated, versions)
     plots: list[Path] = []
     if plot:
         folder = calibrated.folder / "plots"
         plots = write_plots(plot, calibrated.histograms(), calibrated.table, folder)
-    for path in (table, *caches, *networks, *plots):
+    for path in (*written, *plots):
         print(path)
     if sensitivity or max_drop is not None:
         study = SensitivityStudy.of(job, calibrated)

@@ -8,9 +8,27 @@ import onnx
 from calibration.cache import cache_name, cache_text
 from calibration.quantize import Activations, quantize
 from calibration.scales import ScaleTable
-from lfw_eval.checkpoints.checkpoint import save_model
+from lfw_eval.calibrate import Calibration
+from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.half import half
 from lfw_eval.files import write_atomically
+from lfw_eval.sources.roots import calibration_caches
+
+
+def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[str]) -> list[Path]:
+    """Write all of it; scale table and caches go where those of all checkpoints are kept.
+
+    Args:
+        versions: Of TensorRT, such as "8.6.1".
+
+    Raises:
+        UserError: A version reads no calibration cache.
+    """
+    kept = calibration_caches() / checkpoint.name
+    table = kept / f"scales-{calibrated.table.method}.json"
+    calibrated.table.save(table)
+    caches = write_caches(calibrated.table, versions, kept)
+    return [table, *caches, *write_networks(checkpoint.model, calibrated.table, calibrated.folder)]
 
 
 def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> list[Path]:
