@@ -6,10 +6,14 @@ import pytest
 
 import lfw_eval.calibrate
 from calibration.activations import Observer
+from calibration.histogram import Histogram, merge_histograms
 from calibration.sampler import CalibrationList
+from calibration.scales import observed_tensors, thresholds
+from calibration.thresholds import METHODS
 from lfw_eval.calibrate import calibrate
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.errors import UserError
 
 IMAGES = CalibrationList(tuple(f"A_{n:04d}" for n in range(64)), "test", 0)
@@ -66,3 +70,23 @@ def test_refuses_no_crops_and_crops_of_another_size(checkpoint):
         calibrate(checkpoint, np.empty((0, 160, 160, 3), np.uint8), IMAGES)
     with pytest.raises(UserError, match="not 112x112x3"):
         calibrate(checkpoint, np.empty((4, 112, 112, 3), np.uint8), IMAGES)
+
+
+def test_crops_split_over_observers_give_the_same_histograms(checkpoint, crops):
+    model = onnx.load(checkpoint.model)
+    tensors = observed_tensors(model)
+    batches = [{CROPS: crops[start : start + 8]} for start in range(0, len(crops), 8)]
+
+    def observed(references, some):
+        observer = Observer(accept_crops(model, "per-image"), tensors)
+        histograms = {name: Histogram(amax) for name, amax in references.items()}
+        for batch in some:
+            observer.observe(batch, histograms)
+        return histograms
+
+    references = Observer(accept_crops(model, "per-image"), tensors).amax(batches[0])
+    whole = observed(references, batches)
+    merged = merge_histograms(observed(references, batches[5:]), observed(references, batches[:5]))
+    for method in METHODS:
+        assert thresholds(model, merged, method) == thresholds(model, whole, method)
+    assert all(np.array_equal(merged[name].counts, whole[name].counts) for name in tensors)
