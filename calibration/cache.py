@@ -72,7 +72,10 @@ class CalibrationCache:
             raise UserError(
                 f"{path} cannot be read ({error.strerror}); give a calibration cache"
             ) from error
-        return cls.parse(content, str(path))
+        cache = cls.parse(content, str(path))
+        if not cache.entries:
+            raise UserError(f"{path} has a header and no tensor; give a whole calibration cache")
+        return cache
 
     @classmethod
     def parse(cls, content: bytes, source: str) -> "CalibrationCache":
@@ -196,14 +199,17 @@ def header_digits(version: str) -> int:
     Raises:
         UserError: It is no version of TensorRT 7 to 10, the ones that read such caches.
     """
-    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(\.\d+)?", version)
-    if match is None or not 7 <= int(match[1]) <= 10:
+    match = re.fullmatch(r"(\d+)\.(\d{1,2})\.(\d{1,2})(\.\d+)?", version)
+    if match is None:
         raise UserError(
-            f"TensorRT {version!r} reads no calibration cache; give a version from 7 to 10 as "
-            "major.minor.patch, such as 8.6.1, or use the Q/DQ network, which "
-            "`lfw-eval cache to-qdq` makes of a cache"
+            f"{version!r} is no version of TensorRT; give it as major.minor.patch, such as 8.6.1"
         )
     major, minor, patch = (int(match[group]) for group in (1, 2, 3))
+    if not 7 <= major <= 10:
+        raise UserError(
+            f"TensorRT {version} reads no calibration cache, only 7 to 10 do; use the Q/DQ "
+            "network, which `lfw-eval cache to-qdq` makes of a cache"
+        )
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch
 
 

@@ -55,7 +55,11 @@ class ScaleTable:
         try:
             table = ScaleTable(**json.loads(path.read_text(encoding="utf-8")))
             valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}); give a scale table"
+            ) from error
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not a scale table ({error}); calibrate again") from error
         if not valid:
             raise UserError(f"{path} holds a threshold that is negative or NaN; calibrate again")

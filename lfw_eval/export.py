@@ -53,7 +53,10 @@ def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
     signed, as they require.
     """
     network = quantize(onnx.load(model), table, Activations(unsigned=False))
-    written = {"int8-qdq.onnx": network, "int8-qdq-fp16.onnx": half(network)}
+    written = {
+        f"int8-{table.method}-qdq.onnx": network,
+        f"int8-{table.method}-qdq-fp16.onnx": half(network),
+    }
     for name, made in written.items():
         save_model(made, folder / name)
     return [folder / name for name in written]

@@ -59,7 +59,7 @@ class SensitivityStudy:
             UserError: The drop is out of range or cannot be reached.
         """
         mixed = self.probe.fewest_kept(list(ranking.layers), max_drop, half)
-        path = self.calibration.folder / "int8-qdq-mixed-fp16.onnx"
+        path = self.calibration.folder / f"int8-{self.calibration.table.method}-qdq-mixed-fp16.onnx"
         save_model(mixed.network, path)
         return mixed, path
 

@@ -82,12 +82,12 @@ def test_diff(cache_command, cache, tmp_path):
     run = cache_command("diff", cache, new)
     assert run.returncode == 0, run.stderr
     assert "3 of 3 named tensors within 0.03 of the old scale, median ratio 1.0" in run.stdout
-    assert "HEADERS" not in run.stdout
+    assert "headers differ" not in run.stdout
     # TensorRT's own tensors and the headers may differ.
     new.write_text(cache.read_text().replace("3aaf7e59", "3d000000").replace("8600", "100300"))
     run = cache_command("diff", cache, new)
     assert run.returncode == 0
-    assert "*** THE HEADERS DIFFER ***" in run.stdout
+    assert "the headers differ" in run.stdout
     new.write_text(cache.read_text().replace("3c800000", "3c840000"))
     run = cache_command("diff", cache, new)
     assert run.returncode == 1
@@ -120,7 +120,7 @@ def test_check(cache_command, tiny, tmp_path):
     assert "Q/DQ        can be made" in run.stdout
     onnx.save(fold_affine(onnx.load(tiny)), tmp_path / "folded.onnx")
     run = cache_command("check", cache, tmp_path / "folded.onnx")
-    assert run.returncode == 1
+    assert run.returncode == 0
     assert "every tensor of the network has one" in run.stdout
     assert "unknown     5 of the cache's: stem, left, right, up, dense" in run.stdout
     assert "do no harm" in run.stdout
@@ -326,7 +326,7 @@ def test_genuine_cache_and_its_network(
 ):
     cache = golden / "facenet_keras_trt8600_entropy2.cache"
     run = cache_command("check", cache, networks[kind])
-    assert run.returncode == (1 if unknown else 0), run.stdout
+    assert run.returncode == 0, run.stdout
     assert "every tensor of the network has one" in run.stdout
     assert "45 more of the cache are TensorRT's own" in run.stdout
     assert ("unknown" in run.stdout) == bool(unknown)

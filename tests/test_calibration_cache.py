@@ -36,7 +36,9 @@ def test_header_digits(version, digits):
     assert parse(f"TRT-{digits}-EntropyCalibration2\n").version == version
 
 
-@pytest.mark.parametrize("version", ["8", "8.6", "eight.6.1", "8.6.1.x-", "", "11.0.0", "6.0.1"])
+@pytest.mark.parametrize(
+    "version", ["8", "8.6", "eight.6.1", "8.6.1.x-", "", "11.0.0", "6.0.1", "8.600.1"]
+)
 def test_versions_without_such_a_cache(version):
     with pytest.raises(UserError, match="TensorRT"):
         header_digits(version)
@@ -200,3 +202,10 @@ def test_genuine_cache(golden):
     assert len(cache.named) == 447
     assert cache.scales["input"] == pytest.approx(0.0428169, rel=1e-5)
     assert cache_text(cache.to_table(), "8.6.0").encode() == path.read_bytes()
+
+
+def test_a_header_alone_is_refused(tmp_path):
+    path = tmp_path / "head.cache"
+    path.write_text("TRT-8600-EntropyCalibration2\n")
+    with pytest.raises(UserError, match="no tensor"):
+        CalibrationCache.load(path)

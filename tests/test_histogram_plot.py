@@ -84,5 +84,5 @@ def test_unknown_tensor_and_missing_matplotlib(histogram, tmp_path, monkeypatch)
     monkeypatch.setattr(sys, "path", [])
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(UserError, match=re.escape("pip install 'lfw-eval[report]'")):
+    with pytest.raises(UserError, match=re.escape("pip install matplotlib")):
         require_plots(["Block35_1_Activation"], histograms)

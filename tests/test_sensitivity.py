@@ -225,11 +225,12 @@ def test_command(small, tiny_facenet, tmp_path):  # noqa: F811
     assert paths["joined-entropy.png"].parent.name == "plots"
     assert {"input-entropy.png", "sensitivity-entropy.json"} <= paths.keys()
     assert (
-        paths["int8-qdq-mixed-fp16.onnx"].read_bytes() == paths["int8-qdq-fp16.onnx"].read_bytes()
+        paths["int8-entropy-qdq-mixed-fp16.onnx"].read_bytes()
+        == paths["int8-entropy-qdq-fp16.onnx"].read_bytes()
     )
     drop = json.loads(paths["sensitivity-entropy.json"].read_text())["network"]["cosine"]
     run = calibrate("--max-drop", str((1 - drop) / 2))
     assert run.returncode == 0, run.stderr
     assert " of 5 layers stay in 16 bits: cosine" in run.stdout
-    mixed = quantizing(onnx.load(paths["int8-qdq-mixed-fp16.onnx"]))
-    assert mixed < quantizing(onnx.load(paths["int8-qdq-fp16.onnx"]))
+    mixed = quantizing(onnx.load(paths["int8-entropy-qdq-mixed-fp16.onnx"]))
+    assert mixed < quantizing(onnx.load(paths["int8-entropy-qdq-fp16.onnx"]))

@@ -52,7 +52,7 @@ def _difference(
     yield f"old         {cache_heading(old)}"
     yield f"new         {cache_heading(new)}"
     if old.header != new.header:
-        yield "            *** THE HEADERS DIFFER ***"
+        yield "            the headers differ: a TensorRT takes only caches with its own"
     for label, one, other in (("only in old", old, new), ("only in new", new, old)):
         if only := [name for name in one.named if name not in other.named]:
             yield f"{label} {len(only):,} by name: {first_names(only)}"
