@@ -1,7 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,14 @@ from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Calibrating in a test leaves the committed caches alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LFW_EVAL_CACHES", str(tmp_path_factory.mktemp("caches")))
+        yield
 
 
 @pytest.fixture(scope="session")
