@@ -17,7 +17,6 @@ import onnx
 from numpy.typing import NDArray
 
 from calibration.activations import Observer
-from calibration.histogram import Histogram
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
@@ -44,8 +43,7 @@ def tables(checkpoint: Checkpoint, crops: NDArray[np.uint8]) -> dict[int, ScaleT
     model = onnx.load(checkpoint.model)
     observer = Observer(accept_crops(model, checkpoint.normalisation), observed_tensors(model))
     batches = [{CROPS: crops[n : n + BATCH]} for n in range(0, len(crops), BATCH)]
-    largest = [observer.amax(batch) for batch in batches[: FIRST // BATCH]]
-    histograms = {name: Histogram(max(found[name] for found in largest)) for name in largest[0]}
+    histograms = observer.empty_histograms(batches[: FIRST // BATCH])
     made = {}
     for number, batch in enumerate(batches, start=1):
         observer.observe(batch, histograms)

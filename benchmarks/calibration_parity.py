@@ -124,8 +124,7 @@ def observe(network: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, His
         for start in range(0, len(some), BATCH):
             yield {"images": standardised(some[start : start + BATCH])}
 
-    largest = [observer.amax(batch) for batch in batches(crops[:FIRST])]
-    histograms = {name: Histogram(max(found[name] for found in largest)) for name in largest[0]}
+    histograms = observer.empty_histograms(batches(crops[:FIRST]))
     for batch in batches(crops):
         observer.observe(batch, histograms)
     return histograms

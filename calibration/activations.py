@@ -1,7 +1,7 @@
 """Observation of every tensor of a network while crops pass through it."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -40,6 +40,18 @@ class Observer:
         )
         self._tensors = list(tensors)
         self._pool = ThreadPoolExecutor(os.cpu_count())
+
+    def empty_histograms(self, first: Iterable[Batch]) -> dict[str, Histogram]:
+        """Return a histogram per tensor, its bins set by the largest |x| of these batches.
+
+        Args:
+            first: What TensorRT's calibrator would be given as its first batch, in parts.
+        """
+        references = dict.fromkeys(self._tensors, 0.0)
+        for batch in first:
+            for name, amax in self.amax(batch).items():
+                references[name] = max(amax, references[name])
+        return {name: Histogram(amax) for name, amax in references.items()}
 
     def amax(self, batch: Batch) -> dict[str, float]:
         """Return the largest |x| of every tensor, to make the histograms' references of."""

@@ -98,17 +98,11 @@ def _observe(
     if done == len(crops):
         return histograms
     observer = Observer(accept_crops(model, normalisation), observed_tensors(model))
+    if not histograms:
+        histograms = observer.empty_histograms(_batches(crops[:_FIRST]))
     bar = tqdm(total=len(crops), initial=done, desc="calibrate", unit="img", disable=None)
     # A batch counted for some tensors and not for others would be counted twice after a restart.
     with bar, deferred_interrupt() as interrupted:
-        if not histograms:
-            references: dict[str, float] = {}
-            for batch in _batches(crops[:_FIRST]):
-                for name, amax in observer.amax(batch).items():
-                    references[name] = max(amax, references.get(name, 0.0))
-                if interrupted():
-                    raise KeyboardInterrupt
-            histograms = {name: Histogram(amax) for name, amax in references.items()}
         for batch in _batches(crops[done:]):
             observer.observe(batch, histograms)
             done += len(batch[CROPS])

@@ -9,7 +9,6 @@ import onnx
 import pytest
 
 from calibration.activations import Batch, Observer
-from calibration.histogram import Histogram
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
@@ -123,7 +122,7 @@ def scale_table() -> Callable[[onnx.ModelProto, onnx.ModelProto, Sequence[Batch]
         network: onnx.ModelProto, fed: onnx.ModelProto, batches: Sequence[Batch]
     ) -> ScaleTable:
         observer = Observer(fed, observed_tensors(network))
-        histograms = {k: Histogram(amax) for k, amax in observer.amax(batches[0]).items()}
+        histograms = observer.empty_histograms(batches[:1])
         for batch in batches:
             observer.observe(batch, histograms)
         return ScaleTable(thresholds(network, histograms, "entropy"), "entropy", "m", "i", 8)
