@@ -11,6 +11,7 @@ import pytest
 from calibration.activations import Batch, Observer
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
+from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
 
@@ -102,6 +103,19 @@ def tiny_facenet() -> onnx.ModelProto:
     x = graph.node("Gemm", [x, graph.constant("dense.kernel", weights(32, 8))], "dense", transB=1)
     x = normalize(x, "embedding", 32)
     return graph.model({"input": ["batch", 3, 160, 160]}, {x: ["batch", 32]})
+
+
+@pytest.fixture(scope="module")
+def network(tiny_facenet: onnx.ModelProto) -> onnx.ModelProto:
+    """The small network, batch normalisation folded."""
+    return fold_affine(tiny_facenet)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """8 smooth random images, float32 (8, 3, 160, 160)."""
+    coarse = np.random.default_rng(5).normal(size=(8, 3, 8, 8))
+    return coarse.repeat(20, axis=2).repeat(20, axis=3).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from calibration.activations import Observer
 from calibration.histogram import Histogram
 from calibration.quantize import Activations, quantize
 from calibration.scales import ScaleTable, observed_tensors
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.errors import UserError
 
 
@@ -25,11 +24,6 @@ def run(model: onnx.ModelProto, images: np.ndarray, *names: str) -> list[np.ndar
 def images() -> np.ndarray:
     coarse = np.random.default_rng(5).normal(size=(32, 3, 8, 8))
     return coarse.repeat(20, axis=2).repeat(20, axis=3).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def network(tiny_facenet) -> onnx.ModelProto:
-    return fold_affine(tiny_facenet)
 
 
 def exposing_input(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -7,7 +7,6 @@ from onnx import TensorProto, helper, numpy_helper
 from calibration.quantize import Activations, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import save_model
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
@@ -42,17 +41,6 @@ def node_types(model: onnx.ModelProto) -> dict[str, int]:
     """The element type of every node's output, by the node's name."""
     types = types_of(model)
     return {node.name: types[node.output[0]] for node in model.graph.node}
-
-
-@pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    coarse = np.random.default_rng(5).normal(size=(8, 3, 8, 8))
-    return coarse.repeat(20, axis=2).repeat(20, axis=3).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def network(tiny_facenet) -> onnx.ModelProto:
-    return fold_affine(tiny_facenet)
 
 
 def quantized(network: onnx.ModelProto, amax: float = 6.0) -> onnx.ModelProto:

@@ -11,7 +11,6 @@ from test_command import lfw_eval, refused, small  # noqa: F401
 from calibration.quantize import Activations, quantize, quantized_layers
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError, Mixed, Probe, Sensitivity, embedding_error
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.half import half
 from lfw_eval.errors import UserError
 from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
@@ -20,17 +19,6 @@ from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 STEM, LEFT, RIGHT, UP, DENSE = LAYERS = ["stem_bn", "left_bn", "right_bn", "up_scaled", "embedding"]
 SERVING = ["pool", "joined", "sum"]
 SIGNED = Activations(unsigned=False)
-
-
-@pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    coarse = np.random.default_rng(5).normal(size=(8, 3, 8, 8))
-    return coarse.repeat(20, axis=2).repeat(20, axis=3).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def network(tiny_facenet) -> onnx.ModelProto:
-    return fold_affine(tiny_facenet)
 
 
 @pytest.fixture(scope="module")
