@@ -11,6 +11,10 @@ from lfw_eval.errors import UserError
 from lfw_eval.verification.comparison import mean_cosine
 
 
+# What needs a GPU runs by itself: pytest -m gpu.
+NAMES = [pytest.param(name, marks=[pytest.mark.gpu] * (name == "tensorrt")) for name in ENGINES]
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, tiny_facenet):
     path = tmp_path_factory.mktemp("model") / "fp32.onnx"
@@ -37,7 +41,7 @@ def reference(model, crops, tmp_path_factory):
         return embed(engine, crops)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
 def test_contract(name, model, scales, crops, tmp_path):
     for precision in engine_class(name).precisions:
         request = BuildRequest(model, "per-image", precision, scales)
@@ -69,8 +73,8 @@ def test_openvino_reads_its_engine_back(model, crops, tmp_path):
     request = BuildRequest(model, "per-image", "fp32")
     with engine_class("openvino").build(request, tmp_path) as engine:
         first, key = embed(engine, crops), engine.key
-    (blob,) = tmp_path.glob("*.blob")
-    assert blob.name == f"{key}.blob"
+    (blob,) = tmp_path.glob("*.engine")
+    assert blob.name == f"{key}.engine"
     built = blob.stat().st_mtime_ns
     with engine_class("openvino").build(request, tmp_path) as engine:
         np.testing.assert_array_equal(embed(engine, crops), first)
@@ -81,7 +85,7 @@ def test_a_damaged_engine_is_built_again(model, crops, tmp_path):
     request = BuildRequest(model, "per-image", "fp32")
     with engine_class("openvino").build(request, tmp_path) as engine:
         first = embed(engine, crops)
-    (blob,) = tmp_path.glob("*.blob")
+    (blob,) = tmp_path.glob("*.engine")
     blob.write_bytes(blob.read_bytes()[:1000])
     with engine_class("openvino").build(request, tmp_path) as engine:
         np.testing.assert_array_equal(embed(engine, crops), first)
@@ -111,7 +115,7 @@ def test_int8_without_scales(model, tmp_path):
         engine_class("openvino").build(BuildRequest(model, "per-image", "int8"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_stream_keeps_batches_alive_that_nobody_else_does(name, model, crops, tmp_path):
     """Mirrored crops are made batch by batch and dropped at once, while engines still read them."""
     request = BuildRequest(model, "per-image", "fp32")

@@ -48,6 +48,18 @@ def accept_crops(model: onnx.ModelProto, normalisation: str) -> onnx.ModelProto:
     return model
 
 
+def normalisation_layers(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that `accept_crops` put in front of a model."""
+    known = {CROPS, *(t.name for t in model.graph.initializer if t.name.startswith(f"{CROPS}_"))}
+    names = []
+    for node in model.graph.node:
+        if not known.issuperset(node.input):
+            break
+        known.update(node.output)
+        names.append(node.name)
+    return names
+
+
 Nodes = tuple[list[onnx.NodeProto], dict[str, np.ndarray]]
 
 

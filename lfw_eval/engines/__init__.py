@@ -8,6 +8,7 @@ from lfw_eval.errors import UserError
 
 ENGINES = {
     "openvino": "lfw_eval.engines.openvino:OpenVINOEngine",
+    "tensorrt": "lfw_eval.engines.tensorrt.engine:TensorRTEngine",
     "onnxruntime": "lfw_eval.engines.onnxruntime:OnnxRuntimeEngine",
     "dummy": "lfw_eval.engines.dummy:DummyEngine",
 }

@@ -1,15 +1,18 @@
 """What every engine is: a network built for one precision, run on batches."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 
 Precision = Literal["fp32", "fp16", "int8"]
 Batch = Mapping[str, NDArray[Any]]
@@ -35,12 +38,32 @@ class BuildRequest:
             a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
+        batch_size: The largest batch, and the one to be fast at.
+        calibration_crops: Makes the uint8 (n, 160, 160, 3) crops to calibrate on, for an engine
+            that calibrates by itself.
+        tensorrt: For that engine alone.
     """
 
     model: Path
     normalisation: str
     precision: Precision
     scales: ScaleTable | None = None
+    batch_size: int = 64
+    calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
+    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentTiming:
+    """An engine by itself, the crops being where it reads them.
+
+    Attributes:
+        fps: Crops per second, as many batches under way as the engine runs best with.
+        latency_ms: float64 (n,), milliseconds of one batch at a time.
+    """
+
+    fps: float
+    latency_ms: NDArray[np.float64]
 
 
 class Engine(ABC):
@@ -54,6 +77,7 @@ class Engine(ABC):
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
+        build_seconds: How long it took to build, then or in an earlier run.
     """
 
     precisions: ClassVar[tuple[Precision, ...]]
@@ -63,6 +87,7 @@ class Engine(ABC):
     device: str
     key: str
     size: int = 0
+    build_seconds: float = 0.0
 
     @staticmethod
     @abstractmethod
@@ -86,6 +111,23 @@ class Engine(ABC):
         """Run many batches, yielding outputs in order; several may be under way at once."""
         return map(self.run, batches)
 
+    def time_resident(self, batch: Batch, seconds: float) -> ResidentTiming:
+        """Run one batch again and again, half of the time as fast as it goes, half one by one."""
+        size = len(next(iter(batch.values())))
+        start = time.perf_counter()
+        count = sum(1 for _ in self.stream(_repeated(batch, start + seconds / 2)))
+        elapsed = time.perf_counter() - start
+        latencies = []
+        for once in _repeated(batch, time.perf_counter() + seconds / 2):
+            begun = time.perf_counter()
+            self.run(once)
+            latencies.append(time.perf_counter() - begun)
+        return ResidentTiming(count * size / elapsed, np.array(latencies) * 1e3)
+
+    def hardware(self) -> dict[str, str]:
+        """Return what else matters of the device, such as its clocks, for results."""
+        return {}
+
     def close(self) -> None:  # noqa: B027 - an engine may hold nothing to free
         """Free what the engine holds."""
 
@@ -99,3 +141,9 @@ class Engine(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _repeated(batch: Batch, deadline: float) -> Iterator[Batch]:
+    yield batch
+    while time.perf_counter() < deadline:
+        yield batch

@@ -3,20 +3,34 @@
 import onnx
 
 from calibration.quantize import Activations, quantize
+from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
 
 
-def network(request: BuildRequest, activations: Activations) -> onnx.ModelProto:
-    """Return the network that takes uint8 crops, with Q/DQ nodes where int8 is asked for.
+def network(
+    request: BuildRequest,
+    activations: Activations,
+    *,
+    quantized: bool = True,
+    half_precision: bool = False,
+) -> onnx.ModelProto:
+    """Return the network that takes uint8 crops.
+
+    Args:
+        quantized: Put Q/DQ nodes in where int8 is asked for; an engine that has scales from
+            elsewhere wants none.
+        half_precision: Make the network float16, all but the normalisation and the output.
 
     Raises:
         UserError: int8 is asked for without a scale table.
     """
     model = onnx.load(request.model)
-    if request.precision == "int8":
+    if request.precision == "int8" and quantized:
         if request.scales is None:
             raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
         model = quantize(model, request.scales, activations)
+    if half_precision:
+        model = half(model)
     return accept_crops(model, request.normalisation)

@@ -1,5 +1,6 @@
 """OpenVINO: FP32, the CPU's 16-bit type, and real INT8."""
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import openvino
 from calibration.quantize import Activations
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Precision, TensorSpec
 from lfw_eval.engines.network import network
-from lfw_eval.engines.store import EngineStore
+from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.errors import UserError
 
 _DEVICE = "CPU"
@@ -22,7 +23,11 @@ class OpenVINOEngine(Engine):
     precisions = ("fp32", "fp16", "int8")
 
     def __init__(
-        self, compiled: openvino.CompiledModel, key: str, precision: Precision, size: int
+        self,
+        compiled: openvino.CompiledModel,
+        key: str,
+        precision: Precision,
+        stored: StoredEngine,
     ) -> None:
         self._compiled = compiled
         self._requests = [
@@ -32,7 +37,8 @@ class OpenVINOEngine(Engine):
         # A request reads its batch in place until it is done: the batch must live as long.
         self._held: dict[int, Batch] = {}
         self.key = key
-        self.size = size
+        self.size = len(stored.content)
+        self.build_seconds = float(stored.about.get("seconds", 0))
         self.device = _device_name()
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         self.arithmetic = _ARITHMETIC.get(hint, hint)
@@ -57,10 +63,11 @@ class OpenVINOEngine(Engine):
             "INFERENCE_PRECISION_HINT": _precision_hint(core, request.precision),
         }
         store = EngineStore.of(folder, request, cls.runtime(), _device_name(), options)
-        blob = store.load()
-        if blob is not None:
-            compiled = core.import_model(blob, _DEVICE, options)
+        stored = store.load()
+        if stored is not None:
+            compiled = core.import_model(stored.content, _DEVICE, options)
         else:
+            started = time.perf_counter()
             # Tensors that are never negative would lose a bit as int8, and OpenVINO 2026.4 gets
             # signed ones wrong on CPUs without AMX: cosine 0.93 where ONNX Runtime has 0.9989.
             model = network(request, Activations(unsigned=True))
@@ -71,9 +78,9 @@ class OpenVINOEngine(Engine):
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise UserError(f"OpenVINO cannot build {request.model}: {reason}") from error
-            blob = compiled.export_model().read()
-            store.save(blob)
-        return cls(compiled, store.key, request.precision, len(blob))
+            seconds = time.perf_counter() - started
+            stored = store.save(compiled.export_model().read(), seconds=seconds)
+        return cls(compiled, store.key, request.precision, stored)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -1,19 +1,32 @@
 """Built engines on disk, each under a key of all that it was built from."""
 
+import fcntl
 import hashlib
 import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import calibration
 from lfw_eval import checkpoints
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.files import file_sha256, python_digest, write_atomically
+from lfw_eval.files import file_sha256, python_digest, require_writable, write_atomically
+
+
+@dataclass(frozen=True)
+class StoredEngine:
+    """A built engine: its content, and what was written beside it when it was built."""
+
+    content: bytes
+    about: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class EngineStore:
-    """The place of one engine: `<key>.blob`, and `<key>.json` that says what it was built from.
+    """The place of one engine: `<key>.engine`, and `<key>.json` that says what it was built from.
 
     Attributes:
         folder: Where engines are kept.
@@ -26,7 +39,12 @@ class EngineStore:
 
     @classmethod
     def of(
-        cls, folder: Path, request: BuildRequest, runtime: str, device: str, options: dict[str, str]
+        cls,
+        folder: Path,
+        request: BuildRequest,
+        runtime: str,
+        device: str,
+        options: Mapping[str, object],
     ) -> "EngineStore":
         """Return the place of the engine that these would build."""
         code = [Path(str(module.__file__)).parent for module in (calibration, checkpoints)]
@@ -39,7 +57,7 @@ class EngineStore:
                 "scales": request.scales.digest() if request.scales else None,
                 "runtime": runtime,
                 "device": device,
-                "options": options,
+                "options": dict(options),
                 "code": [python_digest(path) for path in code],
             },
         )
@@ -50,25 +68,47 @@ class EngineStore:
         content = json.dumps(self.built_from, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def load(self) -> bytes | None:
+    def load(self) -> StoredEngine | None:
         """Return the engine, or None where it was not built or its file is damaged."""
         try:
             record = json.loads(self._record.read_text(encoding="utf-8"))
-            content = self._blob.read_bytes()
+            content = self.path.read_bytes()
         except (OSError, ValueError):
             return None
-        return content if record.get("sha256") == hashlib.sha256(content).hexdigest() else None
+        if record.get("sha256") != hashlib.sha256(content).hexdigest():
+            return None
+        return StoredEngine(content, record.get("about", {}))
 
-    def save(self, content: bytes) -> None:
-        """Keep a built engine."""
-        write_atomically(self._blob, content)
-        record = {**self.built_from, "sha256": hashlib.sha256(content).hexdigest()}
+    def save(self, content: bytes, **about: object) -> StoredEngine:
+        """Keep a built engine, with what else is worth knowing of it."""
+        write_atomically(self.path, content)
+        digest = hashlib.sha256(content).hexdigest()
+        record = {**self.built_from, "about": about, "sha256": digest}
         write_atomically(self._record, (json.dumps(record, indent=1) + "\n").encode())
+        return StoredEngine(content, about)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let no other process build the same engine meanwhile; wait for one that does."""
+        lock = self.file(".lock")
+        require_writable(lock)
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting for another process that builds this engine", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def file(self, suffix: str) -> Path:
+        """Return the path of a file that belongs to the engine."""
+        return self.folder / f"{self.key}{suffix}"
 
     @property
-    def _blob(self) -> Path:
-        return self.folder / f"{self.key}.blob"
+    def path(self) -> Path:
+        """The engine's own file."""
+        return self.file(".engine")
 
     @property
     def _record(self) -> Path:
-        return self.folder / f"{self.key}.json"
+        return self.file(".json")

@@ -1,0 +1,84 @@
+"""TensorRT's own calibrators, fed by the suite: implicit quantization, TensorRT 8.5 to 10."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Algorithm = Literal["entropy", "minmax"]
+_BASES = {"entropy": "IInt8EntropyCalibrator2", "minmax": "IInt8MinMaxCalibrator"}
+
+
+def cached_calibrator(trt: ModuleType, algorithm: Algorithm, cache: bytes) -> Any:
+    """Return a calibrator that hands a calibration cache over.
+
+    It never has a batch, so that a tensor that the cache lacks stays without a scale, and runs in
+    floating point.
+
+    Args:
+        trt: TensorRT's module, of a version that has calibrators.
+        algorithm: That of the cache's header; TensorRT ignores a cache of another.
+        cache: The whole file, its header that of this very version.
+    """
+    return _calibrator(trt, algorithm, 1, lambda: None, cache, lambda written: None)
+
+
+def live_calibrator(
+    trt: ModuleType,
+    algorithm: Algorithm,
+    crops: NDArray[np.uint8],
+    batch_size: int,
+    upload: Callable[[NDArray[np.uint8]], int],
+    keep: Callable[[bytes], None],
+) -> Any:
+    """Return a calibrator that runs the network on crops.
+
+    Args:
+        trt: TensorRT's module, of a version that has calibrators.
+        algorithm: Entropy of `IInt8EntropyCalibrator2`, or the largest value seen.
+        crops: uint8 (n, 160, 160, 3); what does not fill a last batch is left out, since
+            TensorRT takes full batches only.
+        batch_size: Its first batch sets the histograms' bins.
+        upload: Puts a batch into the GPU's memory and returns the address, valid until the next.
+        keep: Called with the calibration cache that TensorRT made.
+    """
+    batches = iter(range(0, len(crops) - batch_size + 1, batch_size))
+
+    def next_batch() -> int | None:
+        start = next(batches, None)
+        return None if start is None else upload(crops[start : start + batch_size])
+
+    return _calibrator(trt, algorithm, batch_size, next_batch, None, keep)
+
+
+def _calibrator(
+    trt: ModuleType,
+    algorithm: Algorithm,
+    batch_size: int,
+    next_batch: Callable[[], int | None],
+    cache: bytes | None,
+    keep: Callable[[bytes], None],
+) -> Any:
+    base: Any = getattr(trt, _BASES[algorithm])
+
+    class Calibrator(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            # TensorRT's classes refuse to be made by super().
+            base.__init__(self)
+
+        def get_batch_size(self) -> int:
+            return batch_size
+
+        def get_batch(self, names: list[str]) -> list[int] | None:
+            address = next_batch()
+            return None if address is None else [address]
+
+        def read_calibration_cache(self) -> bytes | None:
+            return cache
+
+        def write_calibration_cache(self, written: Any) -> None:
+            keep(bytes(written))
+
+    return Calibrator()

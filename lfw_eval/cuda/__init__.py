@@ -1,0 +1,54 @@
+"""The GPU's memory, streams and graphs, through whichever of two libraries is installed."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from lfw_eval.cuda.device import Device
+from lfw_eval.errors import UserError
+
+LIBRARIES = {
+    "cuda-python": "lfw_eval.cuda.cuda_python:CudaPythonDevice",
+    "pycuda": "lfw_eval.cuda.pycuda:PycudaDevice",
+}
+_MEND = "pip install 'lfw-eval[tensorrt]' installs cuda-python, 'lfw-eval[pycuda]' pycuda"
+
+
+def device_class(library: str | None = None) -> type[Device]:
+    """Return the class of devices: that of the first library of `LIBRARIES` that can be imported.
+
+    Args:
+        library: A key of `LIBRARIES`, to insist on one.
+
+    Raises:
+        UserError: None is installed, or the NVIDIA driver is missing.
+    """
+    reasons = []
+    for name in [library] if library else LIBRARIES:
+        module, _, attribute = LIBRARIES[name].partition(":")
+        try:
+            found: type[Device] = getattr(import_module(module), attribute)
+        except ImportError as error:
+            reasons.append(f"{name}: {error}")
+        else:
+            return found
+    raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)}); {_MEND}")
+
+
+def open_devices(indices: tuple[int, ...]) -> list[Device]:
+    """Return GPUs by their numbers.
+
+    Raises:
+        UserError: There is no such GPU, or none at all.
+    """
+    found = device_class()
+    count = found.count()
+    if count == 0:
+        raise UserError(
+            "this machine has no NVIDIA GPU that the driver can use; "
+            "--engine openvino runs on the CPU, and `lfw-eval doctor` prints what is here"
+        )
+    for index in indices:
+        if not 0 <= index < count:
+            raise UserError(f"--gpu {index} is not there; this machine has GPUs 0 to {count - 1}")
+    make: Callable[[int], Device] = found
+    return [make(index) for index in indices]

@@ -1,0 +1,151 @@
+"""One execution context with its stream and buffers: what runs a batch at a time."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.cuda.device import Device, Graph
+from lfw_eval.engines.contract import Batch, Outputs, TensorSpec
+from lfw_eval.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """A tensor's place on the device and, page-locked, on the host, for the largest batch."""
+
+    name: str
+    address: int
+    host: NDArray[Any]
+
+
+class Lane:
+    """Runs batches one after another; of several lanes each may run in a thread of its own.
+
+    A batch of the largest size is captured once, copies included, and replayed as a CUDA graph from
+    then on, where the library that reaches the GPU can do so.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        engine: Any,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        batch_size: int,
+    ) -> None:
+        self._device = device
+        self._size = batch_size
+        self._shaped = 0
+        self._whole: Graph | None = None
+        self._resident: Graph | None = None
+        self._addresses: list[int] = []
+        with device.active():
+            self._context = engine.create_execution_context()
+            if self._context is None:
+                raise device.out_of_memory("an execution context")
+            self._stream = device.stream()
+            self._inputs = [self._buffer(spec) for spec in inputs]
+            self._outputs = [self._buffer(spec) for spec in outputs]
+
+    def run(self, batch: Batch) -> Outputs:
+        """Run one batch of at most the largest size."""
+        size = len(batch[self._inputs[0].name])
+        for buffer in self._inputs:
+            np.copyto(buffer.host[:size], batch[buffer.name])
+        with self._device.active():
+            self._shape(size)
+            if size == self._size and self._device.graphs:
+                if self._whole is None:
+                    # TensorRT makes its last allocations in a first run: that cannot be captured.
+                    self._enqueue(size)
+                    self._stream.synchronize()
+                    self._whole = self._stream.capture(lambda: self._enqueue(size))
+                self._whole.launch(self._stream)
+            else:
+                self._enqueue(size)
+            self._stream.synchronize()
+        return {buffer.name: buffer.host[:size].copy() for buffer in self._outputs}
+
+    def load(self, batch: Batch) -> None:
+        """Put a batch on the device, for `launch`."""
+        self.run(batch)
+        if self._device.graphs:
+            with self._device.active():
+                self._resident = self._stream.capture(self._execute)
+
+    def launch(self, times: int) -> None:
+        """Enqueue the batch of `load` again, so many times and without any copy."""
+        with self._device.active():
+            for _ in range(times):
+                self._launch()
+
+    def synchronize(self) -> None:
+        """Wait for what was launched."""
+        with self._device.active():
+            self._stream.synchronize()
+
+    def time(self) -> float:
+        """Run the batch of `load` once; return the milliseconds between CUDA events around it."""
+        with self._device.active():
+            before = self._stream.record()
+            self._launch()
+            return self._stream.record().milliseconds_since(before)
+
+    def close(self) -> None:
+        """Free the context and the device's memory."""
+        with self._device.active():
+            self._whole = self._resident = None
+            del self._context
+            while self._addresses:
+                self._device.free(self._addresses.pop())
+            del self._stream
+
+    def _buffer(self, spec: TensorSpec) -> _Buffer:
+        shape = (self._size, *spec.shape[1:])
+        host = self._device.page_locked(shape, spec.dtype)
+        address = self._device.allocate(host.nbytes)
+        self._addresses.append(address)
+        if not self._context.set_tensor_address(spec.name, address):
+            raise UserError(f"TensorRT takes no address for tensor {spec.name}")
+        return _Buffer(spec.name, address, host)
+
+    def _shape(self, size: int) -> None:
+        if size != self._shaped:
+            for buffer in self._inputs:
+                shape = (size, *buffer.host.shape[1:])
+                if not self._context.set_input_shape(buffer.name, shape):
+                    raise UserError(f"the engine takes no batch of {size}; build it with --bs")
+            self._shaped = size
+
+    def _enqueue(self, size: int) -> None:
+        for buffer in self._inputs:
+            self._stream.to_device(buffer.address, buffer.host[:size])
+        self._execute()
+        for buffer in self._outputs:
+            self._stream.to_host(buffer.host[:size], buffer.address)
+
+    def _launch(self) -> None:
+        if self._resident:
+            self._resident.launch(self._stream)
+        else:
+            self._execute()
+
+    def _execute(self) -> None:
+        if not self._context.execute_async_v3(self._stream.handle):
+            raise UserError("TensorRT could not run the engine; lfw-eval doctor checks the GPU")
+
+
+def tensor_specs(
+    trt: ModuleType, engine: Any
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the inputs and the outputs of a deserialised engine."""
+    found: dict[Any, list[TensorSpec]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name
+        shape = tuple(engine.get_tensor_shape(name))
+        found[engine.get_tensor_mode(name)].append(TensorSpec(name, shape, dtype))
+    return tuple(found[trt.TensorIOMode.INPUT]), tuple(found[trt.TensorIOMode.OUTPUT])

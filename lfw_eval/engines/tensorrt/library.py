@@ -1,0 +1,40 @@
+"""TensorRT's Python package, under whichever name it is installed."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+from lfw_eval.engines.tensorrt.capabilities import Capabilities
+from lfw_eval.errors import UserError
+
+# The last is what the first two import; it is there alone where the libraries are the system's.
+PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_bindings")
+
+
+def load_tensorrt() -> ModuleType:
+    """Return the module that the other modules here call `trt`.
+
+    Raises:
+        UserError: It is not installed, or its libraries cannot be loaded.
+    """
+    for name in PACKAGES:
+        if find_spec(name) is not None:
+            try:
+                return import_module(name)
+            except (ImportError, OSError, RuntimeError) as error:
+                # A package that cannot find its libraries ends in any of these.
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason"
+                raise UserError(
+                    f"the Python package {name} is installed but cannot be loaded ({reason}); "
+                    "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again"
+                ) from error
+    raise UserError(
+        "--engine tensorrt needs TensorRT's Python package, which is not installed: "
+        "pip install tensorrt, or on a Jetson use the one of JetPack; "
+        "--engine openvino needs no GPU"
+    )
+
+
+def capabilities_of(trt: ModuleType) -> Capabilities:
+    """Return what the installed version can do."""
+    return Capabilities.of(trt.__version__, rtx=trt.__name__ == "tensorrt_rtx")

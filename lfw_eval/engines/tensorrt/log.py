@@ -1,0 +1,56 @@
+"""What TensorRT says while it works."""
+
+from collections import Counter
+from types import ModuleType
+from typing import Any
+
+
+class Messages:
+    """Collects warnings and errors; `logger` is what TensorRT is given.
+
+    Attributes:
+        warnings: How often each was said, in order of the first time.
+        errors: In order.
+    """
+
+    def __init__(self, trt: ModuleType) -> None:
+        self.warnings: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self.logger = _logger(trt, self)
+
+    def failure(self) -> str:
+        """Return the sentence of the first error, without the place in TensorRT's source."""
+        if not self.errors:
+            return "no reason given"
+        text = self.errors[0]
+        return text.partition("Error Code ")[2].partition(": ")[2] or text
+
+    def out_of_memory(self) -> bool:
+        """Whether an error speaks of memory that is short."""
+        words = ("out of memory", "outofmemory", "insufficient memory", "workspace", "cudamalloc")
+        return any(word in error.lower() for error in self.errors for word in words)
+
+    def text(self) -> str:
+        """Return everything, errors first, one message a line."""
+        errors = [f"error: {text}" for text in self.errors]
+        warnings = [
+            f"warning{f' ({count} times)' if count > 1 else ''}: {text}"
+            for text, count in self.warnings.items()
+        ]
+        return "".join(f"{line}\n" for line in errors + warnings)
+
+
+def _logger(trt: ModuleType, messages: Messages) -> Any:
+    base: Any = trt.ILogger
+
+    class Logger(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (base.Severity.ERROR, base.Severity.INTERNAL_ERROR):
+                messages.errors.append(message.strip())
+            elif severity == base.Severity.WARNING:
+                messages.warnings[message.strip()] += 1
+
+    return Logger()

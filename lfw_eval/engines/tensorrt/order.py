@@ -1,0 +1,108 @@
+"""What to have TensorRT build for a request: the network's file, scales and options."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from calibration.cache import CalibrationCache, cache_text
+from calibration.quantize import Activations
+from calibration.tensorrt_calibrator import Algorithm
+from lfw_eval.checkpoints.normalisation import normalisation_layers
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.network import network
+from lfw_eval.engines.store import EngineStore
+from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.plan import Order
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256, python_digest
+
+# TensorRT takes no other 8-bit type than int8.
+_SIGNED = Activations(unsigned=False)
+
+
+def options_of(request: BuildRequest, quantization: Quantization | None) -> dict[str, object]:
+    """Return what the engine's key has to tell apart, beside what every engine's does."""
+    options = request.tensorrt
+    return {
+        "batch_size": request.batch_size,
+        "quantization": quantization,
+        "cache": file_sha256(options.cache) if options.cache else None,
+        "tf32": options.tf32,
+        "workspace": options.workspace,
+        "level": options.level,
+        "code": python_digest(Path(__file__).parent),
+    }
+
+
+def make_order(
+    request: BuildRequest,
+    quantization: Quantization | None,
+    capabilities: Capabilities,
+    store: EngineStore,
+    device: str,
+    folder: Path,
+) -> Order:
+    """Write the files that a build needs into `folder`, and return the order.
+
+    Raises:
+        UserError: The calibration cache is of another version or network, or there are no scales.
+    """
+    explicit = quantization == "qdq"
+    model = network(
+        request,
+        _SIGNED,
+        quantized=explicit,
+        half_precision=capabilities.strongly_typed and request.precision != "fp32",
+    )
+    path = folder / "network.onnx"
+    onnx.save(model, path)
+    crops = None
+    if quantization == "live":
+        if request.calibration_crops is None:
+            raise UserError("--quantization live needs crops to calibrate on")
+        crops = folder / "crops.npy"
+        np.save(crops, request.calibration_crops())
+    cache = _cache(request, capabilities) if quantization == "cache" else None
+    options = request.tensorrt
+    name = f"timing-{capabilities.title}-{device}.cache".replace(" ", "-")
+    return Order(
+        network=str(path),
+        plan=str(folder / "plan"),
+        log=str(store.file(".log")),
+        precision=request.precision,
+        quantization=quantization,
+        float32_layers=tuple(normalisation_layers(model)),
+        batches=(1, request.batch_size, request.batch_size),
+        algorithm=_algorithm(request, cache),
+        cache=cache.text if cache else None,
+        crops=str(crops) if crops else None,
+        written_cache=str(store.file(".cache")) if crops else None,
+        timing_cache=str(store.folder / name),
+        tf32=options.tf32,
+        workspace=options.workspace,
+        level=options.level,
+    )
+
+
+def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCache:
+    """The user's cache, or one made of the scale table."""
+    if given := request.tensorrt.cache:
+        cache = CalibrationCache.load(given)
+        if cache.version != capabilities.release:
+            raise UserError(
+                f"{given} is a cache of TensorRT {cache.version}, which {capabilities.title} would "
+                f"ignore; make one of the same scales with lfw-eval cache convert {given} "
+                f"NEW.cache --tensorrt {capabilities.release}"
+            )
+        return cache
+    if request.scales is None:
+        raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
+    text = cache_text(request.scales, capabilities.release)
+    return CalibrationCache.parse(text.encode(), "the scale table")
+
+
+def _algorithm(request: BuildRequest, cache: CalibrationCache | None) -> Algorithm:
+    if cache:
+        return "minmax" if cache.algorithm == "MinMaxCalibration" else "entropy"
+    return "minmax" if request.scales and request.scales.method == "minmax" else "entropy"

@@ -1,0 +1,304 @@
+"""A network turned into a plan, TensorRT's built engine.
+
+Runs in a process of its own (`python -m lfw_eval.engines.tensorrt.plan ORDER.json`), so that Ctrl-C
+stops a build at once, a crash of the builder is an answer, and all of its memory is given back.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.tensorrt_calibrator import Algorithm, cached_calibrator, live_calibrator
+from lfw_eval.cuda import open_devices
+from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
+from lfw_eval.engines.tensorrt.log import Messages
+from lfw_eval.errors import UserError
+from lfw_eval.files import write_atomically
+
+_CALIBRATION_BATCH = 64
+# Sources of kernels that TensorRT 8 looks for unasked, and the versions of the libraries they need.
+_TACTIC_LIBRARIES = {
+    "CUBLAS": ("libcublas.so", (12, 11)),
+    "CUBLAS_LT": ("libcublasLt.so", (12, 11)),
+    "CUDNN": ("libcudnn.so", (8,)),
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build; files are given as paths.
+
+    Attributes:
+        network: ONNX file whose one input is uint8 (n, 160, 160, 3) crops; Q/DQ nodes and float16
+            tensors are in it where the version is strongly typed.
+        plan: The file to write.
+        log: The file for TensorRT's warnings.
+        float32_layers: Names of layers that stay in FP32 whatever the precision.
+        batches: Smallest, optimal and largest batch.
+        cache: Calibration cache to build from; its header is of this version.
+        crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
+        written_cache: The file for the cache that a live calibration makes.
+        timing_cache: File of measured kernels, read and written.
+        workspace: Bytes; None for what is free.
+    """
+
+    network: str
+    plan: str
+    log: str
+    precision: Precision
+    quantization: Quantization | None
+    float32_layers: tuple[str, ...]
+    batches: tuple[int, int, int]
+    algorithm: Algorithm
+    cache: str | None
+    crops: str | None
+    written_cache: str | None
+    timing_cache: str
+    tf32: bool
+    workspace: int | None
+    level: int | None
+
+    @classmethod
+    def load(cls, path: Path) -> "Order":
+        """Read what `save` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["batches"] = tuple(content["batches"])
+        content["float32_layers"] = tuple(content["float32_layers"])
+        return cls(**content)
+
+    def save(self, path: Path) -> None:
+        """Write the order as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of a build: seconds, bytes of the plan, and how many different warnings."""
+
+    seconds: float
+    size: int
+    warnings: int
+
+
+Progress = Callable[[str, int, int], None]
+"""Told the phase, the step and the number of steps."""
+
+
+def build_plan(order: Order, progress: Progress) -> Built:
+    """Build and write the plan; nothing is written where that fails.
+
+    Raises:
+        UserError: TensorRT cannot read the network or cannot build it.
+    """
+    started = time.monotonic()
+    trt = load_tensorrt()
+    capabilities = capabilities_of(trt)
+    messages = Messages(trt)
+    try:
+        builder = trt.Builder(messages.logger)
+    except Exception as error:  # pybind11's own, of no class of its own
+        raise UserError(
+            f"{capabilities.title} cannot start: {messages.failure()}; see lfw-eval doctor"
+        ) from error
+    network = builder.create_network(_network_flags(trt, capabilities))
+    parser = trt.OnnxParser(network, messages.logger)
+    if not parser.parse(Path(order.network).read_bytes()):
+        reason = parser.get_error(0).desc() if parser.num_errors else messages.failure()
+        raise UserError(f"{capabilities.title} cannot read {order.network}: {reason}")
+    config = builder.create_builder_config()
+    profile = _profile(builder, network, order.batches)
+    config.add_optimization_profile(profile)
+    if order.workspace:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.workspace)
+    if order.level is not None and capabilities.optimization_level:
+        config.builder_optimization_level = order.level
+    if capabilities.shared_profile_is_preview:
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+    if not order.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.set_tactic_sources(_tactic_sources(trt, config.get_tactic_sources()))
+    if capabilities.precision_flags:
+        _set_precision(trt, config, network, order)
+    if capabilities.progress_monitor:
+        config.progress_monitor = _progress_monitor(trt, progress)
+    timing = Path(order.timing_cache)
+    timings = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
+    config.set_timing_cache(timings, ignore_mismatch=False)
+    with _calibrated(trt, builder, network, config, order, progress):
+        plan = builder.build_serialized_network(network, config)
+    if messages.text():
+        write_atomically(Path(order.log), messages.text().encode())
+    if plan is None:
+        raise UserError(_failure(capabilities, messages, order))
+    write_atomically(timing, bytes(config.get_timing_cache().serialize()))
+    content = bytes(plan)
+    write_atomically(Path(order.plan), content)
+    return Built(time.monotonic() - started, len(content), len(messages.warnings))
+
+
+def _network_flags(trt: ModuleType, capabilities: Capabilities) -> int:
+    flags = trt.NetworkDefinitionCreationFlag
+    if capabilities.explicit_batch_flag:
+        return 1 << int(flags.EXPLICIT_BATCH)
+    return 1 << int(flags.STRONGLY_TYPED) if capabilities.strongly_typed else 0
+
+
+def _profile(builder: Any, network: Any, batches: tuple[int, int, int]) -> Any:
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        profile.set_shape(tensor.name, *((batch, *tensor.shape[1:]) for batch in batches))
+    return profile
+
+
+def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> None:
+    """Let layers run in the precision, but those that have to stay in FP32."""
+    if order.precision == "fp32":
+        return
+    config.set_flag(trt.BuilderFlag.FP16)
+    if order.precision == "int8":
+        config.set_flag(trt.BuilderFlag.INT8)
+    if order.quantization == "qdq":
+        return
+    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.name in order.float32_layers:
+            layer.precision = trt.float32
+
+
+def _tactic_sources(trt: ModuleType, asked: int) -> int:
+    """Leave out those whose library is not installed: TensorRT would complain of each layer."""
+    for name, (library, versions) in _TACTIC_LIBRARIES.items():
+        source = getattr(trt.TacticSource, name, None)
+        if source is not None and not any(_loads(f"{library}.{n}") for n in versions):
+            asked &= ~(1 << int(source))
+    return asked
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _calibrated(
+    trt: ModuleType, builder: Any, network: Any, config: Any, order: Order, progress: Progress
+) -> Iterator[None]:
+    """Have the calibrator set while the network is built, and its memory allocated."""
+    if order.quantization == "cache" and order.cache:
+        calibrator = cached_calibrator(trt, order.algorithm, order.cache.encode())
+        config.int8_calibrator = calibrator
+        yield
+    elif order.quantization == "live" and order.crops and order.written_cache:
+        crops = np.load(order.crops, mmap_mode="r")
+        batch = min(len(crops), _CALIBRATION_BATCH)
+        written = Path(order.written_cache)
+        (device,) = open_devices((0,))
+        done = 0
+        size = batch * crops[0].nbytes
+        with device.active(), device.allocated(size) as address:
+            stream = device.stream()
+            host = device.page_locked((batch, *crops.shape[1:]), np.uint8)
+
+            def upload(images: NDArray[np.uint8]) -> int:
+                nonlocal done
+                progress("calibrate", done, len(crops))
+                done += batch
+                host[:] = images
+                stream.to_device(address, host)
+                stream.synchronize()
+                return address
+
+            calibrator = live_calibrator(
+                trt,
+                order.algorithm,
+                crops,
+                batch,
+                upload,
+                lambda cache: write_atomically(written, cache),
+            )
+            config.int8_calibrator = calibrator
+            config.set_calibration_profile(_profile(builder, network, (batch, batch, batch)))
+            yield
+    else:
+        yield
+
+
+def _progress_monitor(trt: ModuleType, progress: Progress) -> Any:
+    """Report the outermost phase; the phases within it are too many to be read."""
+    base: Any = trt.IProgressMonitor
+
+    class Monitor(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            if not parent:
+                self.steps[phase] = steps
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            if phase in self.steps:
+                progress(phase, step + 1, self.steps[phase])
+            return True
+
+        def phase_finish(self, phase: str) -> None:
+            self.steps.pop(phase, None)
+
+    return Monitor()
+
+
+def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> str:
+    failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
+    if not messages.out_of_memory():
+        return f"{failed}; all it said is in {order.log}"
+    limit = f"--workspace {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
+    return f"{failed}; {limit} is too little: raise it, take a smaller --bs, or free the GPU"
+
+
+def _exit_with_parent() -> None:
+    """End this process when the other end of its standard input goes."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Build what the order says; answer in lines of JSON."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    def say(**content: object) -> None:
+        print(json.dumps(content), flush=True)
+
+    def progress(phase: str, step: int, steps: int) -> None:
+        say(phase=phase, step=step, steps=steps)
+
+    try:
+        say(built=asdict(build_plan(Order.load(Path(sys.argv[1])), progress)))
+    except UserError as error:
+        say(error=str(error))
+    sys.stdout.flush()
+    # Nothing is left to do, and TensorRT's destructors would run while the other thread reads.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
