@@ -35,6 +35,9 @@ def live_calibrator(
 ) -> Any:
     """Return a calibrator that runs the network on crops.
 
+    What `upload` or `keep` raises is its `failure` afterwards: TensorRT would print it and go on,
+    as if there were no more crops.
+
     Args:
         trt: TensorRT's module, of a version that has calibrators.
         algorithm: Entropy of `IInt8EntropyCalibrator2`, or the largest value seen.
@@ -67,18 +70,26 @@ def _calibrator(
         def __init__(self) -> None:
             # TensorRT's classes refuse to be made by super().
             base.__init__(self)
+            self.failure: Exception | None = None
 
         def get_batch_size(self) -> int:
             return batch_size
 
         def get_batch(self, names: list[str]) -> list[int] | None:
-            address = next_batch()
+            try:
+                address = next_batch()
+            except Exception as error:
+                self.failure = error
+                return None
             return None if address is None else [address]
 
         def read_calibration_cache(self) -> bytes | None:
             return cache
 
         def write_calibration_cache(self, written: Any) -> None:
-            keep(bytes(written))
+            try:
+                keep(bytes(written))
+            except Exception as error:
+                self.failure = error
 
     return Calibrator()

@@ -13,35 +13,36 @@ from calibration.cache import header_digits
 from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
 from lfw_eval import __version__
-from lfw_eval.benchmark import benchmark
+from lfw_eval.benchmark import SpeedPlan, benchmark, compare_engines
 from lfw_eval.cache_command import app as cache_app
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint, save_model
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.checkpoints.half import half
-from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.pairs import write_pairs
+from lfw_eval.doctor import diagnose
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
 from lfw_eval.export import export
 from lfw_eval.files import require_writable
 from lfw_eval.job import Job
 from lfw_eval.options import (
-    BatchSize,
     Boxes,
     CalibrationImages,
     CalibrationMethod,
     CheckpointName,
     CropNormalisation,
     Dataset,
-    EngineName,
-    EnginePrecision,
     Margin,
     Output,
     PairList,
+    alignment,
+    takes_job,
 )
 from lfw_eval.report.accuracy_table import accuracy_table
+from lfw_eval.report.build_table import build_table
+from lfw_eval.report.doctor_table import doctor_table
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 from lfw_eval.report.speed_table import speed_table
@@ -62,18 +63,9 @@ app.add_typer(cache_app, name="cache")
 
 
 @app.command("evaluate")
+@takes_job
 def evaluate_command(
-    dataset: Dataset = None,
-    pairs: PairList = None,
-    boxes: Boxes = None,
-    margin: Margin = 32,
-    checkpoint: CheckpointName = DEFAULT,
-    normalisation: CropNormalisation = None,
-    engine: EngineName = "openvino",
-    precision: EnginePrecision = "int8",
-    bs: BatchSize = 64,
-    calibration_list: CalibrationImages = None,
-    method: CalibrationMethod = "entropy",
+    job: Job,
     distance: Annotated[Distance, typer.Option()] = "squared_l2",
     flip: Annotated[
         Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
@@ -87,16 +79,6 @@ def evaluate_command(
     output: Output = None,
 ) -> None:
     """Accuracy on LFW: FP32 beside the precision asked for."""
-    job = Job(
-        dataset=open_dataset(dataset, pairs),
-        alignment=_alignment(boxes, margin),
-        checkpoint=open_checkpoint(checkpoint, normalisation),
-        engine=engine,
-        precision=precision,
-        batch_size=bs,
-        calibration_list=calibration_list,
-        method=method,
-    )
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json; per-pair scores go into a .npz beside")
@@ -109,39 +91,50 @@ def evaluate_command(
 
 
 @app.command("benchmark")
+@takes_job
 def benchmark_command(
-    dataset: Dataset = None,
-    pairs: PairList = None,
-    boxes: Boxes = None,
-    margin: Margin = 32,
-    checkpoint: CheckpointName = DEFAULT,
-    normalisation: CropNormalisation = None,
-    engine: EngineName = "openvino",
-    precision: EnginePrecision = "int8",
-    bs: BatchSize = 64,
-    calibration_list: CalibrationImages = None,
+    job: Job,
+    sweep: Annotated[
+        str | None, typer.Option(help="Batch sizes to measure beside --bs, such as 1,8,64,256.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Also let so many threads share the engine.")
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also FP32, FP16 and INT8, and ONNX Runtime on the CPU."),
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for each of the measurements.")
+    ] = 10,
     tgt: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 where end-to-end FPS is below this.")
     ] = None,
     output: Output = None,
 ) -> None:
-    """Speed: FPS and latency of one precision."""
-    job = Job(
-        dataset=open_dataset(dataset, pairs),
-        alignment=_alignment(boxes, margin),
-        checkpoint=open_checkpoint(checkpoint, normalisation),
-        engine=engine,
-        precision=precision,
-        batch_size=bs,
-        calibration_list=calibration_list,
-    )
+    """Speed: FPS and latency, of the engine alone and from crops to embeddings."""
+    plan = SpeedPlan(_batch_sizes(sweep), threads, seconds)
     path = output or job.default_output("performance")
     require_writable(path)
-    result = benchmark(job)
+    result = compare_engines(job, plan) if compare else benchmark(job, plan)
     save_speed(result, path)
     print(speed_table(result))
     print(f"result      {path}")
-    _require(tgt, result.speed.end_to_end_fps, "FPS")
+    _require(tgt, result.judged.speeds[0].end_to_end_fps, "FPS")
+
+
+@app.command("build")
+@takes_job
+def build_command(job: Job) -> None:
+    """Build an engine, or find the one that was built from the same before."""
+    with job.build(job.precision, job.calibrate_if_needed()) as engine:
+        print(build_table(engine, job.precision))
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """What this machine has: TensorRT, CUDA, GPUs, other runtimes, data and checkpoints."""
+    print(doctor_table(diagnose()))
 
 
 @app.command("prepare")
@@ -153,7 +146,7 @@ def prepare_command(
 ) -> None:
     """Align a data set: crop store, pair list and a contact sheet to look at."""
     opened = open_dataset(dataset, pairs)
-    store = opened.crop_store(_alignment(boxes, margin))
+    store = opened.crop_store(alignment(boxes, margin))
     write_pairs(opened.pairs, store.folder / "pairs.txt")
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())
@@ -201,7 +194,7 @@ def calibrate_command(
         check_drop(max_drop)
     job = Job(
         dataset=open_dataset(dataset, pairs),
-        alignment=_alignment(boxes, margin),
+        alignment=alignment(boxes, margin),
         checkpoint=open_checkpoint(checkpoint, normalisation),
         calibration_list=calibration_list,
         method=method,
@@ -268,8 +261,11 @@ def _options(
     """LFW accuracy and INT8 calibration of FaceNet engines."""
 
 
-def _alignment(boxes: Path | None, margin: int) -> Alignment:
-    return BoxAlignment(boxes) if boxes else MtcnnAlignment(margin)
+def _batch_sizes(given: str | None) -> tuple[int, ...]:
+    sizes = given.replace(" ", "").split(",") if given else []
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise UserError(f"--sweep {given!r} is not a list of batch sizes; give it as 1,8,64")
+    return tuple(int(size) for size in sizes)
 
 
 def _require(target: float | None, reached: float, name: str) -> None:

@@ -45,7 +45,7 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
     """
     job.engine_class(job.precision)
     store = job.crop_store()
-    calibrated = job.calibrate() if job.precision == "int8" else None
+    calibrated = job.calibrate_if_needed()
     reference, fp32 = _run(job, protocol, store, "fp32", None)
     candidate = cosine = None
     if job.precision != "fp32":

@@ -1,6 +1,6 @@
 """One job: a data set, how its faces are aligned, a checkpoint and an engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
 
 
@@ -26,6 +27,9 @@ class Job:
         engine: A key of `lfw_eval.engines.ENGINES`.
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
+        batch_size: What the engine is to be fast at.
+        largest_batch: None where that is also the largest.
+        tensorrt: For that engine alone.
     """
 
     dataset: Dataset
@@ -36,6 +40,8 @@ class Job:
     engine: str = "openvino"
     precision: Precision = "int8"
     batch_size: int = 64
+    largest_batch: int | None = None
+    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
     def crop_store(self) -> CropStore:
         """Align the images of the pairs, or open what was aligned before."""
@@ -48,6 +54,12 @@ class Job:
         )
         crops = self.calibration_crops(images)
         return calibrate(self.checkpoint, crops, images, self.method)
+
+    def calibrate_if_needed(self) -> Calibration | None:
+        """Calibrate for int8, unless the user gave a calibration cache."""
+        if self.precision != "int8" or self.tensorrt.cache:
+            return None
+        return self.calibrate()
 
     def calibration_crops(self, images: CalibrationList) -> NDArray[np.uint8]:
         """Return the crops of these images, uint8 (n, 160, 160, 3), aligned where they are not."""
@@ -67,17 +79,31 @@ class Job:
         if precision not in found.precisions:
             raise UserError(
                 f"--engine {self.engine} has no {precision}, only {', '.join(found.precisions)}; "
-                "take --engine openvino"
+                "take --engine openvino or tensorrt"
+            )
+        if self.engine != "tensorrt" and (self.tensorrt.cache or self.tensorrt.quantization):
+            raise UserError(
+                "--calibration-cache and --quantization are for --engine tensorrt; "
+                f"--engine {self.engine} takes the scale table"
             )
         return found
 
     def build(self, precision: Precision, calibrated: Calibration | None = None) -> Engine:
         """Build the engine of a precision, or load what was built before."""
+        images = calibrated.images if calibrated else None
+        options = self.tensorrt
+        if precision != self.precision:
+            # What is about INT8 does not concern the FP32 engine beside it.
+            options = replace(options, quantization=None, cache=None)
         request = BuildRequest(
             model=self.checkpoint.model,
             normalisation=self.checkpoint.normalisation,
             precision=precision,
             scales=calibrated.table if calibrated else None,
+            batch_size=self.batch_size,
+            largest_batch=self.largest_batch or self.batch_size,
+            calibration_crops=(lambda: self.calibration_crops(images)) if images else None,
+            tensorrt=options,
         )
         return self.engine_class(precision).build(request, self.checkpoint.folder / "engines")
 

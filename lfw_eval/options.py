@@ -1,13 +1,23 @@
-"""The options that several verbs of the command share."""
+"""The options that several verbs of the command share, and the job that they make."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from calibration.thresholds import Method
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
+from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.tensorrt.capabilities import Quantization
+from lfw_eval.engines.tensorrt.options import GIB, TensorRTOptions
+from lfw_eval.errors import UserError
+from lfw_eval.job import Job
 
 Dataset = Annotated[
     str | None,
@@ -36,7 +46,7 @@ CropNormalisation = Annotated[
     typer.Option(help="What the checkpoint was trained on. Default: what it says itself."),
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="openvino, onnxruntime (FP32 only) or dummy.")
+    str, typer.Option("--engine", help="openvino, tensorrt, onnxruntime (FP32 only) or dummy.")
 ]
 EnginePrecision = Annotated[Precision, typer.Option("--precision")]
 BatchSize = Annotated[int, typer.Option("--bs", min=1, help="Batch size.")]
@@ -51,3 +61,127 @@ CalibrationMethod = Annotated[
     Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
 ]
 Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
+
+_PANEL = "TensorRT"
+Gpu = Annotated[
+    str,
+    typer.Option(
+        help="Number of the GPU, or several with commas, which share the batches.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Streams = Annotated[
+    int,
+    typer.Option(min=1, help="Batches under way at once on a GPU.", rich_help_panel=_PANEL),
+]
+QuantizationWay = Annotated[
+    Quantization | None,
+    typer.Option(
+        help="Where INT8 scales come from: a calibration cache (the default up to version 10), "
+        "TensorRT calibrating live, or Q/DQ nodes (all that version 11 has).",
+        rich_help_panel=_PANEL,
+    ),
+]
+CacheFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration-cache",
+        help="A calibration cache of yours, instead of calibrating.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Tf32 = Annotated[
+    bool, typer.Option("--tf32/--no-tf32", help="TF32 in FP32 engines.", rich_help_panel=_PANEL)
+]
+Workspace = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        help="GiB that a layer may use for itself. Default: what is free.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Level = Annotated[
+    int | None,
+    typer.Option(
+        "--optimization-level",
+        min=0,
+        max=5,
+        help="How long TensorRT looks for fast kernels. Default: its own, 3.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def open_job(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+    checkpoint: CheckpointName = DEFAULT,
+    normalisation: CropNormalisation = None,
+    engine: EngineName = "openvino",
+    precision: EnginePrecision = "int8",
+    bs: BatchSize = 64,
+    calibration_list: CalibrationImages = None,
+    method: CalibrationMethod = "entropy",
+    gpu: Gpu = "0",
+    streams: Streams = 4,
+    quantization: QuantizationWay = None,
+    calibration_cache: CacheFile = None,
+    tf32: Tf32 = True,
+    workspace: Workspace = None,
+    optimization_level: Level = None,
+) -> Job:
+    """Return the job that the options describe.
+
+    Raises:
+        UserError: An option names what is not there.
+    """
+    return Job(
+        dataset=open_dataset(dataset, pairs),
+        alignment=alignment(boxes, margin),
+        checkpoint=open_checkpoint(checkpoint, normalisation),
+        engine=engine,
+        precision=precision,
+        batch_size=bs,
+        calibration_list=calibration_list,
+        method=method,
+        tensorrt=TensorRTOptions(
+            gpus=_gpus(gpu),
+            streams=streams,
+            quantization=quantization,
+            cache=calibration_cache,
+            tf32=tf32,
+            workspace=int(workspace * GIB) if workspace else None,
+            level=optimization_level,
+        ),
+    )
+
+
+def takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `open_job` in place of its first parameter, `job`."""
+    shared = inspect.signature(open_job).parameters
+    own = {k: v for k, v in inspect.signature(command).parameters.items() if k != "job"}
+
+    @wraps(command)
+    def with_job(**given: Any) -> None:
+        job = open_job(**{name: given.pop(name) for name in shared})
+        command(job, **given)
+
+    parameters = [*shared.values(), *own.values()]
+    with_job.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_job.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_job
+
+
+def alignment(boxes: Path | None, margin: int) -> Alignment:
+    """Return how faces are cropped: around the user's boxes, or MTCNN's."""
+    return BoxAlignment(boxes) if boxes else MtcnnAlignment(margin)
+
+
+def _gpus(given: str) -> tuple[int, ...]:
+    numbers = given.replace(" ", "").split(",")
+    if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
+        raise UserError(f"--gpu {given!r} is not a list of GPUs; give one as 0, several as 0,1")
+    return tuple(int(number) for number in numbers)

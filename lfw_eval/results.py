@@ -19,7 +19,7 @@ from lfw_eval.hardware import cpu_count, cpu_name
 from lfw_eval.verification.comparison import Comparison, CosineSimilarity
 from lfw_eval.verification.protocol import VerificationResult
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -99,33 +99,72 @@ class AccuracyResult:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """What was measured, with `batch_size` crops a batch.
+class Percentiles:
+    """Milliseconds of one batch at a time, and how many batches they are of."""
 
-    Attributes:
-        engine_fps: Crops per second over one batch that stays where it is, as many batches under
-            way as the engine runs best with.
-        end_to_end_fps: The same over all crops in turn, from uint8 in host memory to embeddings
-            in host memory.
-        latency_ms: Milliseconds of one batch at a time: p50, p90 and p99.
-        batches: How many batches the latency is of.
-    """
-
-    batch_size: int
-    engine_fps: float
-    end_to_end_fps: float
-    latency_ms: tuple[float, float, float]
+    mean: float
+    p50: float
+    p90: float
+    p99: float
     batches: int
 
 
 @dataclass(frozen=True)
+class Speed:
+    """What was measured with `batch_size` crops a batch.
+
+    Attributes:
+        engine_fps: Crops per second over one batch that stays where the engine reads it, as many
+            batches under way as it runs best with.
+        engine_latency_ms: The same, one batch at a time.
+        end_to_end_fps: Crops per second over all crops in turn, from uint8 in host memory to
+            embeddings in host memory.
+        latency_ms: The same, one batch at a time.
+        threads: How many threads shared the engine for `threads_fps`, end to end.
+    """
+
+    batch_size: int
+    engine_fps: float
+    engine_latency_ms: Percentiles
+    end_to_end_fps: float
+    latency_ms: Percentiles
+    threads: int | None
+    threads_fps: float | None
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """How fast one engine is.
+
+    Attributes:
+        name: As `--engine` names it.
+        build_seconds: Of the build, in this run or an earlier one; 0 where there is none.
+        hardware: The device's clocks and drivers, as they were after the measurement.
+        speeds: One per batch size, that of `--bs` first.
+        cosine: Mean cosine of a batch's embeddings to those of the first engine compared.
+    """
+
+    name: str
+    engine: EngineDescription
+    build_seconds: float
+    hardware: dict[str, str]
+    speeds: tuple[Speed, ...]
+    cosine: float | None
+
+
+@dataclass(frozen=True)
 class SpeedResult:
-    """How fast one engine is."""
+    """One engine, or several to compare; `judged_index` is the one that was asked for."""
 
     data: str
     model: ModelDescription
-    engine: EngineDescription
-    speed: Speed
+    engines: tuple[EngineSpeed, ...]
+    judged_index: int
+
+    @property
+    def judged(self) -> EngineSpeed:
+        """The engine that was asked for."""
+        return self.engines[self.judged_index]
 
 
 def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
@@ -188,7 +227,7 @@ def _plain(value: Any) -> Any:
             for field in dataclasses.fields(value)
             if not isinstance(getattr(value, field.name), np.ndarray)
         }
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _git_commit() -> str | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from tensorrt_rig.builder import Builder
+from tensorrt_rig.versions import WITH_BUILDER
 
 from calibration.activations import Batch, Observer
 from calibration.scales import ScaleTable, observed_tensors, thresholds
@@ -64,6 +66,12 @@ def mtcnn_weights() -> dict[str, Path]:
         }
     except NoSourceError as error:
         pytest.skip(f"MTCNN's weights cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def builder() -> Builder:
+    """TensorRT 11's builder, which needs no GPU; fetched from the package index."""
+    return Builder(WITH_BUILDER.bindings())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tensorrt11.installation import Builder, Built, UnavailableError, install
+from tensorrt_rig.builder import Built
 
 from calibration.quantize import Activations, quantize
 from calibration.scales import ScaleTable
@@ -15,14 +15,6 @@ from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8+fp16")
-
-
-@pytest.fixture(scope="session")
-def builder() -> Builder:
-    try:
-        return install()
-    except UnavailableError as error:
-        pytest.skip(f"no TensorRT 11 here: {error}")
 
 
 def in_precision(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -34,22 +26,17 @@ def in_precision(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     return half(model) if precision.endswith("fp16") else model
 
 
-def of_type(built: Built, kind: str) -> set[str]:
-    """The types of the outputs of all layers of a kind."""
-    return {layer.split()[1] for layer in built.layers if layer.split()[0] == kind}
-
-
 def checked(built: Built, model: onnx.ModelProto, precision: str) -> Built:
     """Assert that there is an engine, of the types that were asked for."""
     assert built.parsed, built.errors
     assert built.errors == []
     assert built.plan_bytes is not None, built.messages
     typed = "HALF" if precision.endswith("fp16") else "FLOAT"
-    assert of_type(built, "CONVOLUTION") == of_type(built, "MATRIX_MULTIPLY") == {typed}
+    assert built.types_of("CONVOLUTION") == built.types_of("MATRIX_MULTIPLY") == {typed}
     convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
     if precision.startswith("int8"):
-        assert of_type(built, "QUANTIZE") == {"INT8"}
-        assert of_type(built, "DEQUANTIZE") == {typed}
+        assert built.types_of("QUANTIZE") == {"INT8"}
+        assert built.types_of("DEQUANTIZE") == {typed}
     # The builder says so of each convolution that it takes to be an INT8 one with float16 scales.
     fused = [m for m in built.messages if "Converting conv weight scales to fp32" in m]
     assert len(fused) == (convolutions if precision == "int8+fp16" else 0)
@@ -130,6 +117,6 @@ def test_a_broken_network_is_noticed(builder, tiny_facenet):
 
 def test_calibrators_are_gone(builder):
     """So that INT8 has to come as Q/DQ nodes, and FP16 as types."""
-    names = builder.run("-c", "import tensorrt_bindings as t; print(dir(t), dir(t.BuilderFlag))")
+    names = builder.bindings.run("-c", "import tensorrt as t; print(dir(t), dir(t.BuilderFlag))")
     for gone in ("IInt8EntropyCalibrator2", "'INT8'", "'FP16'"):
         assert gone not in names

@@ -95,6 +95,7 @@ class CudaPythonDevice(Device):
         properties = _check(runtime.cudaGetDeviceProperties(index))
         self.name = properties.name.decode()
         self.capability = (properties.major, properties.minor)
+        self.bus_id = _check(runtime.cudaDeviceGetPCIBusId(32, index)).partition(b"\0")[0].decode()
 
     @staticmethod
     def count() -> int:

@@ -69,6 +69,7 @@ class Device(ABC):
         index: The GPU's number.
         name: As the driver gives it, such as "NVIDIA H200".
         capability: Compute capability, such as (9, 0).
+        bus_id: Its place on the PCI bus, which names it in other programs too.
     """
 
     library: ClassVar[str]
@@ -76,6 +77,7 @@ class Device(ABC):
     index: int
     name: str
     capability: tuple[int, int]
+    bus_id: str
 
     @staticmethod
     @abstractmethod

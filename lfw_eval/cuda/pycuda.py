@@ -64,6 +64,7 @@ class PycudaDevice(Device):
         device = driver.Device(index)
         self.name = device.name()
         self.capability = device.compute_capability()
+        self.bus_id = device.pci_bus_id()
         self._context = _primary_context(index)
         self._allocations: dict[int, Any] = {}
 

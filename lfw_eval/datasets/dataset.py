@@ -8,6 +8,8 @@ from pathlib import Path
 from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
+from lfw_eval.datasets.lfw import NAMES as LFW_NAMES
+from lfw_eval.datasets.lfw import local_lfw, local_pairs
 from lfw_eval.datasets.pairs import Pairs, read_pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
 from lfw_eval.errors import UserError
@@ -17,7 +19,6 @@ NOT_LFW = (
     "This is NOT LFW: 118 photographs of five people, for want of LFW. It shows that the pipeline "
     "works; its accuracy cannot be compared with published numbers."
 )
-_LFW_NAMES = ("lfw", "lfw-funneled")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,24 +70,20 @@ def open_dataset(given: str | None, pairs: Path | None) -> Dataset:
         if pairs is not None:
             raise UserError("--pairs does not go with --dataset celebrities, which draws its own")
         return _celebrities()
-    if given in _LFW_NAMES and not Path(given).exists():
+    if given in LFW_NAMES and not Path(given).exists():
         collection = datasets()
         return _lfw(fetch(collection.entry(given), collection), pairs)
     if not Path(given).exists():
         raise UserError(
             f"--dataset {given} does not exist; give a folder or .tgz with Name/Name_0001.jpg, or "
-            f"one of {', '.join((*_LFW_NAMES, 'celebrities'))}"
+            f"one of {', '.join((*LFW_NAMES, 'celebrities'))}"
         )
     return _lfw(Path(given), pairs)
 
 
 def _local_or_fetched_lfw() -> Path:
     collection = datasets()
-    for name in _LFW_NAMES:
-        for path in (collection.root / f"{name}.tgz", collection.root / name):
-            if path.exists():
-                return path
-    return fetch(collection.entry("lfw"), collection)
+    return local_lfw() or fetch(collection.entry("lfw"), collection)
 
 
 def _lfw(path: Path, pairs: Path | None) -> Dataset:
@@ -97,11 +94,8 @@ def _lfw(path: Path, pairs: Path | None) -> Dataset:
 
 
 def _official_pairs(photographs: Path) -> Path:
-    for folder in (photographs, photographs.parent):
-        if (folder / "pairs.txt").is_file():
-            return folder / "pairs.txt"
     collection = datasets()
-    return fetch(collection.entry("lfw-pairs"), collection)
+    return local_pairs(photographs) or fetch(collection.entry("lfw-pairs"), collection)
 
 
 def _celebrities() -> Dataset:

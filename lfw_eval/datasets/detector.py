@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import openvino
 from numpy.typing import NDArray
 from onnx import ModelProto
 
@@ -32,6 +31,9 @@ def load_detector(weights: Mapping[str, Path]) -> Mtcnn:
 
 
 def _network(model: ModelProto) -> Network:
+    # Here, since who crops around boxes of their own needs no OpenVINO; a Jetson has none.
+    import openvino
+
     core = openvino.Core()
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)

@@ -38,7 +38,8 @@ class BuildRequest:
             a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
-        batch_size: The largest batch, and the one to be fast at.
+        batch_size: The one to be fast at.
+        largest_batch: The largest one that will be run.
         calibration_crops: Makes the uint8 (n, 160, 160, 3) crops to calibrate on, for an engine
             that calibrates by itself.
         tensorrt: For that engine alone.
@@ -49,6 +50,7 @@ class BuildRequest:
     precision: Precision
     scales: ScaleTable | None = None
     batch_size: int = 64
+    largest_batch: int = 64
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
     tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
@@ -77,10 +79,12 @@ class Engine(ABC):
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
+        shareable: Whether several threads may call `run` at once.
         build_seconds: How long it took to build, then or in an earlier run.
     """
 
     precisions: ClassVar[tuple[Precision, ...]]
+    shareable: ClassVar[bool] = False
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     arithmetic: str

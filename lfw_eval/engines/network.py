@@ -15,6 +15,7 @@ def network(
     *,
     quantized: bool = True,
     half_precision: bool = False,
+    layer_normalisation: bool = False,
 ) -> onnx.ModelProto:
     """Return the network that takes uint8 crops.
 
@@ -22,6 +23,7 @@ def network(
         quantized: Put Q/DQ nodes in where int8 is asked for; an engine that has scales from
             elsewhere wants none.
         half_precision: Make the network float16, all but the normalisation and the output.
+        layer_normalisation: See `accept_crops`.
 
     Raises:
         UserError: int8 is asked for without a scale table.
@@ -33,4 +35,4 @@ def network(
         model = quantize(model, request.scales, activations)
     if half_precision:
         model = half(model)
-    return accept_crops(model, request.normalisation)
+    return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

@@ -16,6 +16,7 @@ class OnnxRuntimeEngine(Engine):
 
     precisions = ("fp32",)
     arithmetic = "float32"
+    shareable = True
 
     def __init__(self, session: onnxruntime.InferenceSession, key: str) -> None:
         self._session = session

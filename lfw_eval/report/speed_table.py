@@ -1,21 +1,76 @@
-"""The table of a speed measurement."""
+"""The tables of a speed measurement."""
 
-from lfw_eval.results import SpeedResult
+from collections.abc import Iterator
+
+from lfw_eval.results import EngineSpeed, Percentiles, SpeedResult
+
+_LABEL = 22
 
 
 def speed_table(result: SpeedResult) -> str:
     """Return the result as lines of plain text."""
-    speed, engine = result.speed, result.engine
+    judged = result.judged
+    lines = [f"{result.model.name}, {judged.engine.precision.upper()}", "", *_of_one(judged)]
+    lines.append(f"{'crops':<{_LABEL}}{result.data}")
+    if len(judged.speeds) > 1:
+        lines += ["", *_sweep(judged)]
+    if len(result.engines) > 1:
+        lines += ["", *_comparison(result)]
+    return "\n".join(lines)
+
+
+def _of_one(judged: EngineSpeed) -> Iterator[str]:
+    engine, speed = judged.engine, judged.speeds[0]
     share = speed.end_to_end_fps / speed.engine_fps
-    p50, p90, p99 = speed.latency_ms
-    rows = (
+    rows = [
         ("arithmetic", engine.arithmetic),
         ("engine", f"{engine.runtime} on {engine.device}, {engine.size / 1e6:.1f} MB"),
+        *judged.hardware.items(),
         ("batch", f"{speed.batch_size}"),
         ("FPS, engine only", f"{speed.engine_fps:,.1f}"),
+        ("  latency of a batch", _latency(speed.engine_latency_ms)),
         ("FPS, end to end", f"{speed.end_to_end_fps:,.1f} ({share:.0%} of engine only)"),
-        ("latency of a batch", f"p50 {p50:.2f} ms, p90 {p90:.2f} ms, p99 {p99:.2f} ms"),
-        ("crops", result.data),
+        ("  latency of a batch", _latency(speed.latency_ms)),
+    ]
+    if speed.threads_fps is not None:
+        rows.append((f"FPS of {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"))
+    for label, value in rows:
+        yield f"{label:<{_LABEL}}{value}"
+
+
+def _latency(values: Percentiles) -> str:
+    return (
+        f"mean {values.mean:.2f} ms, p50 {values.p50:.2f}, p90 {values.p90:.2f}, "
+        f"p99 {values.p99:.2f} ({values.batches:,} batches)"
     )
-    lines = [f"{result.model.name}, {engine.precision.upper()}", ""]
-    return "\n".join(lines + [f"{label:<20}{value}" for label, value in rows])
+
+
+def _sweep(judged: EngineSpeed) -> Iterator[str]:
+    yield f"{'batch':>6}{'FPS, engine':>14}{'p50 ms':>10}{'p99 ms':>10}{'FPS, end to end':>18}"
+    for speed in sorted(judged.speeds, key=lambda speed: speed.batch_size):
+        latency = speed.engine_latency_ms
+        yield (
+            f"{speed.batch_size:>6}{speed.engine_fps:>14,.0f}{latency.p50:>10.3f}"
+            f"{latency.p99:>10.3f}{speed.end_to_end_fps:>18,.0f}"
+        )
+
+
+def _comparison(result: SpeedResult) -> Iterator[str]:
+    reference = result.engines[0].speeds[0].engine_fps
+    titles = ("latency ms", "FPS", "speed-up", "build s", "MB", "cosine")
+    yield f"{'batch ' + str(result.judged.speeds[0].batch_size):<20}" + "".join(
+        f"{title:>12}" for title in titles
+    )
+    for each in result.engines:
+        speed = each.speeds[0]
+        cells = (
+            f"{speed.engine_latency_ms.mean:.3f}",
+            f"{speed.engine_fps:,.0f}",
+            f"x{speed.engine_fps / reference:,.2f}",
+            f"{each.build_seconds:.1f}" if each.build_seconds else "",
+            f"{each.engine.size / 1e6:.1f}" if each.engine.size else "",
+            "" if each.cosine is None else f"{each.cosine:.5f}",
+        )
+        yield f"{f'{each.name} {each.engine.precision}':<20}" + "".join(
+            f"{cell:>12}" for cell in cells
+        )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,9 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from lfw_eval.engines.tensorrt import plan
 from lfw_eval.engines.tensorrt.plan import Built, Order
 from lfw_eval.errors import UserError
 
@@ -24,55 +27,65 @@ def build_in_process(order: Order, gpu: int) -> Built:
     Raises:
         UserError: TensorRT cannot build this, or crashed.
     """
+    log = Path(order.log)
+    log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="lfw-eval-") as folder:
         path = Path(folder) / "order.json"
         order.save(path)
-        errors = Path(folder) / "stderr.txt"
+        printed = Path(folder) / "printed.txt"
         with (
-            errors.open("wb") as stderr,
+            printed.open("wb") as file,
             subprocess.Popen(
-                [sys.executable, "-m", "lfw_eval.engines.tensorrt.plan", str(path)],
+                [sys.executable, "-X", "faulthandler", "-m", plan.__name__, str(path)],
                 env={**os.environ, "CUDA_VISIBLE_DEVICES": _visible(gpu)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=stderr,
+                stderr=file,
                 text=True,
                 # Ctrl-C reaches this process alone, and this one ends the other.
                 start_new_session=True,
             ) as process,
         ):
             try:
-                return _follow(process, order)
+                answer = _answer(process, order)
             except BaseException:
                 process.kill()
+                process.wait()
                 raise
-            finally:
-                if process.poll() is None:
-                    process.wait()
-                if process.returncode not in (0, -9):
-                    _keep(errors, Path(order.log))
+        if answer is None:
+            raise UserError(_crash(process.returncode, printed.read_bytes(), log))
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return Built(**answer["built"])
 
 
-def _follow(process: "subprocess.Popen[str]", order: Order) -> Built:
+def _answer(process: "subprocess.Popen[str]", order: Order) -> dict[str, Any] | None:
+    """Show how far the build is, and return how it ended; None where it did not say."""
     assert process.stdout is not None
     title = f"build {order.precision}"
     bar = tqdm(desc=f"{title} (minutes)", disable=None, bar_format="{desc}: {elapsed}")
     with bar, _ticking(bar):
         for line in process.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                # TensorRT's libraries print things of their own.
-                continue
-            if "error" in said:
-                raise UserError(said["error"])
-            if "built" in said:
-                return Built(**said["built"])
+            said: dict[str, Any] = json.loads(line)
+            if "phase" not in said:
+                return said
             bar.set_description_str(f"{title}, {said['phase']} {said['step']}/{said['steps']}")
-    process.wait()
-    raise UserError(
-        f"TensorRT's builder ended without an answer (exit code {process.returncode}); "
-        f"what it printed is in {order.log}; lfw-eval doctor checks the installation"
+    return None
+
+
+def _crash(code: int, printed: bytes, log: Path) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "TensorRT's builder was killed, as the system does where memory is short; "
+            "close other programs or take a smaller --bs"
+        )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        file.write(printed)
+    reason = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+    return (
+        f"TensorRT's builder ended without an answer ({reason}); what it printed is in {log}; "
+        "lfw-eval doctor checks the installation"
     )
 
 
@@ -98,9 +111,3 @@ def _visible(gpu: int) -> str:
     """The GPU's name in an environment that may already hide some."""
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return visible[gpu] if gpu < len(visible) else str(gpu)
-
-
-def _keep(errors: Path, log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        file.write(errors.read_bytes())

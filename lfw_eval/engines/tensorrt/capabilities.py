@@ -11,9 +11,9 @@ Quantization = Literal["cache", "live", "qdq"]
 
 _OLDEST = (8, 5)
 _OPTIMIZATION_LEVEL = (8, 6)
-_EXPLICIT_BATCH_IMPLIED = (10, 0)
-_PROGRESS_MONITOR = (10, 0)
-_STRONGLY_TYPED = (11, 0)
+_EXPLICIT_BATCH_IMPLIED = (10,)
+_PROGRESS_MONITOR = (10,)
+_STRONGLY_TYPED = (11,)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ class Capabilities:
     def optimization_level(self) -> bool:
         """Whether it has `builder_optimization_level`."""
         return self.version >= _OPTIMIZATION_LEVEL or self.strongly_typed
+
+    @property
+    def layer_normalisation(self) -> bool:
+        """Whether its parser reads LayerNormalization."""
+        return self.optimization_level
 
     @property
     def shared_profile(self) -> bool:

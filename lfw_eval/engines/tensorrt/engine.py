@@ -36,6 +36,7 @@ class TensorRTEngine(Engine):
     """
 
     precisions = ("fp32", "fp16", "int8")
+    shareable = True
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class TensorRTEngine(Engine):
         stored: StoredEngine,
         key: str,
         request: BuildRequest,
+        quantization: Quantization | None,
     ) -> None:
         self._devices = devices
         self._messages = Messages(trt)
@@ -56,7 +58,7 @@ class TensorRTEngine(Engine):
                 engine = self._deserialize(trt, device, stored.content)
                 self.inputs, self.outputs = tensor_specs(trt, engine)
                 for _ in range(streams):
-                    lane = Lane(device, engine, self.inputs, self.outputs, request.batch_size)
+                    lane = Lane(device, engine, self.inputs, self.outputs, request.largest_batch)
                     self._lanes.append(lane)
         except BaseException:
             self.close()
@@ -70,7 +72,7 @@ class TensorRTEngine(Engine):
         self.key = key
         self.size = len(stored.content)
         self.build_seconds = float(stored.about.get("seconds", 0))
-        self.arithmetic = _arithmetic(request, devices[0])
+        self.arithmetic = _arithmetic(request, quantization, devices[0])
         many = f"{len(devices)} x " if len(devices) > 1 else ""
         self.device = f"{many}{devices[0].name}"
 
@@ -100,7 +102,7 @@ class TensorRTEngine(Engine):
             stored = store.load()
             if stored is None:
                 stored = _build(request, quantization, capabilities, store, devices[0])
-        return cls(trt, devices, stored, store.key, request)
+        return cls(trt, devices, stored, store.key, request, quantization)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
@@ -149,7 +151,7 @@ class TensorRTEngine(Engine):
         device = self._devices[0]
         found = {"cuda_driver": device.driver(), "cuda_library": device.library}
         query = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw"
-        command = ["nvidia-smi", f"--id={device.index}", f"--query-gpu={query}"]
+        command = ["nvidia-smi", f"--id={device.bus_id}", f"--query-gpu={query}"]
         try:
             done = subprocess.run(
                 [*command, "--format=csv,noheader"], capture_output=True, text=True, check=True
@@ -196,9 +198,9 @@ def _build(
         return store.save(plan, seconds=built.seconds, warnings=built.warnings)
 
 
-def _arithmetic(request: BuildRequest, device: Device) -> str:
-    if request.precision == "int8":
-        return "int8 and float16"
+def _arithmetic(request: BuildRequest, quantization: Quantization | None, device: Device) -> str:
+    if quantization:
+        return f"int8/float16, {quantization}"
     if request.precision == "fp16":
         return "float16"
     tf32 = request.tensorrt.tf32 and device.capability >= _AMPERE

@@ -24,8 +24,8 @@ class _Buffer:
 class Lane:
     """Runs batches one after another; of several lanes each may run in a thread of its own.
 
-    A batch of the largest size is captured once, copies included, and replayed as a CUDA graph from
-    then on, where the library that reaches the GPU can do so.
+    Once a second batch of the same size comes, its work is captured, copies included, and replayed
+    as a CUDA graph until the size changes, where the library that reaches the GPU can do so.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Lane:
         engine: Any,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
-        batch_size: int,
+        largest_batch: int,
     ) -> None:
         self._device = device
-        self._size = batch_size
+        self._size = largest_batch
         self._shaped = 0
-        self._whole: Graph | None = None
+        self._graph: Graph | None = None
         self._resident: Graph | None = None
         self._addresses: list[int] = []
         with device.active():
@@ -53,19 +53,18 @@ class Lane:
     def run(self, batch: Batch) -> Outputs:
         """Run one batch of at most the largest size."""
         size = len(batch[self._inputs[0].name])
+        if size > self._size:
+            raise UserError(f"this engine takes batches of up to {self._size}, not {size}")
         for buffer in self._inputs:
             np.copyto(buffer.host[:size], batch[buffer.name])
         with self._device.active():
-            self._shape(size)
-            if size == self._size and self._device.graphs:
-                if self._whole is None:
-                    # TensorRT makes its last allocations in a first run: that cannot be captured.
-                    self._enqueue(size)
-                    self._stream.synchronize()
-                    self._whole = self._stream.capture(lambda: self._enqueue(size))
-                self._whole.launch(self._stream)
-            else:
+            # TensorRT makes its last allocations in a first run, which cannot be captured.
+            first = self._shape(size)
+            if first or not self._device.graphs:
                 self._enqueue(size)
+            else:
+                self._graph = self._graph or self._stream.capture(lambda: self._enqueue(size))
+                self._graph.launch(self._stream)
             self._stream.synchronize()
         return {buffer.name: buffer.host[:size].copy() for buffer in self._outputs}
 
@@ -97,7 +96,7 @@ class Lane:
     def close(self) -> None:
         """Free the context and the device's memory."""
         with self._device.active():
-            self._whole = self._resident = None
+            self._graph = self._resident = None
             del self._context
             while self._addresses:
                 self._device.free(self._addresses.pop())
@@ -112,13 +111,17 @@ class Lane:
             raise UserError(f"TensorRT takes no address for tensor {spec.name}")
         return _Buffer(spec.name, address, host)
 
-    def _shape(self, size: int) -> None:
-        if size != self._shaped:
-            for buffer in self._inputs:
-                shape = (size, *buffer.host.shape[1:])
-                if not self._context.set_input_shape(buffer.name, shape):
-                    raise UserError(f"the engine takes no batch of {size}; build it with --bs")
-            self._shaped = size
+    def _shape(self, size: int) -> bool:
+        """Set the batch size; return whether it is another than before."""
+        if size == self._shaped:
+            return False
+        self._graph = self._resident = None
+        for buffer in self._inputs:
+            shape = (size, *buffer.host.shape[1:])
+            if not self._context.set_input_shape(buffer.name, shape):
+                raise UserError(f"TensorRT takes no batch of {size} for tensor {buffer.name}")
+        self._shaped = size
+        return True
 
     def _enqueue(self, size: int) -> None:
         for buffer in self._inputs:

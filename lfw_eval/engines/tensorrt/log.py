@@ -1,8 +1,11 @@
 """What TensorRT says while it works."""
 
 from collections import Counter
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from lfw_eval.files import write_atomically
 
 
 class Messages:
@@ -22,7 +25,7 @@ class Messages:
         """Return the sentence of the first error, without the place in TensorRT's source."""
         if not self.errors:
             return "no reason given"
-        text = self.errors[0]
+        text = one_line(self.errors[0])
         return text.partition("Error Code ")[2].partition(": ")[2] or text
 
     def out_of_memory(self) -> bool:
@@ -38,6 +41,16 @@ class Messages:
             for text, count in self.warnings.items()
         ]
         return "".join(f"{line}\n" for line in errors + warnings)
+
+    def save(self, path: Path) -> None:
+        """Write everything, unless nothing was said."""
+        if text := self.text():
+            write_atomically(path, text.encode())
+
+
+def one_line(text: str) -> str:
+    """Return what TensorRT says without its line breaks."""
+    return " ".join(text.split())
 
 
 def _logger(trt: ModuleType, messages: Messages) -> Any:

@@ -8,15 +8,16 @@ import onnx
 from calibration.cache import CalibrationCache, cache_text
 from calibration.quantize import Activations
 from calibration.tensorrt_calibrator import Algorithm
-from lfw_eval.checkpoints.normalisation import normalisation_layers
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.plan import Order
 from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, python_digest
+from lfw_eval.files import file_sha256
 
+# The modules that decide what is built.
+_CODE = ("order", "plan")
 # TensorRT takes no other 8-bit type than int8.
 _SIGNED = Activations(unsigned=False)
 
@@ -25,13 +26,13 @@ def options_of(request: BuildRequest, quantization: Quantization | None) -> dict
     """Return what the engine's key has to tell apart, beside what every engine's does."""
     options = request.tensorrt
     return {
-        "batch_size": request.batch_size,
+        "batches": [1, request.batch_size, request.largest_batch],
         "quantization": quantization,
         "cache": file_sha256(options.cache) if options.cache else None,
         "tf32": options.tf32,
         "workspace": options.workspace,
         "level": options.level,
-        "code": python_digest(Path(__file__).parent),
+        "code": [file_sha256(Path(__file__).with_name(f"{name}.py")) for name in _CODE],
     }
 
 
@@ -54,6 +55,7 @@ def make_order(
         _SIGNED,
         quantized=explicit,
         half_precision=capabilities.strongly_typed and request.precision != "fp32",
+        layer_normalisation=capabilities.layer_normalisation,
     )
     path = folder / "network.onnx"
     onnx.save(model, path)
@@ -72,8 +74,8 @@ def make_order(
         log=str(store.file(".log")),
         precision=request.precision,
         quantization=quantization,
-        float32_layers=tuple(normalisation_layers(model)),
-        batches=(1, request.batch_size, request.batch_size),
+        image=onnx.load(request.model, load_external_data=False).graph.input[0].name,
+        batches=(1, request.batch_size, request.largest_batch),
         algorithm=_algorithm(request, cache),
         cache=cache.text if cache else None,
         crops=str(crops) if crops else None,

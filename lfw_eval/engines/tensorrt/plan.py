@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from lfw_eval.cuda import open_devices
 from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
-from lfw_eval.engines.tensorrt.log import Messages
+from lfw_eval.engines.tensorrt.log import Messages, one_line
+from lfw_eval.engines.tensorrt.progress import Progress, progress_monitor
 from lfw_eval.errors import UserError
 from lfw_eval.files import write_atomically
 
@@ -47,7 +48,7 @@ class Order:
             tensors are in it where the version is strongly typed.
         plan: The file to write.
         log: The file for TensorRT's warnings.
-        float32_layers: Names of layers that stay in FP32 whatever the precision.
+        image: The tensor of normalised crops. What makes it stays in FP32 whatever the precision.
         batches: Smallest, optimal and largest batch.
         cache: Calibration cache to build from; its header is of this version.
         crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
@@ -61,7 +62,7 @@ class Order:
     log: str
     precision: Precision
     quantization: Quantization | None
-    float32_layers: tuple[str, ...]
+    image: str
     batches: tuple[int, int, int]
     algorithm: Algorithm
     cache: str | None
@@ -77,7 +78,6 @@ class Order:
         """Read what `save` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         content["batches"] = tuple(content["batches"])
-        content["float32_layers"] = tuple(content["float32_layers"])
         return cls(**content)
 
     def save(self, path: Path) -> None:
@@ -94,20 +94,25 @@ class Built:
     warnings: int
 
 
-Progress = Callable[[str, int, int], None]
-"""Told the phase, the step and the number of steps."""
-
-
 def build_plan(order: Order, progress: Progress) -> Built:
-    """Build and write the plan; nothing is written where that fails.
+    """Build and write the plan; where that fails only the log is written.
 
     Raises:
         UserError: TensorRT cannot read the network or cannot build it.
     """
     started = time.monotonic()
     trt = load_tensorrt()
-    capabilities = capabilities_of(trt)
     messages = Messages(trt)
+    try:
+        plan = _build(trt, messages, order, progress)
+    finally:
+        messages.save(Path(order.log))
+    write_atomically(Path(order.plan), plan)
+    return Built(time.monotonic() - started, len(plan), len(messages.warnings))
+
+
+def _build(trt: ModuleType, messages: Messages, order: Order, progress: Progress) -> bytes:
+    capabilities = capabilities_of(trt)
     try:
         builder = trt.Builder(messages.logger)
     except Exception as error:  # pybind11's own, of no class of its own
@@ -118,10 +123,12 @@ def build_plan(order: Order, progress: Progress) -> Built:
     parser = trt.OnnxParser(network, messages.logger)
     if not parser.parse(Path(order.network).read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else messages.failure()
-        raise UserError(f"{capabilities.title} cannot read {order.network}: {reason}")
+        raise UserError(
+            f"{capabilities.title} cannot read the network: {one_line(reason)}; {order.log} names "
+            "the node"
+        )
     config = builder.create_builder_config()
-    profile = _profile(builder, network, order.batches)
-    config.add_optimization_profile(profile)
+    config.add_optimization_profile(_profile(builder, network, order.batches))
     if order.workspace:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.workspace)
     if order.level is not None and capabilities.optimization_level:
@@ -135,20 +142,16 @@ def build_plan(order: Order, progress: Progress) -> Built:
     if capabilities.precision_flags:
         _set_precision(trt, config, network, order)
     if capabilities.progress_monitor:
-        config.progress_monitor = _progress_monitor(trt, progress)
+        config.progress_monitor = progress_monitor(trt, progress)
     timing = Path(order.timing_cache)
-    timings = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
-    config.set_timing_cache(timings, ignore_mismatch=False)
+    timings = _timings(config, timing)
     with _calibrated(trt, builder, network, config, order, progress):
         plan = builder.build_serialized_network(network, config)
-    if messages.text():
-        write_atomically(Path(order.log), messages.text().encode())
     if plan is None:
         raise UserError(_failure(capabilities, messages, order))
-    write_atomically(timing, bytes(config.get_timing_cache().serialize()))
-    content = bytes(plan)
-    write_atomically(Path(order.plan), content)
-    return Built(time.monotonic() - started, len(content), len(messages.warnings))
+    if timings is not None:
+        write_atomically(timing, bytes(config.get_timing_cache().serialize()))
+    return bytes(plan)
 
 
 def _network_flags(trt: ModuleType, capabilities: Capabilities) -> int:
@@ -166,6 +169,15 @@ def _profile(builder: Any, network: Any, batches: tuple[int, int, int]) -> Any:
     return profile
 
 
+def _timings(config: Any, path: Path) -> Any | None:
+    """Give the builder what it measured before; a file that it does not take is begun anew."""
+    for content in (path.read_bytes() if path.is_file() else b"", b""):
+        timings = config.create_timing_cache(content)
+        if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):
+            return timings
+    return None
+
+
 def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> None:
     """Let layers run in the precision, but those that have to stay in FP32."""
     if order.precision == "fp32":
@@ -178,8 +190,10 @@ def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> 
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
-        if layer.name in order.float32_layers:
+        if layer.get_output(0).dtype == trt.float32:
             layer.precision = trt.float32
+        if layer.get_output(0).name == order.image:
+            break
 
 
 def _tactic_sources(trt: ModuleType, asked: int) -> int:
@@ -239,38 +253,16 @@ def _calibrated(
             config.int8_calibrator = calibrator
             config.set_calibration_profile(_profile(builder, network, (batch, batch, batch)))
             yield
+            if calibrator.failure:
+                raise calibrator.failure
     else:
         yield
-
-
-def _progress_monitor(trt: ModuleType, progress: Progress) -> Any:
-    """Report the outermost phase; the phases within it are too many to be read."""
-    base: Any = trt.IProgressMonitor
-
-    class Monitor(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            base.__init__(self)
-            self.steps: dict[str, int] = {}
-
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            if not parent:
-                self.steps[phase] = steps
-
-        def step_complete(self, phase: str, step: int) -> bool:
-            if phase in self.steps:
-                progress(phase, step + 1, self.steps[phase])
-            return True
-
-        def phase_finish(self, phase: str) -> None:
-            self.steps.pop(phase, None)
-
-    return Monitor()
 
 
 def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> str:
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
     if not messages.out_of_memory():
-        return f"{failed}; all it said is in {order.log}"
+        return f"{failed}; all it said is in {order.log}" if messages.text() else failed
     limit = f"--workspace {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
     return f"{failed}; {limit} is too little: raise it, take a smaller --bs, or free the GPU"
 
@@ -284,9 +276,12 @@ def _exit_with_parent() -> None:
 def main() -> None:
     """Build what the order says; answer in lines of JSON."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    # TensorRT's libraries print as well: theirs goes where errors go.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def say(**content: object) -> None:
-        print(json.dumps(content), flush=True)
+        print(json.dumps(content), file=answers, flush=True)
 
     def progress(phase: str, step: int, steps: int) -> None:
         say(phase=phase, step=step, steps=steps)
@@ -295,7 +290,6 @@ def main() -> None:
         say(built=asdict(build_plan(Order.load(Path(sys.argv[1])), progress)))
     except UserError as error:
         say(error=str(error))
-    sys.stdout.flush()
     # Nothing is left to do, and TensorRT's destructors would run while the other thread reads.
     os._exit(0)
 

@@ -6,7 +6,7 @@
  * libnvonnxparser.so.11 and libnvinfer_plugin.so.11; this library stands in for all three, and
  * hands every call on with the version that the other side expects.
  *
- *     cc -shared -fPIC -Wl,-rpath,'$ORIGIN' -o libnvinfer.so.11 shim.c -ldl
+ *     cc -shared -fPIC -Wl,-rpath,'$ORIGIN' -o libnvinfer.so.11 rtx.c -ldl
  */
 #include <dlfcn.h>
 #include <stdbool.h>

@@ -1,0 +1,46 @@
+"""Seconds of one whole accuracy run, from crops in memory to printed metrics.
+
+Usage: python benchmarks/accuracy_seconds.py [options of lfw-eval evaluate; INT8, batch 64 unasked]
+
+Building, loading and some batches to warm up come before. Prints the metrics and seconds of three
+runs, and last a JSON object with the seconds.
+"""
+
+import json
+import time
+
+import numpy as np
+import typer
+
+from lfw_eval.evaluate import Protocol, verify
+from lfw_eval.job import Job
+from lfw_eval.options import takes_job
+
+
+@takes_job
+def measure(job: Job) -> None:
+    """Measure, print and save."""
+    crops = np.array(job.crop_store().crops)
+    with job.build(job.precision, job.calibrate_if_needed()) as engine:
+        (source,), (output,) = engine.inputs, engine.outputs
+        batches = [
+            {source.name: crops[i : i + job.batch_size]}
+            for i in range(0, len(crops), job.batch_size)
+        ]
+        list(engine.stream(batches[:16]))
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            made = [outputs[output.name] for outputs in engine.stream(batches)]
+            outcome = verify(job.dataset, np.concatenate(made), Protocol())
+            print(
+                f"{len(crops):,} crops: ACC {outcome.accuracy.value:.5f}, "
+                f"AUC {outcome.auc.value:.5f}, EER {outcome.eer.value:.5f}, "
+                f"VAL {outcome.val.value:.5f} at FAR {outcome.val.far:g}"
+            )
+            seconds.append(time.perf_counter() - start)
+    print(json.dumps({"crops": len(crops), "seconds": [round(value, 4) for value in seconds]}))
+
+
+if __name__ == "__main__":
+    typer.run(measure)

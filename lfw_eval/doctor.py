@@ -1,0 +1,372 @@
+"""What this machine has: runtimes, GPUs, data and checkpoints. Nothing is fetched or built."""
+
+# All but the standard library is imported in its probe: what is broken must not stop the doctor.
+
+import io
+import json
+import re
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lfw_eval.errors import UserError
+from lfw_eval.hardware import cpu_count, cpu_name
+
+if TYPE_CHECKING:
+    from lfw_eval.cuda.device import Device
+    from lfw_eval.sources import Collection
+
+_Found = TypeVar("_Found")
+_HERE = "run lfw-eval doctor"
+_REINSTALL = "install lfw-eval again"
+_CALIBRATION = ("scales-*.json", "trt-*.cache")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not here, or does not work.
+
+    Attributes:
+        reason: Why, and the mend, on one line.
+    """
+
+    reason: str
+
+
+_NO_DRIVER = Missing("no NVIDIA driver: install it if there is a GPU")
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """TensorRT, or TensorRT-RTX.
+
+    Attributes:
+        title: Product and version, such as "TensorRT 8.6.1".
+        int8_path: In words, how this version gets INT8.
+    """
+
+    title: str
+    int8_path: str
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU.
+
+    Attributes:
+        index: Its number.
+        name: As the driver gives it.
+        capability: Compute capability, such as (9, 0).
+        free: Bytes.
+        total: Bytes.
+        fast: What it computes faster than FP32, such as ("FP16", "INT8").
+    """
+
+    index: int
+    name: str
+    capability: tuple[int, int]
+    free: int
+    total: int
+    fast: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """The way to the GPUs.
+
+    Attributes:
+        library: Name and version of the Python package that is used.
+        driver: The newest CUDA that the driver supports, such as "12.4".
+        gpus: By number; what is the matter with one takes its place.
+    """
+
+    library: str
+    driver: str | Missing
+    gpus: tuple[Gpu | Missing, ...]
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """ONNX Runtime and the execution providers that it was built with."""
+
+    version: str
+    providers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OpenVINODevice:
+    """A device of OpenVINO's, such as "CPU", its full name and its optimisation capabilities."""
+
+    device: str
+    name: str
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OpenVINO:
+    """OpenVINO and its devices; what is the matter with one takes its place."""
+
+    version: str
+    devices: tuple[OpenVINODevice | Missing, ...]
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The CPU, and how many cores this process may use."""
+
+    name: str
+    cores: int
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """A checkpoint on disk.
+
+    Attributes:
+        name: Its name in the manifest.
+        source: The file as published, or the distribution that it will be taken from.
+        converted: The FP32 ONNX file made from it, if it was.
+    """
+
+    name: str
+    source: Path
+    converted: Path | None
+
+
+@dataclass(frozen=True)
+class LfwFiles:
+    """LFW on disk: the archive or folder, and the pair list if it is there too."""
+
+    photographs: Path
+    pairs: Path | None
+
+
+@dataclass(frozen=True)
+class PreparedCrops:
+    """A crop store.
+
+    Attributes:
+        folder: Where it lies.
+        crops: How many it has.
+        alignment: How they were made, in words.
+    """
+
+    folder: Path
+    crops: int
+    alignment: str
+
+
+@dataclass(frozen=True)
+class CalibrationFiles:
+    """What a checkpoint was calibrated to.
+
+    Attributes:
+        folder: Where it lies; named after the checkpoint.
+        methods: Of the scale tables, such as ("entropy",).
+        versions: Of TensorRT, those with a calibration cache, oldest first.
+    """
+
+    folder: Path
+    methods: tuple[str, ...]
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What this machine has, and what it lacks."""
+
+    tensorrt: TensorRT | Missing
+    cuda: Cuda | Missing
+    onnxruntime: OnnxRuntime | Missing
+    openvino: OpenVINO | Missing
+    cpu: Cpu
+    checkpoint: CheckpointFiles | Missing
+    lfw: LfwFiles | Missing
+    celebrities: Path | Missing
+    prepared: tuple[PreparedCrops | Missing, ...] | Missing
+    calibrations: tuple[CalibrationFiles | Missing, ...] | Missing
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; what is missing or broken is part of the answer, and raises nothing."""
+    return Diagnosis(
+        tensorrt=_attempt(_tensorrt, "install it again"),
+        cuda=_attempt(_cuda, "see what nvidia-smi says, and install cuda-python again"),
+        onnxruntime=_attempt(_onnxruntime, "pip install --force-reinstall onnxruntime"),
+        openvino=_attempt(_openvino, "pip install --force-reinstall openvino"),
+        cpu=Cpu(cpu_name(), cpu_count()),
+        checkpoint=_attempt(_checkpoint, _REINSTALL),
+        lfw=_attempt(_lfw, _REINSTALL),
+        celebrities=_attempt(_celebrities, _REINSTALL),
+        prepared=_attempt(_prepared, _REINSTALL),
+        calibrations=_attempt(_calibrations, _REINSTALL),
+    )
+
+
+def _attempt(probe: Callable[[], _Found], mend: str) -> _Found | Missing:
+    """Return what a probe finds, or why it fails."""
+    try:
+        # A package built against another NumPy prints a whole traceback before it fails.
+        with redirect_stderr(io.StringIO()):
+            return probe()
+    except UserError as error:
+        return Missing(str(error).replace(_HERE, mend))
+    except Exception as error:  # A broken package may end in any.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return Missing(f"cannot be used ({lines[0]}): {mend}")
+
+
+def _require(package: str, *others: str) -> None:
+    # A folder of that name without the package in it is found too, but has no origin.
+    specs = map(find_spec, (package, *others))
+    if not any(spec and spec.origin for spec in specs):
+        raise UserError(f"not installed: pip install {package}")
+
+
+def _tensorrt() -> TensorRT:
+    from lfw_eval.engines.tensorrt.library import PACKAGES, capabilities_of, load_tensorrt
+
+    _require(*PACKAGES)
+    capabilities = capabilities_of(load_tensorrt())
+    return TensorRT(capabilities.title, capabilities.int8_path())
+
+
+def _cuda() -> Cuda:
+    from lfw_eval.cuda import device_class
+
+    found = device_class()
+    driver = found.driver()
+    return Cuda(
+        library=found.library,
+        driver=_NO_DRIVER if driver == "0.0" else driver,
+        gpus=tuple(_gpu(found, index) for index in range(found.count())),
+    )
+
+
+def _gpu(found: Callable[[int], "Device"], index: int) -> Gpu | Missing:
+    from lfw_eval.cuda.arithmetic import fast_arithmetic
+
+    def look() -> Gpu:
+        device = found(index)
+        with device.active():
+            free, total = device.memory()
+        fast = fast_arithmetic(device.capability)
+        return Gpu(index, device.name, device.capability, free, total, fast)
+
+    return _attempt(look, "see with nvidia-smi what else uses it")
+
+
+def _onnxruntime() -> OnnxRuntime:
+    _require("onnxruntime")
+    import onnxruntime
+
+    return OnnxRuntime(onnxruntime.__version__, tuple(onnxruntime.get_available_providers()))
+
+
+def _openvino() -> OpenVINO:
+    _require("openvino")
+    import openvino
+
+    core = openvino.Core()
+    version = openvino.get_version().partition("-")[0]
+    return OpenVINO(version, tuple(_device(core, name) for name in core.available_devices))
+
+
+def _device(core: Any, device: str) -> OpenVINODevice | Missing:
+    def look() -> OpenVINODevice:
+        capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        name = str(core.get_property(device, "FULL_DEVICE_NAME"))
+        return OpenVINODevice(device, name, tuple(capabilities))
+
+    return _attempt(look, f"look at the driver of {device}")
+
+
+def _checkpoint() -> CheckpointFiles:
+    from lfw_eval.checkpoints.checkpoint import DEFAULT
+    from lfw_eval.sources import checkpoints
+
+    collection = checkpoints()
+    source = _fetched(DEFAULT, collection)
+    digest = collection.entry(DEFAULT).sha256 or ""
+    converted = collection.root / f"{DEFAULT}-{digest[:8]}" / "fp32.onnx"
+    return CheckpointFiles(DEFAULT, source, converted if converted.is_file() else None)
+
+
+def _lfw() -> LfwFiles:
+    from lfw_eval.datasets.lfw import local_lfw, local_pairs
+    from lfw_eval.sources import datasets
+
+    photographs = local_lfw()
+    if photographs is None:
+        root = datasets().root
+        raise UserError(
+            f"not here: put lfw.tgz and pairs.txt into {root}, or the first run fetches them"
+        )
+    return LfwFiles(photographs, local_pairs(photographs))
+
+
+def _celebrities() -> Path:
+    from lfw_eval.sources import datasets
+
+    return _fetched("celebrities", datasets())
+
+
+def _fetched(name: str, collection: "Collection") -> Path:
+    """Return the file or folder of an entry, or the distribution that has it."""
+    entry = collection.entry(name)
+    paths = [collection.root / entry.filename]
+    if entry.package:
+        paths.append(collection.distributions / entry.package.distribution)
+    for path in paths:
+        if path.exists():
+            return path
+    raise UserError(f"not here: the first run that needs it fetches it, or put it at {paths[0]}")
+
+
+def _prepared() -> tuple[PreparedCrops | Missing, ...]:
+    from lfw_eval.sources import datasets
+
+    folder = datasets().root / "prepared"
+    stores = sorted(path.parent for path in folder.glob("*/crops-*/store.json"))
+    if not stores:
+        raise UserError(f"no crops in {folder}: lfw-eval prepare aligns a data set")
+    return tuple(_attempt(partial(_crops, store), f"delete {store}") for store in stores)
+
+
+def _crops(store: Path) -> PreparedCrops:
+    import numpy as np
+
+    about = json.loads((store / "store.json").read_text(encoding="utf-8"))
+    crops = np.load(store / "crops.npy", mmap_mode="r")
+    return PreparedCrops(store, len(crops), about["alignment"])
+
+
+def _calibrations() -> tuple[CalibrationFiles | Missing, ...]:
+    from lfw_eval.sources.roots import calibration_caches
+
+    root = calibration_caches()
+    folders = sorted({path.parent for name in _CALIBRATION for path in root.glob(f"*/{name}")})
+    if not folders:
+        raise UserError(f"none in {root}: lfw-eval calibrate makes a table and caches")
+    return tuple(_attempt(partial(_calibration, folder), "calibrate again") for folder in folders)
+
+
+def _calibration(folder: Path) -> CalibrationFiles:
+    from calibration.cache import CalibrationCache
+    from calibration.scales import ScaleTable
+
+    tables, caches = (sorted(folder.glob(name)) for name in _CALIBRATION)
+    versions = {CalibrationCache.load(path).version or path.name for path in caches}
+    return CalibrationFiles(
+        folder,
+        methods=tuple(ScaleTable.load(path).method for path in tables),
+        versions=tuple(sorted(versions, key=_numbers)),
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

@@ -1,0 +1,20 @@
+"""What was built."""
+
+from lfw_eval.engines.contract import Engine, Precision
+
+
+def build_table(engine: Engine, precision: Precision) -> str:
+    """Return the engine as lines of plain text."""
+    rows = [
+        ("precision", f"{precision}: {engine.arithmetic}"),
+        ("runtime", f"{engine.runtime()} on {engine.device}"),
+        ("key", engine.key),
+        *((f"input {s.name}", f"{s.dtype} {s.shape}") for s in engine.inputs),
+        *((f"output {s.name}", f"{s.dtype} {s.shape}") for s in engine.outputs),
+    ]
+    if engine.size:
+        rows.append(("size", f"{engine.size / 1e6:.1f} MB"))
+    if engine.build_seconds:
+        rows.append(("build", f"{engine.build_seconds:.1f} s"))
+    width = max(len(label) for label, _ in rows) + 2
+    return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
