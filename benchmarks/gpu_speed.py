@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/gpu_speed.py [--dataset D] [--boxes CSV] [--calibration-list FILE]
                                       [--gpus 0,1] [--pytorch PYTHON] [--level 5] [--output JSON]
-                                      [--runs FOLDER]
+                                      [--seconds 3] [--runs FOLDER]
 
 Each measurement is a run of `lfw-eval benchmark` or `evaluate` on one GPU; several GPUs take the
 runs from one queue. PYTHON is an interpreter with PyTorch; without it that peer is left out. Prints
@@ -72,10 +72,11 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
         if given := getattr(options, name):
             data += [f"--{name.replace('_', '-')}", str(given)]
     shared = [*data, "--engine", "tensorrt", "--optimization-level", str(options.level)]
+    timed = ["--seconds", str(options.seconds)]
 
     def benchmark(precision: str, batch: int, *more: str, name: str = "") -> list[str]:
         output = ["--output", str(folder / f"{name or f'{precision} {batch}'}.json")]
-        command = ["benchmark", *shared, "--precision", precision, "--bs", str(batch)]
+        command = ["benchmark", *shared, *timed, "--precision", precision, "--bs", str(batch)]
         return [*COMMAND, *command, *more, *output]
 
     def accuracy(precision: str) -> Run:
@@ -85,8 +86,8 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
 
     # What follows finds the plans that were built before it: streams are no part of them.
     streams = [
-        Run(name, benchmark("int8", 64, "--seconds", "2", "--streams", str(n), name=name))
-        for n in (1, 2, 8)
+        Run(name, benchmark("int8", 64, "--streams", str(n), name=name))
+        for n in (1, 2, 4)
         for name in [f"int8 64, {n} streams"]
     ]
     seconds = Run(
@@ -95,11 +96,11 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
     )
     after = (*streams, accuracy("int8"), seconds)
     found = [
-        Run("int8 256", benchmark("int8", 256, "--seconds", "2", "--sweep", SWEEP)),
-        Run("int8 64", benchmark("int8", 64, "--seconds", "3", "--threads", "8"), after),
-        Run("fp16 64", benchmark("fp16", 64, "--seconds", "3"), (accuracy("fp16"),)),
-        Run("fp16 256", benchmark("fp16", 256, "--seconds", "3")),
-        Run("fp32 64", benchmark("fp32", 64, "--seconds", "3")),
+        Run("int8 256", benchmark("int8", 256, "--sweep", SWEEP)),
+        Run("int8 64", benchmark("int8", 64, "--threads", "8"), after),
+        Run("fp16 64", benchmark("fp16", 64), (accuracy("fp16"),)),
+        Run("fp16 256", benchmark("fp16", 256)),
+        Run("fp32 64", benchmark("fp32", 64)),
     ]
     if options.pytorch:
         script = str(Path(__file__).with_name("pytorch_speed.py"))
@@ -210,6 +211,7 @@ def main() -> None:
     parser.add_argument("--gpus", default="0")
     parser.add_argument("--pytorch")
     parser.add_argument("--level", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="For each measurement.")
     parser.add_argument("--output", type=Path, default=RESULT)
     parser.add_argument("--runs", type=Path, help="Folder of single results; those are not redone.")
     options = parser.parse_args()
@@ -231,7 +233,7 @@ def main() -> None:
         with ThreadPoolExecutor(gpus.qsize()) as pool:
             list(pool.map(on_a_gpu, runs(options, model, folder)))
         found = summary(folder, operations(onnx.load(model)))
-    text = json.dumps({"level": options.level, **found}, indent=1)
+    text = json.dumps({"level": options.level, "seconds": options.seconds, **found}, indent=1)
     print(text)
     write_atomically(options.output, f"{text}\n".encode())
 

@@ -7,12 +7,26 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lfw_eval.diagnosis import (
+    CalibrationFiles,
+    CheckpointFiles,
+    Cpu,
+    Cuda,
+    Diagnosis,
+    Gpu,
+    LfwFiles,
+    Missing,
+    OnnxRuntime,
+    OpenVINO,
+    OpenVINODevice,
+    PreparedCrops,
+    TensorRT,
+)
 from lfw_eval.errors import UserError
 from lfw_eval.hardware import cpu_count, cpu_name
 
@@ -26,169 +40,7 @@ _REINSTALL = "install lfw-eval again"
 _CALIBRATION = ("scales-*.json", "trt-*.cache")
 
 
-@dataclass(frozen=True)
-class Missing:
-    """What is not here, or does not work.
-
-    Attributes:
-        reason: Why, and the mend, on one line.
-    """
-
-    reason: str
-
-
 _NO_DRIVER = Missing("no NVIDIA driver: install it if there is a GPU")
-
-
-@dataclass(frozen=True)
-class TensorRT:
-    """TensorRT, or TensorRT-RTX.
-
-    Attributes:
-        title: Product and version, such as "TensorRT 8.6.1".
-        int8_path: In words, how this version gets INT8.
-    """
-
-    title: str
-    int8_path: str
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU.
-
-    Attributes:
-        index: Its number.
-        name: As the driver gives it.
-        capability: Compute capability, such as (9, 0).
-        free: Bytes.
-        total: Bytes.
-        fast: What it computes faster than FP32, such as ("FP16", "INT8").
-    """
-
-    index: int
-    name: str
-    capability: tuple[int, int]
-    free: int
-    total: int
-    fast: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cuda:
-    """The way to the GPUs.
-
-    Attributes:
-        library: Name and version of the Python package that is used.
-        driver: The newest CUDA that the driver supports, such as "12.4".
-        gpus: By number; what is the matter with one takes its place.
-    """
-
-    library: str
-    driver: str | Missing
-    gpus: tuple[Gpu | Missing, ...]
-
-
-@dataclass(frozen=True)
-class OnnxRuntime:
-    """ONNX Runtime and the execution providers that it was built with."""
-
-    version: str
-    providers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class OpenVINODevice:
-    """A device of OpenVINO's, such as "CPU", its full name and its optimisation capabilities."""
-
-    device: str
-    name: str
-    capabilities: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class OpenVINO:
-    """OpenVINO and its devices; what is the matter with one takes its place."""
-
-    version: str
-    devices: tuple[OpenVINODevice | Missing, ...]
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """The CPU, and how many cores this process may use."""
-
-    name: str
-    cores: int
-
-
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """A checkpoint on disk.
-
-    Attributes:
-        name: Its name in the manifest.
-        source: The file as published, or the distribution that it will be taken from.
-        converted: The FP32 ONNX file made from it, if it was.
-    """
-
-    name: str
-    source: Path
-    converted: Path | None
-
-
-@dataclass(frozen=True)
-class LfwFiles:
-    """LFW on disk: the archive or folder, and the pair list if it is there too."""
-
-    photographs: Path
-    pairs: Path | None
-
-
-@dataclass(frozen=True)
-class PreparedCrops:
-    """A crop store.
-
-    Attributes:
-        folder: Where it lies.
-        crops: How many it has.
-        alignment: How they were made, in words.
-    """
-
-    folder: Path
-    crops: int
-    alignment: str
-
-
-@dataclass(frozen=True)
-class CalibrationFiles:
-    """What a checkpoint was calibrated to.
-
-    Attributes:
-        folder: Where it lies; named after the checkpoint.
-        methods: Of the scale tables, such as ("entropy",).
-        versions: Of TensorRT, those with a calibration cache, oldest first.
-    """
-
-    folder: Path
-    methods: tuple[str, ...]
-    versions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What this machine has, and what it lacks."""
-
-    tensorrt: TensorRT | Missing
-    cuda: Cuda | Missing
-    onnxruntime: OnnxRuntime | Missing
-    openvino: OpenVINO | Missing
-    cpu: Cpu
-    checkpoint: CheckpointFiles | Missing
-    lfw: LfwFiles | Missing
-    celebrities: Path | Missing
-    prepared: tuple[PreparedCrops | Missing, ...] | Missing
-    calibrations: tuple[CalibrationFiles | Missing, ...] | Missing
 
 
 def diagnose() -> Diagnosis:

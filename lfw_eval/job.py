@@ -28,7 +28,7 @@ class Job:
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
         batch_size: What the engine is to be fast at.
-        largest_batch: None where that is also the largest.
+        largest_batch: The largest one, where that is larger still.
         tensorrt: For that engine alone.
     """
 
@@ -40,7 +40,7 @@ class Job:
     engine: str = "openvino"
     precision: Precision = "int8"
     batch_size: int = 64
-    largest_batch: int | None = None
+    largest_batch: int = 1
     tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
     def crop_store(self) -> CropStore:
@@ -101,7 +101,7 @@ class Job:
             precision=precision,
             scales=calibrated.table if calibrated else None,
             batch_size=self.batch_size,
-            largest_batch=self.largest_batch or self.batch_size,
+            largest_batch=self.largest_batch,
             calibration_crops=(lambda: self.calibration_crops(images)) if images else None,
             tensorrt=options,
         )

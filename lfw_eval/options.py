@@ -126,7 +126,7 @@ def open_job(
     calibration_list: CalibrationImages = None,
     method: CalibrationMethod = "entropy",
     gpu: Gpu = "0",
-    streams: Streams = 4,
+    streams: Streams = 8,
     quantization: QuantizationWay = None,
     calibration_cache: CacheFile = None,
     tf32: Tf32 = True,

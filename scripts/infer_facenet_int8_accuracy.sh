@@ -4,7 +4,7 @@
 #   --tgt X         exit with 1 where ACC is below X
 #   --dataset D     folder or .tgz of LFW; by default it is fetched
 #   --checkpoint C  .h5, .pt or .onnx; by default it is fetched
-#   --engine E      openvino, onnxruntime or dummy
+#   --engine E      openvino, tensorrt, onnxruntime or dummy
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 exec lfw-eval evaluate --precision int8 "$@"

@@ -163,13 +163,24 @@ def test_no_folding_of_a_tensor_that_something_else_reads(tiny_facenet):
     assert "stem_bn" in {node.name for node in folded.graph.node}
 
 
-def test_per_image_normalisation_in_the_graph(tiny_facenet, crops):
-    x = np.concatenate([crops[:3], np.full((1, 160, 160, 3), 77, np.uint8)]).astype(np.float32)
+@pytest.mark.parametrize("layer_normalisation", [False, True])
+def test_per_image_normalisation_in_the_graph(tiny_facenet, crops, layer_normalisation):
+    flat = np.full((2, 160, 160, 3), 77, np.uint8)
+    flat[1, 80, 80, 1] += 1
+    x = np.concatenate([crops[:3], crops[:3] // 100 + 3, flat]).astype(np.float32)
     std = np.maximum(x.std(axis=(1, 2, 3), keepdims=True), 1 / np.sqrt(x[0].size))
     wanted = ((x - x.mean(axis=(1, 2, 3), keepdims=True)) / std).transpose(0, 3, 1, 2)
-    model = accept_crops(tiny_facenet, "per-image")
+    model = accept_crops(tiny_facenet, "per-image", layer_normalisation=layer_normalisation)
+    operators = {node.op_type for node in model.graph.node}
+    assert ("LayerNormalization" in operators) == layer_normalisation
     expected = run(tiny_facenet, wanted.astype(np.float32))
-    np.testing.assert_allclose(run(model, x.astype(np.uint8)), expected, atol=1e-4)
+    np.testing.assert_allclose(run(model, x.astype(np.uint8)), expected, atol=2e-4)
+
+
+def test_layer_normalisation_is_for_operator_sets_that_have_it(tiny_facenet):
+    older = onnx.version_converter.convert_version(tiny_facenet, 16)
+    model = accept_crops(older, "per-image", layer_normalisation=True)
+    assert "LayerNormalization" not in {node.op_type for node in model.graph.node}
 
 
 def test_fixed_normalisation_in_the_graph(tiny_facenet, crops):

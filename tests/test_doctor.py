@@ -18,7 +18,8 @@ from lfw_eval.cuda.device import Device
 from lfw_eval.datasets.alignment import BoxAlignment
 from lfw_eval.datasets.crop_store import build_crop_store
 from lfw_eval.datasets.photographs import open_photographs
-from lfw_eval.doctor import Cuda, Gpu, Missing, OnnxRuntime, OpenVINO, diagnose
+from lfw_eval.diagnosis import Cuda, Gpu, Missing, OnnxRuntime, OpenVINO
+from lfw_eval.doctor import diagnose
 from lfw_eval.errors import UserError
 from lfw_eval.export import write_caches
 from lfw_eval.report.doctor_table import doctor_table

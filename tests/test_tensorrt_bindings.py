@@ -119,6 +119,7 @@ def test_package_whose_libraries_are_missing(tmp_path):
         whole.folder, tmp_path, ignore=shutil.ignore_patterns("lib*"), dirs_exist_ok=True
     )
     said = replace(whole, folder=tmp_path).run("-c", LOAD)
-    assert said.startswith("the Python package tensorrt is installed but cannot be loaded (lib")
+    start = "TensorRT's Python package is installed but cannot be loaded (tensorrt: lib"
+    assert said.startswith(start)
     assert "put TensorRT's libraries on LD_LIBRARY_PATH" in said
     assert said.count("\n") == 1

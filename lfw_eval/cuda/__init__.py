@@ -32,7 +32,8 @@ def device_class(library: str | None = None) -> type[Device]:
         module, _, attribute = LIBRARIES[name].partition(":")
         try:
             found: type[Device] = getattr(import_module(module), attribute)
-        except ImportError as error:
+        except (ImportError, OSError, RuntimeError) as error:
+            # Without its libraries a package ends in any of these.
             reasons.append(f"{name}: {error}")
         else:
             return found

@@ -39,7 +39,7 @@ class BuildRequest:
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
         batch_size: The one to be fast at.
-        largest_batch: The largest one that will be run.
+        largest_batch: The largest one that will be run, where that is larger still.
         calibration_crops: Makes the uint8 (n, 160, 160, 3) crops to calibrate on, for an engine
             that calibrates by itself.
         tensorrt: For that engine alone.
@@ -50,9 +50,14 @@ class BuildRequest:
     precision: Precision
     scales: ScaleTable | None = None
     batch_size: int = 64
-    largest_batch: int = 64
+    largest_batch: int = 1
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
     tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
+
+    @property
+    def batches(self) -> tuple[int, int, int]:
+        """The smallest batch, the one to be fast at, and the largest."""
+        return 1, self.batch_size, max(self.batch_size, self.largest_batch)
 
 
 @dataclass(frozen=True, eq=False)

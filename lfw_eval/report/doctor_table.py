@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from lfw_eval.doctor import (
+from lfw_eval.diagnosis import (
     CalibrationFiles,
     CheckpointFiles,
     Cuda,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.engines.store import EngineStore
-from lfw_eval.engines.tensorrt.builder import build_in_process
+from lfw_eval.engines.store import EngineStore, StoredEngine
+from lfw_eval.engines.tensorrt.builder import build_plan
 from lfw_eval.engines.tensorrt.capabilities import Capabilities
 from lfw_eval.engines.tensorrt.order import make_order, options_of
-from lfw_eval.engines.tensorrt.plan import Built, Order
+from lfw_eval.engines.tensorrt.plan import Order
 
 _DEVICE = "no GPU"
 
@@ -42,16 +42,14 @@ class Product:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="build-") as folder:
             yield make_order(request, quantization, self.capabilities, store, _DEVICE, Path(folder))
 
-    def build(self, request: BuildRequest) -> Built | None:
+    def build(self, request: BuildRequest) -> StoredEngine | None:
         """Build an engine and keep it; None where it was there."""
         store = self.store(request)
+        quantization = self.capabilities.quantization(request.precision, None)
         with store.locked():
             if store.load():
                 return None
-            with self.order(request) as order:
-                built = build_in_process(order, gpu=0)
-                store.save(Path(order.plan).read_bytes())
-                return built
+            return build_plan(request, quantization, self.capabilities, store, _DEVICE, 0)
 
 
 def main(version: str, folder: str, model: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,44 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.tensorrt import plan
+from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.order import make_order
 from lfw_eval.engines.tensorrt.plan import Built, Order
 from lfw_eval.errors import UserError
+
+
+def build_plan(
+    request: BuildRequest,
+    quantization: Quantization | None,
+    capabilities: Capabilities,
+    store: EngineStore,
+    device: str,
+    gpu: int,
+) -> StoredEngine:
+    """Build what is asked for and keep it; the store is to be locked.
+
+    Args:
+        device: The GPU's name.
+        gpu: Its number.
+
+    Raises:
+        UserError: TensorRT cannot build this, or there are no scales that it would take.
+    """
+    prefix = f"build-{store.key}-"
+    store.folder.mkdir(parents=True, exist_ok=True)
+    for left in store.folder.glob(f"{prefix}*"):
+        # Of a process that was killed; one that still builds this has the lock.
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=store.folder, prefix=prefix) as folder:
+        order = make_order(request, quantization, capabilities, store, device, Path(folder))
+        built = build_in_process(order, gpu)
+        if built.warnings:
+            print(f"TensorRT gave {built.warnings} warnings; they are in {order.log}")
+        plan = Path(order.plan).read_bytes()
+        return store.save(plan, seconds=built.seconds, warnings=built.warnings)
 
 
 def build_in_process(order: Order, gpu: int) -> Built:
@@ -109,5 +145,5 @@ def _ticking(bar: "tqdm[None]") -> Iterator[None]:
 
 def _visible(gpu: int) -> str:
     """The GPU's name in an environment that may already hide some."""
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return visible[gpu] if gpu < len(visible) else str(gpu)
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return str(gpu) if given is None else given.split(",")[gpu]

@@ -1,7 +1,6 @@
 """TensorRT: FP32, FP16 and INT8 engines on NVIDIA GPUs."""
 
 import subprocess
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,12 +16,12 @@ from lfw_eval.cuda import open_devices
 from lfw_eval.cuda.device import Device
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
 from lfw_eval.engines.store import EngineStore, StoredEngine
-from lfw_eval.engines.tensorrt.builder import build_in_process
-from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.builder import build_plan
+from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.lane import Lane, tensor_specs
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages
-from lfw_eval.engines.tensorrt.order import make_order, options_of
+from lfw_eval.engines.tensorrt.order import options_of
 from lfw_eval.errors import UserError
 
 _AMPERE = (8, 0)
@@ -53,12 +52,13 @@ class TensorRTEngine(Engine):
         self._lanes: list[Lane] = []
         capabilities = capabilities_of(trt)
         streams = request.tensorrt.streams if capabilities.shared_profile else 1
+        *_, largest = request.batches
         try:
             for device in devices:
                 engine = self._deserialize(trt, device, stored.content)
                 self.inputs, self.outputs = tensor_specs(trt, engine)
                 for _ in range(streams):
-                    lane = Lane(device, engine, self.inputs, self.outputs, request.largest_batch)
+                    lane = Lane(device, engine, self.inputs, self.outputs, largest)
                     self._lanes.append(lane)
         except BaseException:
             self.close()
@@ -101,7 +101,9 @@ class TensorRTEngine(Engine):
         with store.locked():
             stored = store.load()
             if stored is None:
-                stored = _build(request, quantization, capabilities, store, devices[0])
+                stored = build_plan(
+                    request, quantization, capabilities, store, devices[0].name, devices[0].index
+                )
         return cls(trt, devices, stored, store.key, request, quantization)
 
     def run(self, batch: Batch) -> Outputs:
@@ -179,23 +181,6 @@ class TensorRTEngine(Engine):
                 raise UserError(f"TensorRT cannot load the engine: {self._messages.failure()}")
         self._engines.append(engine)
         return engine
-
-
-def _build(
-    request: BuildRequest,
-    quantization: Quantization | None,
-    capabilities: Capabilities,
-    store: EngineStore,
-    device: Device,
-) -> StoredEngine:
-    store.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.folder, prefix="build-") as folder:
-        order = make_order(request, quantization, capabilities, store, device.name, Path(folder))
-        built = build_in_process(order, device.index)
-        if built.warnings:
-            print(f"TensorRT gave {built.warnings} warnings; they are in {order.log}")
-        plan = Path(order.plan).read_bytes()
-        return store.save(plan, seconds=built.seconds, warnings=built.warnings)
 
 
 def _arithmetic(request: BuildRequest, quantization: Quantization | None, device: Device) -> str:

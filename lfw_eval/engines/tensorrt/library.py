@@ -17,17 +17,21 @@ def load_tensorrt() -> ModuleType:
     Raises:
         UserError: It is not installed, or its libraries cannot be loaded.
     """
+    broken = []
     for name in PACKAGES:
-        if find_spec(name) is not None:
+        spec = find_spec(name)
+        # A folder of that name is found too, but has no origin.
+        if spec is not None and spec.origin:
             try:
                 return import_module(name)
             except (ImportError, OSError, RuntimeError) as error:
                 # A package that cannot find its libraries ends in any of these.
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason"
-                raise UserError(
-                    f"the Python package {name} is installed but cannot be loaded ({reason}); "
-                    "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again"
-                ) from error
+                broken.append(f"{name}: {next(iter(str(error).splitlines()), 'no reason given')}")
+    if broken:
+        raise UserError(
+            f"TensorRT's Python package is installed but cannot be loaded ({'; '.join(broken)}); "
+            "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again"
+        )
     raise UserError(
         "--engine tensorrt needs TensorRT's Python package, which is not installed: "
         "pip install tensorrt, or on a Jetson use the one of JetPack; "

@@ -24,7 +24,7 @@ class TensorRTOptions:
     """
 
     gpus: tuple[int, ...] = (0,)
-    streams: int = 4
+    streams: int = 8
     quantization: Quantization | None = None
     cache: Path | None = None
     tf32: bool = True

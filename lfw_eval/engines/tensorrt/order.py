@@ -26,7 +26,7 @@ def options_of(request: BuildRequest, quantization: Quantization | None) -> dict
     """Return what the engine's key has to tell apart, beside what every engine's does."""
     options = request.tensorrt
     return {
-        "batches": [1, request.batch_size, request.largest_batch],
+        "batches": request.batches,
         "quantization": quantization,
         "cache": file_sha256(options.cache) if options.cache else None,
         "tf32": options.tf32,
@@ -75,7 +75,7 @@ def make_order(
         precision=request.precision,
         quantization=quantization,
         image=onnx.load(request.model, load_external_data=False).graph.input[0].name,
-        batches=(1, request.batch_size, request.largest_batch),
+        batches=request.batches,
         algorithm=_algorithm(request, cache),
         cache=cache.text if cache else None,
         crops=str(crops) if crops else None,

@@ -185,8 +185,6 @@ def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> 
     config.set_flag(trt.BuilderFlag.FP16)
     if order.precision == "int8":
         config.set_flag(trt.BuilderFlag.INT8)
-    if order.quantization == "qdq":
-        return
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -261,6 +259,8 @@ def _calibrated(
 
 def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> str:
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
+    if order.quantization == "qdq" and capabilities.calibrators:
+        failed += "; --quantization cache is the usual way of this version"
     if not messages.out_of_memory():
         return f"{failed}; all it said is in {order.log}" if messages.text() else failed
     limit = f"--workspace {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
