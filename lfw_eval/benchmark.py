@@ -12,7 +12,8 @@ from tqdm import tqdm
 from lfw_eval.engines.contract import Batch, Engine, Precision
 from lfw_eval.errors import UserError
 from lfw_eval.job import Job
-from lfw_eval.results import EngineSpeed, Percentiles, Speed, SpeedResult, describe_engine
+from lfw_eval.results import EngineSpeed, SpeedResult, describe_engine
+from lfw_eval.speed import Percentiles, Speed
 from lfw_eval.verification.comparison import mean_cosine
 
 _REFERENCE = "onnxruntime"

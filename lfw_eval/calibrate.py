@@ -54,7 +54,7 @@ def calibrate(
     on from those made so far.
 
     Args:
-        crops: uint8 (n, 160, 160, 3), in the order of `images`.
+        crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.
 
     Raises:
         UserError: There is no crop, the crops have another size, or the network makes NaN or
@@ -62,9 +62,10 @@ def calibrate(
     """
     if len(crops) == 0:
         raise UserError("calibration needs at least one crop; the calibration list is empty")
-    if crops.shape[1:] != (160, 160, 3):
+    wanted = checkpoint.input_shape()
+    if crops.shape[1:] != wanted:
         raise UserError(
-            f"calibration takes crops of 160x160x3, not {'x'.join(map(str, crops.shape[1:]))}; "
+            f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}; "
             "prepare them with lfw-eval prepare"
         )
     built_from = {
@@ -89,6 +90,10 @@ def calibrate(
         )
         table.save(path)
     return Calibration(ScaleTable.load(path), images, folder)
+
+
+def _product(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _observe(

@@ -3,35 +3,33 @@
 import errno
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import onnx
 import typer
 
-from calibration.cache import header_digits
-from calibration.scales import observed_tensors
-from calibration.sensitivity import check_drop
 from lfw_eval import __version__
 from lfw_eval.benchmark import SpeedPlan, benchmark, compare_engines
 from lfw_eval.cache_command import app as cache_app
-from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint, save_model
+from lfw_eval.calibrate_command import calibrate_command
+from lfw_eval.checkpoints.checkpoint import save_model
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.checkpoints.half import half
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.datasets.faces import open_faces, write_coco
 from lfw_eval.datasets.pairs import write_pairs
+from lfw_eval.detect import detect
+from lfw_eval.detect_command import detect_command
+from lfw_eval.detectors.job import beside
 from lfw_eval.doctor import diagnose
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
-from lfw_eval.export import export
 from lfw_eval.files import require_writable
 from lfw_eval.job import Job
 from lfw_eval.options import (
     Boxes,
-    CalibrationImages,
-    CalibrationMethod,
-    CheckpointName,
     CropNormalisation,
     Dataset,
     Margin,
@@ -43,11 +41,8 @@ from lfw_eval.options import (
 from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.build_table import build_table
 from lfw_eval.report.doctor_table import doctor_table
-from lfw_eval.report.histogram_plot import require_plots, write_plots
-from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 from lfw_eval.report.speed_table import speed_table
 from lfw_eval.results import save_accuracy, save_speed
-from lfw_eval.sensitivity import SensitivityStudy
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
@@ -60,6 +55,8 @@ app = typer.Typer(
     help="LFW accuracy and INT8 calibration of FaceNet engines.",
 )
 app.add_typer(cache_app, name="cache")
+app.command("calibrate")(calibrate_command)
+app.command("detect")(detect_command)
 
 
 @app.command("evaluate")
@@ -73,17 +70,30 @@ def evaluate_command(
     subtract_mean: Annotated[
         bool, typer.Option("--subtract-mean", help="Subtract the training folds' mean embedding.")
     ] = False,
+    with_facedetect: Annotated[
+        Path | None,
+        typer.Option(help="FaceDetect's ONNX file, to report its mAP too, in the same precision."),
+    ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="The images for that, with annotations beside them.")
+    ] = None,
     tgt: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 where ACC is below this.")
     ] = None,
     output: Output = None,
 ) -> None:
     """Accuracy on LFW: FP32 beside the precision asked for."""
+    if (with_facedetect is None) != (faces is None):
+        raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together; give both")
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json; per-pair scores go into a .npz beside")
     require_writable(path)
     result = evaluate(job, Protocol(distance, flip, subtract_mean))
+    if with_facedetect and faces:
+        dataset = open_faces(faces)
+        with beside(job, with_facedetect).open(dataset) as detector:
+            result = replace(result, detection=detect(detector, dataset, "integrate", 0.5))
     save_accuracy(result, path)
     print(accuracy_table(result))
     print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
@@ -139,12 +149,31 @@ def doctor_command() -> None:
 
 @app.command("prepare")
 def prepare_command(
+    form: Annotated[
+        Literal["lfw", "wider", "fddb", "kitti", "coco"],
+        typer.Argument(help="lfw: align faces to crops. The others: faces to find, as COCO JSON."),
+    ] = "lfw",
+    faces: Annotated[
+        Path | None, typer.Argument(help="For those, the folder, .tgz or .zip of images.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Argument(help="For those, the COCO JSON to write.")
+    ] = None,
     dataset: Dataset = None,
     pairs: PairList = None,
     boxes: Boxes = None,
     margin: Margin = 32,
 ) -> None:
     """Align a data set: crop store, pair list and a contact sheet to look at."""
+    if form != "lfw":
+        if faces is None or output is None:
+            raise UserError(f"prepare {form} takes the images and the JSON to write: IMAGES OUT")
+        written = open_faces(faces)
+        write_coco(written, output)
+        print(f"{len(written):,} images and {written.faces:,} faces, {output}")
+        return
+    if faces or output:
+        raise UserError("prepare lfw takes no further argument; name the photographs by --dataset")
     opened = open_dataset(dataset, pairs)
     store = opened.crop_store(alignment(boxes, margin))
     write_pairs(opened.pairs, store.folder / "pairs.txt")
@@ -153,75 +182,6 @@ def prepare_command(
     print(f"{len(store.names):,} crops and {len(opened.pairs):,} pairs in {store.folder}")
     print(f"{undetected:,} images without a detected face: they have the centre box")
     print(f"contact sheet {sheet}")
-
-
-@app.command("calibrate")
-def calibrate_command(
-    dataset: Dataset = None,
-    pairs: PairList = None,
-    boxes: Boxes = None,
-    margin: Margin = 32,
-    checkpoint: CheckpointName = DEFAULT,
-    normalisation: CropNormalisation = None,
-    calibration_list: CalibrationImages = None,
-    method: CalibrationMethod = "entropy",
-    tensorrt: Annotated[
-        list[str] | None,
-        typer.Option(help="TensorRT version to write a cache for, such as 8.6.1; may be repeated."),
-    ] = None,
-    sensitivity: Annotated[
-        bool,
-        typer.Option("--sensitivity", help="Measure what quantising each layer alone costs."),
-    ] = False,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            help="Write a network with the fewest layers in 16 bits whose mean cosine to FP32 is "
-            "at least 1 minus this, such as 0.0005. The fewest in order of the ranking, worst "
-            "first, not of all choices. Implies --sensitivity."
-        ),
-    ] = None,
-    plot: Annotated[
-        list[str] | None,
-        typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
-    ] = None,
-) -> None:
-    """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
-    versions = tensorrt or ["8.6.1", "10.3.0"]
-    for version in versions:
-        header_digits(version)
-    if max_drop is not None:
-        check_drop(max_drop)
-    job = Job(
-        dataset=open_dataset(dataset, pairs),
-        alignment=alignment(boxes, margin),
-        checkpoint=open_checkpoint(checkpoint, normalisation),
-        calibration_list=calibration_list,
-        method=method,
-    )
-    if plot:
-        require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
-    calibrated = job.calibrate()
-    images = calibrated.images
-    print(
-        f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"
-    )
-    if images.evaluated:
-        print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
-    written = export(job.checkpoint, calibrated, versions)
-    plots: list[Path] = []
-    if plot:
-        folder = calibrated.folder / "plots"
-        plots = write_plots(plot, calibrated.histograms(), calibrated.table, folder)
-    for path in (*written, *plots):
-        print(path)
-    if sensitivity or max_drop is not None:
-        study = SensitivityStudy.of(job, calibrated)
-        measured = study.sensitivity()
-        print(f"\n{sensitivity_table(measured)}\n{study.record}")
-        if max_drop is not None:
-            mixed, path = study.write_mixed(measured, max_drop)
-            print(f"\n{mixed_table(mixed, len(measured.layers), max_drop)}\n{path}")
 
 
 @app.command("convert")

@@ -147,15 +147,41 @@ def open_job(
         batch_size=bs,
         calibration_list=calibration_list,
         method=method,
-        tensorrt=TensorRTOptions(
-            gpus=_gpus(gpu),
+        tensorrt=tensorrt_options(
+            gpu=gpu,
             streams=streams,
             quantization=quantization,
-            cache=calibration_cache,
+            calibration_cache=calibration_cache,
             tf32=tf32,
-            workspace=int(workspace * GIB) if workspace else None,
-            level=optimization_level,
+            workspace=workspace,
+            optimization_level=optimization_level,
         ),
+    )
+
+
+def tensorrt_options(
+    *,
+    gpu: str,
+    streams: int,
+    quantization: Quantization | None,
+    calibration_cache: Path | None = None,
+    tf32: bool = True,
+    workspace: float | None = None,
+    optimization_level: int | None = None,
+) -> TensorRTOptions:
+    """Return what the command line says of TensorRT; `workspace` is in GiB.
+
+    Raises:
+        UserError: `gpu` is no list of numbers.
+    """
+    return TensorRTOptions(
+        gpus=_gpus(gpu),
+        streams=streams,
+        quantization=quantization,
+        cache=calibration_cache,
+        tf32=tf32,
+        workspace=int(workspace * GIB) if workspace else None,
+        level=optimization_level,
     )
 
 

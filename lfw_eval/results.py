@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import math
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ import onnx
 
 from lfw_eval import __version__
 from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.detect import DetectionReport
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.files import replacing, write_atomically
 from lfw_eval.hardware import cpu_count, cpu_name
+from lfw_eval.speed import Speed
 from lfw_eval.verification.comparison import Comparison, CosineSimilarity
 from lfw_eval.verification.protocol import VerificationResult
 
@@ -91,45 +95,12 @@ class AccuracyResult:
     calibration: CalibrationDescription | None
     comparison: Comparison | None
     cosine: CosineSimilarity | None
+    detection: DetectionReport | None = None
 
     @property
     def judged(self) -> EngineRun:
         """The run that was asked for."""
         return self.candidate or self.reference
-
-
-@dataclass(frozen=True)
-class Percentiles:
-    """Milliseconds of one batch at a time, and how many batches they are of."""
-
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-    batches: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was measured with `batch_size` crops a batch.
-
-    Attributes:
-        engine_fps: Crops per second over one batch that stays where the engine reads it, as many
-            batches under way as it runs best with.
-        engine_latency_ms: The same, one batch at a time.
-        end_to_end_fps: Crops per second over all crops in turn, from uint8 in host memory to
-            embeddings in host memory.
-        latency_ms: The same, one batch at a time.
-        threads: How many threads shared the engine for `threads_fps`, end to end.
-    """
-
-    batch_size: int
-    engine_fps: float
-    engine_latency_ms: Percentiles
-    end_to_end_fps: float
-    latency_ms: Percentiles
-    threads: int | None
-    threads_fps: float | None
 
 
 @dataclass(frozen=True)
@@ -193,6 +164,10 @@ def save_accuracy(result: AccuracyResult, path: Path) -> None:
         scores[f"{run.engine.precision}_decisions"] = outcome.decisions
     with replacing(path.with_suffix(".npz")) as temporary:
         np.savez_compressed(temporary, **scores)
+    if result.detection:
+        result = dataclasses.replace(
+            result, detection=dataclasses.replace(result.detection, detections=())
+        )
     _save(result, path)
 
 
@@ -201,7 +176,28 @@ def save_speed(result: SpeedResult, path: Path) -> None:
     _save(result, path)
 
 
-def _save(result: AccuracyResult | SpeedResult, path: Path) -> None:
+def save_detection(report: DetectionReport, path: Path) -> None:
+    """Write the report as JSON, and curves and detections as `path` with the suffix .npz.
+
+    The .npz holds the precision-recall curve of all faces, `thresholds`, `precision` and `recall`
+    (t,), and all detections, `boxes` float64 (k, 4), `scores` (k,) and `image` (k,).
+    """
+    curve = report.asked.overall.curve
+    counts = [len(each.scores) for each in report.detections]
+    with replacing(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(
+            temporary,
+            thresholds=curve.thresholds,
+            precision=curve.precision,
+            recall=curve.recall,
+            boxes=np.concatenate([each.boxes for each in report.detections]),
+            scores=np.concatenate([each.scores for each in report.detections]),
+            image=np.repeat(np.arange(len(counts)), counts),
+        )
+    _save(dataclasses.replace(report, detections=()), path)
+
+
+def _save(result: AccuracyResult | SpeedResult | DetectionReport, path: Path) -> None:
     content = {"schema": SCHEMA, "result": _plain(result), "environment": environment()}
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -220,13 +216,18 @@ def environment() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as objects; arrays, one value per pair, are left to the .npz."""
+    """Dataclasses as objects; arrays, one value per pair or detection, are left to the .npz."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: _plain(getattr(value, field.name))
             for field in dataclasses.fields(value)
             if not isinstance(getattr(value, field.name), np.ndarray)
         }
+    if isinstance(value, float) and not math.isfinite(value):
+        # JSON has no such numbers; AP of no face is one.
+        return None
     return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 

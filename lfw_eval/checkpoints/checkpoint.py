@@ -42,6 +42,12 @@ class Checkpoint:
     normalisation: str
     source_sha256: str
 
+    def input_shape(self) -> tuple[int, int, int]:
+        """Return height, width and channels of the images that the network takes."""
+        shape = onnx.load(self.model).graph.input[0].type.tensor_type.shape
+        _, channels, height, width = (dimension.dim_value for dimension in shape.dim)
+        return height, width, channels
+
     def describe(self) -> ModelDescription:
         """Return what a result says of the network."""
         return ModelDescription(

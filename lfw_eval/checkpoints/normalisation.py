@@ -8,7 +8,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 CROPS = "crops"
-PIXELS = 160 * 160 * 3
 
 # The operator sets that brought these.
 _LAYER_NORMALISATION = 17
@@ -18,13 +17,12 @@ _AXES_AS_INPUTS = 18
 def accept_crops(
     model: onnx.ModelProto, normalisation: str, *, layer_normalisation: bool = False
 ) -> onnx.ModelProto:
-    """Return `model` with its input replaced by `crops`, uint8 (n, 160, 160, 3) RGB.
+    """Return `model` with its input replaced by `crops`, uint8 (n, height, width, 3) RGB.
 
-    The normalised image keeps the name of the old input, float32 (n, 3, 160, 160), so scales
-    measured for it still apply.
+    The normalised image keeps the name of the old input, so scales measured for it still apply.
 
     Args:
-        model: A model with one float32 input (n, 3, 160, 160).
+        model: A model with one float32 input (n, 3, height, width); FaceNet's are 160x160.
         normalisation: A key of `NORMALISATIONS`.
         layer_normalisation: Write "per-image" as one LayerNormalization, where the model's operator
             set has it (17 on). TensorRT 8.6 on an H200 then normalises 256 crops in 0.24 ms instead
@@ -33,15 +31,17 @@ def accept_crops(
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = model.graph
     image = graph.input[0].name
+    batch, _, height, width = graph.input[0].type.tensor_type.shape.dim
+    side = (height.dim_value, width.dim_value)
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     # TensorRT takes uint8 for nothing but a cast.
     first = [helper.make_node("Cast", [CROPS], ["crops_nhwc"], to=TensorProto.FLOAT)]
     if normalisation == "per-image" and layer_normalisation and opset >= _LAYER_NORMALISATION:
-        nodes, constants = _per_image_layer("crops_nhwc", image)
+        nodes, constants = _per_image_layer("crops_nhwc", image, side)
     else:
         turned = ["crops_nhwc"], ["crops_nchw"]
         first.append(helper.make_node("Transpose", *turned, perm=[0, 3, 1, 2]))
-        nodes, constants = NORMALISATIONS[normalisation]("crops_nchw", image)
+        nodes, constants = NORMALISATIONS[normalisation]("crops_nchw", image, side)
     if opset >= _AXES_AS_INPUTS:
         constants |= _axes_as_inputs(nodes)
     first += nodes
@@ -51,8 +51,7 @@ def accept_crops(
     del graph.node[:]
     graph.node.extend(first + rest)
     graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
-    batch = graph.input[0].type.tensor_type.shape.dim[0]
-    shape = [batch.dim_param or batch.dim_value, 160, 160, 3]
+    shape = [batch.dim_param or batch.dim_value, *side, 3]
     graph.value_info.append(graph.input[0])
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(CROPS, TensorProto.UINT8, shape))
@@ -60,11 +59,14 @@ def accept_crops(
     return model
 
 
+Side = tuple[int, int]
+"""Height and width."""
 Nodes = tuple[list[onnx.NodeProto], dict[str, np.ndarray]]
 
 
-def _per_image(source: str, output: str) -> Nodes:
+def _per_image(source: str, output: str, side: Side) -> Nodes:
     """FaceNet 2017's `prewhiten`: `(x - mean) / max(std, 1 / sqrt(n))` over the whole image."""
+    least = np.array(1 / np.sqrt(3 * side[0] * side[1]), dtype=np.float32)
     axes = [1, 2, 3]
     nodes = [
         helper.make_node("ReduceMean", [source], ["crops_mean"], axes=axes),
@@ -77,15 +79,16 @@ def _per_image(source: str, output: str) -> Nodes:
         helper.make_node("Max", ["crops_std", "crops_least_std"], ["crops_divisor"]),
         helper.make_node("Div", ["crops_centred", "crops_divisor"], [output]),
     ]
-    return nodes, {"crops_least_std": np.array(1 / np.sqrt(PIXELS), dtype=np.float32)}
+    return nodes, {"crops_least_std": least}
 
 
-def _per_image_layer(source: str, output: str) -> Nodes:
-    """The same of (n, 160, 160, 3), turned last.
+def _per_image_layer(source: str, output: str, side: Side) -> Nodes:
+    """The same of (n, height, width, 3), turned last.
 
     Of whole numbers from 0 to 255 only those without any difference have a deviation below
     1 / sqrt(n), and these are 0 either way; but for those that differ in one pixel by 1.
     """
+    values = 3 * side[0] * side[1]
     nodes = [
         helper.make_node("Reshape", [source, "crops_flat_shape"], ["crops_flat"]),
         helper.make_node(
@@ -99,14 +102,20 @@ def _per_image_layer(source: str, output: str) -> Nodes:
         helper.make_node("Transpose", ["crops_turned"], [output], perm=[0, 3, 1, 2]),
     ]
     return nodes, {
-        "crops_flat_shape": np.array([0, PIXELS]),
-        "crops_shape": np.array([0, 160, 160, 3]),
-        "crops_ones": np.ones(PIXELS, dtype=np.float32),
-        "crops_zeros": np.zeros(PIXELS, dtype=np.float32),
+        "crops_flat_shape": np.array([0, values]),
+        "crops_shape": np.array([0, *side, 3]),
+        "crops_ones": np.ones(values, dtype=np.float32),
+        "crops_zeros": np.zeros(values, dtype=np.float32),
     }
 
 
-def _fixed(source: str, output: str) -> Nodes:
+def _unit(source: str, output: str, side: Side) -> Nodes:
+    """FaceDetect's scaling: `x / 255`."""
+    node = helper.make_node("Mul", [source, "crops_factor"], [output])
+    return [node], {"crops_factor": np.array(1 / 255, dtype=np.float32)}
+
+
+def _fixed(source: str, output: str, side: Side) -> Nodes:
     """FaceNet 2018's fixed standardisation: `(x - 127.5) / 128`."""
     nodes = [
         helper.make_node("Sub", [source, "crops_offset"], ["crops_centred"]),
@@ -128,9 +137,10 @@ def _axes_as_inputs(nodes: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
     return found
 
 
-Normalisation = Literal["per-image", "fixed"]
+Normalisation = Literal["per-image", "fixed", "unit"]
 
-NORMALISATIONS: dict[str, Callable[[str, str], Nodes]] = {
+NORMALISATIONS: dict[str, Callable[[str, str, Side], Nodes]] = {
     "per-image": _per_image,
     "fixed": _fixed,
+    "unit": _unit,
 }

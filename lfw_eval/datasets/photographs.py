@@ -94,8 +94,13 @@ def _stem(member: str) -> str:
     return PurePosixPath(member).stem
 
 
-def decode(content: bytes, where: str) -> NDArray[np.uint8]:
+def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
     """Return an image file's content as uint8 (height, width, 3) RGB.
+
+    Args:
+        content: Of a JPEG or PNG file.
+        where: Names the file in errors.
+        flags: Of OpenCV's `imdecode`; three channels.
 
     Raises:
         UserError: The content is no image, or a JPEG that ends too early.
@@ -103,7 +108,7 @@ def decode(content: bytes, where: str) -> NDArray[np.uint8]:
     # OpenCV fills what is missing of a cut-off JPEG with grey and says nothing.
     cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-4096:]
     encoded = np.frombuffer(content, np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size and not cut_off else None
+    image = cv2.imdecode(encoded, flags) if encoded.size and not cut_off else None
     if image is None:
-        raise UserError(f"{where} is corrupt or cut off; replace it, or take it out of the pairs")
+        raise UserError(f"{where} is corrupt or cut off; replace it, or leave it out")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 
 def suppress(
-    boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
+    boxes: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
     groups: NDArray[np.integer[Any]],
     threshold: float,
     *,
@@ -54,7 +54,9 @@ def suppress(
     return found[np.lexsort((-scores[found], groups[found]))]
 
 
-def _area(low: NDArray[np.float32], high: NDArray[np.float32], extra: int) -> NDArray[np.float32]:
-    sides: NDArray[np.float32] = np.maximum(high - low + extra, 0)
-    area: NDArray[np.float32] = sides[:, 0] * sides[:, 1]
+def _area(
+    low: NDArray[np.floating[Any]], high: NDArray[np.floating[Any]], extra: int
+) -> NDArray[np.floating[Any]]:
+    sides = np.maximum(high - low + extra, 0)
+    area: NDArray[np.floating[Any]] = sides[:, 0] * sides[:, 1]
     return area

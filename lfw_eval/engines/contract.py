@@ -33,15 +33,15 @@ class BuildRequest:
     """What an engine is built from.
 
     Attributes:
-        model: FP32 ONNX file with one float32 input (n, 3, 160, 160), dynamic batch.
-        normalisation: Built in before it, so that the engine takes uint8 (n, 160, 160, 3) crops;
+        model: FP32 ONNX file with one float32 input (n, 3, height, width), dynamic batch.
+        normalisation: Built in before it, so that the engine takes uint8 (n, height, width, 3);
             a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
         batch_size: The one to be fast at.
         largest_batch: The largest one that will be run, where that is larger still.
-        calibration_crops: Makes the uint8 (n, 160, 160, 3) crops to calibrate on, for an engine
-            that calibrates by itself.
+        calibration_crops: Makes the uint8 (n, height, width, 3) crops to calibrate on, for an
+            engine that calibrates by itself.
         tensorrt: For that engine alone.
     """
 

@@ -60,6 +60,10 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         [f"{run.fps:,.1f}{' (kept)' * run.kept}" for run in runs],
         speedup,
     )
+    if detection := result.detection:
+        overall = detection.asked.overall
+        label = f"{detection.detector} AP at IoU {overall.iou:g}"
+        yield _row(label, [""] * (len(runs) - 1) + [f"{overall.value:.5f}"])
     if result.cosine and result.comparison:
         cosine, comparison = result.cosine, result.comparison
         changed = comparison.right_to_wrong + comparison.wrong_to_right
@@ -82,6 +86,13 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
             f"(p {_probability(comparison.p_value)})"
         )
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
+    if detection := result.detection:
+        about = detection.data
+        clustering = detection.settings["mode"]
+        yield (
+            f"detection   AP by {detection.definition}, {clustering}; {about.images:,} images, "
+            f"{about.faces:,} faces of {about.title}; {detection.fps:,.1f} images/s"
+        )
     if result.reference.kept:
         yield f"            FP32 is kept from a run on {result.reference.measured}"
     yield (

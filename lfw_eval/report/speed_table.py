@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from lfw_eval.results import EngineSpeed, Percentiles, SpeedResult
+from lfw_eval.results import EngineSpeed, SpeedResult
+from lfw_eval.speed import Percentiles, Speed
 
 _LABEL = 22
 
@@ -19,21 +20,26 @@ def speed_table(result: SpeedResult) -> str:
     return "\n".join(lines)
 
 
-def _of_one(judged: EngineSpeed) -> Iterator[str]:
-    engine, speed = judged.engine, judged.speeds[0]
+def speed_rows(speed: Speed) -> Iterator[tuple[str, str]]:
+    """Yield label and words of what was measured with one batch size."""
     share = speed.end_to_end_fps / speed.engine_fps
+    yield "batch", f"{speed.batch_size}"
+    yield "FPS, engine only", f"{speed.engine_fps:,.1f}"
+    yield "  latency of a batch", _latency(speed.engine_latency_ms)
+    yield "FPS, end to end", f"{speed.end_to_end_fps:,.1f} ({share:.0%} of engine only)"
+    yield "  latency of a batch", _latency(speed.latency_ms)
+    if speed.threads_fps is not None:
+        yield f"FPS of {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"
+
+
+def _of_one(judged: EngineSpeed) -> Iterator[str]:
+    engine = judged.engine
     rows = [
         ("arithmetic", engine.arithmetic),
         ("engine", f"{engine.runtime} on {engine.device}, {engine.size / 1e6:.1f} MB"),
         *judged.hardware.items(),
-        ("batch", f"{speed.batch_size}"),
-        ("FPS, engine only", f"{speed.engine_fps:,.1f}"),
-        ("  latency of a batch", _latency(speed.engine_latency_ms)),
-        ("FPS, end to end", f"{speed.end_to_end_fps:,.1f} ({share:.0%} of engine only)"),
-        ("  latency of a batch", _latency(speed.latency_ms)),
+        *speed_rows(judged.speeds[0]),
     ]
-    if speed.threads_fps is not None:
-        rows.append((f"FPS of {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"))
     for label, value in rows:
         yield f"{label:<{_LABEL}}{value}"
 

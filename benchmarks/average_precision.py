@@ -1,0 +1,102 @@
+"""AP of our own beside the COCO libraries', on the same made-up detections, in one run.
+
+Usage: python benchmarks/average_precision.py [--images N] [--faces N] [--runs N]
+
+10,000 images of 20 faces and about 25 detections each, unasked. Prints, and writes to
+benchmarks/results/average_precision.json, the seconds of each from arrays to AP at IoU 0.5, the
+ratios and how far the APs are apart. The libraries' seconds include what makes their dictionaries
+of the arrays. They take turns, the fastest run counts. "whole evaluation" is everything that
+`evaluate` finds: AP of 3 sizes and 3 subsets as well, each with its standard error.
+faster-coco-eval is left out where it is not installed.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lfw_eval.detection.boxes import Detections, FaceTruth
+from lfw_eval.detection.coco_reference import coco_reference
+from lfw_eval.detection.protocol import evaluate, mean_average_precision
+from lfw_eval.files import write_atomically
+from lfw_eval.results import environment
+
+RESULT = Path(__file__).parent / "results" / "average_precision.json"
+SIDE = 1000  # of the images, pixels
+
+
+def make(images: int, faces: int) -> tuple[list[Detections], list[FaceTruth]]:
+    """Faces, nine of ten found more or less well, and strays that make up 5 / 4 of the faces.
+
+    A twentieth of the faces are regions to ignore. Scores have three digits, so that some are tied.
+    """
+    rng = np.random.default_rng(0)
+    detections, truths = [], []
+    for _ in range(images):
+        corner, side = rng.uniform(0, SIDE, (faces, 2)), np.exp(rng.uniform(2.3, 5.3, (faces, 1)))
+        boxes = np.hstack([corner, corner + side])
+        hit = rng.random(faces) < 0.9
+        near = boxes[hit] + rng.normal(0, 0.08, (hit.sum(), 4)) * side[hit]
+        stray = rng.uniform(0, SIDE, (faces * 5 // 4 - len(near), 2))
+        stray = np.hstack([stray, stray + rng.uniform(5, 200, stray.shape)])
+        score = np.append(rng.beta(4, 2, len(near)), rng.beta(2, 4, len(stray)))
+        found = np.vstack([near, stray])
+        found[:, 2:] = np.maximum(found[:, :2], found[:, 2:])
+        detections.append(Detections(found, score.round(3)))
+        sizes = {"easy": side[:, 0] > 50, "medium": side[:, 0] > 25, "hard": side[:, 0] > 0}
+        truths.append(FaceTruth(boxes, rng.random(faces) < 0.05, sizes))
+    return detections, truths
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--faces", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    arrays = make(options.images, options.faces)
+    rows: dict[str, Callable[[], float]] = {
+        "ours": lambda: mean_average_precision(*arrays, ious=[0.5]),
+        "ours, whole evaluation": lambda: evaluate(*arrays, definition="coco").overall.value,
+        "pycocotools": lambda: coco_reference(*arrays),
+    }
+    packages = ["pycocotools"]
+    if importlib.util.find_spec("faster_coco_eval"):
+        rows["faster-coco-eval"] = lambda: coco_reference(*arrays, backend="faster-coco-eval")
+        packages.append("faster-coco-eval")
+
+    found: dict[str, float] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(options.runs):
+        for name, run in rows.items():
+            start = time.perf_counter()
+            found[name] = run()
+            seconds[name].append(time.perf_counter() - start)
+    best = {name: min(times) for name, times in seconds.items()}
+    for name in rows:
+        ratio = best[name] / best["ours"]
+        print(f"{name:>22}: AP {found[name]:.12f}, {best[name]:7.3f} s, {ratio:6.1f} x ours")
+    content: dict[str, Any] = {
+        "images": options.images,
+        "faces": sum(len(truth.boxes) for truth in arrays[1]),
+        "detections": sum(len(each.boxes) for each in arrays[0]),
+        "AP": found,
+        "largest difference of AP": max(abs(ap - found["ours"]) for ap in found.values()),
+        "seconds": {name: round(time, 3) for name, time in best.items()},
+        "times our time": {name: round(time / best["ours"], 1) for name, time in best.items()},
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "environment": environment(),
+    }
+    print(f"largest difference of AP: {content['largest difference of AP']:.1e}")
+    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""FaceDetect, a DetectNet_v2 (NVIDIA TAO), as an ONNX file of the user's: NVIDIA gives no other."""
+
+import json
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256, python_digest, write_atomically
+from lfw_eval.sources import checkpoints
+
+_NORMALISATION = "unit"
+
+
+def open_facedetect(path: Path) -> Checkpoint:
+    """Adopt a FaceDetect network: one float32 input (n, 3, height, width), two outputs.
+
+    A fixed batch is made dynamic, batch normalisation is folded into the weights.
+
+    Raises:
+        UserError: The file is no such network.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"--model {path} does not exist; FaceDetect's deployable ONNX file is on NVIDIA's NGC "
+            "(nvidia/tao/facenet, an account is needed)"
+        )
+    digest = file_sha256(path)
+    folder = checkpoints().root / f"{path.stem}-{digest[:8]}"
+    model, record = folder / "fp32.onnx", folder / "fp32.json"
+    built_from = f"{digest} {python_digest(Path(__file__).parent)}"
+    if not (model.is_file() and _built_from(record) == built_from):
+        save_model(_adopted(path), model)
+        write_atomically(record, json.dumps({"built_from": built_from}).encode())
+    return Checkpoint(path.stem, folder, model, _NORMALISATION, digest)
+
+
+def _adopted(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"--model {path} is no ONNX network ({reason})") from error
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [info for info in model.graph.input if info.name not in constants]
+    shapes = [_shape(info) for info in inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
+        found = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
+        raise UserError(
+            f"--model {path} must have one input (n, 3, height, width), such as (n, 3, 416, 736); "
+            f"its inputs are {found}"
+        )
+    if len(model.graph.output) != 2:
+        raise UserError(
+            f"--model {path} must have two outputs, coverage and boxes, as TAO exports them; "
+            f"it has {len(model.graph.output)}"
+        )
+    for info in (*inputs, *model.graph.output):
+        info.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del model.graph.value_info[:]
+    return fold_affine(model)
+
+
+def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Sizes, 0 where dynamic."""
+    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)
+
+
+def _built_from(record: Path) -> str | None:
+    try:
+        found: str = json.loads(record.read_text(encoding="utf-8"))["built_from"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return found

@@ -1,0 +1,215 @@
+"""A data set to measure face detection on, checked against its images."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.faces.image_files import ImageFiles, open_images
+from lfw_eval.datasets.faces.image_header import ImageHeader
+from lfw_eval.datasets.faces.listing import Box, Face, ListedImage, Listing
+from lfw_eval.datasets.photographs import SUFFIXES
+from lfw_eval.detection.boxes import FaceTruth
+from lfw_eval.errors import UserError
+
+_ROUNDING = 1e-6
+"""Pixels; more than a corner moves when a box is written as corner and size."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedImage:
+    """An image and the faces in it.
+
+    Attributes:
+        name: As the annotations have it, `0--Parade/0_Parade_Parade_0_125.jpg`.
+        width: In pixels, as stored: an orientation in EXIF is not applied.
+        height: In pixels.
+        truth: Boxes within the image; each has an area.
+        file: Path below the folder, or in the archive, of the images.
+    """
+
+    name: str
+    width: int
+    height: int
+    truth: FaceTruth
+    file: str
+
+
+@dataclass(frozen=True, eq=False)
+class FaceDataset:
+    """Images and the faces in them.
+
+    Attributes:
+        title: For people.
+        images: In the order of the annotations.
+        files: Where the images are.
+        digest: Hexadecimal; the same for the same images and faces, whatever format has them.
+        subsets: Names of the parts of the evaluation, which every image's truth has.
+        clipped: Number of boxes that reached out of their image and were cut at its edge.
+        outside: Number of boxes that lay out of their image and were left out.
+        empty: Number of boxes without area, which no detection can meet and were left out.
+    """
+
+    title: str
+    images: tuple[AnnotatedImage, ...]
+    files: ImageFiles
+    digest: str
+    subsets: tuple[str, ...]
+    clipped: int
+    outside: int
+    empty: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def faces(self) -> int:
+        """Number of boxes, without those to ignore."""
+        return sum(int(np.sum(~image.truth.ignore)) for image in self.images)
+
+    @property
+    def ignored(self) -> int:
+        """Number of boxes to ignore."""
+        return sum(int(np.sum(image.truth.ignore)) for image in self.images)
+
+    def read(
+        self, names: Collection[str] | None = None
+    ) -> Iterator[tuple[AnnotatedImage, NDArray[np.uint8]]]:
+        """Yield the named images, or all, with their pixels, in the cheapest order.
+
+        The pixels are uint8 (height, width, 3) RGB. Memory holds one image.
+
+        Raises:
+            UserError: An image is corrupt or gone; its file is named.
+        """
+        wanted = None if names is None else set(names)
+        images = {i.file: i for i in self.images if wanted is None or i.name in wanted}
+        for file, pixels in self.files.read(images):
+            yield images[file], pixels
+
+
+def face_dataset(listing: Listing, path: Path) -> FaceDataset:
+    """Put together what the annotations say and what the images are.
+
+    A box that reaches out of its image is cut at the edge; one that lies outside, or has no area,
+    is left out. Both are counted and not refused: published annotations have a few.
+
+    Args:
+        listing: The annotations.
+        path: A folder, or a .tgz or .zip, with the images, however deep.
+
+    Raises:
+        UserError: There is no image or no face; an image is listed twice, is not there, is no
+            image, is huge or has another size than the annotations say; a box is not finite or its
+            size is negative.
+    """
+    folders = (path / folder for folder in listing.folders)
+    files = open_images(next((folder for folder in folders if folder.is_dir()), path))
+    found = _found(listing, files)
+    tally: Counter[str] = Counter()
+    images = []
+    digest = hashlib.sha256()
+    for file, listed in found.items():
+        header = files.header(file)
+        images.append(_image(listed, file, header, listing.subsets, tally))
+        digest.update(f"{header.stamp} {_said(images[-1])}\n".encode())
+    dataset = FaceDataset(
+        title=listing.title,
+        images=tuple(images),
+        files=files,
+        digest=digest.hexdigest(),
+        subsets=listing.subsets,
+        clipped=tally["clipped"],
+        outside=tally["outside"],
+        empty=tally["empty"],
+    )
+    if not dataset.faces:
+        raise UserError(
+            f"{listing.path} has no face that counts in any of its {len(images)} images; "
+            "give annotations with at least one"
+        )
+    return dataset
+
+
+def _found(listing: Listing, files: ImageFiles) -> dict[str, ListedImage]:
+    """File of each listed image."""
+    found: dict[str, ListedImage] = {}
+    missing: list[ListedImage] = []
+    for image in listing.images:
+        file = files.find(image.name, image.where)
+        if file is None:
+            missing.append(image)
+        elif file in found:
+            raise UserError(
+                f"{image.where}: {image.name} is listed already ({found[file].where}); "
+                "keep one of the two"
+            )
+        else:
+            found[file] = image
+    if missing:
+        raise UserError(
+            f"{len(missing)} of the {len(listing.images)} images that the annotations list are not "
+            f"in {files.path}, the first {missing[0].name} ({missing[0].where}); "
+            "give the folder or archive with all of them"
+        )
+    if not found:
+        raise UserError(f"{listing.path} lists no image; give annotations with at least one")
+    return found
+
+
+def _image(
+    listed: ListedImage,
+    file: str,
+    header: ImageHeader,
+    subsets: tuple[str, ...],
+    tally: Counter[str],
+) -> AnnotatedImage:
+    width, height = header.width, header.height
+    if listed.size and listed.size != (width, height):
+        raise UserError(
+            f"{listed.where}: {listed.name} is {width} x {height} pixels and not {listed.size[0]} "
+            f"x {listed.size[1]}; give the images that the annotations are made for"
+        )
+    kept = [(box, face) for face in listed.faces if (box := _within(face, header, tally))]
+    suffix = "" if listed.name.lower().endswith(SUFFIXES) else Path(file).suffix
+    truth = FaceTruth(
+        boxes=np.array([box for box, _ in kept], np.float64).reshape(-1, 4),
+        ignore=np.array([face.ignore for _, face in kept], np.bool_),
+        subsets={
+            name: np.array([name in face.subsets for _, face in kept], np.bool_) for name in subsets
+        },
+    )
+    return AnnotatedImage(listed.name + suffix, width, height, truth, file)
+
+
+def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
+    """What of a box lies in the image, if anything does."""
+    x1, y1, x2, y2 = face.box
+    if not all(map(math.isfinite, face.box)):
+        raise UserError(f"{face.where}: a coordinate of the box is not finite; correct it")
+    if x2 < x1 or y2 < y1:
+        raise UserError(f"{face.where}: width or height of the box is negative; correct it")
+    if x1 == x2 or y1 == y2:
+        tally["empty"] += 1
+        return None
+    box = max(x1, 0.0), max(y1, 0.0), min(x2, float(image.width)), min(y2, float(image.height))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        tally["outside"] += 1
+        return None
+    tally["clipped"] += any(
+        abs(new - old) > _ROUNDING for new, old in zip(box, face.box, strict=True)
+    )
+    return box
+
+
+def _said(image: AnnotatedImage) -> str:
+    """What the annotations say of an image; of coordinates, what no conversion changes."""
+    truth = image.truth
+    boxes = (truth.boxes / _ROUNDING).round().astype(np.int64).tolist()
+    subsets = {name: rows.tolist() for name, rows in truth.subsets.items()}
+    return repr((image.name, boxes, truth.ignore.tolist(), subsets))

@@ -1,0 +1,146 @@
+"""The image files of a data set, in a folder or an archive, found by the end of their path."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_header
+from lfw_eval.datasets.photographs import SUFFIXES, decode
+from lfw_eval.errors import UserError
+from lfw_eval.sources import iter_members
+
+# Boxes are in pixels as stored, whatever EXIF says about turning them.
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+class ImageFiles(ABC):
+    """Images by their path below a folder or in an archive, with forward slashes."""
+
+    def __init__(self, path: Path, files: Iterable[str]) -> None:
+        self.path = path
+        # None where two files have the same ending.
+        self._by_ending: dict[str, str | None] = {}
+        for file in files:
+            for ending in _endings(file):
+                known = self._by_ending.setdefault(ending, file)
+                self._by_ending[ending] = file if known == file else None
+
+    def find(self, name: str, where: str) -> str | None:
+        """Return the file whose path is, or ends in, a name with or without suffix.
+
+        Raises:
+            UserError: There are several; `where` says what names it.
+        """
+        name = str(PurePosixPath(name.replace("\\", "/")))
+        file = self._by_ending.get(name)
+        if file is None and name in self._by_ending:
+            raise UserError(
+                f"{where}: several images of {self.path} are called {name}; "
+                "name the folder that holds the right one"
+            )
+        return file
+
+    @abstractmethod
+    def header(self, file: str) -> ImageHeader:
+        """Read a file's size in pixels.
+
+        Raises:
+            UserError: It is no image, or too large.
+        """
+
+    @abstractmethod
+    def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield images, uint8 (height, width, 3) RGB, in the cheapest order.
+
+        Raises:
+            UserError: An image is corrupt or gone; it is named.
+        """
+
+
+class FolderImages(ImageFiles):
+    """Image files below a folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _walk(path))
+
+    def header(self, file: str) -> ImageHeader:
+        """Read a file's size in pixels."""
+        path = self.path / file
+        try:
+            with path.open("rb") as opened:
+                return read_header(opened, str(path))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+    def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield images in the order asked for."""
+        for file in files:
+            path = self.path / file
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise UserError(f"{path} cannot be read: {error.strerror}") from error
+            yield file, decode(content, str(path), _AS_STORED)
+
+
+class ArchiveImages(ImageFiles):
+    """Image files in a .tgz or .zip, which is never unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        # One pass for names and sizes; an image that is broken matters only if it is asked for.
+        self._headers: dict[str, ImageHeader | UserError] = {}
+        for member, content in iter_members(path, SUFFIXES):
+            if member in self._headers:
+                raise UserError(f"{path} holds {member} twice; keep one of the two")
+            try:
+                self._headers[member] = header_of(content, f"{member} in {path}")
+            except UserError as error:
+                self._headers[member] = error
+        super().__init__(path, self._headers)
+
+    def header(self, file: str) -> ImageHeader:
+        """Return a file's size in pixels."""
+        header = self._headers[file]
+        if isinstance(header, UserError):
+            raise header
+        return header
+
+    def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield images in the order of the archive."""
+        wanted = set(files)
+        for member, content in iter_members(self.path, SUFFIXES):
+            if member in wanted:
+                yield member, decode(content, f"{member} in {self.path}", _AS_STORED)
+
+
+def open_images(path: Path) -> ImageFiles:
+    """Open a folder, or a .tgz or .zip, of .jpg and .png files, however deep."""
+    return FolderImages(path) if path.is_dir() else ArchiveImages(path)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Follow links to folders, as large data sets lie on other disks, but each once."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _endings(file: str) -> Iterator[str]:
+    parts = file.split("/")
+    for start in range(len(parts)):
+        ending = "/".join(parts[start:])
+        yield ending
+        yield str(PurePosixPath(ending).with_suffix(""))

@@ -1,0 +1,36 @@
+"""KITTI's labels: a text file for each image, in `label_2` beside `image_2`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lfw_eval.datasets.faces.listing import Face, ListedImage, Listing, numbers, read_lines
+from lfw_eval.errors import UserError
+
+_FIELDS = "truncated occluded alpha left top right bottom h w l x y z rotation_y"
+_CLASS, _IGNORE = "face", "dontcare"
+
+
+def read_kitti(path: Path) -> Listing:
+    """Read a folder of labels; `face` is a face and `DontCare` a region to ignore, in any case.
+
+    Other classes are no faces. An image with an empty file has no face; one without a file is not
+    part of the data set. A score, KITTI's optional last column, is left aside.
+
+    Raises:
+        UserError: A file cannot be read or departs from the format; the line is named.
+    """
+    files = sorted(path.glob("*.txt"))
+    folders = ("image_2", "training/image_2", "images")
+    images = [ListedImage(file.stem, str(file), list(_faces(file))) for file in files]
+    return Listing(path, f"KITTI labels, {path}", images, folders=folders)
+
+
+def _faces(path: Path) -> Iterator[Face]:
+    for where, line in read_lines(path):
+        kind, *fields = line.split()
+        if len(fields) not in (14, 15):
+            raise UserError(f"{where}: expected a class and {_FIELDS}; correct the line")
+        left, top, right, bottom = numbers(where, fields[:14], _FIELDS)[3:7]
+        if kind.lower() in (_CLASS, _IGNORE):
+            ignore = kind.lower() == _IGNORE
+            yield Face((left, top, right, bottom), where, ignore)

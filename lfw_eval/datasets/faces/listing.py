@@ -1,0 +1,114 @@
+"""What a file of annotations says, before any image is looked at."""
+
+import codecs
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from lfw_eval.errors import UserError
+
+DIFFICULTIES = ("easy", "medium", "hard")
+"""WIDER FACE's subsets; a harder one holds the easier ones."""
+
+
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels."""
+
+
+class Face(NamedTuple):
+    """A face as annotated: its box, and the place in the file that says so."""
+
+    box: Box
+    where: str
+    ignore: bool = False
+    subsets: frozenset[str] = frozenset()
+
+
+class ListedImage(NamedTuple):
+    """An image as annotated: its name, where that stands, its faces, width and height if given."""
+
+    name: str
+    where: str
+    faces: Sequence[Face]
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a data set and their faces.
+
+    Attributes:
+        path: The file or folder that says so.
+        title: For people.
+        images: In the order of the file.
+        subsets: Names of the parts of the evaluation that faces may belong to.
+        folders: Where the format has its images, below the folder of the data set.
+    """
+
+    path: Path
+    title: str
+    images: Sequence[ListedImage]
+    subsets: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
+def corners(x: float, y: float, width: float, height: float) -> Box:
+    """Return the box that has a left top corner and a size."""
+    return x, y, x + width, y + height
+
+
+def read_text(path: Path) -> str:
+    """Read a file in UTF-8.
+
+    Raises:
+        UserError: It cannot be read, or is no such text.
+    """
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8; give the annotations' file") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield where each line of a text file stands, for errors, and the line; no empty ones.
+
+    Raises:
+        UserError: As `read_text`.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()
+
+
+def numbers(where: str, fields: Sequence[str], expected: str) -> list[float]:
+    """Return fields of a line as numbers.
+
+    Args:
+        where: The file and line, for errors.
+        fields: Separated already.
+        expected: What the line should be, its number of words that of the fields.
+
+    Raises:
+        UserError: There are more or fewer, or one is no number.
+    """
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        values = []
+    if len(values) != len(expected.split()):
+        raise UserError(f"{where}: expected the numbers {expected}; correct the line")
+    return values
+
+
+def count(where: str, line: str) -> int:
+    """Return the number of faces that a line announces.
+
+    Raises:
+        UserError: The line is no such number.
+    """
+    if not (line.isascii() and line.isdigit() and len(line) < 9):
+        raise UserError(f"{where}: expected the number of faces of the image; correct the line")
+    return int(line)

@@ -1,0 +1,1 @@
+"""Face detectors that take photographs of any size."""

@@ -1,0 +1,40 @@
+"""What every face detector is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.detection.boxes import Detections
+
+
+class FaceDetector(ABC):
+    """Finds faces in photographs. A context manager: leaving it frees what it holds.
+
+    Attributes:
+        name: As `--detector` names it.
+        settings: All that decides what it finds, in words: model, sizes, thresholds, clustering.
+    """
+
+    name: str
+    settings: dict[str, str | float | int]
+
+    @abstractmethod
+    def detect(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Detections]:
+        """Yield the faces of each image, uint8 (h, w, 3) RGB of any size, in their order."""
+
+    def close(self) -> None:  # noqa: B027 - a detector may hold nothing to free
+        """Free what the detector holds."""
+
+    def __enter__(self) -> "FaceDetector":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

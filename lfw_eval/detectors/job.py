@@ -1,0 +1,141 @@
+"""Which detector to run, and how: opened for a data set of faces."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.cache import CalibrationCache
+from calibration.sampler import choose_images
+from lfw_eval.calibrate import Calibration, calibrate
+from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.checkpoints.facedetect import open_facedetect
+from lfw_eval.datasets.faces import FaceDataset
+from lfw_eval.detection.clustering import Clustering
+from lfw_eval.detection.fitting import Fit
+from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.detectors.facedetect import FaceDetect, grey_input
+from lfw_eval.detectors.mtcnn import MtcnnDetector
+from lfw_eval.detectors.yunet import YuNet
+from lfw_eval.engines import engine_class
+from lfw_eval.engines.contract import BuildRequest, Engine, Precision
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.errors import UserError
+from lfw_eval.job import Job
+
+DetectorName = Literal["facedetect", "yunet", "mtcnn"]
+
+
+@dataclass(frozen=True)
+class DetectorJob:
+    """A detector and its options; those that it does not have are ignored.
+
+    Attributes:
+        model: FaceDetect's or YuNet's ONNX file.
+        size: Of YuNet's square input, in pixels.
+        least_score: What YuNet gives out; AP wants it low.
+        calibration_list: For INT8, names of images; None draws from the data set.
+        cache: For INT8, a calibration cache such as NVIDIA ships, instead of calibrating.
+    """
+
+    detector: DetectorName
+    model: Path | None = None
+    fit: Fit = "stretch"
+    size: int = 832
+    least_score: float = 0.02
+    clustering: Clustering = field(default_factory=Clustering)
+    engine: str = "openvino"
+    precision: Precision = "fp32"
+    batch_size: int = 8
+    calibration_list: Path | None = None
+    cache: Path | None = None
+    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
+
+    def open(self, faces: FaceDataset) -> FaceDetector:
+        """Load the detector, or build its engine, calibrated on images of the data set for INT8.
+
+        Raises:
+            UserError: For any mistake in the job.
+        """
+        if self.detector == "mtcnn":
+            return MtcnnDetector()
+        if self.model is None:
+            raise UserError(f"--detector {self.detector} needs --model, its ONNX file")
+        if self.detector == "yunet":
+            return YuNet(
+                self.model,
+                self.size,
+                self.fit,
+                least_score=self.least_score,
+                nms_iou=self.clustering.nms_iou_threshold,
+            )
+        return FaceDetect(self.build(faces), self.clustering, self.fit, self.batch_size)
+
+    def build(self, faces: FaceDataset) -> Engine:
+        """Build FaceDetect's engine, or load what was built before.
+
+        Raises:
+            UserError: For any mistake in the job.
+        """
+        checkpoint = self.checkpoint()
+        found = engine_class(self.engine)
+        if self.precision not in found.precisions:
+            raise UserError(
+                f"--engine {self.engine} has no {self.precision}, only "
+                f"{', '.join(found.precisions)}; take --engine openvino or tensorrt"
+            )
+        request = BuildRequest(
+            model=checkpoint.model,
+            normalisation=checkpoint.normalisation,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            tensorrt=self.tensorrt,
+        )
+        if self.precision == "int8" and self.cache and self.engine != "tensorrt":
+            request = replace(request, scales=CalibrationCache.load(self.cache).to_table())
+        elif self.precision == "int8" and self.cache:
+            request = replace(request, tensorrt=replace(self.tensorrt, cache=self.cache))
+        elif self.precision == "int8":
+            calibrated = self.calibrate(faces)
+            names = calibrated.images.names
+            request = replace(
+                request,
+                scales=calibrated.table,
+                calibration_crops=lambda: self.inputs(faces, names),
+            )
+        return found.build(request, checkpoint.folder / "engines")
+
+    def checkpoint(self) -> Checkpoint:
+        """Open FaceDetect's network.
+
+        Raises:
+            UserError: There is none, or the file is no such network.
+        """
+        if self.model is None:
+            raise UserError(f"--detector {self.detector} needs --model, its ONNX file")
+        return open_facedetect(self.model)
+
+    def calibrate(self, faces: FaceDataset) -> Calibration:
+        """Calibrate FaceDetect on images of the data set, or read what was calibrated before."""
+        names = [image.name for image in faces.images]
+        images = choose_images(names, names, self.calibration_list)
+        return calibrate(self.checkpoint(), self.inputs(faces, images.names), images)
+
+    def inputs(self, faces: FaceDataset, names: tuple[str, ...]) -> NDArray[np.uint8]:
+        """FaceDetect's input of the named images, uint8 (n, height, width, 3), in their order."""
+        height, width, _ = self.checkpoint().input_shape()
+        found = {
+            image.name: grey_input(pixels, width, height, self.fit)[0]
+            for image, pixels in faces.read(names)
+        }
+        return np.stack([found[name] for name in names])
+
+
+def beside(job: Job, model: Path) -> DetectorJob:
+    """Return FaceDetect on the engine, and in the precision, of a FaceNet job."""
+    options = replace(job.tensorrt, cache=None)
+    return DetectorJob(
+        "facedetect", model, engine=job.engine, precision=job.precision, tensorrt=options
+    )

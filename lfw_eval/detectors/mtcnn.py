@@ -1,0 +1,44 @@
+"""MTCNN, the detector that alignment uses."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.detector import load_detector
+from lfw_eval.detection.boxes import Detections
+from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.files import file_sha256
+from lfw_eval.sources import checkpoints, fetch
+
+
+class MtcnnDetector(FaceDetector):
+    """The suite's MTCNN, each image at its own size."""
+
+    name = "mtcnn"
+
+    def __init__(self) -> None:
+        """Load the networks, fetched where they are not here.
+
+        Raises:
+            UserError: They cannot be had.
+        """
+        collection = checkpoints()
+        weights = {
+            name: fetch(collection.entry(f"mtcnn-{name}"), collection)
+            for name in ("pnet", "rnet", "onet")
+        }
+        self._mtcnn = load_detector(weights)
+        self.settings = {
+            "model": ", ".join(file_sha256(path)[:16] for path in weights.values()),
+            "input": "each image at its own size",
+            "least face": self._mtcnn.least_face,
+            "thresholds": ", ".join(map(str, self._mtcnn.thresholds)),
+        }
+
+    def detect(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Detections]:
+        """Yield the faces of each image."""
+        for image in images:
+            (faces,) = self._mtcnn.detect(image[None])
+            boxes, scores = (v.astype(np.float64) for v in (faces.boxes, faces.probabilities))
+            yield Detections(boxes, scores)
