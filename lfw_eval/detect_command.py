@@ -110,11 +110,13 @@ def detect_command(
         Path | None, typer.Option(help="Result file. Default: one in results/.")
     ] = None,
 ) -> None:
-    """MAP of a face detector: FaceDetect on any engine, YuNet or MTCNN."""
+    """Evaluate a face detector's mAP: FaceDetect on any engine, YuNet or MTCNN."""
     dataset = open_faces(faces, annotations)
     path = output or Path("results") / f"{faces.stem}-{detector}-{precision}-detection.json"
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json; the curve goes into a .npz beside")
+    if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg"):
+        raise UserError(f"--sheet {sheet} must end in .jpg, since it is a JPEG")
     for written in filter(None, (path, sheet)):
         require_writable(written)
     job = DetectorJob(

@@ -221,6 +221,12 @@ def test_mistakes_of_the_command(model, tmp_path):
     assert "none does not exist" in refused(lfw_eval("detect", tmp_path / "none", cwd=tmp_path))
     run = lfw_eval("detect", folder, "--model", model, "--output", "x.txt", cwd=tmp_path)
     assert "must end in .json" in refused(run)
+    run = lfw_eval("detect", folder, "--model", model, "--sheet", "x.png", cwd=tmp_path)
+    assert "must end in .jpg" in refused(run)
+    run = lfw_eval("detect", folder, "--model", model, "--engine", "dummy", cwd=tmp_path)
+    assert "finds no faces" in refused(run)
+    run = lfw_eval("detect", folder, "--detector", "mtcnn", "--speed", cwd=tmp_path)
+    assert "are for FaceDetect" in refused(run)
     (folder / "0.png").unlink()
     assert "0.png" in refused(lfw_eval("detect", folder, "--model", model, cwd=tmp_path))
     assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True

@@ -80,6 +80,8 @@ class DetectorJob:
             UserError: For any mistake in the job.
         """
         checkpoint = self.checkpoint()
+        if self.engine == "dummy":
+            raise UserError("--engine dummy finds no faces; take openvino, onnxruntime or tensorrt")
         found = engine_class(self.engine)
         if self.precision not in found.precisions:
             raise UserError(
