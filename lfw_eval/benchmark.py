@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.engines.contract import Batch, Engine, Precision
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
 from lfw_eval.job import Job
 from lfw_eval.results import EngineSpeed, SpeedResult, describe_engine
@@ -53,12 +54,13 @@ def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
     crops = job.crop_store().crops
     precisions: tuple[Precision, ...] = job.engine_class(job.precision).precisions
     plain = replace(job.tensorrt, cache=None, quantization=None)
+    none = TensorRTOptions()
     jobs = [
         replace(job, precision=each, tensorrt=job.tensorrt if each == "int8" else plain)
         for each in precisions
     ]
     if job.engine != _REFERENCE:
-        jobs.insert(0, replace(job, engine=_REFERENCE, precision="fp32", tensorrt=plain))
+        jobs.insert(0, replace(job, engine=_REFERENCE, precision="fp32", tensorrt=none))
     found: list[EngineSpeed] = []
     reference = None
     for each in jobs:
@@ -88,7 +90,8 @@ def _measure_engine(
     with job.build(job.precision, job.calibrate_if_needed()) as engine:
         if plan.threads and not engine.shareable:
             raise UserError(
-                f"--threads is for engines that threads can share; --engine {job.engine} is none"
+                f"--threads is for engines that threads can share, which --engine {job.engine} is "
+                "not; take onnxruntime or tensorrt"
             )
         speeds = tuple(measure_speed(engine, crops, size, plan) for size in sizes)
         (embeddings,) = engine.run(batches_of(engine, crops, job.batch_size)[0]).values()

@@ -47,6 +47,7 @@ from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
 _INTERRUPTED = 130
+_LARGEST_BATCH = 8192
 
 app = typer.Typer(
     add_completion=False,
@@ -92,8 +93,11 @@ def evaluate_command(
     result = evaluate(job, Protocol(distance, flip, subtract_mean))
     if with_facedetect and faces:
         dataset = open_faces(faces)
-        with beside(job, with_facedetect).open(dataset) as detector:
-            result = replace(result, detection=detect(detector, dataset, "integrate", 0.5))
+        reports = []
+        for precision in dict.fromkeys(("fp32", job.precision)):
+            with beside(job, with_facedetect, precision).open(dataset) as detector:
+                reports.append(detect(detector, dataset, "integrate", 0.5))
+        result = replace(result, detection=tuple(reports))
     save_accuracy(result, path)
     print(accuracy_table(result))
     print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
@@ -115,7 +119,7 @@ def benchmark_command(
         typer.Option("--compare", help="Also FP32, FP16 and INT8, and ONNX Runtime on the CPU."),
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for each of the measurements.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds for each of the measurements.")
     ] = 10,
     tgt: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 where end-to-end FPS is below this.")
@@ -166,8 +170,8 @@ def prepare_command(
 ) -> None:
     """Align a data set: crop store, pair list and a contact sheet to look at."""
     if form != "lfw":
-        if faces is None or output is None:
-            raise UserError(f"prepare {form} takes the images and the JSON to write: IMAGES OUT")
+        if faces is None or output is None or output.suffix != ".json":
+            raise UserError(f"prepare {form} takes the images and what to write: IMAGES OUT.json")
         written = open_faces(faces)
         write_coco(written, output)
         print(f"{len(written):,} images and {written.faces:,} faces, {output}")
@@ -225,7 +229,10 @@ def _batch_sizes(given: str | None) -> tuple[int, ...]:
     sizes = given.replace(" ", "").split(",") if given else []
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise UserError(f"--sweep {given!r} is not a list of batch sizes; give it as 1,8,64")
-    return tuple(int(size) for size in sizes)
+    found = tuple(dict.fromkeys(int(size) for size in sizes))
+    if any(size > _LARGEST_BATCH for size in found):
+        raise UserError(f"--sweep {given} has a batch above {_LARGEST_BATCH:,}; take smaller ones")
+    return found
 
 
 def _require(target: float | None, reached: float, name: str) -> None:

@@ -68,23 +68,30 @@ def detect(
     Raises:
         UserError: An image cannot be read.
     """
-    seconds = 0.0
+    reading = 0.0
     found: dict[str, Detections] = {}
     names: list[str] = []
 
     def pixels() -> Iterator[NDArray[np.uint8]]:
-        nonlocal seconds
-        for image, values in faces.read():
+        # Reading and decoding is not the detector's time.
+        nonlocal reading
+        images = faces.read()
+        while True:
+            before = time.perf_counter()
+            item = next(images, None)
+            reading += time.perf_counter() - before
+            if item is None:
+                return
+            image, values = item
             names.append(image.name)
-            # Reading and decoding is not the detector's time.
-            seconds -= time.perf_counter()
             yield values
-            seconds += time.perf_counter()
 
+    started = time.perf_counter()
     with tqdm(total=len(faces), desc="detect", unit="img", disable=None) as bar:
         for index, detections in enumerate(detector.detect(pixels())):
             found[names[index]] = detections
             bar.update()
+    seconds = time.perf_counter() - started - reading
     ordered = tuple(found[image.name] for image in faces.images)
     truths = [image.truth for image in faces.images]
     return DetectionReport(

@@ -14,7 +14,7 @@ from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detect import detect
 from lfw_eval.detection.average_precision import Definition
 from lfw_eval.detection.clustering import Clustering
-from lfw_eval.detection.coco_reference import Backend, coco_reference
+from lfw_eval.detection.coco_reference import Backend, coco_reference, load_backend
 from lfw_eval.detection.fitting import Fit
 from lfw_eval.detectors.job import DetectorJob, DetectorName
 from lfw_eval.engines.contract import Precision
@@ -85,12 +85,12 @@ def detect_command(
     calibration_cache: CacheFile = None,
     quantization: QuantizationWay = None,
     gpu: Gpu = "0",
-    streams: Streams = 2,
+    streams: Streams = 8,
     speed: Annotated[
         bool, typer.Option("--speed", help="Also time FaceDetect's engine by itself.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for each of its measurements.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds for each of its measurements.")
     ] = 10,
     tensorrt: Annotated[
         list[str] | None,
@@ -146,6 +146,8 @@ def detect_command(
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
     if tensorrt and (precision != "int8" or calibration_cache):
         raise UserError("--tensorrt writes caches of a calibration; give --precision int8 alone")
+    if check_with:
+        load_backend(check_with)
     with job.open(dataset) as opened:
         report = detect(opened, dataset, definition, iou)
     if speed:

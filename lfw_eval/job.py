@@ -81,11 +81,7 @@ class Job:
                 f"--engine {self.engine} has no {precision}, only {', '.join(found.precisions)}; "
                 "take --engine openvino or tensorrt"
             )
-        if self.engine != "tensorrt" and (self.tensorrt.cache or self.tensorrt.quantization):
-            raise UserError(
-                "--calibration-cache and --quantization are for --engine tensorrt; "
-                f"--engine {self.engine} takes the scale table"
-            )
+        self.tensorrt.check(self.engine, self.precision)
         return found
 
     def build(self, precision: Precision, calibrated: Calibration | None = None) -> Engine:

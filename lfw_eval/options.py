@@ -97,6 +97,7 @@ Workspace = Annotated[
     float | None,
     typer.Option(
         min=0.001,
+        max=65536,
         help="GiB that a layer may use for itself. Default: what is free.",
         rich_help_panel=_PANEL,
     ),

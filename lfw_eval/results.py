@@ -95,7 +95,8 @@ class AccuracyResult:
     calibration: CalibrationDescription | None
     comparison: Comparison | None
     cosine: CosineSimilarity | None
-    detection: DetectionReport | None = None
+    detection: tuple[DetectionReport, ...] = ()
+    """FaceDetect's, of the reference and of the candidate, where that was asked for."""
 
     @property
     def judged(self) -> EngineRun:
@@ -164,10 +165,8 @@ def save_accuracy(result: AccuracyResult, path: Path) -> None:
         scores[f"{run.engine.precision}_decisions"] = outcome.decisions
     with replacing(path.with_suffix(".npz")) as temporary:
         np.savez_compressed(temporary, **scores)
-    if result.detection:
-        result = dataclasses.replace(
-            result, detection=dataclasses.replace(result.detection, detections=())
-        )
+    reports = tuple(dataclasses.replace(each, detections=()) for each in result.detection)
+    result = dataclasses.replace(result, detection=reports)
     _save(result, path)
 
 

@@ -87,6 +87,17 @@ def test_mistakes(run):
     assert "--threads is for engines" in refused(run("--precision", "fp32", "--threads", "2"))
     assert "--gpu '0,0'" in refused(run("--gpu", "0,0"))
     assert "are for --engine tensorrt" in refused(run("--quantization", "live"))
+    assert "are for --engine tensorrt" in refused(run("--gpu", "1"))
+    assert "a batch above 8,192" in refused(run("--sweep", "99999999"))
+
+
+def test_tensorrt_options_that_do_not_go_together(run, small):
+    own = ("--engine", "tensorrt", "--calibration-cache")
+    assert "none.cache cannot be read" in refused(run(*own, "none.cache"))
+    cache = small / "own.cache"
+    cache.write_text("TRT-8600-EntropyCalibration2\ninput: 3c000000\n")
+    assert "leave one out" in refused(run(*own, cache, "--quantization", "live"))
+    assert "for --precision int8" in refused(run(*own, cache, "--precision", "fp16"))
 
 
 def test_build(run):

@@ -129,6 +129,8 @@ def test_without_noise_all_is_found(model, tmp_path, mode):
     assert report.asked.overall.n == 12 * IMAGES
     assert {each.overall.value for each in report.results.values()} == {1.0}
     assert report.settings["mode"] == mode
+    # The last batch is not full, and its time counts too.
+    assert 1 < report.fps < 5000
 
 
 def test_more_noise_finds_less(model, tmp_path):
@@ -225,6 +227,12 @@ def test_mistakes_of_the_command(model, tmp_path):
     assert "must end in .jpg" in refused(run)
     run = lfw_eval("detect", folder, "--model", model, "--engine", "dummy", cwd=tmp_path)
     assert "finds no faces" in refused(run)
+    run = lfw_eval("detect", folder, "--detector", "mtcnn", "--precision", "int8", cwd=tmp_path)
+    assert "--detector mtcnn has no --precision" in refused(run)
+    run = lfw_eval("detect", folder, "--model", model, "--topk", "0", cwd=tmp_path)
+    assert "topk is 0" in refused(run)
+    options = ("--model", model, "--calibration-list", "none.txt")
+    assert "for --precision int8" in refused(lfw_eval("detect", folder, *options, cwd=tmp_path))
     run = lfw_eval("detect", folder, "--detector", "mtcnn", "--speed", cwd=tmp_path)
     assert "are for FaceDetect" in refused(run)
     (folder / "0.png").unlink()
@@ -239,6 +247,7 @@ def test_speed_caches_and_a_library_beside(model, tmp_path):
     run = lfw_eval("detect", folder, *options, *more, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "FPS, engine only" in run.stdout
+    assert "calibrated on 6 images, 6 OF THEM ALSO EVALUATED" in run.stdout
     (line,) = [line for line in run.stdout.splitlines() if "AP by pycocotools" in line]
     assert float(line.split()[-1]) > 0.9
     (cache,) = [line.split()[-1] for line in run.stdout.splitlines() if ".cache" in line]
@@ -262,11 +271,12 @@ def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
     environment = {"LFW_EVAL_CHECKPOINTS": str(facenet.folder.parent)}
     run = lfw_eval("evaluate", *options, *together, cwd=small, **environment)
     assert run.returncode == 0, run.stderr
-    assert "facedetect AP at IoU 0.5" in run.stdout
-    assert "AP by integrate, dbscan; 6 images, 72 faces" in run.stdout
+    assert "FaceDetect AP at IoU 0.5" in run.stdout
+    assert "AP by integrate, dbscan (standard error" in run.stdout
     (path,) = (small / "results").glob("*.json")
     result = json.loads(path.read_text())["result"]
-    assert result["detection"]["results"]["integrate"]["overall"]["n"] == 72
+    counts = [each["results"]["integrate"]["overall"]["n"] for each in result["detection"]]
+    assert counts == [72, 72]
     assert result["candidate"]["verification"]["accuracy"]["n"] == 4
     alone = lfw_eval("evaluate", *options, "--faces", folder, cwd=small, **environment)
     assert "go together" in refused(alone)
@@ -278,7 +288,7 @@ def test_prepare_writes_coco(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "6 images and 72 faces" in run.stdout
     assert open_faces(folder, tmp_path / "out.json").digest == open_faces(folder).digest
-    assert "IMAGES OUT" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
+    assert "IMAGES OUT.json" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
 
 
 @given(

@@ -25,7 +25,7 @@ def open_facedetect(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise UserError(
-            f"--model {path} does not exist; FaceDetect's deployable ONNX file is on NVIDIA's NGC "
+            f"{path} is no file; FaceDetect's deployable ONNX file is on NVIDIA's NGC "
             "(nvidia/tao/facenet, an account is needed)"
         )
     digest = file_sha256(path)
@@ -44,19 +44,19 @@ def _adopted(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--model {path} is no ONNX network ({reason})") from error
+        raise UserError(f"{path} is no ONNX network ({reason})") from error
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [info for info in model.graph.input if info.name not in constants]
     shapes = [_shape(info) for info in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
         found = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
         raise UserError(
-            f"--model {path} must have one input (n, 3, height, width), such as (n, 3, 416, 736); "
+            f"{path} must have one input (n, 3, height, width), such as (n, 3, 416, 736); "
             f"its inputs are {found}"
         )
     if len(model.graph.output) != 2:
         raise UserError(
-            f"--model {path} must have two outputs, coverage and boxes, as TAO exports them; "
+            f"{path} must have two outputs, coverage and boxes, as TAO exports them; "
             f"it has {len(model.graph.output)}"
         )
     for info in (*inputs, *model.graph.output):

@@ -15,7 +15,7 @@ LIBRARIES = {
 # 12.1 have to be asked; the processes that build inherit it.
 os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
 
-_MEND = "pip install 'lfw-eval[tensorrt]' installs cuda-python, 'lfw-eval[pycuda]' pycuda"
+_MEND = "pip install cuda-bindings (or pycuda) beside TensorRT"
 
 
 def device_class(library: str | None = None) -> type[Device]:

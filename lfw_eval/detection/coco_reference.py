@@ -39,15 +39,7 @@ def coco_reference(
     Raises:
         UserError: If an array has a wrong shape or value, or the backend is missing.
     """
-    if backend not in MODULES:
-        raise UserError(f'There is no backend "{backend}"; choose one of {", ".join(MODULES)}.')
-    coco_module, eval_module, eval_name = MODULES[backend]
-    try:
-        coco = importlib.import_module(coco_module).COCO
-        evaluation = getattr(importlib.import_module(eval_module), eval_name)
-    except ImportError as error:
-        raise UserError(f"{backend} is not installed; run: pip install {backend}") from error
-
+    coco, evaluation = load_backend(backend)
     gallery = gather(detections, truths)
     found = _annotations(gallery.boxes, gallery.image)
     for annotation, score in zip(found, gallery.scores.tolist(), strict=True):
@@ -67,6 +59,25 @@ def coco_reference(
         judge.accumulate()
     precision = judge.eval["precision"]
     return float(precision.mean()) if (precision > -1).all() else float("nan")
+
+
+def load_backend(backend: Backend) -> tuple[Any, Any]:
+    """Return the library's classes of a data set and of an evaluation.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    if backend not in MODULES:
+        raise UserError(f'There is no backend "{backend}"; choose one of {", ".join(MODULES)}.')
+    coco_module, eval_module, eval_name = MODULES[backend]
+    try:
+        coco = importlib.import_module(coco_module).COCO
+        evaluation = getattr(importlib.import_module(eval_module), eval_name)
+    except ImportError as error:
+        raise UserError(
+            f"{backend} is not installed; run: python -m pip install {backend}"
+        ) from error
+    return coco, evaluation
 
 
 def _annotations(boxes: Any, image: Any) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Which detector to run, and how: opened for a data set of faces."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,16 @@ from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
 from lfw_eval.job import Job
 
+# What a field is called on the command line, where that is not its name.
+_OPTIONS = {"batch_size": "bs", "cache": "calibration-cache", "tensorrt": "gpu or --streams"}
+# The fields that a detector other than FaceDetect has.
+_KEPT = {
+    "yunet": {"detector", "model", "fit", "size", "least_score", "clustering"},
+    "mtcnn": {"detector"},
+}
 DetectorName = Literal["facedetect", "yunet", "mtcnn"]
 
 
@@ -59,6 +67,7 @@ class DetectorJob:
         Raises:
             UserError: For any mistake in the job.
         """
+        self.check()
         if self.detector == "mtcnn":
             return MtcnnDetector()
         if self.model is None:
@@ -71,7 +80,46 @@ class DetectorJob:
                 least_score=self.least_score,
                 nms_iou=self.clustering.nms_iou_threshold,
             )
-        return FaceDetect(self.build(faces), self.clustering, self.fit, self.batch_size)
+        detector = FaceDetect(self.build(faces), self.clustering, self.fit, self.batch_size)
+        detector.settings |= {"model": self.checkpoint().source_sha256, **self._scales(faces)}
+        return detector
+
+    def check(self) -> None:
+        """Refuse options that the detector does not have, or that contradict each other.
+
+        Raises:
+            UserError: There are such.
+        """
+        if self.detector != "facedetect":
+            self._refuse_all_but(_KEPT[self.detector])
+        elif self.precision != "int8" and (self.cache or self.calibration_list):
+            raise UserError(
+                "--calibration-cache and --calibration-list are for --precision int8, not "
+                f"{self.precision}"
+            )
+        elif self.cache and self.calibration_list:
+            raise UserError("--calibration-cache and --calibration-list: give one of the two")
+
+    def _refuse_all_but(self, kept: set[str]) -> None:
+        plain = DetectorJob(self.detector)
+        for option in (each.name for each in fields(self) if each.name not in kept):
+            if getattr(self, option) != getattr(plain, option):
+                name = _OPTIONS.get(option, option.replace("_", "-"))
+                raise UserError(
+                    f"--detector {self.detector} has no --{name}; leave it out, or take "
+                    "--detector facedetect"
+                )
+
+    def _scales(self, faces: FaceDataset) -> dict[str, str]:
+        """In words, where INT8 scales come from."""
+        if self.precision != "int8":
+            return {}
+        if self.cache:
+            return {"scales": f"{self.cache.name} (sha256 {file_sha256(self.cache)[:12]})"}
+        images = self.calibrate(faces).images
+        count = len(images.names)
+        said = f"calibrated on {count} images, {images.evaluated} OF THEM ALSO EVALUATED"
+        return {"scales": said}
 
     def build(self, faces: FaceDataset) -> Engine:
         """Build FaceDetect's engine, or load what was built before.
@@ -82,6 +130,7 @@ class DetectorJob:
         checkpoint = self.checkpoint()
         if self.engine == "dummy":
             raise UserError("--engine dummy finds no faces; take openvino, onnxruntime or tensorrt")
+        self.tensorrt.check(self.engine, self.precision)
         found = engine_class(self.engine)
         if self.precision not in found.precisions:
             raise UserError(
@@ -135,9 +184,9 @@ class DetectorJob:
         return np.stack([found[name] for name in names])
 
 
-def beside(job: Job, model: Path) -> DetectorJob:
-    """Return FaceDetect on the engine, and in the precision, of a FaceNet job."""
-    options = replace(job.tensorrt, cache=None)
+def beside(job: Job, model: Path, precision: Precision) -> DetectorJob:
+    """Return FaceDetect on the engine of a FaceNet job."""
+    options = replace(job.tensorrt, cache=None, quantization=None)
     return DetectorJob(
-        "facedetect", model, engine=job.engine, precision=job.precision, tensorrt=options
+        "facedetect", model, engine=job.engine, precision=precision, tensorrt=options
     )

@@ -33,6 +33,8 @@ class YuNet(FaceDetector):
         Raises:
             UserError: OpenCV cannot read the file as such a model.
         """
+        if not model.is_file():
+            raise UserError(f"--model {model} is no file; give YuNet's ONNX file")
         if size % 32:
             raise UserError(f"--size {size} is no multiple of 32, which YuNet's input has to be")
         # OpenCV 5 warns of what its new graph engine lacks and does without.
@@ -44,8 +46,9 @@ class YuNet(FaceDetector):
             self._detector.detect(np.zeros((size, size, 3), dtype=np.uint8))
         except cv2.error as error:
             raise UserError(
-                f"{model} is no model of OpenCV's FaceDetectorYN ({error.err}); give a YuNet ONNX "
-                "file with --model"
+                f"{model} is no model of OpenCV's FaceDetectorYN "
+                f"({error.err.strip().splitlines()[0]}); give a YuNet ONNX file with --model, or "
+                "--detector facedetect"
             ) from error
         self._size, self._how = size, how
         self.settings = {

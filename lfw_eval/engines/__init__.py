@@ -28,5 +28,8 @@ def engine_class(name: str) -> type[Engine]:
     try:
         found: type[Engine] = getattr(import_module(module), attribute)
     except ImportError as error:
-        raise UserError(f"--engine {name} needs a package that is missing: {error}") from error
+        package = error.name or str(error)
+        raise UserError(
+            f"--engine {name} needs a package that is missing: pip install {package}"
+        ) from error
     return found

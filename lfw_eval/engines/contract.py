@@ -84,6 +84,7 @@ class Engine(ABC):
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
+        path: Its file; None where there is none.
         shareable: Whether several threads may call `run` at once.
         build_seconds: How long it took to build, then or in an earlier run.
     """
@@ -96,6 +97,7 @@ class Engine(ABC):
     device: str
     key: str
     size: int = 0
+    path: Path | None = None
     build_seconds: float = 0.0
 
     @staticmethod

@@ -38,6 +38,7 @@ class OpenVINOEngine(Engine):
         self._held: dict[int, Batch] = {}
         self.key = key
         self.size = len(stored.content)
+        self.path = stored.path
         self.build_seconds = float(stored.about.get("seconds", 0))
         self.device = _device_name()
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()

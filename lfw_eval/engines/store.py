@@ -18,8 +18,9 @@ from lfw_eval.files import file_sha256, python_digest, require_writable, write_a
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """A built engine: its content, and what was written beside it when it was built."""
+    """A built engine: its file and content, and what was written beside it."""
 
+    path: Path
     content: bytes
     about: Mapping[str, Any]
 
@@ -77,7 +78,7 @@ class EngineStore:
             return None
         if record.get("sha256") != hashlib.sha256(content).hexdigest():
             return None
-        return StoredEngine(content, record.get("about", {}))
+        return StoredEngine(self.path, content, record.get("about", {}))
 
     def save(self, content: bytes, **about: object) -> StoredEngine:
         """Keep a built engine, with what else is worth knowing of it."""
@@ -85,7 +86,7 @@ class EngineStore:
         digest = hashlib.sha256(content).hexdigest()
         record = {**self.built_from, "about": about, "sha256": digest}
         write_atomically(self._record, (json.dumps(record, indent=1) + "\n").encode())
-        return StoredEngine(content, about)
+        return StoredEngine(self.path, content, about)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -61,9 +61,8 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         speedup,
     )
     if detection := result.detection:
-        overall = detection.asked.overall
-        label = f"{detection.detector} AP at IoU {overall.iou:g}"
-        yield _row(label, [""] * (len(runs) - 1) + [f"{overall.value:.5f}"])
+        label = f"FaceDetect AP at IoU {detection[0].asked.overall.iou:g}"
+        yield _metric(label, [report.asked.overall for report in detection])
     if result.cosine and result.comparison:
         cosine, comparison = result.cosine, result.comparison
         changed = comparison.right_to_wrong + comparison.wrong_to_right
@@ -87,11 +86,12 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         )
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
     if detection := result.detection:
-        about = detection.data
-        clustering = detection.settings["mode"]
+        report = detection[-1]
+        about, overall = report.data, report.asked.overall
         yield (
-            f"detection   AP by {detection.definition}, {clustering}; {about.images:,} images, "
-            f"{about.faces:,} faces of {about.title}; {detection.fps:,.1f} images/s"
+            f"detection   AP by {report.definition}, {report.settings['mode']} (standard error "
+            f"{overall.standard_error:.5f}); {about.images:,} images, {about.faces:,} faces of "
+            f"{about.title}; {report.fps:,.1f} images/s"
         )
     if result.reference.kept:
         yield f"            FP32 is kept from a run on {result.reference.measured}"

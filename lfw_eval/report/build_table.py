@@ -13,8 +13,8 @@ def build_table(engine: Engine, precision: Precision) -> str:
         *((f"output {s.name}", f"{s.dtype} {s.shape}") for s in engine.outputs),
     ]
     if engine.size:
-        rows.append(("size", f"{engine.size / 1e6:.1f} MB"))
+        rows.append(("file", f"{engine.path}, {engine.size / 1e6:.1f} MB"))
     if engine.build_seconds:
-        rows.append(("build", f"{engine.build_seconds:.1f} s"))
+        rows.append(("built in", f"{engine.build_seconds:.1f} s, now or in an earlier run"))
     width = max(len(label) for label, _ in rows) + 2
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)

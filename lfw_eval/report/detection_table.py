@@ -62,6 +62,9 @@ def _notes(report: DetectionReport) -> Iterator[str]:
     overall = report.asked.overall
     best = overall.best_f1
     yield f"{'standard error of AP':<{_LABEL}}{overall.standard_error:.4f}"
+    if not overall.detections:
+        yield f"{'best F1':<{_LABEL}}none: there is no detection"
+        return
     yield (
         f"{'best F1':<{_LABEL}}{best.value:.4f} at score {best.threshold:.4g}: precision "
         f"{best.precision:.4f}, recall {best.recall:.4f}, "

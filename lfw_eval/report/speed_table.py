@@ -15,7 +15,7 @@ def speed_table(result: SpeedResult) -> str:
     lines.append(f"{'crops':<{_LABEL}}{result.data}")
     if len(judged.speeds) > 1:
         lines += ["", *_sweep(judged)]
-    if len(result.engines) > 1:
+    if judged.cosine is not None:
         lines += ["", *_comparison(result)]
     return "\n".join(lines)
 

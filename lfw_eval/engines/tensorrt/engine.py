@@ -71,6 +71,7 @@ class TensorRTEngine(Engine):
         self._threads = ThreadPoolExecutor(len(self._lanes), "lane")
         self.key = key
         self.size = len(stored.content)
+        self.path = stored.path
         self.build_seconds = float(stored.about.get("seconds", 0))
         self.arithmetic = _arithmetic(request, quantization, devices[0])
         many = f"{len(devices)} x " if len(devices) > 1 else ""
@@ -87,6 +88,11 @@ class TensorRTEngine(Engine):
         trt = load_tensorrt()
         capabilities = capabilities_of(trt)
         quantization = capabilities.quantization(request.precision, request.tensorrt.quantization)
+        if request.tensorrt.cache and not capabilities.calibrators:
+            raise UserError(
+                f"{capabilities.title} reads no calibration cache; lfw-eval cache to-qdq "
+                f"{request.tensorrt.cache} MODEL.onnx OUT.onnx makes a network of its scales"
+            )
         devices = open_devices(request.tensorrt.gpus)
         if len({device.name for device in devices}) > 1:
             names = ", ".join(f"{device.index}: {device.name}" for device in devices)

@@ -34,7 +34,8 @@ def load_tensorrt() -> ModuleType:
         )
     raise UserError(
         "--engine tensorrt needs TensorRT's Python package, which is not installed: "
-        "pip install tensorrt, or on a Jetson use the one of JetPack; "
+        "pip install tensorrt cuda-bindings (the scripts do with INSTALL_EXTRA=tensorrt), or on a "
+        "Jetson use the one of JetPack; "
         "--engine openvino needs no GPU"
     )
 

@@ -23,9 +23,10 @@ class Messages:
 
     def failure(self) -> str:
         """Return the sentence of the first error, without the place in TensorRT's source."""
-        if not self.errors:
+        said = self.errors or list(self.warnings)[-1:]
+        if not said:
             return "no reason given"
-        text = one_line(self.errors[0])
+        text = one_line(said[0])
         return text.partition("Error Code ")[2].partition(": ")[2] or text
 
     def out_of_memory(self) -> bool:

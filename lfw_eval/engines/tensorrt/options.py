@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.cache import CalibrationCache
 from lfw_eval.engines.tensorrt.capabilities import Quantization
+from lfw_eval.errors import UserError
 
 GIB = 1 << 30
 
@@ -30,3 +32,27 @@ class TensorRTOptions:
     tf32: bool = True
     workspace: int | None = None
     level: int | None = None
+
+    def check(self, engine: str, precision: str) -> None:
+        """Refuse what does not go together, before anything long begins.
+
+        Raises:
+            UserError: The options are for another engine or precision, contradict each other, or
+                the cache is none.
+        """
+        if engine != "tensorrt" and self != TensorRTOptions():
+            raise UserError(
+                "--gpu, --streams, --quantization, --calibration-cache, --workspace, "
+                "--optimization-level and --no-tf32 are for --engine tensorrt, not "
+                f"--engine {engine}; leave them out"
+            )
+        if self.cache is None:
+            return
+        if precision != "int8":
+            raise UserError(f"--calibration-cache is for --precision int8, not {precision}")
+        if self.quantization in ("live", "qdq"):
+            raise UserError(
+                f"--calibration-cache and --quantization {self.quantization} are two sources of "
+                "scales; leave one out"
+            )
+        CalibrationCache.load(self.cache)
