@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.cache import CalibrationCache
-from calibration.sampler import choose_images
+from calibration.sampler import CalibrationList, choose_images
 from lfw_eval.calibrate import Calibration, calibrate
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.checkpoints.facedetect import open_facedetect
@@ -38,7 +38,7 @@ DetectorName = Literal["facedetect", "yunet", "mtcnn"]
 
 @dataclass(frozen=True)
 class DetectorJob:
-    """A detector and its options; those that it does not have are ignored.
+    """A detector and its options; those that it does not have are refused.
 
     Attributes:
         model: FaceDetect's or YuNet's ONNX file.
@@ -92,6 +92,12 @@ class DetectorJob:
         """
         if self.detector != "facedetect":
             self._refuse_all_but(_KEPT[self.detector])
+            own = Clustering(nms_iou_threshold=self.clustering.nms_iou_threshold)
+            if self.clustering != own:
+                raise UserError(
+                    f"--detector {self.detector} has no clustering but NMS; leave out all but "
+                    "--nms-iou-threshold"
+                )
         elif self.precision != "int8" and (self.cache or self.calibration_list):
             raise UserError(
                 "--calibration-cache and --calibration-list are for --precision int8, not "
@@ -116,7 +122,7 @@ class DetectorJob:
             return {}
         if self.cache:
             return {"scales": f"{self.cache.name} (sha256 {file_sha256(self.cache)[:12]})"}
-        images = self.calibrate(faces).images
+        images = self._calibration_images(faces)
         count = len(images.names)
         said = f"calibrated on {count} images, {images.evaluated} OF THEM ALSO EVALUATED"
         return {"scales": said}
@@ -170,9 +176,12 @@ class DetectorJob:
 
     def calibrate(self, faces: FaceDataset) -> Calibration:
         """Calibrate FaceDetect on images of the data set, or read what was calibrated before."""
-        names = [image.name for image in faces.images]
-        images = choose_images(names, names, self.calibration_list)
+        images = self._calibration_images(faces)
         return calibrate(self.checkpoint(), self.inputs(faces, images.names), images)
+
+    def _calibration_images(self, faces: FaceDataset) -> CalibrationList:
+        names = [image.name for image in faces.images]
+        return choose_images(names, names, self.calibration_list)
 
     def inputs(self, faces: FaceDataset, names: tuple[str, ...]) -> NDArray[np.uint8]:
         """FaceDetect's input of the named images, uint8 (n, height, width, 3), in their order."""
