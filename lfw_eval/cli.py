@@ -172,9 +172,12 @@ def prepare_command(
     if form != "lfw":
         if faces is None or output is None or output.suffix != ".json":
             raise UserError(f"prepare {form} takes the images and what to write: IMAGES OUT.json")
-        written = open_faces(faces)
+        written = open_faces(faces, form=form)
         write_coco(written, output)
-        print(f"{len(written):,} images and {written.faces:,} faces, {output}")
+        print(
+            f"{len(written):,} images, {written.faces:,} faces and {written.ignored:,} regions to "
+            f"ignore, {output}"
+        )
         return
     if faces or output:
         raise UserError("prepare lfw takes no further argument; name the photographs by --dataset")

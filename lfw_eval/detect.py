@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.faces import FaceDataset
+from lfw_eval.detected import Detected
 from lfw_eval.detection.average_precision import Definition
 from lfw_eval.detection.boxes import Detections
 from lfw_eval.detection.protocol import DetectionResult, evaluate
@@ -65,17 +66,21 @@ def detect(
 ) -> DetectionReport:
     """Run the detector on all images, and take AP by every definition.
 
+    What an interrupted run finished is not done again.
+
     Raises:
         UserError: An image cannot be read.
     """
+    detected = Detected.of(detector, faces)
+    found = detected.found
+    left = [image.name for image in faces.images if image.name not in found]
     reading = 0.0
-    found: dict[str, Detections] = {}
     names: list[str] = []
 
     def pixels() -> Iterator[NDArray[np.uint8]]:
         # Reading and decoding is not the detector's time.
         nonlocal reading
-        images = faces.read()
+        images = faces.read(left)
         while True:
             before = time.perf_counter()
             item = next(images, None)
@@ -87,11 +92,17 @@ def detect(
             yield values
 
     started = time.perf_counter()
-    with tqdm(total=len(faces), desc="detect", unit="img", disable=None) as bar:
-        for index, detections in enumerate(detector.detect(pixels())):
-            found[names[index]] = detections
-            bar.update()
-    seconds = time.perf_counter() - started - reading
+    bar = tqdm(total=len(faces), initial=len(found), desc="detect", unit="img", disable=None)
+    try:
+        with bar:
+            for index, detections in enumerate(detector.detect(pixels())):
+                found[names[index]] = detections
+                bar.update()
+    finally:
+        detected.seconds += time.perf_counter() - started - reading
+        if len(found) < len(faces):
+            detected.keep()
+    detected.forget()
     ordered = tuple(found[image.name] for image in faces.images)
     truths = [image.truth for image in faces.images]
     return DetectionReport(
@@ -107,7 +118,7 @@ def detect(
         ),
         detector=detector.name,
         settings=detector.settings,
-        fps=len(faces) / seconds,
+        fps=len(faces) / detected.seconds,
         definition=definition,
         results={
             each: evaluate(ordered, truths, iou=iou, definition=each)

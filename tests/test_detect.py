@@ -1,6 +1,7 @@
 """FaceDetect and other detectors, from image files to AP, on real engines."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from test_command import lfw_eval, refused, small
 
-from lfw_eval.datasets.faces import open_faces
+from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detect import detect
 from lfw_eval.detection.clustering import Clustering
 from lfw_eval.detection.fitting import fit
@@ -284,11 +285,42 @@ def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
     assert "go together" in refused(alone)
 
 
+def test_goes_on_after_an_interrupt(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path / "data"))
+    faces = open_faces(write_faces(tmp_path / "faces"))
+    job = DetectorJob("facedetect", model, engine="onnxruntime", batch_size=2)
+
+    class Interrupted(FaceDataset):
+        def read(self, names=None):
+            for index, item in enumerate(super().read(names)):
+                if index == 4:
+                    raise KeyboardInterrupt
+                yield item
+
+    stopping = Interrupted(**{f.name: getattr(faces, f.name) for f in fields(FaceDataset)})
+    with job.open(faces) as detector:
+        whole = detect(detector, faces, "integrate", 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            detect(detector, stopping, "integrate", 0.5)
+        (kept,) = (tmp_path / "data" / "prepared").glob("detected-*.npz")
+        assert len(np.load(kept)["names"]) == 4
+        again = detect(detector, faces, "integrate", 0.5)
+    assert again.asked.overall.value == whole.asked.overall.value
+    for one, other in zip(again.detections, whole.detections, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+    assert not kept.exists()
+    kept.write_bytes(b"no archive")
+    with job.open(faces) as detector:
+        assert detect(detector, faces, "integrate", 0.5).asked.overall.n == 12 * IMAGES
+
+
 def test_prepare_writes_coco(tmp_path):
     folder = write_faces(tmp_path / "faces")
     run = lfw_eval("prepare", "coco", folder, tmp_path / "out.json", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "6 images and 72 faces" in run.stdout
+    assert "6 images, 72 faces and 0 regions to ignore" in run.stdout
+    run = lfw_eval("prepare", "kitti", folder, tmp_path / "k.json", cwd=tmp_path)
+    assert "in the form of coco, not kitti" in refused(run)
     assert open_faces(folder, tmp_path / "out.json").digest == open_faces(folder).digest
     assert "IMAGES OUT.json" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
 

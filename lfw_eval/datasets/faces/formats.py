@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from lfw_eval.datasets.faces.coco import read_coco
 from lfw_eval.datasets.faces.dataset import FaceDataset, face_dataset
@@ -11,6 +12,13 @@ from lfw_eval.datasets.faces.listing import Listing
 from lfw_eval.datasets.faces.wider import read_wider
 from lfw_eval.errors import UserError
 
+Form = Literal["wider", "fddb", "kitti", "coco"]
+READERS: dict[Form, Callable[[Path], Listing]] = {
+    "wider": read_wider,
+    "fddb": read_fddb,
+    "kitti": read_kitti,
+    "coco": read_coco,
+}
 _ARCHIVES = (".tgz", ".tar.gz", ".zip")
 # Text first: the .mat of the evaluation does not say which faces are invalid.
 _WIDER = ("wider_face_val_bbx_gt.txt", "wider_face_val.mat")
@@ -21,7 +29,9 @@ _KNOWN = (
 )
 
 
-def open_faces(path: Path, annotations: Path | None = None) -> FaceDataset:
+def open_faces(
+    path: Path, annotations: Path | None = None, form: Form | None = None
+) -> FaceDataset:
     """Open a face detection data set in the format of COCO, WIDER FACE, FDDB or KITTI.
 
     Args:
@@ -29,6 +39,7 @@ def open_faces(path: Path, annotations: Path | None = None) -> FaceDataset:
         annotations: COCO's .json, WIDER's .txt or .mat, an ellipse list of FDDB or the folder with
             all, or the folder with KITTI's labels. By default what is in the folder in its
             official place, or beside an archive.
+        form: The only format to take; any if left out.
 
     Raises:
         UserError: It is none of these, or the annotations or images are not in order.
@@ -42,7 +53,11 @@ def open_faces(path: Path, annotations: Path | None = None) -> FaceDataset:
         found = annotations
     else:
         found = next(_places(annotations or path), annotations or path)
-    return face_dataset(_reader(found)(found), path)
+    reader = _reader(found)
+    if form is not None and reader is not READERS[form]:
+        other = next(name for name, each in READERS.items() if each is reader)
+        raise UserError(f"{found} has annotations in the form of {other}, not {form}; name that")
+    return face_dataset(reader(found), path)
 
 
 def _places(path: Path) -> Iterator[Path]:
