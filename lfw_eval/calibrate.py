@@ -17,7 +17,7 @@ from calibration.histogram import Histogram, load_histograms, save_histograms
 from calibration.sampler import CalibrationList
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from calibration.thresholds import Method
-from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.errors import UserError
 from lfw_eval.files import file_sha256, python_digest
@@ -62,12 +62,6 @@ def calibrate(
     """
     if len(crops) == 0:
         raise UserError("calibration needs at least one crop; the calibration list is empty")
-    wanted = checkpoint.input_shape()
-    if crops.shape[1:] != wanted:
-        raise UserError(
-            f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}; "
-            "prepare them with lfw-eval prepare"
-        )
     built_from = {
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,
@@ -79,7 +73,14 @@ def calibrate(
     folder = checkpoint.folder / f"calibration-{key}"
     path = folder / f"scales-{method}.json"
     if not path.is_file():
+        # Crops of another shape were never calibrated on: no table can stand for them.
         model = onnx.load(checkpoint.model)
+        wanted = image_shape(model)
+        if crops.shape[1:] != wanted:
+            raise UserError(
+                f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}; "
+                "prepare them with lfw-eval prepare"
+            )
         histograms = _observe(model, checkpoint.normalisation, crops, folder / _HISTOGRAMS)
         table = ScaleTable(
             amax=thresholds(model, histograms, method),

@@ -16,8 +16,9 @@ from lfw_eval.detection.average_precision import Definition
 from lfw_eval.detection.clustering import Clustering
 from lfw_eval.detection.coco_reference import Backend, coco_reference, load_backend
 from lfw_eval.detection.fitting import Fit
+from lfw_eval.detectors.facedetect import FaceDetect
 from lfw_eval.detectors.job import DetectorJob, DetectorName
-from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.errors import UserError
 from lfw_eval.export import export
 from lfw_eval.files import require_writable
@@ -150,8 +151,9 @@ def detect_command(
         load_backend(check_with)
     with job.open(dataset) as opened:
         report = detect(opened, dataset, definition, iou)
-    if speed:
-        report = replace(report, speed=engine_speed(job, dataset, seconds))
+        if speed and isinstance(opened, FaceDetect):
+            timed = engine_speed(opened.engine, job, dataset, seconds)
+            report = replace(report, speed=timed)
     save_detection(report, path)
     print(detection_table(report))
     if check_with:
@@ -170,17 +172,15 @@ def detect_command(
         raise typer.Exit(1)
 
 
-def engine_speed(job: DetectorJob, faces: FaceDataset, seconds: float) -> Speed:
+def engine_speed(engine: Engine, job: DetectorJob, faces: FaceDataset, seconds: float) -> Speed:
     """Measure FaceDetect's engine on up to 64 images of the data set."""
-    names = tuple(image.name for image in faces.images[:64])
-    with job.build(faces) as engine:
-        inputs = job.inputs(faces, names)
-        return measure_speed(engine, inputs, job.batch_size, SpeedPlan(seconds=seconds))
+    inputs = job.inputs(faces, tuple(image.name for image in faces.images[:64]))
+    return measure_speed(engine, inputs, job.batch_size, SpeedPlan(seconds=seconds))
 
 
 def write_caches_of(job: DetectorJob, faces: FaceDataset, versions: Sequence[str]) -> list[Path]:
     """Write FaceDetect's scale table and its calibration cache for each version."""
     if not versions:
         return []
-    written = export(job.checkpoint(), job.calibrate(faces), versions)
+    written = export(job.checkpoint, job.calibrate(faces), versions)
     return [path for path in written if path.suffix == ".cache"]

@@ -13,10 +13,9 @@ from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
-from lfw_eval.engines import engine_class
+from lfw_eval.engines import engine_class_with
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
-from lfw_eval.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,7 @@ class Job:
         Raises:
             UserError: There is no such engine, or it does not have the precision.
         """
-        found = engine_class(self.engine)
-        if precision not in found.precisions:
-            raise UserError(
-                f"--engine {self.engine} has no {precision}, only {', '.join(found.precisions)}; "
-                "take --engine openvino or tensorrt"
-            )
+        found = engine_class_with(self.engine, precision)
         self.tensorrt.check(self.engine, self.precision)
         return found
 

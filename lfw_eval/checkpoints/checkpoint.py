@@ -44,9 +44,7 @@ class Checkpoint:
 
     def input_shape(self) -> tuple[int, int, int]:
         """Return height, width and channels of the images that the network takes."""
-        shape = onnx.load(self.model).graph.input[0].type.tensor_type.shape
-        _, channels, height, width = (dimension.dim_value for dimension in shape.dim)
-        return height, width, channels
+        return image_shape(onnx.load(self.model))
 
     def describe(self) -> ModelDescription:
         """Return what a result says of the network."""
@@ -87,6 +85,13 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
         save_model(converted, model)
         write_atomically(record, json.dumps(found, indent=1).encode())
     return Checkpoint(name, folder, model, found["normalisation"], digest)
+
+
+def image_shape(model: onnx.ModelProto) -> tuple[int, int, int]:
+    """Return height, width and channels of the images that a network (n, c, h, w) takes."""
+    shape = model.graph.input[0].type.tensor_type.shape
+    _, channels, height, width = (dimension.dim_value for dimension in shape.dim)
+    return height, width, channels
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:

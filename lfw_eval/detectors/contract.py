@@ -2,15 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.closing import Closing
 from lfw_eval.detection.boxes import Detections
 
 
-class FaceDetector(ABC):
+class FaceDetector(Closing, ABC):
     """Finds faces in photographs. A context manager: leaving it frees what it holds.
 
     Attributes:
@@ -24,17 +24,3 @@ class FaceDetector(ABC):
     @abstractmethod
     def detect(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Detections]:
         """Yield the faces of each image, uint8 (h, w, 3) RGB of any size, in their order."""
-
-    def close(self) -> None:  # noqa: B027 - a detector may hold nothing to free
-        """Free what the detector holds."""
-
-    def __enter__(self) -> "FaceDetector":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -17,7 +17,11 @@ from lfw_eval.engines.contract import Engine, Outputs
 
 
 class FaceDetect(FaceDetector):
-    """An engine, whose outputs are decoded and clustered."""
+    """An engine, whose outputs are decoded and clustered.
+
+    Attributes:
+        engine: Takes uint8 (n, height, width, 3), as `grey_input` makes them.
+    """
 
     name = "facedetect"
 
@@ -30,7 +34,7 @@ class FaceDetect(FaceDetector):
             how: Images are stretched to the network's input, as TAO does, or letterboxed.
         """
         _, height, width, _ = engine.inputs[0].shape
-        self._engine, self._clustering, self._how = engine, clustering, how
+        self.engine, self._clustering, self._how = engine, clustering, how
         self._grid = GridBox(width=width, height=height)
         self._batch_size = batch_size
         self.settings = {
@@ -48,13 +52,13 @@ class FaceDetect(FaceDetector):
             size = self._grid.width, self._grid.height
             made = [grey_input(image, *size, self._how) for image in batch]
             fitted, placements = zip(*made, strict=True)
-            outputs = self._engine.run({self._engine.inputs[0].name: np.stack(fitted)})
+            outputs = self.engine.run({self.engine.inputs[0].name: np.stack(fitted)})
             for faces, placement in zip(self._faces(outputs), placements, strict=True):
                 yield Detections(placement.back(faces.boxes), faces.scores)
 
     def close(self) -> None:
         """Free the engine."""
-        self._engine.close()
+        self.engine.close()
 
     def _faces(self, outputs: Outputs) -> list[Detections]:
         # Exporters disagree about the order of the two; their channels do not.

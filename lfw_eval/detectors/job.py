@@ -1,6 +1,7 @@
 """Which detector to run, and how: opened for a data set of faces."""
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.detectors.facedetect import FaceDetect, grey_input
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
-from lfw_eval.engines import engine_class
+from lfw_eval.engines import engine_class_with
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
@@ -81,7 +82,7 @@ class DetectorJob:
                 nms_iou=self.clustering.nms_iou_threshold,
             )
         detector = FaceDetect(self.build(faces), self.clustering, self.fit, self.batch_size)
-        detector.settings |= {"model": self.checkpoint().source_sha256, **self._scales(faces)}
+        detector.settings |= {"model": self.checkpoint.source_sha256, **self._scales(faces)}
         return detector
 
     def check(self) -> None:
@@ -133,16 +134,11 @@ class DetectorJob:
         Raises:
             UserError: For any mistake in the job.
         """
-        checkpoint = self.checkpoint()
+        checkpoint = self.checkpoint
         if self.engine == "dummy":
             raise UserError("--engine dummy finds no faces; take openvino, onnxruntime or tensorrt")
         self.tensorrt.check(self.engine, self.precision)
-        found = engine_class(self.engine)
-        if self.precision not in found.precisions:
-            raise UserError(
-                f"--engine {self.engine} has no {self.precision}, only "
-                f"{', '.join(found.precisions)}; take --engine openvino or tensorrt"
-            )
+        found = engine_class_with(self.engine, self.precision)
         request = BuildRequest(
             model=checkpoint.model,
             normalisation=checkpoint.normalisation,
@@ -164,6 +160,7 @@ class DetectorJob:
             )
         return found.build(request, checkpoint.folder / "engines")
 
+    @cached_property
     def checkpoint(self) -> Checkpoint:
         """Open FaceDetect's network.
 
@@ -177,7 +174,7 @@ class DetectorJob:
     def calibrate(self, faces: FaceDataset) -> Calibration:
         """Calibrate FaceDetect on images of the data set, or read what was calibrated before."""
         images = self._calibration_images(faces)
-        return calibrate(self.checkpoint(), self.inputs(faces, images.names), images)
+        return calibrate(self.checkpoint, self.inputs(faces, images.names), images)
 
     def _calibration_images(self, faces: FaceDataset) -> CalibrationList:
         names = [image.name for image in faces.images]
@@ -185,7 +182,7 @@ class DetectorJob:
 
     def inputs(self, faces: FaceDataset, names: tuple[str, ...]) -> NDArray[np.uint8]:
         """FaceDetect's input of the named images, uint8 (n, height, width, 3), in their order."""
-        height, width, _ = self.checkpoint().input_shape()
+        height, width, _ = self.checkpoint.input_shape()
         found = {
             image.name: grey_input(pixels, width, height, self.fit)[0]
             for image, pixels in faces.read(names)

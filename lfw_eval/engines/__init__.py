@@ -3,7 +3,7 @@
 import difflib
 from importlib import import_module
 
-from lfw_eval.engines.contract import Engine
+from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.errors import UserError
 
 ENGINES = {
@@ -32,4 +32,19 @@ def engine_class(name: str) -> type[Engine]:
         raise UserError(
             f"--engine {name} needs a package that is missing: pip install {package}"
         ) from error
+    return found
+
+
+def engine_class_with(name: str, precision: Precision) -> type[Engine]:
+    """Return the engine class of that name, which has the precision.
+
+    Raises:
+        UserError: There is none, its runtime is not installed, or it lacks the precision.
+    """
+    found = engine_class(name)
+    if precision not in found.precisions:
+        raise UserError(
+            f"--engine {name} has no {precision}, only {', '.join(found.precisions)}; "
+            "take --engine openvino or tensorrt"
+        )
     return found

@@ -5,13 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
+from lfw_eval.closing import Closing
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -73,7 +73,7 @@ class ResidentTiming:
     latency_ms: NDArray[np.float64]
 
 
-class Engine(ABC):
+class Engine(Closing, ABC):
     """A built network. A context manager: leaving it frees the device's memory.
 
     Attributes:
@@ -138,20 +138,6 @@ class Engine(ABC):
     def hardware(self) -> dict[str, str]:
         """Return what else matters of the device, such as its clocks, for results."""
         return {}
-
-    def close(self) -> None:  # noqa: B027 - an engine may hold nothing to free
-        """Free what the engine holds."""
-
-    def __enter__(self) -> "Engine":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _repeated(batch: Batch, deadline: float) -> Iterator[Batch]:
