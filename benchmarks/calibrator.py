@@ -31,7 +31,7 @@ import onnxruntime
 import openvino
 from numpy.typing import NDArray
 
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.sampler import CalibrationList, draw_images
 from lfw_eval.calibrate import calibrate
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
@@ -158,7 +158,7 @@ def beside_nncf(checkpoint: Checkpoint, dataset: Dataset, store: CropStore) -> d
         begin = time.perf_counter()
         table = calibrate(kept, crops, CalibrationList(names, "benchmark", 0)).table
         ours_seconds = time.perf_counter() - begin
-        made = quantize(onnx.load(checkpoint.model), table, Activations(unsigned=True))
+        made = quantize(onnx.load(checkpoint.model), table, QdqTypes(unsigned=True))
         path = Path(folder) / "ours.onnx"
         onnx.save(accept_crops(made, checkpoint.normalisation), path)
         mine = openvino.Core().read_model(path)

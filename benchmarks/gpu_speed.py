@@ -26,6 +26,7 @@ from typing import Any
 import onnx
 
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.engines.tensorrt.options import STREAMS
 from lfw_eval.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gpu_speed.json"
@@ -72,7 +73,7 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
         if given := getattr(options, name):
             data += [f"--{name.replace('_', '-')}", str(given)]
     shared = [*data, "--engine", "tensorrt", "--optimization-level", str(options.level)]
-    timed = ["--seconds", str(options.seconds), "--streams", "4"]
+    timed = ["--seconds", str(options.seconds)]
 
     def benchmark(precision: str, batch: int, *more: str, name: str = "") -> list[str]:
         output = ["--output", str(folder / f"{name or f'{precision} {batch}'}.json")]
@@ -87,7 +88,7 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
     # What follows finds the plans that were built before it: streams are no part of them.
     streams = [
         Run(name, benchmark("int8", 64, "--streams", str(n), name=name))
-        for n in (1, 2, 8)
+        for n in (1, 2, 4, 8)
         for name in [f"int8 64, {n} streams"]
     ]
     seconds = Run(
@@ -234,7 +235,7 @@ def main() -> None:
             list(pool.map(on_a_gpu, runs(options, model, folder)))
         found = summary(folder, operations(onnx.load(model)))
     text = json.dumps(
-        {"level": options.level, "seconds": options.seconds, "streams": 4, **found}, indent=1
+        {"level": options.level, "seconds": options.seconds, "streams": STREAMS, **found}, indent=1
     )
     print(text)
     write_atomically(options.output, f"{text}\n".encode())

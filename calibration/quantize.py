@@ -16,15 +16,19 @@ _SAME_VALUES = ("Concat", "MaxPool")
 
 
 @dataclass(frozen=True)
-class Activations:
-    """The 8-bit type of activations.
+class QdqTypes:
+    """How Q/DQ nodes store what they quantise.
 
     Attributes:
         unsigned: Store tensors that are never negative as uint8 over [0, amax], twice as fine as
             int8. OpenVINO and ONNX Runtime take it; TensorRT takes int8 alone.
+        float_weights: Store weights as float32 with a QuantizeLinear of their own, four times the
+            size of int8 with the same values. TensorRT 8.6 takes them only so: it merges
+            convolutions of the same input, and fails to where their constants are int8.
     """
 
     unsigned: bool
+    float_weights: bool = False
 
 
 def layer_name(node: onnx.NodeProto) -> str:
@@ -44,7 +48,7 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
 def quantize(
     model: onnx.ModelProto,
     table: ScaleTable,
-    activations: Activations,
+    types: QdqTypes,
     skip: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ nodes: symmetric, per channel for weights.
@@ -52,13 +56,13 @@ def quantize(
     Quantised are the inputs of convolutions, dense layers, concatenations and poolings, and that
     input of a residual sum which no convolution makes for it alone (the other is fused into the
     convolution, whose accumulator is wider). Concatenation and pooling move values without
-    arithmetic, so all their tensors share one scale. Weights are stored as int8 with one scale
-    per output channel; biases and whatever follows the last dense layer stay float.
+    arithmetic, so all their tensors share one scale. Weights are int8 with one scale per output
+    channel; biases and whatever follows the last dense layer stay float.
 
     Args:
         model: FP32 model, batch normalisation folded.
         table: Thresholds; names of tensors that the model lacks are ignored.
-        activations: Their 8-bit type.
+        types: What is stored.
         skip: Names of nodes that stay float: no Q/DQ on their inputs or weights. With a
             convolution also the sum that it is fused into does, and with all that read a
             concatenation or a pooling also that does: 8 bits there would cost accuracy and
@@ -68,7 +72,7 @@ def quantize(
         UserError: The table lacks a tensor that would be quantised.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    return _Quantizer(model, table, activations, skip).quantize()
+    return _Quantizer(model, table, types, skip).quantize()
 
 
 class _Quantizer:
@@ -76,12 +80,12 @@ class _Quantizer:
         self,
         model: onnx.ModelProto,
         table: ScaleTable,
-        activations: Activations,
+        types: QdqTypes,
         skip: Collection[str],
     ) -> None:
         self._model = model
         self._table = table
-        self._activations = activations
+        self._types = types
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
         self._consumers: dict[str, int] = {}
@@ -184,7 +188,7 @@ class _Quantizer:
                     f"the scale table has no tensor '{name}', which this model quantises; "
                     "calibrate this model, or give the cache that belongs to it"
                 )
-            unsigned = self._activations.unsigned and name in self._non_negative
+            unsigned = self._types.unsigned and name in self._non_negative
             scale = np.array(amax / (255 if unsigned else 127), dtype=np.float32)
             # A tensor that was always zero quantises to zero with any scale but zero.
             scale = scale if scale > 0 else np.ones_like(scale)
@@ -206,13 +210,18 @@ class _Quantizer:
             scale = np.where(amax > 0, amax / 127, 1).astype(np.float32)
             levels = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
             parameters = [
-                self._constant(f"{name}.quantized", levels),
                 self._constant(f"{name}.scale", scale.reshape(-1)),
                 self._constant(f"{name}.zero", np.zeros(scale.size, np.int8)),
             ]
-            output = f"{name}.dequantized"
-            self._add("DequantizeLinear", parameters, output, axis=axis)
-            self._dequantized[name] = output
+            quantized, dequantized = f"{name}.quantized", f"{name}.dequantized"
+            if self._types.float_weights:
+                # Rounded already, so that no engine's division decides a tie in another way.
+                self._constant(name, levels * scale)
+                self._add("QuantizeLinear", [name, *parameters], quantized, axis=axis)
+            else:
+                self._constant(quantized, levels)
+            self._add("DequantizeLinear", [quantized, *parameters], dequantized, axis=axis)
+            self._dequantized[name] = dequantized
         return self._dequantized[name]
 
     def _constant(self, name: str, values: NDArray[np.generic]) -> str:

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from calibration.quantize import Activations, quantize, quantized_layers
+from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
 from lfw_eval.errors import UserError
 from lfw_eval.files import write_atomically
@@ -193,7 +193,7 @@ class Probe:
 
     def quantized(self, skip: Collection[str] = ()) -> onnx.ModelProto:
         """Return the Q/DQ network without some layers, with TensorRT's 8-bit type."""
-        return quantize(self._model, self._table, Activations(unsigned=False), skip)
+        return quantize(self._model, self._table, QdqTypes(unsigned=False), skip)
 
     def error(self, network: onnx.ModelProto) -> EmbeddingError:
         """Return how far a network's embeddings are from the model's."""

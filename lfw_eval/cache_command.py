@@ -8,7 +8,7 @@ import typer
 from google.protobuf.message import DecodeError
 
 from calibration.cache import CalibrationCache, changes
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import save_model
 from lfw_eval.checkpoints.fold import fold_affine
@@ -25,7 +25,7 @@ from lfw_eval.report.cache_tables import (
 _FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _DEQUANTIZE_PER_CHANNEL = 13
 # The only 8-bit type that TensorRT takes.
-_SIGNED = Activations(unsigned=False)
+_SIGNED = QdqTypes(unsigned=False)
 
 app = typer.Typer(
     no_args_is_help=True, help="TensorRT's calibration caches: what is in them, and other forms."

@@ -19,6 +19,7 @@ from lfw_eval.detection.fitting import Fit
 from lfw_eval.detectors.facedetect import FaceDetect
 from lfw_eval.detectors.job import DetectorJob, DetectorName
 from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.engines.tensorrt.options import STREAMS
 from lfw_eval.errors import UserError
 from lfw_eval.export import export
 from lfw_eval.files import require_writable
@@ -86,7 +87,7 @@ def detect_command(
     calibration_cache: CacheFile = None,
     quantization: QuantizationWay = None,
     gpu: Gpu = "0",
-    streams: Streams = 8,
+    streams: Streams = STREAMS,
     speed: Annotated[
         bool, typer.Option("--speed", help="Also time FaceDetect's engine by itself.")
     ] = False,

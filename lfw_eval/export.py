@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 
 from calibration.cache import cache_name, cache_text
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.calibrate import Calibration
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
@@ -52,7 +52,7 @@ def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
     TensorRT 11 and TensorRT-RTX take the types as they stand in the network; activations are
     signed, as they require.
     """
-    network = quantize(onnx.load(model), table, Activations(unsigned=False))
+    network = quantize(onnx.load(model), table, QdqTypes(unsigned=False))
     written = {
         f"int8-{table.method}-qdq.onnx": network,
         f"int8-{table.method}-qdq-fp16.onnx": half(network),

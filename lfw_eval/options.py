@@ -15,7 +15,7 @@ from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
-from lfw_eval.engines.tensorrt.options import GIB, TensorRTOptions
+from lfw_eval.engines.tensorrt.options import GIB, STREAMS, TensorRTOptions
 from lfw_eval.errors import UserError
 from lfw_eval.job import Job
 
@@ -127,7 +127,7 @@ def open_job(
     calibration_list: CalibrationImages = None,
     method: CalibrationMethod = "entropy",
     gpu: Gpu = "0",
-    streams: Streams = 8,
+    streams: Streams = STREAMS,
     quantization: QuantizationWay = None,
     calibration_cache: CacheFile = None,
     tf32: Tf32 = True,

@@ -5,7 +5,7 @@ import pytest
 
 from calibration.activations import Observer
 from calibration.histogram import Histogram
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable, observed_tensors
 from lfw_eval.errors import UserError
 
@@ -56,15 +56,24 @@ def test_observer_names_the_tensor_with_nan(network, images):
 
 @pytest.mark.parametrize("unsigned", [True, False])
 def test_embeddings_stay_close(network, images, table, unsigned):
-    quantized = quantize(network, table, Activations(unsigned))
+    quantized = quantize(network, table, QdqTypes(unsigned))
     (a,), (b,) = run(network, images), run(quantized, images)
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosine.min() > 0.99
     assert not np.array_equal(a, b)
 
 
+def test_float_weights_are_the_same_network(network, images, table):
+    small = quantize(network, table, QdqTypes(unsigned=False))
+    large = quantize(network, table, QdqTypes(unsigned=False, float_weights=True))
+    np.testing.assert_array_equal(run(large, images)[0], run(small, images)[0])
+    stored = {tensor.name: tensor.data_type for tensor in large.graph.initializer}
+    assert stored["up.kernel"] == onnx.TensorProto.FLOAT
+    assert "up.kernel.quantized" not in stored
+
+
 def test_placement(network, table):
-    quantized = quantize(network, table, Activations(unsigned=False))
+    quantized = quantize(network, table, QdqTypes(unsigned=False))
     makers = {node.output[0]: node for node in quantized.graph.node}
     constants = {tensor.name: tensor for tensor in quantized.graph.initializer}
     for node in quantized.graph.node:
@@ -84,7 +93,7 @@ def test_placement(network, table):
 
 
 def test_concatenation_and_pooling_share_one_scale(network, table):
-    quantized = quantize(network, table, Activations(unsigned=False))
+    quantized = quantize(network, table, QdqTypes(unsigned=False))
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in quantized.graph.initializer}
     scales = {constants[f"{name}.scale"].item() for name in ("left_r", "right_r", "joined")}
     assert len(scales) == 1
@@ -93,7 +102,7 @@ def test_concatenation_and_pooling_share_one_scale(network, table):
 
 
 def test_unsigned_only_where_never_negative(network, table):
-    quantized = quantize(network, table, Activations(unsigned=True))
+    quantized = quantize(network, table, QdqTypes(unsigned=True))
     zeros = {t.name: t.data_type for t in quantized.graph.initializer if t.name.endswith(".zero")}
     assert zeros["input.zero"] == onnx.TensorProto.INT8
     assert zeros["stem_r.zero"] == zeros["joined.zero"] == onnx.TensorProto.UINT8
@@ -102,18 +111,18 @@ def test_unsigned_only_where_never_negative(network, table):
 def test_missing_tensor_is_named(network, table):
     amax = {k: v for k, v in table.amax.items() if k != "flat"}
     with pytest.raises(UserError, match="'flat'"):
-        quantize(network, ScaleTable(amax, "entropy", "m", "i", 1), Activations(False))
+        quantize(network, ScaleTable(amax, "entropy", "m", "i", 1), QdqTypes(False))
 
 
 def test_tensor_that_is_always_zero(network, table, images):
     amax = {**table.amax, "flat": 0.0}
-    quantized = quantize(network, ScaleTable(amax, "entropy", "m", "i", 1), Activations(False))
+    quantized = quantize(network, ScaleTable(amax, "entropy", "m", "i", 1), QdqTypes(False))
     assert np.isfinite(run(quantized, images)[0]).all()
 
 
 def test_dense_weights_either_way_round(network, table, images):
     """`Gemm` with transposed weights, without, and `MatMul` quantise to the same numbers."""
-    expected = run(quantize(network, table, Activations(False)), images)[0]
+    expected = run(quantize(network, table, QdqTypes(False)), images)[0]
     for operator in ("Gemm", "MatMul"):
         model = onnx.ModelProto.FromString(network.SerializeToString())
         dense = model.graph.node[-1]
@@ -132,5 +141,5 @@ def test_dense_weights_either_way_round(network, table, images):
                     ),
                 ]
             )
-        found = run(quantize(model, table, Activations(False)), images)[0]
+        found = run(quantize(model, table, QdqTypes(False)), images)[0]
         np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -144,10 +144,11 @@ def test_more_noise_finds_less(model, tmp_path):
     assert found[-1] < 0.5
 
 
+@pytest.mark.parametrize("engine", ["openvino", pytest.param("tensorrt", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_engines_and_precisions(model, tmp_path, precision):
+def test_engines_and_precisions(model, tmp_path, engine, precision):
     report = precision_of(
-        model, write_faces(tmp_path / "faces"), engine="openvino", precision=precision
+        model, write_faces(tmp_path / "faces"), engine=engine, precision=precision
     )
     assert report.asked.overall.value > (0.9 if precision == "int8" else 0.999)
 

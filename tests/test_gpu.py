@@ -189,7 +189,7 @@ def test_unknown_gpu(library):
         ("int8", {"quantization": "live"}, 0.99),
         pytest.param(
             *("int8", {"quantization": "qdq"}, 0.99),
-            marks=pytest.mark.xfail(reason="TensorRT 8.6.0 failed here; newer ones were not tried"),
+            marks=pytest.mark.xfail(reason="TensorRT 8.6.0 fails here; newer ones were not tried"),
         ),
     ],
 )

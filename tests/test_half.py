@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import save_model
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
@@ -46,7 +46,7 @@ def node_types(model: onnx.ModelProto) -> dict[str, int]:
 def quantized(network: onnx.ModelProto, amax: float = 6.0) -> onnx.ModelProto:
     tensors = ["input", *(name for node in network.graph.node for name in node.output)]
     table = ScaleTable(dict.fromkeys(tensors, amax), "entropy", "m", "i", 1)
-    return quantize(network, table, Activations(unsigned=False))
+    return quantize(network, table, QdqTypes(unsigned=False))
 
 
 def test_all_layers_are_float16_and_both_ends_float32(network, images):

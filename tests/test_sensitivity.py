@@ -8,7 +8,7 @@ import onnx
 import pytest
 from test_command import lfw_eval, refused, small  # noqa: F401
 
-from calibration.quantize import Activations, quantize, quantized_layers
+from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError, Mixed, Probe, Sensitivity, embedding_error
 from lfw_eval.checkpoints.half import half
@@ -18,7 +18,7 @@ from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
 # Folded, a layer is called after what was folded into it.
 STEM, LEFT, RIGHT, UP, DENSE = LAYERS = ["stem_bn", "left_bn", "right_bn", "up_scaled", "embedding"]
 SERVING = ["pool", "joined", "sum"]
-SIGNED = Activations(unsigned=False)
+SIGNED = QdqTypes(unsigned=False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 from tensorrt_rig.builder import Built
 
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.half import half
@@ -22,7 +22,7 @@ def in_precision(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
         # The builder looks at types, not at values: any threshold will do.
         tensors = ["input", *(name for node in model.graph.node for name in node.output)]
         table = ScaleTable(dict.fromkeys(tensors, 6.0), "entropy", "m", "i", 1)
-        model = quantize(model, table, Activations(unsigned=False))
+        model = quantize(model, table, QdqTypes(unsigned=False))
     return half(model) if precision.endswith("fp16") else model
 
 

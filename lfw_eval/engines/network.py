@@ -2,7 +2,7 @@
 
 import onnx
 
-from calibration.quantize import Activations, quantize
+from calibration.quantize import QdqTypes, quantize
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
@@ -11,7 +11,7 @@ from lfw_eval.errors import UserError
 
 def network(
     request: BuildRequest,
-    activations: Activations,
+    types: QdqTypes,
     *,
     quantized: bool = True,
     half_precision: bool = False,
@@ -20,6 +20,7 @@ def network(
     """Return the network that takes uint8 crops.
 
     Args:
+        types: What Q/DQ nodes store.
         quantized: Put Q/DQ nodes in where int8 is asked for; an engine that has scales from
             elsewhere wants none.
         half_precision: Make the network float16, all but the normalisation and the output.
@@ -32,7 +33,7 @@ def network(
     if request.precision == "int8" and quantized:
         if request.scales is None:
             raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
-        model = quantize(model, request.scales, activations)
+        model = quantize(model, request.scales, types)
     if half_precision:
         model = half(model)
     return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

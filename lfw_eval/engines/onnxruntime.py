@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from calibration.quantize import Activations
+from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
@@ -33,7 +33,7 @@ class OnnxRuntimeEngine(Engine):
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "OnnxRuntimeEngine":
         """Make a session; it takes less time than reading one back would."""
-        model = network(request, Activations(unsigned=True))
+        model = network(request, QdqTypes(unsigned=True))
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), providers=["CPUExecutionProvider"]
         )

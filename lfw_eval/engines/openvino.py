@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from calibration.quantize import Activations
+from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Precision, TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore, StoredEngine
@@ -71,7 +71,7 @@ class OpenVINOEngine(Engine):
             started = time.perf_counter()
             # Tensors that are never negative would lose a bit as int8, and OpenVINO 2026.4 gets
             # signed ones wrong on CPUs without AMX: cosine 0.93 where ONNX Runtime has 0.9989.
-            model = network(request, Activations(unsigned=True))
+            model = network(request, QdqTypes(unsigned=True))
             try:
                 compiled = core.compile_model(
                     core.read_model(model.SerializeToString()), _DEVICE, options

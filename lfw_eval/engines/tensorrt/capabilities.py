@@ -63,6 +63,11 @@ class Capabilities:
         return not self.strongly_typed
 
     @property
+    def float_weights(self) -> bool:
+        """Whether quantised weights go in as float32: 8.6 cannot merge layers of int8 constants."""
+        return not self.strongly_typed
+
+    @property
     def explicit_batch_flag(self) -> bool:
         """Whether a network is created with EXPLICIT_BATCH; later it always is."""
         return self.version < _EXPLICIT_BATCH_IMPLIED and not self.strongly_typed

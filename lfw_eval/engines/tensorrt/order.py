@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from calibration.cache import CalibrationCache, cache_text
-from calibration.quantize import Activations
+from calibration.quantize import QdqTypes
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
@@ -18,8 +18,6 @@ from lfw_eval.files import file_sha256
 
 # The modules that decide what is built.
 _CODE = ("order", "plan")
-# TensorRT takes no other 8-bit type than int8.
-_SIGNED = Activations(unsigned=False)
 
 
 def options_of(request: BuildRequest, quantization: Quantization | None) -> dict[str, object]:
@@ -52,7 +50,7 @@ def make_order(
     explicit = quantization == "qdq"
     model = network(
         request,
-        _SIGNED,
+        QdqTypes(unsigned=False, float_weights=capabilities.float_weights),
         quantized=explicit,
         half_precision=capabilities.strongly_typed and request.precision != "fp32",
         layer_normalisation=capabilities.layer_normalisation,
