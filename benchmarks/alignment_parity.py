@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -31,8 +32,8 @@ from tqdm import tqdm
 from lfw_eval.datasets.alignment import central_face
 from lfw_eval.datasets.detector import load_detector
 from lfw_eval.datasets.photographs import open_photographs
+from lfw_eval.environment import environment
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 
 RESULT = Path(__file__).parent / "results" / "alignment_parity.json"
 Faces = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -160,7 +161,7 @@ def main() -> None:
             "lfw-eval": f"OpenVINO {openvino.__version__}",
             "facenet-pytorch": f"2.6.0, PyTorch {torch.__version__}, suppression by {peer.nms}",
         },
-        "environment": environment(),
+        "environment": asdict(environment()),
     }
     text = json.dumps(content, indent=1)
     print(text)

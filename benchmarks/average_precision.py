@@ -16,6 +16,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ import numpy as np
 from lfw_eval.detection.boxes import Detections, FaceTruth
 from lfw_eval.detection.coco_reference import coco_reference
 from lfw_eval.detection.protocol import evaluate, mean_average_precision
+from lfw_eval.environment import environment
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 
 RESULT = Path(__file__).parent / "results" / "average_precision.json"
 SIDE = 1000  # of the images, pixels
@@ -92,7 +93,7 @@ def main() -> None:
         "seconds": {name: round(time, 3) for name, time in best.items()},
         "times our time": {name: round(time / best["ours"], 1) for name, time in best.items()},
         "versions": {name: importlib.metadata.version(name) for name in packages},
-        "environment": environment(),
+        "environment": asdict(environment()),
     }
     print(f"largest difference of AP: {content['largest difference of AP']:.1e}")
     write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())

@@ -9,6 +9,7 @@ OpenVINO each time. Prints, and writes to benchmarks/results/calibration_crops.j
 import argparse
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib
@@ -25,9 +26,9 @@ from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.embedding import embed
 from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.environment import environment
 from lfw_eval.evaluate import Protocol, verify
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 from lfw_eval.verification.comparison import mean_cosine
 
 matplotlib.use("svg")
@@ -111,7 +112,7 @@ def main() -> None:
         "engine": "OpenVINO",
         "FP32 ACC": round(fp32, 5),
         "INT8": rows,
-        "environment": environment(),
+        "environment": asdict(environment()),
     }
     write_atomically(RESULT, f"{json.dumps(content, indent=1)}\n".encode())
     draw_figure(rows, fp32, RESULT.with_suffix(".svg"))

@@ -22,6 +22,7 @@ import csv
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.datasets.photographs import open_photographs
+from lfw_eval.environment import environment
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 from lfw_eval.sources import checkpoints, locate
 
 RESULT = Path(__file__).parent / "results" / "calibration_parity.json"
@@ -178,7 +179,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="write our cache there")
     options = parser.parse_args()
     content, table = parity(options.golden, options.lfw)
-    text = json.dumps({**content, "environment": environment()}, indent=1)
+    text = json.dumps({**content, "environment": asdict(environment())}, indent=1)
     print(text)
     write_atomically(RESULT, f"{text}\n".encode())
     if options.cache:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
+from lfw_eval.environment import environment
 from lfw_eval.evaluate import Protocol, verify
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 from lfw_eval.verification.comparison import mean_cosine
 
 RESULT = Path(__file__).parent / "results" / "calibrator.json"
@@ -215,7 +215,7 @@ def main() -> None:
         faster = round(peer["seconds"] / rows[256]["calibration"]["seconds"], 2)
         content["ONNX Runtime's entropy, 256 crops"] = {**peer, "times our time": faster}
         content["INT8 on OpenVINO"] = beside_nncf(checkpoint, dataset, store)
-    content |= {"onnxruntime": onnxruntime.__version__, "environment": environment()}
+    content |= {"onnxruntime": onnxruntime.__version__, "environment": asdict(environment())}
     text = json.dumps(content, indent=1)
     print(text)
     write_atomically(RESULT, f"{text}\n".encode())

@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from lfw_eval.detection.boxes import Detections
 from lfw_eval.detection.clustering import Clustering, dbscan_labels, pairwise_distance
+from lfw_eval.environment import environment
 from lfw_eval.files import write_atomically
-from lfw_eval.results import environment
 
 RESULT = Path(__file__).parent / "results" / "clustering_speed.json"
 FACES = 12
@@ -86,7 +86,7 @@ def main() -> None:
         "frames per second": rates,
         "ratio": round(rates["labels, lfw-eval"] / rates["labels, scikit-learn"], 2),
         "scikit-learn": sklearn.__version__,
-        "environment": environment(),
+        "environment": asdict(environment()),
     }
     text = json.dumps(content, indent=1)
     print(text)

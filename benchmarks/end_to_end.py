@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.embedding import embed
 from lfw_eval.engines.contract import Engine
+from lfw_eval.environment import environment
 from lfw_eval.evaluate import Protocol, verify
 from lfw_eval.files import write_atomically
 from lfw_eval.job import Job
-from lfw_eval.results import environment
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 
@@ -104,7 +105,7 @@ def main() -> None:
         "rounds": rates,
         "ratios": ratios,
         "runtimes": runtimes,
-        "environment": environment(),
+        "environment": asdict(environment()),
     }
     write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
 

@@ -42,7 +42,7 @@ from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.build_table import build_table
 from lfw_eval.report.doctor_table import doctor_table
 from lfw_eval.report.speed_table import speed_table
-from lfw_eval.results import save_accuracy, save_speed
+from lfw_eval.result_file import save_result
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
@@ -98,7 +98,7 @@ def evaluate_command(
             with beside(job, with_facedetect, precision).open(dataset) as detector:
                 reports.append(detect(detector, dataset, "integrate", 0.5))
         result = replace(result, detection=tuple(reports))
-    save_accuracy(result, path)
+    save_result(result, path)
     print(accuracy_table(result))
     print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
     _require(tgt, result.judged.verification.accuracy.value, "ACC")
@@ -131,7 +131,7 @@ def benchmark_command(
     path = output or job.default_output("performance")
     require_writable(path)
     result = compare_engines(job, plan) if compare else benchmark(job, plan)
-    save_speed(result, path)
+    save_result(result, path)
     print(speed_table(result))
     print(f"result      {path}")
     _require(tgt, result.judged.speeds[0].end_to_end_fps, "FPS")

@@ -35,7 +35,7 @@ from lfw_eval.options import (
 )
 from lfw_eval.report.detection_sheet import write_detection_sheet
 from lfw_eval.report.detection_table import detection_table
-from lfw_eval.results import save_detection
+from lfw_eval.result_file import save_result
 from lfw_eval.speed import Speed
 
 _CLUSTERING = "FaceDetect's clustering, under DeepStream's names"
@@ -155,7 +155,7 @@ def detect_command(
         if speed and isinstance(opened, FaceDetect):
             timed = engine_speed(opened.engine, job, dataset, seconds)
             report = replace(report, speed=timed)
-    save_detection(report, path)
+    save_result(report, path)
     print(detection_table(report))
     if check_with:
         truths = [image.truth for image in dataset.images]

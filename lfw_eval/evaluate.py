@@ -16,6 +16,7 @@ from lfw_eval.results import (
     CalibrationDescription,
     DataDescription,
     EngineRun,
+    PairRows,
     describe_engine,
 )
 from lfw_eval.verification.comparison import compare, mean_cosine
@@ -53,6 +54,7 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
         cosine = mean_cosine(fp32, embeddings)
     return AccuracyResult(
         data=_describe_data(job, store),
+        pairs=PairRows(job.dataset.pairs.left, job.dataset.pairs.right),
         model=job.checkpoint.describe(),
         protocol={
             "distance": protocol.distance,
@@ -140,4 +142,5 @@ def _describe_calibration(calibrated: Calibration) -> CalibrationDescription:
         list_sha256=calibrated.images.digest(),
         table_sha256=calibrated.table.digest(),
         method=calibrated.table.method,
+        amax=calibrated.table.amax,
     )

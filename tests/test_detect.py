@@ -20,6 +20,7 @@ from lfw_eval.detection.fitting import fit
 from lfw_eval.detection.gridbox import GridBox
 from lfw_eval.detectors.job import DetectorJob
 from lfw_eval.errors import UserError
+from lfw_eval.result_file import read_result
 
 assert small is not None, "a fixture"
 GRID = GridBox()
@@ -210,7 +211,7 @@ def test_the_command(model, tmp_path):
     result = json.loads(path.read_text())["result"]
     assert result["results"]["integrate"]["overall"]["value"] == pytest.approx(1)
     assert result["settings"]["mode"] == "dbscan"
-    assert len(np.load(path.with_suffix(".npz"))["scores"]) == 12 * IMAGES
+    assert len(read_result(path).result.asked.overall.outcomes.scores) == 12 * IMAGES
     sheet = cv2.imread(str(tmp_path / "sheet.jpg"))
     assert sheet.shape[1] == 6 * 320
     green = (sheet[..., 1] > 150) & (sheet[..., 2] < 60)

@@ -29,6 +29,25 @@ JACKKNIFE_GROUPS = 20
 
 
 @dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What became of the k detections that count, and how many faces each of n images has.
+
+    Attributes:
+        scores: float64 (k,).
+        hit: bool (k,).
+        image: (k,), 0 to n - 1.
+        boxes: float64 (k, 4) of x1, y1, x2, y2 in pixels.
+        faces: (n,).
+    """
+
+    scores: FloatArray
+    hit: BoolArray
+    image: IntArray
+    boxes: FloatArray
+    faces: IntArray
+
+
+@dataclass(frozen=True, eq=False)
 class AveragePrecision(Metric):
     """AP and what it is of; `n` is the number of faces that count.
 
@@ -39,6 +58,7 @@ class AveragePrecision(Metric):
         definition: How AP was taken.
         iou: Least overlap of a hit.
         max_detections: Detections of an image that count, or None for all.
+        outcomes: What AP was taken of.
         curve: One point for every distinct score of a detection that is not ignored.
         best_f1: And its threshold, with the false positives per image there.
         images: All of them, with faces or without.
@@ -50,6 +70,7 @@ class AveragePrecision(Metric):
     definition: Definition
     iou: float
     max_detections: int | None
+    outcomes: Outcomes
     curve: PrecisionRecall
     best_f1: BestF1
     images: int
@@ -179,6 +200,7 @@ class _Protocol:
             definition=self.definition,
             iou=self.iou,
             max_detections=self.max_detections,
+            outcomes=Outcomes(scores, hit, image, gallery.boxes[counted], faces),
             curve=curve,
             best_f1=best_f1(curve),
             images=gallery.images,

@@ -1,0 +1,96 @@
+"""Frozen dataclasses as what JSON has, and back; arrays apart, by their place."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses and mappings as objects, without their arrays; NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not isinstance(getattr(value, field.name), np.ndarray)
+        }
+    if isinstance(value, float) and not math.isfinite(value):
+        # JSON has no such numbers; AP of no face is one.
+        return None
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def arrays_of(value: Any, place: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every array in a dataclass with its place, such as "reference.distances"."""
+    if isinstance(value, np.ndarray):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from arrays_of(each, _join(place, name))
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from arrays_of(each, _join(place, str(index)))
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from arrays_of(getattr(value, field.name), _join(place, field.name))
+
+
+def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the value of the annotated type `kind` that `plain` made `value` of.
+
+    Args:
+        place: Of the value, for messages and to find its arrays by.
+        arrays: By place; those that are missing are empty.
+
+    Raises:
+        ValueError: The value is not of the type; the message names its place.
+    """
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is np.ndarray:
+        return arrays.get(place, np.empty(0, typing.get_args(parts[1])[0]))
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise ValueError(f"{place or 'result'} is {json.dumps(value)[:40]}")
+        hints = typing.get_type_hints(kind)
+        return kind(
+            **{
+                field.name: typed(
+                    hints[field.name], value.get(field.name), _join(place, field.name), arrays
+                )
+                for field in dataclasses.fields(kind)
+            }
+        )
+    if origin in (typing.Union, types.UnionType):
+        inner = [part for part in parts if part is not type(None)]
+        if value is None and len(inner) < len(parts):
+            return None
+        return typed(inner[0], value, place, arrays) if len(inner) == 1 else value
+    if origin is tuple and isinstance(value, list):
+        kinds = [parts[0]] * len(value) if parts[-1] is ... else parts
+        items = zip(kinds, value, strict=True)
+        return tuple(typed(k, v, _join(place, str(i)), arrays) for i, (k, v) in enumerate(items))
+    if isinstance(value, dict) and origin is not None and issubclass(origin, Mapping):
+        return {name: typed(parts[1], v, _join(place, name), arrays) for name, v in value.items()}
+    if origin is typing.Literal:
+        fits = value in parts
+    elif kind is float:
+        if value is None:
+            return math.nan
+        fits = isinstance(value, float | int) and not isinstance(value, bool)
+        fits = fits and math.isfinite(value)
+    else:
+        fits = isinstance(value, kind)
+    if not fits:
+        raise ValueError(f"{place} is {json.dumps(value)[:40]}")
+    return value
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name

@@ -1,0 +1,136 @@
+"""A result's file: JSON to read and diff, and its arrays in a .npz beside it, held by a hash."""
+
+import dataclasses
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lfw_eval.detect import DetectionReport
+from lfw_eval.environment import Environment, environment
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256, replacing, write_atomically
+from lfw_eval.plain import arrays_of, plain, typed
+from lfw_eval.results import AccuracyResult, SpeedResult
+
+SCHEMA = 3
+
+Result = AccuracyResult | SpeedResult | DetectionReport
+
+_KINDS: dict[str, type[Result]] = {
+    "accuracy": AccuracyResult,
+    "speed": SpeedResult,
+    "detection": DetectionReport,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ResultFile:
+    """A result that was read, and the sha256 of the file that it was read from."""
+
+    path: Path
+    sha256: str
+    result: Result
+    environment: Environment
+
+
+def save_result(result: Result, path: Path) -> None:
+    """Write the result as JSON, and its arrays, if it has any, as `path` with the suffix .npz.
+
+    An array is named by its place in the result, such as "reference.verification.distances". The
+    JSON holds the sha256 of the .npz.
+    """
+    if isinstance(result, DetectionReport):
+        # Those of each image are in the outcomes, of all images together.
+        result = dataclasses.replace(result, detections=())
+    arrays = {name: array for name, array in arrays_of(result) if _kept(result, name)}
+    digest = None
+    if arrays:
+        with replacing(path.with_suffix(".npz")) as temporary:
+            np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+            digest = file_sha256(temporary)
+    kind = next(name for name, kind in _KINDS.items() if isinstance(result, kind))
+    content = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "arrays_sha256": digest,
+        "result": plain(result),
+        "environment": plain(environment()),
+    }
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_result(path: Path) -> ResultFile:
+    """Read what `save_result` wrote.
+
+    Arrays that were not kept, the precision-recall curves of parts, are empty.
+
+    Raises:
+        UserError: The file is missing, is no result, is of another schema, has a value of a wrong
+            type or NaN, or its .npz is missing or not the one that belongs to it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give a result file") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no result file ({error}); give one of lfw-eval") from error
+    if not isinstance(content, dict) or "schema" not in content or "result" not in content:
+        raise UserError(f"{path} is no result file of lfw-eval; give one that it wrote")
+    if content["schema"] != SCHEMA:
+        raise UserError(
+            f"{path} is of schema {content['schema']}, and this version reads schema {SCHEMA}; "
+            "make it again with the command that made it"
+        )
+    arrays = _read_arrays(path, content.get("arrays_sha256"))
+    kind = _KINDS.get(content.get("kind", ""))
+    try:
+        if kind is None:
+            raise ValueError("its kind is none of " + ", ".join(_KINDS))
+        result = typed(kind, content["result"], "", arrays)
+        _check_finite(result, arrays)
+        made = typed(Environment, content.get("environment"), "environment", {})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged: {error}; make it again") from error
+    return ResultFile(path, file_sha256(path), result, made)
+
+
+def _check_finite(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} has a value that is NaN or infinite")
+    if isinstance(result, AccuracyResult):
+        for run in filter(None, (result.reference, result.candidate)):
+            outcome = run.verification
+            values = (m.value for m in (outcome.accuracy, outcome.auc, outcome.eer, outcome.val))
+            if not all(map(math.isfinite, (*values, run.fps))):
+                raise ValueError(f"a metric of {run.engine.precision} is NaN")
+
+
+def _kept(result: Result, name: str) -> bool:
+    """Whether an array goes into the file; those of each part of all faces would be many times."""
+    if not isinstance(result, DetectionReport):
+        return "results." not in name or ".overall.outcomes." in name
+    return name.startswith(f"results.{result.definition}.overall.")
+
+
+def _read_arrays(path: Path, digest: str | None) -> Mapping[str, np.ndarray]:
+    if digest is None:
+        return {}
+    beside = path.with_suffix(".npz")
+    if not beside.is_file():
+        raise UserError(f"{beside} is missing, which holds the scores of {path.name}; put it there")
+    if file_sha256(beside) != digest:
+        raise UserError(
+            f"{beside} is not the one that {path.name} was written with: its hash differs; "
+            "make both again"
+        )
+    try:
+        with np.load(beside, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{beside} is damaged ({error}); make it again") from error
