@@ -65,7 +65,7 @@ def test_dummy_engine_through_the_whole_pipeline(small, facenet):
     assert len(result["data"]["crops_sha256"]) == 64
     assert content["environment"]["numpy"] == np.__version__
     scores = np.load(path.with_suffix(".npz"))
-    assert scores["genuine"].tolist() == [True, False, True, False]
+    assert scores["reference.verification.genuine"].tolist() == [True, False, True, False]
     assert scores["candidate.verification.distances"].shape == (4,)
     again = evaluate(small, "--engine", "dummy", "--precision", "fp16", "--bs", "2")
     assert again.returncode == 0
