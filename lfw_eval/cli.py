@@ -27,6 +27,7 @@ from lfw_eval.doctor import diagnose
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
 from lfw_eval.files import require_writable
+from lfw_eval.gate_command import gate_command
 from lfw_eval.job import Job
 from lfw_eval.options import (
     Boxes,
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.command("calibrate")(calibrate_command)
 app.command("detect")(detect_command)
+app.command("gate")(gate_command)
 
 
 @app.command("evaluate")

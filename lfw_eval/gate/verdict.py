@@ -11,36 +11,41 @@ class Finding:
     """The verdict on one metric.
 
     Attributes:
-        metric: Its name in the rules, such as "ACC".
-        baseline: Its value there; None where there is none to compare with.
-        candidate: Its value.
+        metric: Its name in the rules, such as "ACC", or what of the calibration was looked at.
+        baseline: Its value there; None where there is none.
+        candidate: Its value; None where what was looked at is no number.
         worse_by: How much worse the candidate is, in the metric's unit; below 0 it is better. For
             FPS the share of the baseline's that is missing.
-        bounds: Confidence bounds of `worse_by`, each by itself at the rule's significance; None
-            where there is no test.
+        bounds: Confidence bounds of `worse_by`: the lower one at the significance of a regression,
+            the upper one at that of a pass; None without a test.
         p_value: Chance of a candidate as bad as this if it were no worse; None without a test.
-        allowed: The largest `worse_by` that passes.
+        allowed: The largest `worse_by` that passes; None where the rule has none.
         reason: Why, in words, and with "cannot tell" what it would take.
     """
 
     metric: str
     verdict: Verdict
     baseline: float | None
-    candidate: float
+    candidate: float | None
     worse_by: float | None
     bounds: tuple[float, float] | None
     p_value: float | None
-    allowed: float
+    allowed: float | None
     reason: str
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """All findings of a candidate beside a baseline."""
+    """All findings of a candidate beside a baseline.
+
+    Attributes:
+        notes: What differs between the two and is not judged.
+    """
 
     baseline: str
     candidate: str
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
 
     @property
     def verdict(self) -> Verdict:

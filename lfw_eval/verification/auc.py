@@ -23,15 +23,26 @@ def auc(distances: FloatArray, genuine: BoolArray) -> Metric:
         distances: `(n,)`, of at least two genuine and two impostor pairs.
         genuine: `(n,)`.
     """
-    ranks = rankdata(distances)
-    impostors, genuines = np.sum(~genuine), np.sum(genuine)
-    # For each pair the share of the other class that lies on its right side: DeLong's placements.
-    of_genuine = 1 - (ranks[genuine] - rankdata(distances[genuine])) / impostors
-    of_impostor = (ranks[~genuine] - rankdata(distances[~genuine])) / genuines
-    variance = np.var(of_genuine, ddof=1) / genuines + np.var(of_impostor, ddof=1) / impostors
+    of_genuine, of_impostor = placements(distances, genuine)
+    variance = np.var(of_genuine, ddof=1) / len(of_genuine)
+    variance += np.var(of_impostor, ddof=1) / len(of_impostor)
     return Metric(
         value=float(np.mean(of_genuine)),
         n=len(distances),
         standard_error=float(np.sqrt(variance)),
         higher_is_better=True,
+    )
+
+
+def placements(distances: FloatArray, genuine: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """DeLong's placements: for each pair the share of the other class that lies on its right side.
+
+    Returns:
+        Of the genuine pairs and of the impostor pairs; the mean of either is the AUC.
+    """
+    ranks = rankdata(distances)
+    impostors, genuines = np.sum(~genuine), np.sum(genuine)
+    return (
+        1 - (ranks[genuine] - rankdata(distances[genuine])) / impostors,
+        (ranks[~genuine] - rankdata(distances[~genuine])) / genuines,
     )

@@ -78,6 +78,20 @@ def evaluate(
     check_pairs(len(unit), left, right, genuine, fold)
 
     distances = pair_distances(unit, left, right, fold, distance, subtract_mean, names)
+    return evaluate_distances(distances, genuine, fold, far_target)
+
+
+def evaluate_distances(
+    distances: FloatArray, genuine: BoolArray, fold: IntArray, far_target: float = 1e-3
+) -> VerificationResult:
+    """Evaluates the distances of pairs, as `evaluate` does.
+
+    Args:
+        distances: `(k, n)`; row i is as fold i sees them.
+        genuine: `(n,)`.
+        fold: 0 to k - 1, `(n,)`.
+        far_target: The FAR at which VAL is taken.
+    """
     own = distances[fold, np.arange(len(fold))]
     thresholds = best_thresholds(distances, genuine, fold)
     decisions = own < thresholds[fold]

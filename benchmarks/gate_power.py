@@ -1,0 +1,145 @@
+"""How often the gate raises a false alarm, and how often it sees a drop of ACC, by simulation.
+
+Usage: python benchmarks/gate_power.py [--repeats 600] [--workers 2]
+
+Both runs see the same 3,000 genuine and 3,000 impostor pairs in 10 folds. A pair's distance is
+normal, with means and deviations as FaceNet has them on LFW, the same in both runs; each run adds
+noise of its own, as quantisation does, so that a share of the decisions differs as between FP32 and
+INT8. A worse candidate adds more noise: as much as costs the wanted points of ACC on a million
+pairs. Each pair of runs goes through the gate with its default rules. Writes
+benchmarks/results/gate_power.json and .svg.
+"""
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import norm
+from tqdm import tqdm
+
+from lfw_eval.environment import environment
+from lfw_eval.files import replacing, write_atomically
+from lfw_eval.gate.judge import Gate
+from lfw_eval.gate.rules import DEFAULT
+from lfw_eval.gate.verdict import GateResult
+from lfw_eval.verification.comparison import compare
+from lfw_eval.verification.protocol import VerificationResult, evaluate_distances
+
+RESULT = Path(__file__).parent / "results" / "gate_power.json"
+DROPS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)  # points
+PAIRS, FOLDS, METRICS = 6000, 10, 4
+# Squared L2 of genuine and impostor pairs, as FaceNet has them on LFW; deviations a fifth larger,
+# since real tails are heavier, so that ACC is 0.992 as there.
+MEANS, DEVIATIONS = (0.475, 1.961), (0.277, 0.337)
+NOISE = 0.015  # of each run; twice what INT8 has beside FP32
+VERDICTS = ("passed", "cannot tell", "regressed")
+
+
+def error_rate(noise: float) -> float:
+    """The exact share of wrong decisions at the best threshold, on a grid."""
+    thresholds = np.linspace(*MEANS, 2000)
+    deviations = [np.hypot(deviation, noise) for deviation in DEVIATIONS]
+    wrong = norm.sf(thresholds, MEANS[0], deviations[0])
+    wrong = wrong + norm.cdf(thresholds, MEANS[1], deviations[1])
+    return float(wrong.min() / 2)
+
+
+def noise_for(points: float) -> float:
+    """The candidate's noise that costs so many points of ACC."""
+    if not points:
+        return NOISE
+    wanted = error_rate(NOISE) + points / 100
+    return float(brentq(lambda noise: error_rate(noise) - wanted, NOISE, 3))
+
+
+def simulate(seed: tuple[int, int], noise: float) -> tuple[dict[str, str], int]:
+    """One pair of runs: the verdict on each metric and on all, and how many pairs changed sides."""
+    rng = np.random.default_rng(seed)
+    genuine = np.arange(PAIRS) % 2 == 0
+    fold = np.arange(PAIRS) * FOLDS // PAIRS
+    kind = (~genuine).astype(int)
+    shared = rng.normal(np.array(MEANS)[kind], np.array(DEVIATIONS)[kind])
+
+    def run(own: float) -> VerificationResult:
+        distances: NDArray[np.float64] = np.clip(shared + rng.normal(0, own, PAIRS), 0, 3.999)
+        return evaluate_distances(np.tile(distances, (FOLDS, 1)), genuine, fold)
+
+    baseline, candidate = run(NOISE), run(noise)
+    findings = tuple(Gate(DEFAULT, METRICS).verification(candidate, baseline))
+    changed = compare(baseline, candidate)
+    verdicts = {finding.metric: str(finding.verdict) for finding in findings}
+    verdicts["gate"] = GateResult("", "", findings, ()).verdict
+    return verdicts, changed.right_to_wrong + changed.wrong_to_right
+
+
+def shares(points: float, repeats: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """How often each verdict comes for a drop of so many points."""
+    seeds = [(round(points * 1000), repeat) for repeat in range(repeats)]
+    noise = noise_for(points)
+    tasks = pool.map(simulate, seeds, [noise] * repeats, chunksize=5)
+    found = list(tqdm(tasks, total=repeats, desc=f"drop {points}", disable=None))
+    names = found[0][0]
+    return {
+        "points": points,
+        "noise": noise,
+        "repeats": repeats,
+        "changed_pairs": float(np.mean([changed for _, changed in found])),
+        "shares": {
+            name: {
+                verdict: float(np.mean([each[name] == verdict for each, _ in found]))
+                for verdict in VERDICTS
+            }
+            for name in names
+        },
+    }
+
+
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """The shares of the gate's verdicts by drop."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    points = [each["points"] for each in results]
+    styles = {"passed": "o-", "cannot tell": "s:", "regressed": "^--"}
+    for verdict, style in styles.items():
+        axes.plot(
+            points, [each["shares"]["gate"][verdict] for each in results], style, label=verdict
+        )
+    axes.set_xlabel("true drop of ACC, points")
+    axes.set_ylabel("share of gates")
+    axes.set_title("Verdicts on 6,000 pairs, default rules (ACC may drop 0.2 points)")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Simulate, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=600, help="Without a drop; a fourth with.")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with ProcessPoolExecutor(options.workers) as pool:
+        results = [
+            shares(points, options.repeats // (4 if points else 1), pool) for points in DROPS
+        ]
+    for each in results:
+        print(
+            f"drop {each['points']:.1f} points, {each['changed_pairs']:.0f} pairs changed: "
+            + ", ".join(f"{each['shares']['gate'][v]:.1%} {v}" for v in VERDICTS)
+        )
+    content = {"results": results, "environment": asdict(environment())}
+    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    draw(results, RESULT.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

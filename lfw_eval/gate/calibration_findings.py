@@ -1,0 +1,54 @@
+"""Whether INT8 was made as it was for the baseline: its image list, scales and engine."""
+
+from collections.abc import Iterator, Mapping
+
+from lfw_eval.gate.rules import CalibrationRule
+from lfw_eval.gate.verdict import Finding, Verdict
+from lfw_eval.results import AccuracyResult
+
+_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline with --accept"
+
+
+def calibration_findings(
+    candidate: AccuracyResult, baseline: AccuracyResult, rule: CalibrationRule
+) -> Iterator[Finding]:
+    """Yield a finding for each thing that the rule asks to be the same."""
+    own, other = candidate.calibration, baseline.calibration
+    if rule.list == "same":
+        names = [each.list_sha256[:12] if each else "none" for each in (other, own)]
+        yield _same("calibration list", names)
+    if rule.engine == "same":
+        keys = [each.judged.engine.key for each in (baseline, candidate)]
+        yield _same("engine key", keys)
+    if rule.scales is not None:
+        before, after = (each.amax if each else {} for each in (other, own))
+        worst, tensor = max(_moved(before, after), default=(0.0, "none"))
+        missing = len(before.keys() ^ after.keys())
+        kept = worst <= rule.scales and not missing
+        yield Finding(
+            metric="scales",
+            verdict="passed" if kept else "regressed",
+            baseline=None,
+            candidate=None,
+            worse_by=worst,
+            bounds=None,
+            p_value=None,
+            allowed=rule.scales,
+            reason=f"largest change {worst:.1%}, of {tensor}"
+            + (f"; {missing} tensors are in one table only" if missing else "")
+            + ("" if kept else f"; {_ACCEPT}"),
+        )
+
+
+def _same(metric: str, values: list[str]) -> Finding:
+    verdict: Verdict = "passed" if values[0] == values[1] else "regressed"
+    changed = f"changed from {values[0]} to {values[1]}; {_ACCEPT}"
+    reason = f"unchanged, {values[0]}" if verdict == "passed" else changed
+    return Finding(metric, verdict, None, None, None, None, None, None, reason)
+
+
+def _moved(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[tuple[float, str]]:
+    """Relative change of each threshold that both have."""
+    for tensor in before.keys() & after.keys():
+        if before[tensor]:
+            yield abs(after[tensor] / before[tensor] - 1), tensor

@@ -1,0 +1,76 @@
+"""What two results must share to be compared, and what is worth a note where it differs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lfw_eval.detect import DetectionReport
+from lfw_eval.errors import UserError
+from lfw_eval.result_file import Result
+from lfw_eval.results import AccuracyResult, SpeedResult
+
+
+def check_comparable(candidate: Result, baseline: Result) -> None:
+    """Refuse two results that are not of the same data and protocol.
+
+    Raises:
+        UserError: Names all that differs.
+    """
+    if type(candidate) is not type(baseline):
+        raise UserError(
+            f"a gate compares two results of one kind, not {_kind(candidate)} with "
+            f"{_kind(baseline)}"
+        )
+    if differences := list(_differences(candidate, baseline)):
+        raise UserError(
+            f"candidate and baseline cannot be compared: {'; '.join(differences)}. Make both with "
+            "the same data, alignment and protocol"
+        )
+
+
+def notes(candidate: Result, baseline: Result) -> Iterator[str]:
+    """Yield what differs and is no hindrance: a release may change it."""
+    if isinstance(candidate, DetectionReport) and isinstance(baseline, DetectionReport):
+        for name in sorted(candidate.settings.keys() | baseline.settings.keys()):
+            values = [report.settings.get(name, "none") for report in (baseline, candidate)]
+            if values[0] != values[1]:
+                yield f"{name}: {values[0]} → {values[1]}"
+        return
+    models = [each.model for each in (baseline, candidate)]  # type: ignore[union-attr]
+    if models[0].onnx_sha256 != models[1].onnx_sha256:
+        yield f"network: {models[0].name} ({models[0].onnx_sha256[:8]}) → {models[1].name} " + (
+            f"({models[1].onnx_sha256[:8]})"
+        )
+    engines = [_engine(each) for each in (baseline, candidate)]
+    for name in ("precision", "arithmetic", "runtime", "device"):
+        values = [getattr(engine, name) for engine in engines]
+        if values[0] != values[1]:
+            yield f"{name}: {values[0]} → {values[1]}"
+
+
+def _engine(result: Any) -> Any:
+    return result.judged.engine
+
+
+def _kind(result: Result) -> str:
+    names = {AccuracyResult: "accuracy", SpeedResult: "speed", DetectionReport: "detection"}
+    return names[type(result)]
+
+
+def _differences(candidate: Any, baseline: Any) -> Iterator[str]:
+    own, other = candidate.data, baseline.data
+    if isinstance(candidate, AccuracyResult):
+        if own.pairs_digest != other.pairs_digest:
+            yield f"other pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name})"
+        elif own.crops_sha256 != other.crops_sha256:
+            yield f"other crops (aligned by {other.alignment}, now by {own.alignment})"
+        for name in sorted(candidate.protocol.keys() | baseline.protocol.keys()):
+            values = [each.protocol.get(name) for each in (baseline, candidate)]
+            if values[0] != values[1]:
+                yield f"other protocol ({name} {values[0]}, now {values[1]})"
+    elif isinstance(candidate, DetectionReport):
+        if own.digest != other.digest:
+            yield f"other faces ({other.title}, now {own.title})"
+        for name in ("definition", "iou", "max_detections"):
+            values = [getattr(each.asked.overall, name) for each in (baseline, candidate)]
+            if values[0] != values[1]:
+                yield f"other protocol ({name} {values[0]}, now {values[1]})"

@@ -1,0 +1,145 @@
+"""What a gate allows: a small TOML file, or the defaults."""
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lfw_eval.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Metric = Literal["ACC", "AUC", "EER", "VAL", "FPS", "AP"]
+
+
+@dataclass(frozen=True)
+class MetricRule:
+    """What is asked of one metric.
+
+    Attributes:
+        allowed_drop: How much worse it may be, above 0: 0.002 are 0.2 points, for FPS 0.1 is a
+            tenth of the baseline's. Of EER, which is better when lower, it is a rise.
+        floor: What it must reach, whatever the baseline has; of EER what it may not exceed.
+        never_worse: Whether any worsening at all is a regression, of one pair even.
+    """
+
+    allowed_drop: float
+    floor: float | None = None
+    never_worse: bool = False
+
+
+@dataclass(frozen=True)
+class CalibrationRule:
+    """What may differ in how INT8 was made.
+
+    Attributes:
+        list: "same" refuses another list of calibration images.
+        engine: "same" refuses another engine key: other weights, scales, options, runtime version
+            or device.
+        scales: Largest relative change of a tensor's threshold; None allows any.
+    """
+
+    list: Literal["same", "any"] = "any"
+    engine: Literal["same", "any"] = "any"
+    scales: float | None = None
+
+
+def _defaults() -> dict[Metric, MetricRule]:
+    return {
+        "ACC": MetricRule(0.002),
+        "AUC": MetricRule(0.001),
+        "EER": MetricRule(0.003),
+        "VAL": MetricRule(0.01),
+        "FPS": MetricRule(0.1),
+        "AP": MetricRule(0.01),
+    }
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a gate.
+
+    Attributes:
+        significance: Of all tests together: the chance of a false alarm is at most this.
+        cannot_tell: Whether doubt blocks a release ("fail") or not ("pass").
+        metrics: By metric.
+    """
+
+    significance: float = 0.05
+    cannot_tell: Literal["fail", "pass"] = "fail"
+    metrics: Mapping[Metric, MetricRule] = field(default_factory=_defaults)
+    calibration: CalibrationRule = CalibrationRule()
+
+    @staticmethod
+    def load(path: Path) -> "Rules":
+        """Read rules; what the file does not name is as by default.
+
+        Raises:
+            UserError: The file is missing, is no TOML, or has a name or value that no rule has.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(
+                f"--rules {path} cannot be read ({error.strerror}); give a TOML file"
+            ) from error
+        except ValueError as error:
+            raise UserError(f"--rules {path} is no TOML ({error}); see the README") from error
+        metrics = _defaults()
+        known = {"significance", "cannot_tell", "calibration", *metrics}
+        if unknown := content.keys() - known:
+            names = ", ".join(sorted(known))
+            raise UserError(f"--rules {path}: there is no '{min(unknown)}'; there are {names}")
+        for metric, rule in metrics.items():
+            metrics[metric] = _with(rule, content.get(metric, {}), f"--rules {path}: [{metric}]")
+        calibration = content.get("calibration", {})
+        return Rules(
+            significance=_significance(content.get("significance", 0.05), path),
+            cannot_tell=_choice(content.get("cannot_tell", "fail"), ("fail", "pass"), path),
+            metrics=metrics,
+            calibration=_with(CalibrationRule(), calibration, f"--rules {path}: [calibration]"),
+        )
+
+
+DEFAULT = Rules()
+
+
+def _with(rule: Any, given: Any, where: str) -> Any:
+    """The rule with what the file says."""
+    names = [each.name for each in fields(rule)]
+    if not isinstance(given, dict):
+        raise UserError(f"{where} must be a table with any of {', '.join(names)}")
+    for name, value in given.items():
+        if name not in names:
+            raise UserError(f"{where} has no '{name}'; it has {', '.join(names)}")
+        if name in ("list", "engine"):
+            fits = value in ("same", "any")
+        elif name == "never_worse":
+            fits = isinstance(value, bool)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            fits = fits and value < math.inf
+        if name == "allowed_drop" and value == 0:
+            raise UserError(
+                f"{where} allowed_drop = 0 could never be shown; set never_worse = true instead"
+            )
+        if not fits:
+            raise UserError(f"{where} {name} = {value!r} is not possible; see the README")
+    return replace(rule, **given)
+
+
+def _significance(value: Any, path: Path) -> float:
+    if not isinstance(value, float) or not 0 < value < 0.5:
+        raise UserError(f"--rules {path}: significance must be above 0 and below 0.5, not {value}")
+    return value
+
+
+def _choice(value: Any, choices: tuple[str, str], path: Path) -> Any:
+    if value not in choices:
+        raise UserError(f"--rules {path}: cannot_tell must be fail or pass, not {value}")
+    return value
