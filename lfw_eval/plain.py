@@ -86,7 +86,8 @@ def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -
         fits = isinstance(value, float | int) and not isinstance(value, bool)
         fits = fits and math.isfinite(value)
     else:
-        fits = isinstance(value, kind)
+        # A tuple or a mapping that gets here is none.
+        fits = origin is None and isinstance(value, kind)
     if not fits:
         raise ValueError(f"{place} is {json.dumps(value)[:40]}")
     return value
