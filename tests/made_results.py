@@ -5,14 +5,20 @@ from dataclasses import replace
 import numpy as np
 
 from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.detect import DetectionReport, FaceDataDescription
+from lfw_eval.detection.boxes import Detections, FaceTruth
+from lfw_eval.detection.protocol import evaluate as evaluate_detections
 from lfw_eval.results import (
     AccuracyResult,
     CalibrationDescription,
     DataDescription,
     EngineDescription,
     EngineRun,
+    EngineSpeed,
     PairRows,
+    SpeedResult,
 )
+from lfw_eval.speed import Percentiles, Speed
 from lfw_eval.verification.comparison import compare, mean_cosine
 from lfw_eval.verification.protocol import evaluate
 
@@ -76,3 +82,38 @@ def with_scales(result: AccuracyResult, factor: float) -> AccuracyResult:
     assert result.calibration
     amax = {**result.calibration.amax, "input": 2.0 * factor}
     return replace(result, calibration=replace(result.calibration, amax=amax))
+
+
+def made_detection(noise: float, images: int = 200, seed: int = 0) -> DetectionReport:
+    """Three faces an image, each found `noise` pixels off, and one false alarm of low score."""
+    rng = np.random.default_rng(seed)
+    found, truths = [], []
+    for _ in range(images):
+        corner = np.array([[10, 10], [110, 10], [10, 110]], dtype=float)
+        truth = np.hstack([corner, corner + 60])
+        moved = truth + np.tile(rng.normal(0, noise, (3, 2)), 2)
+        boxes = np.vstack([moved, [[120, 120, 150, 150]]])
+        scores = np.append(rng.uniform(0.5, 1, 3), rng.uniform(0, 0.6))
+        found.append(Detections(boxes, scores))
+        truths.append(FaceTruth(truth, np.zeros(3, bool), {}))
+    result = evaluate_detections(found, truths)
+    return DetectionReport(
+        data=FaceDataDescription("made", images, 3 * images, 0, 0, 0, 0, f"made-{images}"),
+        detector="made",
+        settings={"arithmetic": "float32"},
+        fps=100,
+        definition="integrate",
+        results={"integrate": result},
+        detections=tuple(found),
+    )
+
+
+def made_speed(fps: float, device: str = "CPU") -> SpeedResult:
+    """Of one engine with batches of 1 and 64."""
+    times = Percentiles(1.0, 1.0, 1.1, 1.2, 100)
+    speeds = tuple(
+        Speed(batch, fps * batch**0.5, times, fps * batch**0.5, times, None, None)
+        for batch in (1, 64)
+    )
+    measured = EngineSpeed("openvino", engine("int8", device), 1.0, {}, speeds, None)
+    return SpeedResult("made", ModelDescription("made", "s", "o", "per-image"), (measured,), 0)

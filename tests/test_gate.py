@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_results import made_accuracy, with_scales
+from made_results import made_accuracy, made_detection, made_speed, with_scales
 from scipy.stats import binomtest, norm
 
 from lfw_eval.detection.average_precision import average_precision
@@ -262,3 +262,34 @@ def test_rules_that_are_wrong(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(UserError, match=sentence):
         Rules.load(path)
+
+
+def test_detection():
+    good = made_detection(2)
+    assert judge(good, good, DEFAULT, NAMES).verdict == "passed"
+    (worse,) = judge(made_detection(14), good, DEFAULT, NAMES).findings
+    assert (worse.metric, worse.verdict) == ("AP", "regressed")
+    assert worse.worse_by == pytest.approx(worse.baseline - worse.candidate)
+    few = judge(made_detection(7.0, 10, 1), made_detection(6.5, 10), DEFAULT, NAMES)
+    assert few.verdict == "cannot tell"
+    assert "images" in few.findings[0].reason
+    with pytest.raises(UserError, match="other faces"):
+        judge(replace(good, data=replace(good.data, digest="x")), good, DEFAULT, NAMES)
+
+
+def test_detection_beside_accuracy():
+    plain = made_accuracy(6000)
+    result = replace(plain, detection=(made_detection(2), made_detection(14)))
+    assert judge_against_reference(result).findings[4].verdict == "regressed"
+
+
+def test_speeds():
+    old = made_speed(100)
+    found = judge(made_speed(95), old, DEFAULT, NAMES)
+    assert [each.metric for each in found.findings] == ["FPS, batch 1", "FPS, batch 64"]
+    assert found.verdict == "passed"
+    assert judge(made_speed(80), old, DEFAULT, NAMES).verdict == "regressed"
+    with pytest.raises(UserError, match="speeds of two machines"):
+        judge(made_speed(100, "GPU"), old, DEFAULT, NAMES)
+    with pytest.raises(UserError, match="not speed with accuracy"):
+        judge(old, made_accuracy(200), DEFAULT, NAMES)

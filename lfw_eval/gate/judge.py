@@ -183,7 +183,7 @@ class Gate:
         )
         if beyond:
             verdict = "regressed"
-            reason = f"{'above' if metric == 'EER' else 'below'} the floor of {rule.floor:g}"
+            reason = f"beyond the floor of {rule.floor:g}"
         return Finding(
             metric=metric,
             verdict=verdict,
