@@ -28,6 +28,7 @@ from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
 from lfw_eval.files import require_writable
 from lfw_eval.gate_command import gate_command
+from lfw_eval.history_command import history_command
 from lfw_eval.job import Job
 from lfw_eval.options import (
     Boxes,
@@ -43,6 +44,7 @@ from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.build_table import build_table
 from lfw_eval.report.doctor_table import doctor_table
 from lfw_eval.report.speed_table import speed_table
+from lfw_eval.report_command import report_command
 from lfw_eval.result_file import save_result
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
@@ -60,6 +62,8 @@ app.add_typer(cache_app, name="cache")
 app.command("calibrate")(calibrate_command)
 app.command("detect")(detect_command)
 app.command("gate")(gate_command)
+app.command("report")(report_command)
+app.command("history")(history_command)
 
 
 @app.command("evaluate")

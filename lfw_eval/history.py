@@ -86,9 +86,9 @@ def _measured(file: ResultFile) -> Iterator[tuple[str, dict[str, float]]]:
     result = file.result
     if isinstance(result, AccuracyResult):
         run, outcome = result.judged, result.judged.verification
-        name = (result.data.name, result.model.name, run.engine.precision, run.engine.device)
+        engine = run.engine
         yield (
-            " · ".join(name),
+            f"{result.data.name} · {result.model.name} · {engine.precision} · {engine.device}",
             {
                 "ACC": outcome.accuracy.value,
                 "AUC": outcome.auc.value,
@@ -98,8 +98,8 @@ def _measured(file: ResultFile) -> Iterator[tuple[str, dict[str, float]]]:
             },
         )
     elif isinstance(result, DetectionReport):
-        name = (result.data.title, result.detector, str(result.settings.get("arithmetic", "")))
-        yield " · ".join(filter(None, name)), {"AP": result.asked.overall.value, "FPS": result.fps}
+        names = (result.data.title, result.detector, str(result.settings.get("arithmetic", "")))
+        yield " · ".join(filter(None, names)), {"AP": result.asked.overall.value, "FPS": result.fps}
 
 
 def _moment(

@@ -291,5 +291,10 @@ def test_speeds():
     assert judge(made_speed(80), old, DEFAULT, NAMES).verdict == "regressed"
     with pytest.raises(UserError, match="speeds of two machines"):
         judge(made_speed(100, "GPU"), old, DEFAULT, NAMES)
+    (engine,) = old.engines
+    other = replace(old, engines=(replace(engine, speeds=engine.speeds[:1]),))
+    none = replace(old, engines=(replace(engine, speeds=engine.speeds[1:]),))
+    with pytest.raises(UserError, match="share no batch size"):
+        judge(other, none, DEFAULT, NAMES)
     with pytest.raises(UserError, match="not speed with accuracy"):
         judge(old, made_accuracy(200), DEFAULT, NAMES)

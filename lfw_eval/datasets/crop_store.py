@@ -24,6 +24,7 @@ from lfw_eval.files import (
     python_digest,
     write_atomically,
 )
+from lfw_eval.sources import datasets
 
 _BATCH = 64
 _HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
@@ -75,6 +76,19 @@ def build_crop_store(
     if not (folder / "store.json").is_file():
         _align(photographs, names, alignment, folder)
     return _open(folder)
+
+
+def find_crop_store(digest: str) -> CropStore | None:
+    """Return the prepared crop store whose crops have this sha256, or None where none has.
+
+    Raises:
+        UserError: The store is damaged.
+    """
+    for path in sorted((datasets().root / "prepared").glob("*/crops-*/store.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
+                return _open(path.parent)
+    return None
 
 
 def _open(folder: Path) -> CropStore:

@@ -44,9 +44,10 @@ def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, s
         if candidate.detection and baseline.detection:
             check_comparable(candidate.detection[-1], baseline.detection[-1])
             found.append(gate.detection(candidate.detection[-1], baseline.detection[-1]))
+        elif candidate.detection or baseline.detection:
+            aside.append("AP is not judged: only one of the two has it")
         found += calibration_findings(candidate, baseline, rules.calibration)
-        kept = candidate.judged.kept or baseline.judged.kept
-        if kept:
+        if candidate.judged.kept or baseline.judged.kept:
             aside.append("FPS is not judged: one of the two is of an earlier run's embeddings")
         elif _same_machine(candidate.judged, baseline.judged, aside):
             found.append(gate.speed(candidate.judged.fps, baseline.judged.fps, "FPS"))
@@ -129,8 +130,14 @@ class Gate:
             yield self._finding(metric, *values[metric], difference, pairs, "pairs")
 
     def detection(self, candidate: DetectionReport, baseline: DetectionReport) -> Finding:
-        """AP of the same images."""
+        """AP of the same images.
+
+        Raises:
+            UserError: They have no face, and so no AP.
+        """
         own, other = candidate.asked.overall, baseline.asked.overall
+        if not own.n:
+            raise UserError(f"{candidate.data.title} has no face, and so no AP to judge")
         drawn = resampled(
             weighted_ap(other.outcomes, other.definition),
             weighted_ap(own.outcomes, own.definition),
@@ -146,12 +153,20 @@ class Gate:
         return self._finding("AP", own.value, other.value, difference, own.images, "images")
 
     def speeds(self, candidate: SpeedResult, baseline: SpeedResult) -> Iterator[Finding]:
-        """End-to-end FPS of every batch size that both have."""
+        """End-to-end FPS of every batch size that both have.
+
+        Raises:
+            UserError: They share none.
+        """
         before = {speed.batch_size: speed.end_to_end_fps for speed in baseline.judged.speeds}
-        for speed in candidate.judged.speeds:
-            if speed.batch_size in before:
-                name = f"FPS, batch {speed.batch_size}"
-                yield self.speed(speed.end_to_end_fps, before[speed.batch_size], name)
+        shared = [speed for speed in candidate.judged.speeds if speed.batch_size in before]
+        if not shared:
+            raise UserError(
+                "candidate and baseline share no batch size; measure both with one --bs"
+            )
+        for speed in shared:
+            name = f"FPS, batch {speed.batch_size}"
+            yield self.speed(speed.end_to_end_fps, before[speed.batch_size], name)
 
     def speed(self, candidate: float, baseline: float, name: str) -> Finding:
         """FPS as a ratio: one measurement each, so there is no test."""

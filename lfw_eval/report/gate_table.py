@@ -7,7 +7,9 @@ _ICONS = {"passed": "✅", "regressed": "❌", "cannot tell": "❓"}
 
 def gate_table(result: GateResult) -> str:
     """Return the findings as lines of plain text."""
-    rows: list[tuple[str, ...]] = [("", "verdict", "baseline", "candidate", "worse by", "bounds", "allowed", "p")]
+    rows: list[tuple[str, ...]] = [
+        ("", "verdict", "baseline", "candidate", "worse by", "bounds", "allowed", "p")
+    ]
     rows += [_cells(finding) for finding in result.findings]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [f"{result.candidate} beside {result.baseline}", ""]

@@ -1,0 +1,83 @@
+"""Metrics over time as figures, one each, with regressions marked."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from lfw_eval.history import History, Moment
+from lfw_eval.report.page.encodings import Runs
+from lfw_eval.report.page.figure import Figure, Row
+from lfw_eval.report.page.palette import Style, styles
+
+_METRICS = ("ACC", "AUC", "EER", "VAL", "AP", "FPS")
+_MARK = "#b3211b"
+
+
+def history_figures(history: History) -> tuple[Figure, ...]:
+    """Return a figure for each metric that any result has."""
+    named = history.series()
+    found = []
+    for metric in _METRICS:
+        kept = {name: moments for name, moments in named.items() if metric in moments[0].metrics}
+        if kept:
+            found.append(_figure(metric, kept, styles(named)))
+    return tuple(found)
+
+
+def _figure(metric: str, named: Mapping[str, Sequence[Moment]], looks: dict[str, Style]) -> Figure:
+    rows: list[Row] = []
+    for name, moments in named.items():
+        for moment in moments:
+            finding = moment.findings.get(metric)
+            rows.append(
+                {
+                    "run": name,
+                    "time": moment.time.isoformat(),
+                    "commit": moment.commit,
+                    "file": moment.path.name,
+                    "value": moment.metrics[metric],
+                    "verdict": finding.verdict if finding else "",
+                    "reason": finding.reason if finding else moment.differs,
+                }
+            )
+    regressed = [row for row in rows if row["verdict"] == "regressed"]
+    counted = f"{len(regressed)} of {len(rows)} results regressed beside the one before"
+    return Figure(
+        name=f"history-{metric.lower()}",
+        title=metric,
+        finding=f"{metric}: {counted}.",
+        note="A red cross: regressed beside the result before it in its series.",
+        chart=_chart(metric, rows, tuple(named), looks),
+        rows=rows,
+        runs=tuple(named),
+    )
+
+
+def _chart(
+    metric: str, rows: list[Row], labels: tuple[str, ...], looks: dict[str, Style]
+) -> alt.LayerChart:
+    runs = Runs(labels, looks)
+    tooltip = [
+        alt.Tooltip("run:N", title="series"),
+        alt.Tooltip("commit:N", title="commit"),
+        alt.Tooltip("file:N", title="file"),
+        alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M"),
+        alt.Tooltip("value:Q", title=metric, format=",.1f" if metric == "FPS" else ".5f"),
+        alt.Tooltip("verdict:N", title="verdict"),
+        alt.Tooltip("reason:N", title="why"),
+    ]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m-%d", tickCount=6)),
+        y=alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=12)),
+        opacity=runs.opacity(),
+    )
+    lines = base.mark_line(strokeWidth=2).encode(color=runs.colour(), strokeDash=runs.dash())
+    points = base.mark_point(size=80, filled=True).encode(
+        color=runs.colour(), shape=runs.shape(), tooltip=tooltip
+    )
+    marks = (
+        base.transform_filter(alt.datum.verdict == "regressed")
+        .mark_point(size=320, shape="cross", angle=45, filled=True)
+        .encode(color=alt.value(_MARK), tooltip=tooltip)
+    )
+    return alt.layer(lines.add_params(runs.selection), points, marks).properties(height=180)

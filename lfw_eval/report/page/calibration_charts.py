@@ -1,0 +1,129 @@
+"""Sensitivity of layers, and histograms with thresholds."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+
+from calibration.histogram import Histogram
+from calibration.sensitivity import EmbeddingError
+from lfw_eval.report.page.curves import rounded
+from lfw_eval.report.page.figure import Figure, Row
+from lfw_eval.report.page.palette import CURVES, GENERIC
+
+_BINS = 256
+_LONGEST = 44
+
+
+def sensitivity_figure(
+    layers: dict[str, EmbeddingError], network: float, shown: int, images: int | None, prefix: str
+) -> Figure:
+    """Return what quantising each of the most sensitive layers alone costs.
+
+    Args:
+        layers: All, worst first.
+        network: The drop with all of them quantised.
+        shown: How many to show.
+        images: How many were embedded, if known.
+    """
+    rows: list[Row] = [
+        {"rank": rank, "layer": name, "short": f"{rank}. {shortened(name)}", "drop": error.drop}
+        for rank, (name, error) in enumerate(list(layers.items())[:shown], start=1)
+    ]
+    bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=GENERIC, height={"band": 0.7})
+    chart = bars.encode(
+        x=alt.X("drop:Q", title="1 - mean cosine to FP32", axis=alt.Axis(format="~e", tickCount=4)),
+        y=alt.Y("short:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
+        tooltip=["rank:Q", "layer:N", alt.Tooltip("drop:Q", format=".3e")],
+    )
+    worst = rows[0]
+    of = f" on {images} crops" if images else ""
+    return Figure(
+        name=f"{prefix}sensitivity",
+        title=f"The {len(rows)} layers that INT8 costs most",
+        finding=f"{shortened(str(worst['layer']))} alone costs {float(worst['drop'] or 0):.2g} of "
+        f"the mean cosine to FP32; all {len(layers)} layers together cost {network:.2g}{of}.",
+        note="Each bar is the network with that one layer in INT8 and all others in FP32.",
+        chart=chart.properties(height=19 * len(rows)),
+        rows=[{k: v for k, v in row.items() if k != "short"} for row in rows],
+    )
+
+
+def histogram_figure(
+    tensor: str, histogram: Histogram, threshold: float, method: str, reason: str, name: str
+) -> Figure:
+    """Return the histogram of a tensor's |x| with its threshold.
+
+    Args:
+        reason: Why this tensor is shown.
+        name: Of the figure's file.
+    """
+    end = max(histogram.amax, threshold, histogram.width)
+    last = min(int(np.ceil(end / histogram.width)), len(histogram.counts))
+    # Up to eight bins become one: 2,048 are more than a chart has pixels.
+    step = max(1, int(np.ceil(last / _BINS)))
+    padded = np.pad(histogram.counts[:last], (0, -last % step))
+    counts = padded.reshape(-1, step).sum(axis=1)
+    rows: list[Row] = [
+        {"from": rounded(row * step * histogram.width), "values": int(count)}
+        for row, count in enumerate(counts)
+    ]
+    lines: list[Row] = [
+        {"x": rounded(threshold), "what": f"threshold {threshold:.4g}"},
+        {"x": rounded(histogram.amax), "what": f"largest {histogram.amax:.4g}"},
+    ]
+    area = alt.Chart(alt.Data(values=rows)).mark_area(
+        interpolate="step-after", color=GENERIC, opacity=0.75
+    )
+    # A logarithm has no 0; an empty bin has no height.
+    area = area.transform_calculate(shown="max(datum.values, 0.5)")
+    body = area.encode(
+        x=alt.X("from:Q", title="|x|", scale=alt.Scale(domain=[0, end * 1.02], nice=False)),
+        y=alt.Y(
+            "shown:Q",
+            title="values per bin",
+            scale=alt.Scale(type="log", domain=[0.5, max(float(counts.max()), 1) * 1.5]),
+            axis=alt.Axis(format="~s", tickCount=4),
+        ),
+        y2=alt.Y2Datum(0.5),
+    )
+    legend = alt.Legend(title=None, columns=2, symbolType="stroke")
+    whats = [str(line["what"]) for line in lines]
+    rules = alt.Chart(alt.Data(values=lines)).mark_rule(strokeWidth=2)
+    marks = rules.encode(
+        x="x:Q",
+        color=alt.Color(
+            "what:N",
+            scale=alt.Scale(domain=whats, range=[CURVES[2], CURVES[0]]),
+            legend=legend,
+        ),
+        strokeDash=alt.StrokeDash(
+            "what:N", scale=alt.Scale(domain=whats, range=[[1, 0], [4, 3]]), legend=legend
+        ),
+        tooltip=["what:N"],
+    )
+    clipped = float(histogram.counts[int(min(threshold / histogram.width, last)) :].sum())
+    share = clipped / max(float(histogram.counts.sum()), 1)
+    return Figure(
+        name=name,
+        title=shortened(tensor),
+        finding=f"{reason} The {method} threshold {threshold:.4g} is "
+        f"{threshold / histogram.amax if histogram.amax else 1:.0%} of the largest value and "
+        f"clips {share:.2g} of all values.",
+        note="",
+        chart=alt.layer(body, marks).properties(height=190),
+        rows=rows,
+    )
+
+
+def shortened(name: str) -> str:
+    """Return a tensor's or layer's name without its middle, if it is long."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST // 2 - 2]} … {name[-_LONGEST // 2 + 2 :]}"
+
+
+def chosen_without_study(tensors: Sequence[str]) -> list[str]:
+    """Return some tensors over the network's depth: its input, and five more."""
+    rows = np.unique(np.linspace(0, len(tensors) - 1, 6).astype(int))
+    return [tensors[row] for row in rows]

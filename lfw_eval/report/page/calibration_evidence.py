@@ -1,0 +1,96 @@
+"""What a calibration left on this machine: histograms, and what each layer costs."""
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from calibration.histogram import Histogram, load_histograms
+from calibration.quantize import layer_name
+from calibration.scales import ScaleTable
+from calibration.sensitivity import EmbeddingError
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
+from lfw_eval.sources import checkpoints
+
+_MODEL = "fp32.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A sensitivity study; the worst layer is the first, and `network` is all of them in INT8."""
+
+    layers: dict[str, EmbeddingError]
+    network: EmbeddingError
+    images: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationEvidence:
+    """The artefacts of one scale table.
+
+    Attributes:
+        histograms: By tensor; empty where they are gone.
+        study: None where none was made.
+        inputs: By layer the tensor that it reads; empty where the network is gone.
+    """
+
+    table: ScaleTable
+    histograms: Mapping[str, Histogram]
+    study: Study | None
+    inputs: Mapping[str, str]
+
+
+def calibration_evidence(table_sha256: str) -> CalibrationEvidence | None:
+    """Find what belongs to a scale table; None where it is not on this machine."""
+    for path in sorted(checkpoints().root.glob("*/calibration-*/scales-*.json")):
+        with suppress(UserError):
+            table = ScaleTable.load(path)
+            if table.digest() == table_sha256:
+                study = _study(path.parent / f"sensitivity-{table.method}.json")
+                return CalibrationEvidence(
+                    table=table,
+                    histograms=_histograms(path.parent / "histograms.npz"),
+                    study=study,
+                    inputs=_inputs(path.parents[1] / _MODEL, table.model) if study else {},
+                )
+    return None
+
+
+def _histograms(path: Path) -> dict[str, Histogram]:
+    try:
+        return load_histograms(path)[0]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return {}
+
+
+def _study(path: Path) -> Study | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        layers = {name: _error(row) for name, row in content["layers"].items()}
+        images = content.get("images")
+        if not layers:
+            return None
+        return Study(layers, _error(content["network"]), images)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _error(row: Mapping[str, float | None]) -> EmbeddingError:
+    cosine, sqnr = row["cosine"], row["sqnr"]
+    if not isinstance(cosine, float | int) or not math.isfinite(cosine):
+        raise ValueError("a cosine is no number")
+    return EmbeddingError(float(cosine), math.inf if sqnr is None else sqnr)
+
+
+def _inputs(model: Path, sha256: str) -> dict[str, str]:
+    """By layer its input tensor, where the network is the one that was calibrated."""
+    if not model.is_file() or file_sha256(model) != sha256:
+        return {}
+    graph = onnx.load(model).graph
+    return {layer_name(node): node.input[0] for node in graph.node if node.input}

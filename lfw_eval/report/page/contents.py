@@ -1,0 +1,265 @@
+"""What a report holds: results in groups, figures, pairs, pictures, and what is missing."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lfw_eval.datasets.crop_store import find_crop_store
+from lfw_eval.datasets.faces import open_faces
+from lfw_eval.detect import DetectionReport
+from lfw_eval.report.page.calibration_section import CalibrationSection, calibration_section
+from lfw_eval.report.page.detection_charts import detection_figure
+from lfw_eval.report.page.detection_pictures import DetectionPicture, detection_pictures
+from lfw_eval.report.page.faces import Faces
+from lfw_eval.report.page.figure import Figure
+from lfw_eval.report.page.groups import Group, accuracy_groups
+from lfw_eval.report.page.labels import detector_label, distinct, engine_labels
+from lfw_eval.report.page.metric_rows import MetricRow, metric_rows
+from lfw_eval.report.page.palette import Style, styles
+from lfw_eval.report.page.roc_charts import roc_figures
+from lfw_eval.report.page.score_charts import fold_figure, score_figure
+from lfw_eval.report.page.shown_pairs import PairList, changed_pairs, false_accepts, false_rejects
+from lfw_eval.report.page.speed_charts import speed_figures
+from lfw_eval.report.page.speeds import LabelledSpeed, labelled_speeds
+from lfw_eval.report.page.verdict_cards import VerdictCard, verdict_cards
+from lfw_eval.result_file import ResultFile
+from lfw_eval.results import AccuracyResult
+from lfw_eval.sources import datasets
+
+_ALIGNMENT = ("--dataset", "--pairs", "--boxes", "--margin")
+
+
+@dataclass(frozen=True)
+class FaceOptions:
+    """Which faces are shown.
+
+    Attributes:
+        shown: Whether any are, with their names.
+        images: The images that a detector was evaluated on.
+        annotations: Of these, where they are not beside them.
+    """
+
+    shown: bool = True
+    images: Path | None = None
+    annotations: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSection:
+    """The results on one set of pairs."""
+
+    group: Group
+    cards: tuple[VerdictCard, ...]
+    rows: tuple[MetricRow, ...]
+    curves: tuple[Figure, ...]
+    changed: PairList
+    false_accepts: PairList
+    false_rejects: PairList
+    faces_missing: str
+    calibrations: tuple[CalibrationSection, ...]
+
+    @property
+    def question(self) -> str:
+        """What its first lines answer."""
+        labels = [card.label for card in self.cards]
+        if not labels:
+            return "Accuracy"
+        are = "is it" if len(labels) == 1 else "are they"
+        return f"Did {' or '.join(labels)} cost accuracy, and how much faster {are}?"
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionSection:
+    """The results of detectors on one set of images."""
+
+    reports: tuple[tuple[str, DetectionReport], ...]
+    figure: Figure
+    pictures: tuple[DetectionPicture, ...]
+    pictured: str
+    """Whose detections are drawn."""
+    missing: str
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a report holds."""
+
+    files: tuple[ResultFile, ...]
+    styles: Mapping[str, Style]
+    groups: tuple[GroupSection, ...]
+    speeds: tuple[LabelledSpeed, ...]
+    speed_figures: tuple[Figure, ...]
+    detections: tuple[DetectionSection, ...]
+    faces_shown: bool
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in the page's order."""
+        found: list[Figure] = []
+        for section in self.groups:
+            found += section.curves
+            for calibration in section.calibrations:
+                found += filter(None, (calibration.sensitivity, *calibration.histograms))
+        found += self.speed_figures
+        found += (section.figure for section in self.detections)
+        return tuple(found)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Sentences about what could not be shown, and what to run for it."""
+        found: list[str] = []
+        for section in self.groups:
+            found += filter(None, [section.faces_missing])
+            for calibration in section.calibrations:
+                found += calibration.missing
+        found += filter(None, (section.missing for section in self.detections))
+        return tuple(dict.fromkeys(found))
+
+
+def contents_of(files: Sequence[ResultFile], faces: FaceOptions) -> Contents:
+    """Collect the contents of a report.
+
+    Raises:
+        UserError: The images of `faces` cannot be read.
+    """
+    files = tuple({file.sha256: file for file in files}.values())
+    labels = engine_labels(files)
+    groups = accuracy_groups(files, labels)
+    speeds = labelled_speeds(files, labels)
+    detections = _detections(files)
+    names = [column.label for group in groups for column in group.columns]
+    names += [each.label for each in speeds]
+    names += [label for reports in detections for label, _ in reports]
+    drawn = styles(names)
+    sections = []
+    for number, group in enumerate(groups, start=1):
+        prefix = f"{number}-" if len(groups) > 1 else ""
+        sections.append(_group_section(group, files, speeds, drawn, prefix, faces.shown))
+    return Contents(
+        files=files,
+        styles=drawn,
+        groups=tuple(sections),
+        speeds=speeds,
+        speed_figures=tuple(speed_figures(speeds, drawn, "")) if speeds else (),
+        detections=tuple(
+            _detection_section(reports, drawn, f"{number}-" if len(detections) > 1 else "", faces)
+            for number, reports in enumerate(detections, start=1)
+        ),
+        faces_shown=faces.shown,
+    )
+
+
+def _group_section(
+    group: Group,
+    files: Sequence[ResultFile],
+    speeds: Sequence[LabelledSpeed],
+    drawn: Mapping[str, Style],
+    prefix: str,
+    show: bool,
+) -> GroupSection:
+    store = find_crop_store(group.data.crops_sha256) if show else None
+    missing = ""
+    if show and store is None:
+        missing = (
+            "The faces are not on this machine: no crop store in "
+            f"{datasets().root / 'prepared'} has the sha256 {group.data.crops_sha256[:12]}; to "
+            f"show them, run {_prepare_command(group, files)}"
+        )
+    faces = Faces(store)
+    calibrations: list[CalibrationSection] = []
+    for column in group.candidates:
+        calibration = column.judged.calibration if column.judged else None
+        if calibration and all(calibration != one.calibration for one in calibrations):
+            number = f"{len(calibrations) + 1}-" if calibrations else ""
+            calibrations.append(calibration_section(column.label, calibration, f"{prefix}{number}"))
+    return GroupSection(
+        group=group,
+        cards=verdict_cards(group, speeds),
+        rows=metric_rows(group, speeds),
+        curves=(
+            *roc_figures(group, drawn, prefix),
+            score_figure(group, drawn, prefix),
+            fold_figure(group, drawn, prefix),
+        ),
+        changed=changed_pairs(group, faces),
+        false_accepts=false_accepts(group, faces),
+        false_rejects=false_rejects(group, faces),
+        faces_missing=missing,
+        calibrations=tuple(calibrations),
+    )
+
+
+def _prepare_command(group: Group, files: Sequence[ResultFile]) -> str:
+    """The command that makes the group's crop store, as far as its own command says."""
+    file = next(
+        f
+        for f in files
+        if isinstance(f.result, AccuracyResult)
+        and f.result.data.crops_sha256 == group.data.crops_sha256
+    )
+    try:
+        words = shlex.split(file.environment.command)
+    except ValueError:
+        words = []
+    given: list[str] = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in _ALIGNMENT:
+            given += [word, following]
+        elif word.startswith(tuple(f"{option}=" for option in _ALIGNMENT)):
+            given.append(word)
+    return shlex.join(["lfw-eval", "prepare", *given])
+
+
+def _detections(files: Sequence[ResultFile]) -> list[list[tuple[str, DetectionReport]]]:
+    """Reports of detectors, by the images that they are of."""
+    found: dict[str, list[tuple[str, DetectionReport]]] = {}
+    for file in files:
+        result = file.result
+        if isinstance(result, DetectionReport):
+            named = [(detector_label(result), result)]
+        elif isinstance(result, AccuracyResult):
+            runs = [run for run in (result.reference, result.candidate) if run]
+            named = [
+                (f"{report.detector}, {run.engine.precision.upper()}", report)
+                for report, run in zip(result.detection, runs, strict=False)
+            ]
+        else:
+            continue
+        for label, report in named:
+            members = found.setdefault(report.data.digest, [])
+            taken = [each for each, _ in members]
+            members.append((distinct(label, taken, file.path.stem), report))
+    return list(found.values())
+
+
+def _detection_section(
+    reports: Sequence[tuple[str, DetectionReport]],
+    drawn: Mapping[str, Style],
+    prefix: str,
+    faces: FaceOptions,
+) -> DetectionSection:
+    label, report = reports[-1]
+    pictures: list[DetectionPicture] = []
+    missing = ""
+    if faces.shown and faces.images is None:
+        missing = (
+            "To see boxes drawn on images, name those that were evaluated by --faces, the folder "
+            "or archive that lfw-eval detect was given."
+        )
+    elif faces.shown and faces.images is not None:
+        opened = open_faces(faces.images, faces.annotations)
+        if opened.digest == report.data.digest:
+            pictures = detection_pictures(report, opened)
+        else:
+            missing = (
+                f"The images of --faces {faces.images} are not those that {label} was evaluated "
+                "on, so that no boxes are drawn; name the same folder or archive."
+            )
+    return DetectionSection(
+        reports=tuple(reports),
+        figure=detection_figure(reports, drawn, prefix),
+        pictures=tuple(pictures),
+        pictured=label,
+        missing=missing,
+    )

@@ -1,0 +1,110 @@
+"""Accuracy results side by side: those of the same pairs and crops stand in one group."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lfw_eval.report.page.labels import distinct
+from lfw_eval.result_file import ResultFile
+from lfw_eval.results import AccuracyResult, DataDescription, EngineRun, PairRows
+
+_ORDER = {"fp32": 0, "fp16": 1, "int8": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One run of a group.
+
+    Attributes:
+        label: What it is called in all charts and tables.
+        model: The checkpoint's name.
+        judged: The result whose candidate it is; None of a reference.
+    """
+
+    label: str
+    run: EngineRun
+    model: str
+    judged: AccuracyResult | None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs on the same pairs, crops and protocol, which may be compared."""
+
+    data: DataDescription
+    pairs: PairRows
+    protocol: Mapping[str, str | bool | float]
+    columns: tuple[Column, ...]
+
+    @property
+    def candidates(self) -> tuple[Column, ...]:
+        """The runs that are compared with a reference."""
+        return tuple(column for column in self.columns if column.judged)
+
+    @property
+    def shown(self) -> Column:
+        """The run whose errors are shown: the last candidate, or the reference alone."""
+        return (self.candidates or self.columns)[-1]
+
+    def reference_of(self, column: Column) -> Column | None:
+        """The reference that a candidate is compared with."""
+        if column.judged is None:
+            return None
+        wanted = column.judged.reference.engine.key
+        found = (c for c in self.columns if c.judged is None and c.run.engine.key == wanted)
+        return next(found, None)
+
+
+def accuracy_groups(files: Sequence[ResultFile], labels: Mapping[str, str]) -> tuple[Group, ...]:
+    """Return the accuracy results of all files in groups.
+
+    Args:
+        labels: Of engines by key.
+    """
+    members: dict[str, list[ResultFile]] = {}
+    for file in files:
+        if isinstance(result := file.result, AccuracyResult):
+            data = result.data
+            key = f"{data.pairs_digest} {data.crops_sha256} {sorted(result.protocol.items())}"
+            members.setdefault(key, []).append(file)
+    return tuple(_group(each, labels) for each in members.values())
+
+
+def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
+    columns: list[Column] = []
+    for file in files:
+        result = file.result
+        assert isinstance(result, AccuracyResult)
+        for run in (result.reference, result.candidate):
+            if run is None:
+                continue
+            judged = result if run is result.candidate else None
+            same = _same(columns, run, judged)
+            if same is not None:
+                # A measured FPS rather than one that was kept from an earlier run.
+                if columns[same].run.kept and not run.kept:
+                    columns[same] = Column(columns[same].label, run, result.model.name, judged)
+                continue
+            taken = [column.label for column in columns]
+            label = distinct(labels[run.engine.key], taken, file.path.stem)
+            columns.append(Column(label, run, result.model.name, judged))
+    # The references before all others, in the order of the files.
+    columns.sort(
+        key=lambda c: (c.judged is not None, _ORDER.get(c.run.engine.precision, len(_ORDER)))
+    )
+    first = files[0].result
+    assert isinstance(first, AccuracyResult)
+    return Group(first.data, first.pairs, first.protocol, tuple(columns))
+
+
+def _same(columns: Sequence[Column], run: EngineRun, judged: AccuracyResult | None) -> int | None:
+    """Row of the column that holds the same run: the same engine with the same distances."""
+    for row, column in enumerate(columns):
+        if (
+            column.run.engine.key == run.engine.key
+            and (column.judged is None) == (judged is None)
+            and np.array_equal(column.run.verification.distances, run.verification.distances)
+        ):
+            return row
+    return None

@@ -1,0 +1,58 @@
+"""What runs, engines and detectors are called in a report, each name but once."""
+
+from collections.abc import Iterator, Sequence
+
+from lfw_eval.detect import DetectionReport
+from lfw_eval.result_file import ResultFile
+from lfw_eval.results import AccuracyResult, EngineDescription, SpeedResult
+
+
+def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:
+    """Return a name for every engine, by its key: its precision, and where two share it, more."""
+    found: dict[str, str] = {}
+    for engine, model, file in _engines(files):
+        if engine.key in found:
+            continue
+        name = engine.precision.upper()
+        runtime = engine.runtime
+        tries = (
+            name,
+            f"{name}, {runtime.rpartition(' ')[0] or runtime}",
+            f"{name}, {runtime}",
+            f"{name}, {model}",
+            f"{name}, {file.path.stem}",
+        )
+        taken = set(found.values())
+        fallback = f"{name}, {engine.key}"
+        found[engine.key] = next((each for each in tries if each not in taken), fallback)
+    return found
+
+
+def _engines(files: Sequence[ResultFile]) -> Iterator[tuple[EngineDescription, str, ResultFile]]:
+    accuracy = [(file, r) for file in files if isinstance(r := file.result, AccuracyResult)]
+    # FP32 first, so that each candidate is named beside it.
+    for file, result in accuracy:
+        yield result.reference.engine, result.model.name, file
+    for file, result in accuracy:
+        if result.candidate:
+            yield result.candidate.engine, result.model.name, file
+    for file in files:
+        if isinstance(speed := file.result, SpeedResult):
+            # Those of an accelerated runtime before the plain one that they are compared with.
+            first = speed.judged.engine.runtime
+            ordered = sorted(speed.engines, key=lambda each: each.engine.runtime != first)
+            for each in ordered:
+                yield each.engine, speed.model.name, file
+
+
+def detector_label(report: DetectionReport) -> str:
+    """Return the name of a detector, with its arithmetic where it says it."""
+    arithmetic = report.settings.get("arithmetic")
+    return f"{report.detector}, {arithmetic}" if arithmetic else report.detector
+
+
+def distinct(label: str, taken: Sequence[str], addition: str) -> str:
+    """Return a label that is not among those taken: with the addition, or a number too."""
+    tries = [label, f"{label}, {addition}"]
+    tries += [f"{label}, {addition} ({number})" for number in range(2, len(taken) + 3)]
+    return next(each for each in tries if each not in taken)

@@ -1,0 +1,107 @@
+"""The first table of a group: metrics with intervals, a column for each run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import norm, t
+
+from lfw_eval.report.page.groups import Column, Group
+from lfw_eval.report.page.speeds import LabelledSpeed, measured_fps, speedup
+from lfw_eval.verification.metric import Metric
+
+_LEVEL = 0.975
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, its interval in words, and for a bar its share of the largest of the row."""
+
+    value: str
+    interval: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of all runs; `hint` says how to read it."""
+
+    name: str
+    hint: str
+    cells: tuple[Cell, ...]
+
+
+def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRow, ...]:
+    """Return ACC, AUC and FPS, and below them EER, VAL and the pairs that changed sides."""
+    columns = group.columns
+    far = columns[0].run.verification.val.far_target
+    fps = [measured_fps(column, speeds) for column in columns]
+    highest = max(values[0] for values in fps)
+    rows = [
+        MetricRow("ACC", "higher is better; interval over folds", tuple(map(_accuracy, columns))),
+        MetricRow("AUC", "higher is better", tuple(_auc(c.run.verification.auc) for c in columns)),
+        MetricRow(
+            "FPS",
+            f"images per second, crops to embeddings, batch {columns[0].run.batch_size}",
+            tuple(_fps(c, v, highest) for c, v in zip(columns, fps, strict=True)),
+        ),
+    ]
+    if group.candidates:
+        factors = [speedup(group, column, speeds).factor for column in columns]
+        rows.append(
+            MetricRow(
+                "Speed-up",
+                "beside FP32, both of one run",
+                tuple(Cell(f"{f:.2f} times" if f else "") for f in factors),
+            )
+        )
+        rows.append(
+            MetricRow("Pairs changed", "beside FP32", tuple(_changed(column) for column in columns))
+        )
+    rows += [
+        MetricRow("EER", "lower is better", tuple(_plain(c.run.verification.eer) for c in columns)),
+        MetricRow(f"VAL at FAR {far:g}", "higher is better", tuple(_val(c) for c in columns)),
+    ]
+    return tuple(rows)
+
+
+def _accuracy(column: Column) -> Cell:
+    accuracy = column.run.verification.accuracy
+    half = float(t.ppf(_LEVEL, len(accuracy.per_fold) - 1)) * accuracy.standard_error
+    return Cell(f"{accuracy.value:.5f}", _between(accuracy.value - half, accuracy.value + half))
+
+
+def _auc(metric: Metric) -> Cell:
+    half = float(norm.ppf(_LEVEL)) * metric.standard_error
+    return Cell(f"{metric.value:.5f}", _between(metric.value - half, metric.value + half))
+
+
+def _plain(metric: Metric) -> Cell:
+    half = float(norm.ppf(_LEVEL)) * metric.standard_error
+    return Cell(f"{metric.value:.5f}", _between(max(metric.value - half, 0), metric.value + half))
+
+
+def _val(column: Column) -> Cell:
+    val = column.run.verification.val
+    return Cell(f"{val.value:.5f}", _between(*val.interval))
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.4f} to {min(high, 1):.4f}"
+
+
+def _fps(column: Column, values: Sequence[float], highest: float) -> Cell:
+    if len(values) > 1:
+        said = f"{min(values):,.1f} to {max(values):,.1f} in {len(values)} measurements"
+    elif column.run.kept:
+        said = f"of {column.run.measured}, an earlier run"
+    else:
+        said = "one measurement"
+    return Cell(f"{values[0]:,.1f}", said, values[0] / highest)
+
+
+def _changed(column: Column) -> Cell:
+    comparison = column.judged.comparison if column.judged else None
+    if comparison is None:
+        return Cell("")
+    better, worse = comparison.wrong_to_right, comparison.right_to_wrong
+    return Cell(f"{better + worse:,}", f"{better:,} better, {worse:,} worse")

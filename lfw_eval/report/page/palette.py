@@ -1,0 +1,100 @@
+"""The colours of the page and of its curves, to be told apart on white and on black."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Each has a contrast of 3 at least with both backgrounds, as WCAG 2.1 (1.4.11) asks of graphics.
+# Lightness and dashes differ too, for those to whom the hues do not.
+CURVES = ("#7a828c", "#2f7fd6", "#d9620f", "#12906f", "#c04f9b", "#8a6a1f")
+_DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (7, 3), (2, 2), (10, 3, 2, 3), (5, 2), (1, 3))
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down")
+_FIRST = {"FP32": 0, "FP16": 1, "INT8": 2}
+
+GENERIC = "#2f7fd6"
+"""Of bars that are of no run."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The page's colours, light or dark."""
+
+    background: str
+    panel: str
+    text: str
+    muted: str
+    line: str
+    link: str
+    passed: str
+    regressed: str
+    doubtful: str
+
+
+LIGHT = Theme(
+    background="#ffffff",
+    panel="#f5f6f8",
+    text="#1b1f24",
+    muted="#555d68",
+    line="#d5d9df",
+    link="#0b5cad",
+    passed="#0d6b3c",
+    regressed="#b3211b",
+    doubtful="#855300",
+)
+DARK = Theme(
+    background="#14171b",
+    panel="#1e2329",
+    text="#e8eaed",
+    muted="#a9b1bb",
+    line="#3a414a",
+    link="#7db8f7",
+    passed="#5ed394",
+    regressed="#ff8b82",
+    doubtful="#f0b44c",
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one run is drawn."""
+
+    colour: str
+    dash: tuple[int, ...]
+    shape: str
+
+    @property
+    def dasharray(self) -> str:
+        """The dashes as SVG has them."""
+        return " ".join(map(str, self.dash))
+
+
+def styles(labels: Iterable[str]) -> dict[str, Style]:
+    """Return a style for each run; FP32, FP16 and INT8 have theirs in every report."""
+    found: dict[str, Style] = {}
+    others = iter(range(len(_FIRST), 10**6))
+    for label in labels:
+        if label not in found:
+            row = _FIRST[label] if label in _FIRST else next(others)
+            # Past the last colour they come again, with other dashes.
+            shift = row // len(CURVES)
+            found[label] = Style(
+                colour=CURVES[row % len(CURVES)],
+                dash=_DASHES[(row + shift) % len(_DASHES)],
+                shape=_SHAPES[(row + shift) % len(_SHAPES)],
+            )
+    return found
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast of two colours (#rrggbb), 1 to 21, as WCAG 2.1 defines it.
+
+    >>> round(contrast("#000000", "#ffffff"))
+    21
+    """
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,119 @@
+"""The pages as HTML; each is complete, and fetches nothing."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from lfw_eval import __version__
+from lfw_eval.report.page.contents import Contents
+from lfw_eval.report.page.figure import Figure
+from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
+from lfw_eval.report.page.speeds import speedup_of_engine
+from lfw_eval.report.page.vega import drawing_library
+
+
+def render(contents: Contents, command: Sequence[str]) -> str:
+    """Return the report.
+
+    Args:
+        command: That makes it, to be shown.
+    """
+    return _render(
+        "page.html",
+        _title(contents),
+        contents.figures,
+        contents.styles,
+        command,
+        contents=contents,
+        speedup_of_engine=speedup_of_engine,
+    )
+
+
+def render_history(figures: Sequence[Figure], command: Sequence[str]) -> str:
+    """Return a page of metrics over time.
+
+    Args:
+        command: That makes it, to be shown.
+    """
+    drawn = styles(run for figure in figures for run in figure.runs)
+    return _render("history.html", "Metrics over time", figures, drawn, command, figures=figures)
+
+
+def _render(
+    template: str,
+    title: str,
+    drawn: Iterable[Figure],
+    looks: Mapping[str, Style],
+    command: Sequence[str],
+    **content: Any,
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        # Names in result files are whoever's who wrote them.
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["person"] = _person
+    page = environment.get_template(template).render(
+        title=title,
+        styles=looks,
+        light=LIGHT,
+        dark=DARK,
+        css=Markup(_template("page.css")),
+        script=Markup(_template("page.js")),
+        library=Markup(drawing_library()),
+        specs=Markup(_json({figure.name: figure.page_spec() for figure in drawn})),
+        command=shlex.join(command),
+        version=__version__,
+        **content,
+    )
+    return f"{page}\n"
+
+
+def _template(name: str) -> str:
+    return (
+        resources.files(__package__)
+        .joinpath("templates")
+        .joinpath(name)
+        .read_text(encoding="utf-8")
+    )
+
+
+def _title(contents: Contents) -> str:
+    if contents.groups:
+        group = contents.groups[0].group
+        models = ", ".join(dict.fromkeys(column.model for column in group.columns))
+        return f"{models}: {', '.join(column.label for column in group.columns)}"
+    if contents.speeds:
+        return f"Speed of {contents.speeds[0].result.model.name}"
+    return "Face detection: " + ", ".join(
+        label for section in contents.detections for label, _ in section.reports
+    )
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _number(value: Any) -> str:
+    """A table's cell."""
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _person(name: str) -> str:
+    """An image's name as words, which may wrap."""
+    return name.replace("_", " ")

@@ -1,0 +1,97 @@
+"""The verdict on each candidate, as one plain sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lfw_eval.gate.judge import judge_against_reference
+from lfw_eval.gate.verdict import GateResult, Verdict
+from lfw_eval.report.page.groups import Column, Group
+from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
+from lfw_eval.verification.comparison import Comparison
+
+_SIGNIFICANT = 0.05
+_MEANS: dict[Verdict, str] = {
+    "passed": "no loss beyond what the rules allow",
+    "regressed": "a loss beyond what the rules allow",
+    "cannot tell": "these data are too few to tell",
+}
+_ICONS: dict[Verdict, str] = {"passed": "✓", "regressed": "✕", "cannot tell": "?"}
+
+
+@dataclass(frozen=True, eq=False)
+class VerdictCard:
+    """What is said of one candidate."""
+
+    label: str
+    gate: GateResult
+    comparison: Comparison | None
+    pairs: int
+    speedup: Speedup
+    warnings: tuple[str, ...]
+
+    @property
+    def icon(self) -> str:
+        """A sign beside the word."""
+        return _ICONS[self.gate.verdict]
+
+    @property
+    def means(self) -> str:
+        """The verdict in more words."""
+        return _MEANS[self.gate.verdict]
+
+    @property
+    def answer(self) -> str:
+        """Whether it cost accuracy, by the pairs that changed sides."""
+        comparison = self.comparison
+        if comparison is None:
+            return ""
+        better, worse = comparison.wrong_to_right, comparison.right_to_wrong
+        if not better + worse:
+            return f"{self.label} decides all {self.pairs:,} pairs as FP32 does."
+        chance = (
+            "no more than chance explains"
+            if comparison.p_value >= _SIGNIFICANT
+            else "more than chance explains"
+        )
+        return (
+            f"{self.label} decides {better + worse:,} of {self.pairs:,} pairs differently from "
+            f"FP32 ({better:,} better, {worse:,} worse): {chance} "
+            f"(p {probability(comparison.p_value)})."
+        )
+
+    @property
+    def faster(self) -> str:
+        """How much faster it is."""
+        factor = self.speedup.factor
+        return f"{factor:.1f} times as fast as FP32" if factor else ""
+
+
+def verdict_cards(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[VerdictCard, ...]:
+    """Return a card for every candidate of a group."""
+    return tuple(_card(group, column, speeds) for column in group.candidates)
+
+
+def _card(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> VerdictCard:
+    result = column.judged
+    assert result is not None
+    warnings = []
+    if result.calibration and result.calibration.evaluated:
+        warnings.append(
+            f"Calibrated on {result.calibration.images:,} crops, of which "
+            f"{result.calibration.evaluated:,} are also evaluated: that may flatter it."
+        )
+    return VerdictCard(
+        label=column.label,
+        gate=judge_against_reference(result),
+        comparison=result.comparison,
+        pairs=group.data.pairs,
+        speedup=speedup(group, column, speeds),
+        warnings=tuple(warnings),
+    )
+
+
+def probability(value: float) -> str:
+    """Return a p-value as words."""
+    if value < 0.001:
+        return "below 0.001"
+    return f"{value:.2g}"
