@@ -28,11 +28,12 @@ def resampled(baseline: Weighted, candidate: Weighted, strata: IntArray) -> Floa
     groups = [np.flatnonzero(strata == each) for each in np.unique(strata)]
     found = []
     for _ in range(RESAMPLES // _CHUNK):
-        drawn = np.zeros((_CHUNK, len(strata)), np.intp)
-        for group in groups:
-            size = len(group)
-            drawn[:, group] = rng.multinomial(size, np.full(size, 1 / size), size=_CHUNK)
-        found.append(candidate(drawn) - baseline(drawn))
+        drawn = np.concatenate(
+            [group[rng.integers(len(group), size=(_CHUNK, len(group)))] for group in groups], axis=1
+        )
+        cells = drawn + len(strata) * np.arange(_CHUNK)[:, None]
+        counts = np.bincount(cells.ravel(), minlength=_CHUNK * len(strata)).reshape(_CHUNK, -1)
+        found.append(candidate(counts) - baseline(counts))
     return np.concatenate(found)
 
 

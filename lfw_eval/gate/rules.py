@@ -54,7 +54,7 @@ def _defaults() -> dict[Metric, MetricRule]:
         "ACC": MetricRule(0.002),
         "AUC": MetricRule(0.001),
         "EER": MetricRule(0.003),
-        "VAL": MetricRule(0.01),
+        "VAL": MetricRule(0.02),
         "FPS": MetricRule(0.1),
         "AP": MetricRule(0.01),
     }
