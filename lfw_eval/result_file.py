@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lfw_eval.consistency import contradictions
 from lfw_eval.detect import DetectionReport
 from lfw_eval.environment import Environment, environment
 from lfw_eval.errors import UserError
@@ -71,7 +71,8 @@ def read_result(path: Path) -> ResultFile:
 
     Raises:
         UserError: The file is missing, is no result, is of another schema, has a value of a wrong
-            type or NaN, or its .npz is missing or not the one that belongs to it.
+            type or NaN or a metric that its scores do not give, or its .npz is missing or not the
+            one that belongs to it.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -92,23 +93,24 @@ def read_result(path: Path) -> ResultFile:
         if kind is None:
             raise ValueError("its kind is none of " + ", ".join(_KINDS))
         result = typed(kind, content["result"], "", arrays)
-        _check_finite(result, arrays)
+        _check(result, arrays)
         made = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged: {error}; make it again") from error
     return ResultFile(path, file_sha256(path), result, made)
 
 
-def _check_finite(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
+def _check(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} has a value that is NaN or infinite")
     if isinstance(result, AccuracyResult):
         for run in filter(None, (result.reference, result.candidate)):
-            outcome = run.verification
-            values = (m.value for m in (outcome.accuracy, outcome.auc, outcome.eer, outcome.val))
-            if not all(map(math.isfinite, (*values, run.fps))):
-                raise ValueError(f"a metric of {run.engine.precision} is NaN")
+            if not run.fps > 0:
+                raise ValueError(f"FPS of {run.engine.precision} is no number above 0")
+    if not isinstance(result, SpeedResult):
+        for contradiction in contradictions(result):
+            raise ValueError(contradiction)
 
 
 def _kept(result: Result, name: str) -> bool:

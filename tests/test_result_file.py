@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from made_results import made_accuracy
+from made_results import made_accuracy, made_detection
 
 from lfw_eval.errors import UserError
 from lfw_eval.plain import arrays_of, plain
@@ -78,6 +78,28 @@ def test_a_metric_that_is_no_number(path, value):
     edit(path, change)
     with pytest.raises(UserError, match=r"is damaged: .*; make it again"):
         read_result(path)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "eer", "val"])
+def test_an_edited_metric(path, metric):
+    def change(content):
+        content["result"]["candidate"]["verification"][metric]["value"] += 0.0005
+
+    edit(path, change)
+    with pytest.raises(UserError, match=r"of int8 is .*, and its scores give .*; make it again"):
+        read_result(path)
+
+
+def test_an_edited_ap(tmp_path):
+    save_result(made_detection(5, 20), tmp_path / "d.json")
+    assert read_result(tmp_path / "d.json").result.asked.overall.value < 1
+
+    def change(content):
+        content["result"]["results"]["integrate"]["overall"]["value"] += 0.01
+
+    edit(tmp_path / "d.json", change)
+    with pytest.raises(UserError, match="its detections give"):
+        read_result(tmp_path / "d.json")
 
 
 def test_scores_that_are_nan(result, tmp_path):
