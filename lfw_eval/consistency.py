@@ -1,12 +1,14 @@
 """Whether the metrics of a result are those of its scores: numbers in a JSON file can be edited."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from lfw_eval.detect import DetectionReport
 from lfw_eval.detection.average_precision import average_precision
 from lfw_eval.detection.precision_recall import precision_recall
+from lfw_eval.plain import plain
 from lfw_eval.results import AccuracyResult, EngineRun
 from lfw_eval.verification.accuracy import accuracy
 from lfw_eval.verification.protocol import evaluate_distances
@@ -23,10 +25,8 @@ def contradictions(result: AccuracyResult | DetectionReport) -> Iterator[str]:
     for report in result.detection:
         yield from _of_detection(report)
     for run in filter(None, (result.reference, result.candidate)):
-        for metric, stated, found in _metrics(run, bool(result.protocol.get("subtract_mean"))):
-            if not abs(stated - found) <= _ROUNDING:
-                precision = run.engine.precision
-                yield f"{metric} of {precision} is {stated:g}, and its scores give {found:g}"
+        for place, stated, found in _differing(run, bool(result.protocol.get("subtract_mean"))):
+            yield f"{place} of {run.engine.precision} is {stated}, and its scores give {found}"
 
 
 def _of_detection(report: DetectionReport) -> Iterator[str]:
@@ -39,17 +39,30 @@ def _of_detection(report: DetectionReport) -> Iterator[str]:
         yield f"AP is {stated.value:g}, and its detections give {found:g}"
 
 
-def _metrics(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, float, float]]:
+def _differing(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, Any, Any]]:
     stated = run.verification
-    thresholds = np.array(stated.accuracy.thresholds)
-    decided = accuracy(stated.decisions, stated.genuine, stated.fold, thresholds)
-    yield "ACC", stated.accuracy.value, decided.value
     if subtract_mean:
-        # Each fold saw other distances than are kept.
+        # Each fold saw other distances than are kept: only its decisions can be counted again.
+        thresholds = np.array(stated.accuracy.thresholds)
+        decided = accuracy(stated.decisions, stated.genuine, stated.fold, thresholds)
+        yield from _unequal("accuracy", plain(stated.accuracy), plain(decided))
         return
     distances = np.tile(stated.distances, (int(stated.fold.max()) + 1, 1))
     found = evaluate_distances(distances, stated.genuine, stated.fold, stated.val.far_target)
-    yield "ACC", stated.accuracy.value, found.accuracy.value
-    yield "AUC", stated.auc.value, found.auc.value
-    yield "EER", stated.eer.value, found.eer.value
-    yield "VAL", stated.val.value, found.val.value
+    yield from _unequal("", plain(stated), plain(found))
+
+
+def _unequal(place: str, stated: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield from _unequal(f"{place}.{name}" if place else name, stated[name], value)
+    elif isinstance(found, list):
+        if len(stated) != len(found):
+            yield place, stated, found
+        for index, (one, other) in enumerate(zip(stated, found, strict=False)):
+            yield from _unequal(f"{place}[{index}]", one, other)
+    elif isinstance(found, float) and stated is not None:
+        if not abs(stated - found) <= _ROUNDING:
+            yield place, stated, found
+    elif stated != found:
+        yield place, stated, found

@@ -9,6 +9,7 @@ import typer
 
 from lfw_eval.errors import UserError
 from lfw_eval.files import replacing, require_writable, write_atomically
+from lfw_eval.gate.comparable import NotComparableError
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.junit import junit_xml
 from lfw_eval.gate.rules import DEFAULT, Rules
@@ -56,15 +57,27 @@ def gate_command(
         _accept(judged, baseline)
         print(f"{baseline} is the baseline now; there was none")
         return
-    result = _judge(judged, baseline, allowed)
+    try:
+        result = _judge(judged, baseline, allowed)
+    except NotComparableError as error:
+        if not accept or not baseline:
+            raise
+        _accept(judged, baseline)
+        print(f"accepted: {baseline} is the candidate now; {error}")
+        return
     if json_file:
         content = {"verdict": result.verdict, **plain(result)}
         write_atomically(json_file, (json.dumps(content, indent=1) + "\n").encode())
     if junit:
         write_atomically(junit, junit_xml(result, doubt_fails=allowed.cannot_tell == "fail"))
     if summary:
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(gate_markdown(result))
+        try:
+            with summary.open("a", encoding="utf-8") as file:
+                file.write(gate_markdown(result))
+        except OSError as error:
+            raise UserError(
+                f"--summary {summary} cannot be written ({error.strerror}); name another file"
+            ) from error
     print(gate_table(result))
     if accept and baseline:
         _accept(judged, baseline)

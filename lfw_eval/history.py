@@ -1,6 +1,6 @@
 """Committed results over time: their metrics, and where one regressed beside the one before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ class Moment:
     """A result's metrics.
 
     Attributes:
+        data: The data set's name.
         series: What it may be compared with: data, network, precision and device.
         findings: By metric, beside the result before it in the series; empty for the first.
         differs: Why it cannot be compared with that one, or empty.
@@ -29,6 +30,7 @@ class Moment:
     path: Path
     time: datetime
     commit: str
+    data: str
     series: str
     metrics: Mapping[str, float]
     findings: Mapping[str, Finding]
@@ -68,13 +70,19 @@ def read_history(folder: Path, rules: Rules) -> History:
     latest: dict[str, ResultFile] = {}
     moments = []
     for file in tqdm(files, desc="judge", unit="result", disable=None):
-        for series, metrics in _measured(file):
-            before = latest.get(series)
-            moments.append(_moment(file, series, metrics, before, rules))
-            latest[series] = file
+        measured = _measured(file)
+        if measured is None:
+            skipped.append(f"{file.path} is of benchmark, and history is of evaluate and detect")
+            continue
+        data, series, metrics = measured
+        moments.append(_moment(file, data, series, metrics, latest.get(series), rules))
+        latest[series] = file
     if not moments:
         why = f" ({skipped[0]})" if skipped else ""
-        raise UserError(f"{folder} has no result of evaluate or detect{why}")
+        raise UserError(
+            f"{folder} has no result of evaluate or detect{why}; give the folder that --output "
+            "names"
+        )
     return History(tuple(moments), tuple(skipped))
 
 
@@ -82,12 +90,14 @@ def _time(file: ResultFile) -> datetime:
     return datetime.fromisoformat(file.environment.time)
 
 
-def _measured(file: ResultFile) -> Iterator[tuple[str, dict[str, float]]]:
+def _measured(file: ResultFile) -> tuple[str, str, dict[str, float]] | None:
+    """The data set, the series and the metrics of a result; None of a speed alone."""
     result = file.result
     if isinstance(result, AccuracyResult):
         run, outcome = result.judged, result.judged.verification
         engine = run.engine
-        yield (
+        return (
+            result.data.name,
             f"{result.data.name} · {result.model.name} · {engine.precision} · {engine.device}",
             {
                 "ACC": outcome.accuracy.value,
@@ -97,13 +107,16 @@ def _measured(file: ResultFile) -> Iterator[tuple[str, dict[str, float]]]:
                 "FPS": run.fps,
             },
         )
-    elif isinstance(result, DetectionReport):
+    if isinstance(result, DetectionReport):
         names = (result.data.title, result.detector, str(result.settings.get("arithmetic", "")))
-        yield " · ".join(filter(None, names)), {"AP": result.asked.overall.value, "FPS": result.fps}
+        metrics = {"AP": result.asked.overall.value, "FPS": result.fps}
+        return result.data.title, " · ".join(filter(None, names)), metrics
+    return None
 
 
 def _moment(
     file: ResultFile,
+    data: str,
     series: str,
     metrics: Mapping[str, float],
     before: ResultFile | None,
@@ -121,6 +134,7 @@ def _moment(
         path=file.path,
         time=_time(file),
         commit=(file.environment.git or "unknown")[:8],
+        data=data,
         series=series,
         metrics=metrics,
         findings={finding.metric: finding for finding in findings},

@@ -11,6 +11,7 @@ import typer
 from lfw_eval.detect import DetectionReport
 from lfw_eval.errors import UserError
 from lfw_eval.files import require_writable, write_atomically
+from lfw_eval.gate.rules import DEFAULT, Rules
 from lfw_eval.result_file import Result, read_result
 from lfw_eval.results import AccuracyResult
 
@@ -42,6 +43,9 @@ def report_command(
         Path | None,
         typer.Option(help="Images that a detector was evaluated on, to draw its boxes on some."),
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of what is allowed, as of gate.")
+    ] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="Their annotations. Default: found beside the images.")
     ] = None,
@@ -56,6 +60,7 @@ def report_command(
         raise UserError("--faces shows faces and --no-faces leaves them out; give one of the two")
     if annotations and not faces:
         raise UserError("--annotations are of the images of --faces; give these too")
+    allowed = Rules.load(rules) if rules else DEFAULT
     require_writable(path if form == "html" else path / "figure")
     require_drawing()
     # What draws is not needed by the other commands, and takes a second to import.
@@ -71,7 +76,8 @@ def report_command(
         )
     # Figures have no faces: none are looked for.
     shown = not no_faces and form == "html"
-    contents = contents_of(files, FaceOptions(shown, faces, annotations))
+    options = FaceOptions(shown, faces, annotations)
+    contents = contents_of(files, options, allowed)
     for sentence in contents.missing:
         print(sentence, file=sys.stderr)
     if form == "html":

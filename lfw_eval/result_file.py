@@ -84,11 +84,13 @@ def read_result(path: Path) -> ResultFile:
         raise UserError(f"{path} is no result file of lfw-eval; give one that it wrote")
     if content["schema"] != SCHEMA:
         raise UserError(
-            f"{path} is of schema {content['schema']}, and this version reads schema {SCHEMA}; "
+            f"{path} is of schema {content['schema']!r}, and this version reads schema {SCHEMA}; "
             "make it again with the command that made it"
         )
-    arrays = _read_arrays(path, content.get("arrays_sha256"))
     kind = _KINDS.get(content.get("kind", ""))
+    if kind is not SpeedResult and not content.get("arrays_sha256"):
+        raise UserError(f"{path} is damaged: it has no arrays_sha256; make it again")
+    arrays = _read_arrays(path, content.get("arrays_sha256"))
     try:
         if kind is None:
             raise ValueError("its kind is none of " + ", ".join(_KINDS))

@@ -98,7 +98,7 @@ def made_detection(noise: float, images: int = 200, seed: int = 0) -> DetectionR
         truths.append(FaceTruth(truth, np.zeros(3, bool), {}))
     result = evaluate_detections(found, truths)
     return DetectionReport(
-        data=FaceDataDescription("made", images, 3 * images, 0, 0, 0, 0, f"made-{images}"),
+        data=FaceDataDescription("made images", images, 3 * images, 0, 0, 0, 0, f"made-{images}"),
         detector="made",
         settings={"arithmetic": "float32"},
         fps=100,

@@ -226,7 +226,7 @@ def test_speed_of_another_device_is_not_judged():
     other = replace(result, candidate=replace(result.candidate, engine=engine))
     found = judge(other, result, DEFAULT, NAMES)
     assert "FPS" not in [each.metric for each in found.findings]
-    assert "FPS is not judged: CPU before, GPU now" in found.notes
+    assert "FPS is not compared: CPU before, GPU now" in found.notes
 
 
 def test_rules_file(tmp_path):

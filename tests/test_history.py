@@ -59,11 +59,11 @@ def test_command(folder, tmp_path):
     assert "regressions" in run.stdout
     assert "left out: " in run.stderr
     page = (tmp_path / "h.html").read_text()
-    assert "history-acc" in page
+    assert "history-1-acc" in page
     assert "<script src" not in page
     files = lfw_eval("history", folder, "--format", "csv", "-o", tmp_path / "figures", cwd=tmp_path)
     assert files.returncode == 0, files.stderr
-    with (tmp_path / "figures" / "history-acc.csv").open() as file:
+    with (tmp_path / "figures" / "history-1-acc.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows] == ["", "passed", "regressed", ""]
 

@@ -29,6 +29,7 @@ from lfw_eval.detect import DetectionReport, FaceDataDescription
 from lfw_eval.detection.boxes import Detections
 from lfw_eval.detection.protocol import evaluate as evaluate_detections
 from lfw_eval.errors import UserError
+from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.report.page.contents import FaceOptions, contents_of
 from lfw_eval.report.page.curves import visible
 from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, contrast, styles
@@ -220,7 +221,7 @@ def test_fp32_of_two_files_is_one_column_and_other_data_a_group_of_their_own(roo
         other=other.result("int8"),
         alone=other.result(None),
     )
-    contents = contents_of([read_result(path) for path in paths], FaceOptions())
+    contents = contents_of([read_result(path) for path in paths], FaceOptions(), DEFAULT)
     labels = [[column.label for column in s.group.columns] for s in contents.groups]
     assert labels == [["FP32", "FP16", "INT8"], ["FP32", "INT8"]]
     names = [figure.name for figure in contents.figures]
@@ -298,7 +299,7 @@ def test_find_crop_store(roots: Path) -> None:
 def test_changed_pairs_are_those_that_changed(roots: Path) -> None:
     result = Evaluated().result("int8")
     paths = saved(roots, result=result)
-    section = contents_of([read_result(path) for path in paths], FaceOptions()).groups[0]
+    section = contents_of([read_result(path) for path in paths], FaceOptions(), DEFAULT).groups[0]
     before, now = result.reference.verification, result.candidate.verification
     changed = set(np.flatnonzero(before.decisions != now.decisions) + 1)
     assert section.changed.total == len(changed)
@@ -436,7 +437,7 @@ def test_charts_follow_the_schema(roots: Path) -> None:
     digest = calibrated(roots, study=True)
     results = {"a": Evaluated().result("int8", table=digest), "b": speeds(), "c": detected(roots)}
     files = [read_result(path) for path in saved(roots, **results)]
-    figures = contents_of(files, FaceOptions()).figures
+    figures = contents_of(files, FaceOptions(), DEFAULT).figures
     assert len(figures) == 14
     for figure in figures:
         figure.chart.to_dict(validate=True)

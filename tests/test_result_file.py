@@ -66,7 +66,7 @@ def test_missing_scores(path):
 @pytest.mark.parametrize("schema", [1, 2, SCHEMA + 1, "x"])
 def test_another_schema(path, schema):
     edit(path, lambda content: content.update(schema=schema))
-    with pytest.raises(UserError, match=f"is of schema {schema}, and this version reads"):
+    with pytest.raises(UserError, match=f"is of schema {schema!r}, and this version reads"):
         read_result(path)
 
 

@@ -9,11 +9,16 @@ from lfw_eval.result_file import Result
 from lfw_eval.results import AccuracyResult, SpeedResult
 
 
+class NotComparableError(UserError):
+    """Two results are not of the same data and protocol."""
+
+
 def check_comparable(candidate: Result, baseline: Result) -> None:
     """Refuse two results that are not of the same data and protocol.
 
     Raises:
-        UserError: Names all that differs.
+        UserError: They are of two kinds.
+        NotComparableError: Names all that differs.
     """
     if type(candidate) is not type(baseline):
         raise UserError(
@@ -21,9 +26,9 @@ def check_comparable(candidate: Result, baseline: Result) -> None:
             f"{_kind(baseline)}"
         )
     if differences := list(_differences(candidate, baseline)):
-        raise UserError(
+        raise NotComparableError(
             f"candidate and baseline cannot be compared: {'; '.join(differences)}. Make both with "
-            "the same data, alignment and protocol"
+            "the same data, alignment and protocol, or replace the baseline with --accept"
         )
 
 
@@ -60,9 +65,16 @@ def _differences(candidate: Any, baseline: Any) -> Iterator[str]:
     own, other = candidate.data, baseline.data
     if isinstance(candidate, AccuracyResult):
         if own.pairs_digest != other.pairs_digest:
-            yield f"other pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name})"
+            yield (
+                f"other pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name}; "
+                f"digest {other.pairs_digest[:12]}, now {own.pairs_digest[:12]})"
+            )
         elif own.crops_sha256 != other.crops_sha256:
-            yield f"other crops (aligned by {other.alignment}, now by {own.alignment})"
+            how = f"aligned by {other.alignment}, now by {own.alignment}"
+            if own.alignment == other.alignment:
+                how = f"aligned in one way, as it comes out on another machine: {own.alignment}"
+            digests = f"sha256 {other.crops_sha256[:12]}, now {own.crops_sha256[:12]}"
+            yield f"other crops ({how}; {digests})"
         for name in sorted(candidate.protocol.keys() | baseline.protocol.keys()):
             values = [each.protocol.get(name) for each in (baseline, candidate)]
             if values[0] != values[1]:

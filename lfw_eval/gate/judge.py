@@ -47,10 +47,15 @@ def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, s
         elif candidate.detection or baseline.detection:
             aside.append("AP is not judged: only one of the two has it")
         found += calibration_findings(candidate, baseline, rules.calibration)
+        if not candidate.detection and not baseline.detection and rules.asked("AP"):
+            aside.append("AP is not judged: neither has it")
         if candidate.judged.kept or baseline.judged.kept:
-            aside.append("FPS is not judged: one of the two is of an earlier run's embeddings")
+            aside.append("FPS is not compared: one of the two is of an earlier run's embeddings")
+            found += gate.speed_floor(candidate.judged.fps)
         elif _same_machine(candidate.judged, baseline.judged, aside):
             found.append(gate.speed(candidate.judged.fps, baseline.judged.fps, "FPS"))
+        else:
+            found += gate.speed_floor(candidate.judged.fps)
     elif isinstance(candidate, DetectionReport) and isinstance(baseline, DetectionReport):
         found.append(Gate(rules, 1).detection(candidate, baseline))
     elif isinstance(candidate, SpeedResult) and isinstance(baseline, SpeedResult):
@@ -71,9 +76,13 @@ def judge_against_reference(result: AccuracyResult, rules: Rules = DEFAULT) -> G
     if result.candidate is None:
         raise UserError("the result has FP32 alone; name a --baseline to compare it with")
     reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
-    rules = replace(rules, calibration=CalibrationRule())
     precision = result.candidate.engine.precision
-    return judge(result, reference, rules, (precision.upper(), "FP32"))
+    plain = replace(rules, calibration=CalibrationRule())
+    found = judge(result, reference, plain, (precision.upper(), "FP32"))
+    if rules == plain:
+        return found
+    note = "calibration is not judged: FP32 has none; name a --baseline"
+    return replace(found, notes=(*found.notes, note))
 
 
 @dataclass(frozen=True)
@@ -175,12 +184,19 @@ class Gate:
         reason = f"x{candidate / baseline:.2f} of the baseline's"
         verdict: Verdict = "passed" if missing <= rule.allowed_drop else "regressed"
         if rule.never_worse and missing > 0:
-            verdict = "regressed"
+            verdict, reason = "regressed", "worse, and none may be"
         if rule.floor is not None and candidate < rule.floor:
             verdict, reason = "regressed", f"below the floor of {rule.floor:g}"
-        return Finding(
-            name, verdict, baseline, candidate, missing, None, None, rule.allowed_drop, reason
-        )
+        allowed = 0 if rule.never_worse else rule.allowed_drop
+        return Finding(name, verdict, baseline, candidate, missing, None, None, allowed, reason)
+
+    def speed_floor(self, candidate: float) -> Iterator[Finding]:
+        """FPS by its floor alone, where the rules have one."""
+        floor = self.rules.metrics["FPS"].floor
+        if floor is not None:
+            verdict: Verdict = "passed" if candidate >= floor else "regressed"
+            reason = f"the floor is {floor:g}"
+            yield Finding("FPS", verdict, None, candidate, None, None, None, None, reason)
 
     def _finding(
         self,
@@ -198,7 +214,8 @@ class Gate:
         )
         if beyond:
             verdict = "regressed"
-            reason = f"beyond the floor of {rule.floor:g}"
+            side = "above the ceiling" if metric == "EER" else "below the floor"
+            reason = f"{side} of {rule.floor:g}"
         return Finding(
             metric=metric,
             verdict=verdict,
@@ -234,5 +251,5 @@ def _same_machine(candidate: object, baseline: object, aside: list[str]) -> bool
     engines = [each.engine for each in (baseline, candidate)]  # type: ignore[attr-defined]
     if engines[0].device == engines[1].device:
         return True
-    aside.append(f"FPS is not judged: {engines[0].device} before, {engines[1].device} now")
+    aside.append(f"FPS is not compared: {engines[0].device} before, {engines[1].device} now")
     return False

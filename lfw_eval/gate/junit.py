@@ -28,8 +28,13 @@ def junit_xml(result: GateResult, *, doubt_fails: bool) -> bytes:
         )
         if finding.verdict in tags:
             ElementTree.SubElement(case, tags[finding.verdict], message=finding.reason)
-        numbers = (finding.baseline, finding.candidate, finding.worse_by, finding.p_value)
-        text = "baseline {}, candidate {}, worse by {}, p {}; ".format(*numbers)
-        ElementTree.SubElement(case, "system-out").text = text + finding.reason
+        numbers = {
+            "baseline": finding.baseline,
+            "candidate": finding.candidate,
+            "worse by": finding.worse_by,
+            "p": finding.p_value,
+        }
+        known = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
+        ElementTree.SubElement(case, "system-out").text = "; ".join([*known, finding.reason])
     ElementTree.indent(suite)
     return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"

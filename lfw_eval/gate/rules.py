@@ -75,6 +75,10 @@ class Rules:
     metrics: Mapping[Metric, MetricRule] = field(default_factory=_defaults)
     calibration: CalibrationRule = CalibrationRule()
 
+    def asked(self, metric: Metric) -> bool:
+        """Whether a metric's rule is another than unasked."""
+        return self.metrics[metric] != _defaults()[metric]
+
     @staticmethod
     def load(path: Path) -> "Rules":
         """Read rules; what the file does not name is as by default.
@@ -107,6 +111,7 @@ class Rules:
 
 
 DEFAULT = Rules()
+"""What is allowed unasked."""
 
 
 def _with(rule: Any, given: Any, where: str) -> Any:
@@ -123,13 +128,17 @@ def _with(rule: Any, given: Any, where: str) -> Any:
             fits = isinstance(value, bool)
         else:
             fits = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-            fits = fits and value < math.inf
+            # Rates, but the floor of FPS; 40 was meant as 40 percent.
+            fits = fits and value < (math.inf if where.endswith("[FPS]") and name == "floor" else 1)
         if name == "allowed_drop" and value == 0:
             raise UserError(
                 f"{where} allowed_drop = 0 could never be shown; set never_worse = true instead"
             )
         if not fits:
-            raise UserError(f"{where} {name} = {value!r} is not possible; see the README")
+            range_of = "from 0 to below 1 (0.002 are 0.2 points)"
+            choices = {"list": '"same" or "any"', "engine": '"same" or "any"'}
+            wanted = {**choices, "never_worse": "true or false"}.get(name, range_of)
+            raise UserError(f"{where} {name} = {value!r} is not possible; give {wanted}")
     return replace(rule, **given)
 
 

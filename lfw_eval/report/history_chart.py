@@ -11,20 +11,33 @@ from lfw_eval.report.page.palette import Style, styles
 
 _METRICS = ("ACC", "AUC", "EER", "VAL", "AP", "FPS")
 _MARK = "#b3211b"
+_FEW_DAYS = 3
 
 
 def history_figures(history: History) -> tuple[Figure, ...]:
     """Return a figure for each metric that any result has."""
     named = history.series()
+    looks = styles(named)
+    data = list(dict.fromkeys(moment.data for moment in history.moments))
     found = []
-    for metric in _METRICS:
-        kept = {name: moments for name, moments in named.items() if metric in moments[0].metrics}
-        if kept:
-            found.append(_figure(metric, kept, styles(named)))
+    for number, title in enumerate(data, start=1):
+        # Data sets of other difficulty on one scale would hide what matters on each.
+        own = {name: moments for name, moments in named.items() if moments[0].data == title}
+        prefix = f"{number}-" if len(data) > 1 else ""
+        for metric in _METRICS:
+            kept = {name: moments for name, moments in own.items() if metric in moments[0].metrics}
+            if kept:
+                found.append(_figure(metric, title, prefix, kept, looks))
     return tuple(found)
 
 
-def _figure(metric: str, named: Mapping[str, Sequence[Moment]], looks: dict[str, Style]) -> Figure:
+def _figure(
+    metric: str,
+    data: str,
+    prefix: str,
+    named: Mapping[str, Sequence[Moment]],
+    looks: dict[str, Style],
+) -> Figure:
     rows: list[Row] = []
     for name, moments in named.items():
         for moment in moments:
@@ -43,8 +56,8 @@ def _figure(metric: str, named: Mapping[str, Sequence[Moment]], looks: dict[str,
     regressed = [row for row in rows if row["verdict"] == "regressed"]
     counted = f"{len(regressed)} of {len(rows)} results regressed beside the one before"
     return Figure(
-        name=f"history-{metric.lower()}",
-        title=metric,
+        name=f"history-{prefix}{metric.lower()}",
+        title=f"{metric}, {data}",
         finding=f"{metric}: {counted}.",
         note="A red cross: regressed beside the result before it in its series.",
         chart=_chart(metric, rows, tuple(named), looks),
@@ -56,7 +69,7 @@ def _figure(metric: str, named: Mapping[str, Sequence[Moment]], looks: dict[str,
 def _chart(
     metric: str, rows: list[Row], labels: tuple[str, ...], looks: dict[str, Style]
 ) -> alt.LayerChart:
-    runs = Runs(labels, looks)
+    runs = Runs(labels, looks, "marks", columns=1)
     tooltip = [
         alt.Tooltip("run:N", title="series"),
         alt.Tooltip("commit:N", title="commit"),
@@ -67,7 +80,7 @@ def _chart(
         alt.Tooltip("reason:N", title="why"),
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m-%d", tickCount=6)),
+        x=alt.X("time:T", title=None, axis=alt.Axis(format=_ticks(rows), tickCount=5)),
         y=alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=12)),
         opacity=runs.opacity(),
     )
@@ -81,3 +94,9 @@ def _chart(
         .encode(color=alt.value(_MARK), tooltip=tooltip)
     )
     return alt.layer(lines.add_params(runs.selection), points, marks).properties(height=180)
+
+
+def _ticks(rows: list[Row]) -> str:
+    """Days, and the time of day where all are of few."""
+    days = {str(row["time"])[:10] for row in rows}
+    return "%Y-%m-%d" if len(days) > _FEW_DAYS else "%m-%d %H:%M"

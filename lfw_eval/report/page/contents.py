@@ -8,6 +8,7 @@ from pathlib import Path
 from lfw_eval.datasets.crop_store import find_crop_store
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.detect import DetectionReport
+from lfw_eval.gate.rules import Rules
 from lfw_eval.report.page.calibration_section import CalibrationSection, calibration_section
 from lfw_eval.report.page.detection_charts import detection_figure
 from lfw_eval.report.page.detection_pictures import DetectionPicture, detection_pictures
@@ -111,13 +112,14 @@ class Contents:
         found: list[str] = []
         for section in self.groups:
             found += filter(None, [section.faces_missing])
+            found += section.group.repeated
             for calibration in section.calibrations:
                 found += calibration.missing
         found += filter(None, (section.missing for section in self.detections))
         return tuple(dict.fromkeys(found))
 
 
-def contents_of(files: Sequence[ResultFile], faces: FaceOptions) -> Contents:
+def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -> Contents:
     """Collect the contents of a report.
 
     Raises:
@@ -135,7 +137,7 @@ def contents_of(files: Sequence[ResultFile], faces: FaceOptions) -> Contents:
     sections = []
     for number, group in enumerate(groups, start=1):
         prefix = f"{number}-" if len(groups) > 1 else ""
-        sections.append(_group_section(group, files, speeds, drawn, prefix, faces.shown))
+        sections.append(_group_section(group, files, speeds, drawn, prefix, faces.shown, rules))
     return Contents(
         files=files,
         styles=drawn,
@@ -157,6 +159,7 @@ def _group_section(
     drawn: Mapping[str, Style],
     prefix: str,
     show: bool,
+    rules: Rules,
 ) -> GroupSection:
     store = find_crop_store(group.data.crops_sha256) if show else None
     missing = ""
@@ -175,7 +178,7 @@ def _group_section(
             calibrations.append(calibration_section(column.label, calibration, f"{prefix}{number}"))
     return GroupSection(
         group=group,
-        cards=verdict_cards(group, speeds),
+        cards=verdict_cards(group, speeds, rules),
         rows=metric_rows(group, speeds),
         curves=(
             *roc_figures(group, drawn, prefix),

@@ -28,8 +28,10 @@ class Runs:
         labels: Sequence[str],
         styles: Mapping[str, Style],
         symbols: Literal["lines", "marks"] = "lines",
+        columns: int = 3,
     ) -> None:
         self._symbols = symbols
+        self._columns = columns
         self._labels = list(labels)
         self._styles = [styles[label] for label in labels]
         self.selection = alt.selection_point(
@@ -45,8 +47,8 @@ class Runs:
     def _legend(self) -> alt.Legend:
         if self._symbols == "marks":
             # The dashes of a line look torn around a small mark.
-            return alt.Legend(title=None, columns=3, symbolStrokeWidth=0)
-        return alt.Legend(title=None, columns=3, symbolType="stroke")
+            return alt.Legend(title=None, columns=self._columns, symbolStrokeWidth=0)
+        return alt.Legend(title=None, columns=self._columns, symbolType="stroke")
 
     def colour(self) -> alt.Color:
         """Colour by run."""

@@ -36,6 +36,8 @@ class Group:
     pairs: PairRows
     protocol: Mapping[str, str | bool | float]
     columns: tuple[Column, ...]
+    repeated: tuple[str, ...]
+    """Sentences about candidates that are there twice and shown once."""
 
     @property
     def candidates(self) -> tuple[Column, ...]:
@@ -73,6 +75,7 @@ def accuracy_groups(files: Sequence[ResultFile], labels: Mapping[str, str]) -> t
 
 def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
     columns: list[Column] = []
+    repeated: list[str] = []
     for file in files:
         result = file.result
         assert isinstance(result, AccuracyResult)
@@ -85,6 +88,12 @@ def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
                 # A measured FPS rather than one that was kept from an earlier run.
                 if columns[same].run.kept and not run.kept:
                     columns[same] = Column(columns[same].label, run, result.model.name, judged)
+                elif judged:
+                    shown = columns[same]
+                    repeated.append(
+                        f"{file.path.name} has the engine and the distances of {shown.label}, which "
+                        f"is shown once, at {shown.run.fps:,.1f} FPS; here it was {run.fps:,.1f}."
+                    )
                 continue
             taken = [column.label for column in columns]
             label = distinct(labels[run.engine.key], taken, file.path.stem)
@@ -95,7 +104,7 @@ def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
     )
     first = files[0].result
     assert isinstance(first, AccuracyResult)
-    return Group(first.data, first.pairs, first.protocol, tuple(columns))
+    return Group(first.data, first.pairs, first.protocol, tuple(columns), tuple(repeated))
 
 
 def _same(columns: Sequence[Column], run: EngineRun, judged: AccuracyResult | None) -> int | None:

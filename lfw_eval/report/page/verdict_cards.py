@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lfw_eval.gate.judge import judge_against_reference
+from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import GateResult, Verdict
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
@@ -36,8 +37,10 @@ class VerdictCard:
 
     @property
     def means(self) -> str:
-        """The verdict in more words."""
-        return _MEANS[self.gate.verdict]
+        """The verdict in more words, with the metrics that made it."""
+        findings = (f for f in self.gate.findings if f.verdict == self.gate.verdict)
+        of = "" if self.gate.verdict == "passed" else ", ".join(f.metric for f in findings) + ": "
+        return of + _MEANS[self.gate.verdict]
 
     @property
     def answer(self) -> str:
@@ -66,12 +69,16 @@ class VerdictCard:
         return f"{factor:.1f} times as fast as FP32" if factor else ""
 
 
-def verdict_cards(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[VerdictCard, ...]:
+def verdict_cards(
+    group: Group, speeds: Sequence[LabelledSpeed], rules: Rules
+) -> tuple[VerdictCard, ...]:
     """Return a card for every candidate of a group."""
-    return tuple(_card(group, column, speeds) for column in group.candidates)
+    return tuple(_card(group, column, speeds, rules) for column in group.candidates)
 
 
-def _card(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> VerdictCard:
+def _card(
+    group: Group, column: Column, speeds: Sequence[LabelledSpeed], rules: Rules
+) -> VerdictCard:
     result = column.judged
     assert result is not None
     warnings = []
@@ -82,7 +89,7 @@ def _card(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Verd
         )
     return VerdictCard(
         label=column.label,
-        gate=judge_against_reference(result),
+        gate=judge_against_reference(result, rules),
         comparison=result.comparison,
         pairs=group.data.pairs,
         speedup=speedup(group, column, speeds),
