@@ -102,7 +102,7 @@ def test_refusals(results, tmp_path):
     missing = refused(gate(results, "good.json", "--baseline", tmp_path / "none.json"))
     assert "none.json cannot be read" in missing
     other = refused(gate(results, "few.json", "--baseline", results / "baseline.json"))
-    assert "other pairs (6,000 of made, now 300 of made)" in other
+    assert "other pairs (6,000 of made, now 300 of made; digest pairs-6000-0" in other
     assert "--accept needs --baseline" in refused(gate(results, "good.json", "--accept"))
     itself = gate(results, "good.json", "--baseline", results / "good.json", "--accept")
     assert "is the candidate itself" in itself.stderr

@@ -91,8 +91,8 @@ def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
                 elif judged:
                     shown = columns[same]
                     repeated.append(
-                        f"{file.path.name} has the engine and the distances of {shown.label}, which "
-                        f"is shown once, at {shown.run.fps:,.1f} FPS; here it was {run.fps:,.1f}."
+                        f"{file.path.name} has the engine and distances of {shown.label}, which is "
+                        f"shown once, at {shown.run.fps:,.1f} FPS; here it was {run.fps:,.1f}."
                     )
                 continue
             taken = [column.label for column in columns]

@@ -8,6 +8,9 @@ from lfw_eval.result_file import ResultFile
 from lfw_eval.results import EngineSpeed, SpeedResult
 from lfw_eval.speed import Speed
 
+# Fewer say little of a speed-up.
+_ENOUGH = 10
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledSpeed:
@@ -69,7 +72,8 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
                 for fast, slow in pairs:
                     return Speedup(
                         fast.end_to_end_fps / slow.end_to_end_fps,
-                        f"Speed: end to end at batch {fast.batch_size}, both in one benchmark.",
+                        f"Speed: end to end at batch {fast.batch_size}, both in one benchmark."
+                        + _too_few(min(fast.latency_ms.batches, slow.latency_ms.batches)),
                     )
     base = column.judged.reference
     if base.kept or column.run.kept:
@@ -82,6 +86,13 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
         column.run.fps / base.fps,
         f"Speed: crops to embeddings at batch {column.run.batch_size}, one pass each in one run.",
     )
+
+
+def _too_few(batches: int) -> str:
+    if batches >= _ENOUGH:
+        return ""
+    timed = "One batch was" if batches == 1 else f"{batches} batches were"
+    return f" {timed} timed of the slower: benchmark --seconds measures longer."
 
 
 def speedup_of_engine(each: LabelledSpeed, speeds: Sequence[LabelledSpeed]) -> float | None:
