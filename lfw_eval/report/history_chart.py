@@ -70,18 +70,30 @@ def _chart(
     metric: str, rows: list[Row], labels: tuple[str, ...], looks: dict[str, Style]
 ) -> alt.LayerChart:
     runs = Runs(labels, looks, "marks", columns=1)
+    digits = ",.1f" if metric == "FPS" else ".5f"
     tooltip = [
         alt.Tooltip("run:N", title="series"),
         alt.Tooltip("commit:N", title="commit"),
         alt.Tooltip("file:N", title="file"),
         alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M"),
-        alt.Tooltip("value:Q", title=metric, format=",.1f" if metric == "FPS" else ".5f"),
+        alt.Tooltip("value:Q", title=metric, format=digits),
         alt.Tooltip("verdict:N", title="verdict"),
         alt.Tooltip("reason:N", title="why"),
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("time:T", title=None, axis=alt.Axis(format=_ticks(rows), tickCount=5)),
-        y=alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=12)),
+        x=alt.X(
+            "time:T",
+            title=None,
+            scale=alt.Scale(padding=12),
+            axis=alt.Axis(format=_ticks(rows), tickCount=5),
+        ),
+        y=alt.Y(
+            "value:Q",
+            title=metric,
+            scale=alt.Scale(zero=False, padding=12),
+            # Where all are equal, fewer digits would round to another number.
+            axis=alt.Axis(format=",.1f" if metric == "FPS" else ".6~f", tickCount=5),
+        ),
         opacity=runs.opacity(),
     )
     lines = base.mark_line(strokeWidth=2).encode(color=runs.colour(), strokeDash=runs.dash())
