@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,12 @@ def save_result(result: Result, path: Path) -> None:
     An array is named by its place in the result, such as "reference.verification.distances". The
     JSON holds the sha256 of the .npz.
     """
+    # Those of each image are in the outcomes, of all images together.
     if isinstance(result, DetectionReport):
-        # Those of each image are in the outcomes, of all images together.
         result = dataclasses.replace(result, detections=())
+    elif isinstance(result, AccuracyResult):
+        reports = tuple(dataclasses.replace(each, detections=()) for each in result.detection)
+        result = dataclasses.replace(result, detection=reports)
     arrays = {name: array for name, array in arrays_of(result) if _kept(result, name)}
     digest = None
     if arrays:
@@ -75,7 +79,8 @@ def read_result(path: Path) -> ResultFile:
             one that belongs to it.
     """
     try:
-        content = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+        content = json.loads(raw)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give a result file") from error
     except ValueError as error:
@@ -99,7 +104,7 @@ def read_result(path: Path) -> ResultFile:
         made = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged: {error}; make it again") from error
-    return ResultFile(path, file_sha256(path), result, made)
+    return ResultFile(path, sha256(raw).hexdigest(), result, made)
 
 
 def _check(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
@@ -116,10 +121,20 @@ def _check(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _kept(result: Result, name: str) -> bool:
-    """Whether an array goes into the file; those of each part of all faces would be many times."""
-    if not isinstance(result, DetectionReport):
-        return "results." not in name or ".overall.outcomes." in name
-    return name.startswith(f"results.{result.definition}.overall.")
+    """Whether an array goes into the file: of detections those of the definition asked for.
+
+    Of parts of the faces, and by each definition again, they would be many times as many.
+    """
+    report, of_detection, place = name.rpartition("results.")
+    if not of_detection:
+        return True
+    if isinstance(result, AccuracyResult):
+        # "detection.0."
+        definition = result.detection[int(report.split(".")[1])].definition
+    else:
+        assert isinstance(result, DetectionReport)
+        definition = result.definition
+    return place.startswith(f"{definition}.overall.")
 
 
 def _read_arrays(path: Path, digest: str | None) -> Mapping[str, np.ndarray]:

@@ -102,6 +102,19 @@ def test_an_edited_ap(tmp_path):
         read_result(tmp_path / "d.json")
 
 
+def test_detections_are_kept_once(tmp_path):
+    report = made_detection(5, 20)
+    reports = (report, made_detection(9, 20))
+    save_result(dataclasses.replace(made_accuracy(100), detection=reports), tmp_path / "a.json")
+    names = [name for name in np.load(tmp_path / "a.npz") if name.startswith("detection.")]
+    assert all(".results.integrate.overall." in name for name in names)
+    assert len(names) == 2 * len([*arrays_of(report.asked.overall)])
+    read = read_result(tmp_path / "a.json").result.detection
+    for one, other in zip(reports, read, strict=True):
+        before, after = one.asked.overall.outcomes, other.asked.overall.outcomes
+        np.testing.assert_array_equal(after.boxes, before.boxes)
+
+
 def test_scores_that_are_nan(result, tmp_path):
     assert result.candidate
     distances = result.candidate.verification.distances.copy()

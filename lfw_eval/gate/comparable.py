@@ -45,15 +45,11 @@ def notes(candidate: Result, baseline: Result) -> Iterator[str]:
         yield f"network: {models[0].name} ({models[0].onnx_sha256[:8]}) → {models[1].name} " + (
             f"({models[1].onnx_sha256[:8]})"
         )
-    engines = [_engine(each) for each in (baseline, candidate)]
+    engines = [each.judged.engine for each in (baseline, candidate)]  # type: ignore[union-attr]
     for name in ("precision", "arithmetic", "runtime", "device"):
         values = [getattr(engine, name) for engine in engines]
         if values[0] != values[1]:
             yield f"{name}: {values[0]} → {values[1]}"
-
-
-def _engine(result: Any) -> Any:
-    return result.judged.engine
 
 
 def _kind(result: Result) -> str:
