@@ -187,10 +187,7 @@ def test_unknown_gpu(library):
         ("fp16", {}, 0.9999),
         ("int8", {"quantization": "cache"}, 0.99),
         ("int8", {"quantization": "live"}, 0.99),
-        pytest.param(
-            *("int8", {"quantization": "qdq"}, 0.99),
-            marks=pytest.mark.xfail(reason="TensorRT 8.6.0 fails here; newer ones were not tried"),
-        ),
+        ("int8", {"quantization": "qdq"}, 0.99),
     ],
 )
 def test_agrees_with_onnx_runtime(

@@ -182,9 +182,13 @@ def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> 
     """Let layers run in the precision, but those that have to stay in FP32."""
     if order.precision == "fp32":
         return
-    config.set_flag(trt.BuilderFlag.FP16)
     if order.precision == "int8":
         config.set_flag(trt.BuilderFlag.INT8)
+    if order.quantization == "qdq":
+        # 8.6 builds no network of Q/DQ nodes and precision constraints together, and without
+        # constraints FP16 could take the normalisation: what has no Q/DQ nodes stays FP32.
+        return
+    config.set_flag(trt.BuilderFlag.FP16)
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -259,8 +263,6 @@ def _calibrated(
 
 def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> str:
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
-    if order.quantization == "qdq" and capabilities.calibrators:
-        failed += "; --quantization cache is the usual way of this version"
     if not messages.out_of_memory():
         return f"{failed}; all it said is in {order.log}" if messages.text() else failed
     limit = f"--workspace {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
