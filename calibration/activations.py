@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from calibration.histogram import Histogram
 from lfw_eval.errors import UserError
+from lfw_eval.hardware import cpu_threads
 
 Batch = Mapping[str, NDArray[np.generic]]
 
@@ -32,14 +33,16 @@ class Observer:
         observed.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors
         )
+        threads = cpu_threads() or os.cpu_count() or 1
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         # Its threads would go on spinning while ours count.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         self._tensors = list(tensors)
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = ThreadPoolExecutor(threads)
 
     def empty_histograms(self, first: Iterable[Batch]) -> dict[str, Histogram]:
         """Return a histogram per tensor, its bins set by the largest |x| of these batches.

@@ -1,5 +1,6 @@
 """TensorRT's histogram of |x|: its range doubles as it must, in one pass and constant memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,29 +139,38 @@ def merge_histograms(
     return {name: histogram.merge(second[name]) for name, histogram in first.items()}
 
 
+def pack_histograms(histograms: dict[str, Histogram]) -> dict[str, NDArray[np.generic]]:
+    """Return histograms as arrays, n tensors to each."""
+    found = histograms.values()
+    return {
+        "names": np.array(list(histograms)),
+        "references": np.array([histogram.reference for histogram in found]),
+        "counts": np.stack([histogram.counts for histogram in found]),
+        "exponents": np.array([histogram.exponent or 0 for histogram in found]),
+        "amax": np.array([histogram.amax for histogram in found]),
+    }
+
+
+def unpack_histograms(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Histogram]:
+    """Return the histograms that `pack_histograms` made arrays of."""
+    columns = (packed[name] for name in ("names", "references", "counts", "exponents", "amax"))
+    return {
+        str(name): Histogram(
+            float(reference), counts, int(exponent) if amax >= _TINY else None, float(amax)
+        )
+        for name, reference, counts, exponent, amax in zip(*columns, strict=True)
+    }
+
+
 def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) -> None:
     """Write histograms, and how many crops they have seen, as one .npz file."""
-    found = histograms.values()
     with replacing(path) as temporary:
         np.savez_compressed(
-            temporary,
-            crops=np.array(crops),
-            names=np.array(list(histograms)),
-            references=np.array([histogram.reference for histogram in found]),
-            counts=np.stack([histogram.counts for histogram in found]),
-            exponents=np.array([histogram.exponent or 0 for histogram in found]),
-            amax=np.array([histogram.amax for histogram in found]),
+            temporary, allow_pickle=False, crops=np.array(crops), **pack_histograms(histograms)
         )
 
 
 def load_histograms(path: Path) -> tuple[dict[str, Histogram], int]:
     """Read what `save_histograms` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        rows = zip(file["references"], file["counts"], file["exponents"], file["amax"], strict=True)
-        histograms = {
-            str(name): Histogram(
-                float(reference), counts, int(exponent) if amax >= _TINY else None, float(amax)
-            )
-            for name, (reference, counts, exponent, amax) in zip(file["names"], rows, strict=True)
-        }
-        return histograms, int(file["crops"])
+        return unpack_histograms(file), int(file["crops"])

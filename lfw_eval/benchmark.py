@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lfw_eval.engines import is_served
 from lfw_eval.engines.contract import Batch, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
@@ -41,18 +42,20 @@ def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    job.engine_class(job.precision)
+    job.check()
     crops = job.crop_store().crops
     return _result(job, [_measure_engine(job, plan, crops)[0]])
 
 
 def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
-    """Measure ONNX Runtime on the CPU, and the job's engine in each of its precisions.
+    """Measure ONNX Runtime on the CPU, and the job's engine in each precision that it has here.
 
     The job's own precision comes first in the result; the others follow, the reference first.
     """
     crops = job.crop_store().crops
     precisions: tuple[Precision, ...] = job.engine_class(job.precision).precisions
+    if is_served(job.engine):
+        precisions = (job.precision,)
     plain = replace(job.tensorrt, cache=None, quantization=None)
     none = TensorRTOptions()
     jobs = [

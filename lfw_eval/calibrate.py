@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +11,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import calibration
-from calibration.activations import Observer
 from calibration.histogram import Histogram, load_histograms, save_histograms
 from calibration.sampler import CalibrationList
-from calibration.scales import ScaleTable, observed_tensors, thresholds
+from calibration.scales import ScaleTable, thresholds
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
-from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
+from lfw_eval.distributed.cluster import Cluster
+from lfw_eval.distributed.counting import Counting, batches, count, count_on
 from lfw_eval.errors import UserError
 from lfw_eval.files import file_sha256, python_digest
 from lfw_eval.interrupts import deferred_interrupt
 
-_BATCH = 16
 # The calibrator's first batch, whose largest values set the bins; TensorRT's users feed 64.
 _FIRST = 64
 _HISTOGRAMS = "histograms.npz"
@@ -47,6 +45,7 @@ def calibrate(
     crops: NDArray[np.uint8],
     images: CalibrationList,
     method: Method = "entropy",
+    cluster: Cluster | None = None,
 ) -> Calibration:
     """Calibrate, or read the scale table of the same calibration made before.
 
@@ -55,6 +54,7 @@ def calibrate(
 
     Args:
         crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.
+        cluster: Whose workers count; the table is the same, bit for bit.
 
     Raises:
         UserError: There is no crop, the crops have another size, or the network makes NaN or
@@ -81,7 +81,8 @@ def calibrate(
                 f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}; "
                 "prepare them with lfw-eval prepare"
             )
-        histograms = _observe(model, checkpoint.normalisation, crops, folder / _HISTOGRAMS)
+        counting = Counting(model, checkpoint.normalisation)
+        histograms = _observe(counting, crops, folder / _HISTOGRAMS, cluster)
         table = ScaleTable(
             amax=thresholds(model, histograms, method),
             method=method,
@@ -98,28 +99,27 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def _observe(
-    model: onnx.ModelProto, normalisation: str, crops: NDArray[np.uint8], saved: Path
+    counting: Counting, crops: NDArray[np.uint8], saved: Path, cluster: Cluster | None
 ) -> dict[str, Histogram]:
     histograms, done = load_histograms(saved) if saved.is_file() else ({}, 0)
     if done == len(crops):
         return histograms
-    observer = Observer(accept_crops(model, normalisation), observed_tensors(model))
+    observer = counting.observer()
     if not histograms:
-        histograms = observer.empty_histograms(_batches(crops[:_FIRST]))
+        histograms = observer.empty_histograms(batches(crops[:_FIRST]))
     bar = tqdm(total=len(crops), initial=done, desc="calibrate", unit="img", disable=None)
+    counted = (
+        count_on(cluster, counting, histograms, crops[done:])
+        if cluster
+        else count(observer, histograms, crops[done:])
+    )
     # A batch counted for some tensors and not for others would be counted twice after a restart.
     with bar, deferred_interrupt() as interrupted:
-        for batch in _batches(crops[done:]):
-            observer.observe(batch, histograms)
-            done += len(batch[CROPS])
-            bar.update(len(batch[CROPS]))
+        for histograms, size in counted:
+            done += size
+            bar.update(size)
             if interrupted():
                 save_histograms(saved, histograms, done)
                 raise KeyboardInterrupt
     save_histograms(saved, histograms, done)
     return histograms
-
-
-def _batches(crops: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    for start in range(0, len(crops), _BATCH):
-        yield {CROPS: crops[start : start + _BATCH]}

@@ -11,18 +11,21 @@ from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.export import export
 from lfw_eval.job import Job
 from lfw_eval.options import (
+    AlignmentWay,
     Boxes,
     CalibrationImages,
     CalibrationMethod,
     CheckpointName,
+    CoresPerWorker,
     CropNormalisation,
     Dataset,
     Margin,
     PairList,
-    alignment,
+    RayAddress,
 )
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.sensitivity_table import mixed_table, sensitivity_table
@@ -34,6 +37,7 @@ def calibrate_command(
     pairs: PairList = None,
     boxes: Boxes = None,
     margin: Margin = 32,
+    align: AlignmentWay = None,
     checkpoint: CheckpointName = DEFAULT,
     normalisation: CropNormalisation = None,
     calibration_list: CalibrationImages = None,
@@ -58,6 +62,8 @@ def calibrate_command(
         list[str] | None,
         typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
     ] = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = Cluster.cores,
 ) -> None:
     """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
     versions = tensorrt or ["8.6.1", "10.3.0"]
@@ -65,12 +71,15 @@ def calibrate_command(
         header_digits(version)
     if max_drop is not None:
         check_drop(max_drop)
+    opened = open_dataset(dataset, pairs, pairs_needed=False)
+    network = open_checkpoint(checkpoint, normalisation)
     job = Job(
-        dataset=open_dataset(dataset, pairs),
-        alignment=alignment(boxes, margin),
-        checkpoint=open_checkpoint(checkpoint, normalisation),
+        dataset=opened,
+        alignment=opened.alignment(network.input_shape()[0], align, boxes, margin),
+        checkpoint=network,
         calibration_list=calibration_list,
         method=method,
+        cluster=Cluster(ray, cores_per_worker) if ray else None,
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))

@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,25 +19,30 @@ from lfw_eval.checkpoints.half import half
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.faces import open_faces, write_coco
-from lfw_eval.datasets.pairs import write_pairs
+from lfw_eval.datasets.pair_csv import write_pair_list
 from lfw_eval.detect import detect
 from lfw_eval.detect_command import detect_command
 from lfw_eval.detectors.job import beside
+from lfw_eval.distributed.cluster import LOCAL
 from lfw_eval.doctor import diagnose
+from lfw_eval.embed_command import embed_command
 from lfw_eval.errors import UserError
 from lfw_eval.evaluate import Protocol, evaluate
+from lfw_eval.export_command import app as export_app
 from lfw_eval.files import require_writable
 from lfw_eval.gate_command import gate_command
 from lfw_eval.history_command import history_command
+from lfw_eval.identify_command import identify_command
 from lfw_eval.job import Job
+from lfw_eval.live_command import live_command
 from lfw_eval.options import (
+    AlignmentWay,
     Boxes,
     CropNormalisation,
     Dataset,
     Margin,
     Output,
     PairList,
-    alignment,
     takes_job,
 )
 from lfw_eval.report.accuracy_table import accuracy_table
@@ -46,6 +51,8 @@ from lfw_eval.report.doctor_table import doctor_table
 from lfw_eval.report.speed_table import speed_table
 from lfw_eval.report_command import report_command
 from lfw_eval.result_file import save_result
+from lfw_eval.score_command import score_command
+from lfw_eval.testsets_command import testsets_command
 from lfw_eval.verification.distance import Distance
 from lfw_eval.verification.flip import Flip
 
@@ -59,11 +66,17 @@ app = typer.Typer(
     help="LFW accuracy and INT8 calibration of FaceNet engines.",
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(export_app, name="export")
 app.command("calibrate")(calibrate_command)
 app.command("detect")(detect_command)
+app.command("embed")(embed_command)
+app.command("live")(live_command)
+app.command("score")(score_command)
+app.command("identify")(identify_command)
 app.command("gate")(gate_command)
 app.command("report")(report_command)
 app.command("history")(history_command)
+app.command("testsets")(testsets_command)
 
 
 @app.command("evaluate")
@@ -133,6 +146,8 @@ def benchmark_command(
     output: Output = None,
 ) -> None:
     """Speed: FPS and latency, of the engine alone and from crops to embeddings."""
+    if job.cluster:
+        raise UserError("benchmark measures one machine; leave out --ray")
     plan = SpeedPlan(_batch_sizes(sweep), threads, seconds)
     path = output or job.default_output("performance")
     require_writable(path)
@@ -173,6 +188,8 @@ def prepare_command(
     pairs: PairList = None,
     boxes: Boxes = None,
     margin: Margin = 32,
+    align: AlignmentWay = None,
+    side: Annotated[int, typer.Option(min=32, help="Of the crops, as the network takes.")] = 160,
 ) -> None:
     """Align a data set: crop store, pair list and a contact sheet to look at."""
     if form != "lfw":
@@ -188,8 +205,8 @@ def prepare_command(
     if faces or output:
         raise UserError("prepare lfw takes no further argument; name the photographs by --dataset")
     opened = open_dataset(dataset, pairs)
-    store = opened.crop_store(alignment(boxes, margin))
-    write_pairs(opened.pairs, store.folder / "pairs.txt")
+    store = opened.crop_store(opened.alignment(side, align, boxes, margin))
+    write_pair_list(opened.pairs, store.folder)
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())
     print(f"{len(store.names):,} crops and {len(opened.pairs):,} pairs in {store.folder}")
@@ -252,7 +269,17 @@ def _require(target: float | None, reached: float, name: str) -> None:
 
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence and exit code 2."""
+    sys.argv[1:] = _with_address(sys.argv[1:])
     sys.exit(_guarded(app))
+
+
+def _with_address(arguments: Sequence[str]) -> list[str]:
+    """Give a bare --ray its address: Typer has no options whose value may be left out."""
+    following = [*arguments[1:], "-"]
+    return [
+        f"--ray={LOCAL}" if argument == "--ray" and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=True)
+    ]
 
 
 def _guarded(command: Callable[[], None]) -> int:

@@ -158,6 +158,8 @@ class Diagnosis:
     cuda: Cuda | Missing
     onnxruntime: OnnxRuntime | Missing
     openvino: OpenVINO | Missing
+    triton: str | Missing
+    """The client's version."""
     cpu: Cpu
     checkpoint: CheckpointFiles | Missing
     lfw: LfwFiles | Missing

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +51,7 @@ def diagnose() -> Diagnosis:
         cuda=_attempt(_cuda, "see what nvidia-smi says, and install cuda-python again"),
         onnxruntime=_attempt(_onnxruntime, "pip install --force-reinstall onnxruntime"),
         openvino=_attempt(_openvino, "pip install --force-reinstall openvino"),
+        triton=_attempt(_triton, "pip install --force-reinstall 'lfw-eval[triton]'"),
         cpu=Cpu(cpu_name(), cpu_count()),
         checkpoint=_attempt(_checkpoint, _REINSTALL),
         lfw=_attempt(_lfw, _REINSTALL),
@@ -126,6 +128,15 @@ def _openvino() -> OpenVINO:
     core = openvino.Core()
     version = openvino.get_version().partition("-")[0]
     return OpenVINO(version, tuple(_device(core, name) for name in core.available_devices))
+
+
+def _triton() -> str:
+    if find_spec("tritonclient") is None:
+        raise UserError("no client: pip install 'lfw-eval[triton]'")
+    import tritonclient.grpc
+    import tritonclient.http  # noqa: F401
+
+    return version("tritonclient")
 
 
 def _device(core: Any, device: str) -> OpenVINODevice | Missing:

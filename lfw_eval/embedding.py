@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.engines.contract import Batch, Engine
+from lfw_eval.engines.contract import Engine
 from lfw_eval.files import allocate_array, write_atomically
 
 
@@ -54,21 +53,21 @@ def embed(
         return Embeddings(np.load(whole), kept["seconds"], kept["measured"], kept=True)
 
     shape = (len(store.names), engine.outputs[0].shape[1])
-    done, seconds = _finished(progress) if part.is_file() else (0, 0.0)
+    done, seconds = _finished(progress) if part.is_file() and engine.known else (0, 0.0)
     values = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.float32)
-    # The first batch of an engine allocates its memory.
-    engine.run(next(_batches(engine, store, 0, batch_size, flip)))
     bar = tqdm(total=shape[0], initial=done, desc="embed", unit="img", disable=None)
-    start = time.perf_counter()
+    start = np.inf
     try:
         with bar:
-            for outputs in engine.stream(_batches(engine, store, done, batch_size, flip)):
+            found = engine.stream_images(store.crops, batch_size, done, mirrored=flip)
+            for began, outputs in found:
+                start = min(start, began)
                 embeddings = outputs[engine.outputs[0].name]
                 values[done : done + len(embeddings)] = embeddings
                 done += len(embeddings)
                 bar.update(len(embeddings))
     finally:
-        seconds += time.perf_counter() - start
+        seconds += max(time.time() - start, 0)
         values.flush()
         if done < shape[0]:
             write_atomically(progress, json.dumps([done, seconds]).encode())
@@ -79,14 +78,6 @@ def embed(
     kept = {"seconds": seconds, "measured": made.measured}
     write_atomically(record, json.dumps(kept).encode())
     return made
-
-
-def _batches(
-    engine: Engine, store: CropStore, start: int, size: int, flip: bool
-) -> Iterator[Batch]:
-    for first in range(start, len(store.names), size):
-        crops = store.crops[first : first + size]
-        yield {engine.inputs[0].name: np.ascontiguousarray(crops[:, :, ::-1]) if flip else crops}
 
 
 def _finished(progress: Path) -> tuple[int, float]:

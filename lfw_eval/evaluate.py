@@ -8,20 +8,19 @@ from numpy.typing import NDArray
 from lfw_eval.calibrate import Calibration
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
-from lfw_eval.embedding import embed
+from lfw_eval.engine_pass import pass_over
 from lfw_eval.engines.contract import Precision
 from lfw_eval.job import Job
 from lfw_eval.results import (
     AccuracyResult,
-    CalibrationDescription,
     DataDescription,
     EngineRun,
     PairRows,
-    describe_engine,
+    describe_calibration,
 )
 from lfw_eval.verification.comparison import compare, mean_cosine
 from lfw_eval.verification.distance import Distance
-from lfw_eval.verification.flip import Flip, combine_flip
+from lfw_eval.verification.flip import Flip
 from lfw_eval.verification.protocol import VerificationResult
 from lfw_eval.verification.protocol import evaluate as evaluate_pairs
 
@@ -44,12 +43,13 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    job.engine_class(job.precision)
+    if job.cluster is None:
+        job.check()
     store = job.crop_store()
     calibrated = job.calibrate_if_needed()
-    reference, fp32 = _run(job, protocol, store, "fp32", None)
+    reference, fp32 = _run(job.reference, protocol, store, "fp32", None)
     candidate = cosine = None
-    if job.precision != "fp32":
+    if job.precision != "fp32" or job.reference is not job:
         candidate, embeddings = _run(job, protocol, store, job.precision, calibrated)
         cosine = mean_cosine(fp32, embeddings)
     return AccuracyResult(
@@ -64,7 +64,7 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
         },
         reference=reference,
         candidate=candidate,
-        calibration=_describe_calibration(calibrated) if calibrated else None,
+        calibration=describe_calibration(calibrated) if calibrated else None,
         comparison=compare(reference.verification, candidate.verification) if candidate else None,
         cosine=cosine,
     )
@@ -77,26 +77,8 @@ def _run(
     precision: Precision,
     calibrated: Calibration | None,
 ) -> tuple[EngineRun, NDArray[np.floating]]:
-    reuse = precision == "fp32" and job.precision != "fp32"
-    with job.build(precision, calibrated) as engine:
-        straight = embed(engine, store, job.batch_size, reuse=reuse)
-        values: NDArray[np.floating] = straight.values
-        seconds = straight.seconds
-        if protocol.flip:
-            mirrored = embed(engine, store, job.batch_size, flip=True, reuse=reuse)
-            values = combine_flip(values, mirrored.values, protocol.flip)
-            seconds += mirrored.seconds
-        return (
-            EngineRun(
-                engine=describe_engine(engine, precision),
-                batch_size=job.batch_size,
-                fps=len(values) / seconds,
-                measured=straight.measured,
-                kept=straight.kept,
-                verification=verify(job.dataset, values, protocol),
-            ),
-            values,
-        )
+    made, values = pass_over(job, store, precision, calibrated, protocol.flip)
+    return EngineRun(**vars(made), verification=verify(job.dataset, values, protocol)), values
 
 
 def verify(
@@ -131,16 +113,4 @@ def _describe_data(job: Job, store: CropStore) -> DataDescription:
         crops_sha256=store.digest,
         alignment=store.alignment,
         undetected=int((~store.detected).sum()),
-    )
-
-
-def _describe_calibration(calibrated: Calibration) -> CalibrationDescription:
-    return CalibrationDescription(
-        images=len(calibrated.images.names),
-        evaluated=calibrated.images.evaluated,
-        origin=calibrated.images.origin,
-        list_sha256=calibrated.images.digest(),
-        table_sha256=calibrated.table.digest(),
-        method=calibrated.table.method,
-        amax=calibrated.table.amax,
     )

@@ -18,3 +18,12 @@ def cpu_name() -> str:
 def cpu_count() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_threads() -> int | None:
+    """Return `OMP_NUM_THREADS`, by which Ray and others share out cores; None where unset.
+
+    OpenVINO and ONNX Runtime have threads of their own, which do not look at it.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else None

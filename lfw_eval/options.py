@@ -1,8 +1,8 @@
 """The options that several verbs of the command share, and the job that they make."""
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +11,9 @@ import typer
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
-from lfw_eval.datasets.alignment import Alignment, BoxAlignment, MtcnnAlignment
-from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.datasets.dataset import Align, open_dataset
+from lfw_eval.datasets.dataset import Dataset as OpenedDataset
+from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.options import GIB, STREAMS, TensorRTOptions
@@ -22,18 +23,33 @@ from lfw_eval.job import Job
 Dataset = Annotated[
     str | None,
     typer.Option(
-        help="Folder or .tgz with Name/Name_0001.jpg, or lfw, lfw-funneled or celebrities. "
-        "Default: LFW, and the celebrities where LFW cannot be had."
+        help="Folder or .tgz with Name/Name_0001.jpg or with pairs.csv, insightface's .bin, or "
+        "lfw, lfw-funneled or celebrities. Default: LFW, and the celebrities where LFW cannot be "
+        "had."
     ),
 ]
 PairList = Annotated[
-    Path | None, typer.Option("--pairs", help="Pair list in LFW's format. Default: LFW's view 2.")
+    Path | None,
+    typer.Option(
+        "--pairs",
+        help="Pair list in LFW's format, or a CSV file of name,name,same. Default: pairs.txt or "
+        "pairs.csv with the images, or LFW's view 2.",
+    ),
 ]
 Boxes = Annotated[
     Path | None,
     typer.Option(help="CSV image,x,y,w,h of faces to crop, grown by 10 %, instead of MTCNN."),
 ]
 Margin = Annotated[int, typer.Option(min=0, help="MTCNN's margin, in pixels of the photograph.")]
+AlignmentWay = Annotated[
+    Align | None,
+    typer.Option(
+        "--align",
+        help="mtcnn: its box with a margin. five-point: landmarks to where ArcFace's crops have "
+        "them. none: images that are aligned crops already. Default: none for a .bin, five-point "
+        "for networks of 112x112, mtcnn for all others.",
+    ),
+]
 CheckpointName = Annotated[
     str,
     typer.Option(
@@ -46,7 +62,12 @@ CropNormalisation = Annotated[
     typer.Option(help="What the checkpoint was trained on. Default: what it says itself."),
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="openvino, tensorrt, onnxruntime (FP32 only) or dummy.")
+    str,
+    typer.Option(
+        "--engine",
+        help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server has: "
+        "triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
+    ),
 ]
 EnginePrecision = Annotated[Precision, typer.Option("--precision")]
 BatchSize = Annotated[int, typer.Option("--bs", min=1, help="Batch size.")]
@@ -63,6 +84,7 @@ CalibrationMethod = Annotated[
 Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
 
 _PANEL = "TensorRT"
+_RAY_PANEL = "Ray"
 Gpu = Annotated[
     str,
     typer.Option(
@@ -72,7 +94,11 @@ Gpu = Annotated[
 ]
 Streams = Annotated[
     int,
-    typer.Option(min=1, help="Batches under way at once on a GPU.", rich_help_panel=_PANEL),
+    typer.Option(
+        min=1,
+        help="Batches under way at once on a GPU, or requests at a server.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 QuantizationWay = Annotated[
     Quantization | None,
@@ -113,12 +139,31 @@ Level = Annotated[
     ),
 ]
 
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Spread the work over a Ray cluster: auto or HOST:PORT; bare, at the end, one on this "
+        "machine alone.",
+        rich_help_panel=_RAY_PANEL,
+    ),
+]
+CoresPerWorker = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the GPU.",
+        rich_help_panel=_RAY_PANEL,
+    ),
+]
 
-def open_job(
-    dataset: Dataset = None,
-    pairs: PairList = None,
+
+def job_on(
+    opened: OpenedDataset,
     boxes: Boxes = None,
     margin: Margin = 32,
+    align: AlignmentWay = None,
     checkpoint: CheckpointName = DEFAULT,
     normalisation: CropNormalisation = None,
     engine: EngineName = "openvino",
@@ -133,16 +178,20 @@ def open_job(
     tf32: Tf32 = True,
     workspace: Workspace = None,
     optimization_level: Level = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = Cluster.cores,
 ) -> Job:
-    """Return the job that the options describe.
+    """Return the job on a data set that the options describe.
 
     Raises:
         UserError: An option names what is not there.
     """
+    network = open_checkpoint(checkpoint, normalisation)
+    side, _, _ = network.input_shape()
     return Job(
-        dataset=open_dataset(dataset, pairs),
-        alignment=alignment(boxes, margin),
-        checkpoint=open_checkpoint(checkpoint, normalisation),
+        dataset=opened.for_network(side),
+        alignment=opened.alignment(side, align, boxes, margin),
+        checkpoint=network,
         engine=engine,
         precision=precision,
         batch_size=bs,
@@ -157,7 +206,19 @@ def open_job(
             workspace=workspace,
             optimization_level=optimization_level,
         ),
+        cluster=Cluster(ray, cores_per_worker) if ray else None,
     )
+
+
+def open_job(
+    dataset: Dataset = None, pairs: PairList = None, *, pairs_needed: bool = True, **options: Any
+) -> Job:
+    """Return the job on the data set of a name that the options of `job_on` describe.
+
+    Raises:
+        UserError: An option names what is not there.
+    """
+    return job_on(open_dataset(dataset, pairs, pairs_needed=pairs_needed), **options)
 
 
 def tensorrt_options(
@@ -187,24 +248,41 @@ def tensorrt_options(
 
 
 def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `open_job` in place of its first parameter, `job`."""
-    shared = inspect.signature(open_job).parameters
-    own = {k: v for k, v in inspect.signature(command).parameters.items() if k != "job"}
+    """Give a command the options of `open_job` in place of its first parameter, a job."""
+    return _taking([*_parameters(open_job)[:2], *_parameters(job_on)[1:]], open_job, command)
+
+
+def takes_images_job(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that needs no pairs."""
+    options = [*_parameters(open_job)[:2], *_parameters(job_on)[1:]]
+    return _taking(options, partial(open_job, pairs_needed=False), command)
+
+
+def takes_jobs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command those of `job_on` for its first parameter, which makes a data set's job."""
+    return _taking(_parameters(job_on)[1:], partial(partial, job_on), command)
+
+
+def _taking(
+    options: Sequence[inspect.Parameter], make: Callable[..., Any], command: Callable[..., None]
+) -> Callable[..., None]:
+    """Give a command these options in place of its first parameter, which `make` makes of them."""
 
     @wraps(command)
-    def with_job(**given: Any) -> None:
-        job = open_job(**{name: given.pop(name) for name in shared})
-        command(job, **given)
+    def with_options(**given: Any) -> None:
+        made = make(**{option.name: given.pop(option.name) for option in options})
+        command(made, **given)
 
-    parameters = [*shared.values(), *own.values()]
-    with_job.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_job.__annotations__ = {p.name: p.annotation for p in parameters}
-    return with_job
+    parameters = [*options, *_parameters(command)[1:]]
+    # Those that have to be given come first in a signature.
+    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
 
 
-def alignment(boxes: Path | None, margin: int) -> Alignment:
-    """Return how faces are cropped: around the user's boxes, or MTCNN's."""
-    return BoxAlignment(boxes) if boxes else MtcnnAlignment(margin)
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
 
 
 def _gpus(given: str) -> tuple[int, ...]:

@@ -15,17 +15,30 @@ from lfw_eval.detect import DetectionReport
 from lfw_eval.environment import Environment, environment
 from lfw_eval.errors import UserError
 from lfw_eval.files import file_sha256, replacing, write_atomically
+from lfw_eval.identification_result import IdentificationResult
 from lfw_eval.plain import arrays_of, plain, typed
 from lfw_eval.results import AccuracyResult, SpeedResult
+from lfw_eval.score_result import ScoreResult
+from lfw_eval.testsets_result import SetsResult, TemplateResult
 
 SCHEMA = 3
 
 Result = AccuracyResult | SpeedResult | DetectionReport
+"""What gate, report and history read."""
 
 _KINDS: dict[str, type[Result]] = {
     "accuracy": AccuracyResult,
     "speed": SpeedResult,
     "detection": DetectionReport,
+}
+Unread = IdentificationResult | ScoreResult | SetsResult | TemplateResult
+"""What is written for people and other programs, and not read."""
+
+_UNREAD: dict[str, type[Unread]] = {
+    "identification": IdentificationResult,
+    "score": ScoreResult,
+    "testsets": SetsResult,
+    "templates": TemplateResult,
 }
 
 
@@ -39,7 +52,7 @@ class ResultFile:
     environment: Environment
 
 
-def save_result(result: Result, path: Path) -> None:
+def save_result(result: Result | Unread, path: Path) -> None:
     """Write the result as JSON, and its arrays, if it has any, as `path` with the suffix .npz.
 
     An array is named by its place in the result, such as "reference.verification.distances". The
@@ -57,7 +70,8 @@ def save_result(result: Result, path: Path) -> None:
         with replacing(path.with_suffix(".npz")) as temporary:
             np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
             digest = file_sha256(temporary)
-    kind = next(name for name, kind in _KINDS.items() if isinstance(result, kind))
+    kinds = {**_KINDS, **_UNREAD}
+    kind = next(name for name, kind in kinds.items() if isinstance(result, kind))
     content = {
         "schema": SCHEMA,
         "kind": kind,
@@ -92,6 +106,11 @@ def read_result(path: Path) -> ResultFile:
             f"{path} is of schema {content['schema']!r}, and this version reads schema {SCHEMA}; "
             "make it again with the command that made it"
         )
+    if content.get("kind") in _UNREAD:
+        raise UserError(
+            f"{path} is of {content['kind']}, and gate, report and history take results of "
+            "evaluate, benchmark and detect; give one of these"
+        )
     kind = _KINDS.get(content.get("kind", ""))
     if kind is not SpeedResult and not content.get("arrays_sha256"):
         raise UserError(f"{path} is damaged: it has no arrays_sha256; make it again")
@@ -120,7 +139,7 @@ def _check(result: Result, arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(contradiction)
 
 
-def _kept(result: Result, name: str) -> bool:
+def _kept(result: Result | Unread, name: str) -> bool:
     """Whether an array goes into the file: of detections those of the definition asked for.
 
     Of parts of the faces, and by each definition again, they would be many times as many.

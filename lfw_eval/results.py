@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.calibrate import Calibration
 from lfw_eval.checkpoints.checkpoint import ModelDescription
 from lfw_eval.detect import DetectionReport
 from lfw_eval.engines.contract import Engine, Precision
@@ -27,7 +28,7 @@ class EngineDescription:
 
 
 @dataclass(frozen=True)
-class EngineRun:
+class EnginePass:
     """One engine's pass over the crops."""
 
     engine: EngineDescription
@@ -38,6 +39,12 @@ class EngineRun:
     """The day."""
     kept: bool
     """Embeddings and FPS are of an earlier run: the machine may have been faster or slower."""
+
+
+@dataclass(frozen=True)
+class EngineRun(EnginePass):
+    """A pass, and the pairs verified by it."""
+
     verification: VerificationResult
 
 
@@ -147,4 +154,17 @@ def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
         device=engine.device,
         key=engine.key,
         size=engine.size,
+    )
+
+
+def describe_calibration(calibrated: Calibration) -> CalibrationDescription:
+    """Return what a result says of a calibration."""
+    return CalibrationDescription(
+        images=len(calibrated.images.names),
+        evaluated=calibrated.images.evaluated,
+        origin=calibrated.images.origin,
+        list_sha256=calibrated.images.digest(),
+        table_sha256=calibrated.table.digest(),
+        method=calibrated.table.method,
+        amax=calibrated.table.amax,
     )

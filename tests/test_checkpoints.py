@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 from scipy.signal import correlate
 
+from lfw_eval.checkpoints.checkpoint import image_shape
 from lfw_eval.checkpoints.facenet import convert, normalisation_of
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
@@ -247,12 +248,31 @@ def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):
     onnx.save(model, path)
     with pytest.raises(UserError, match=r"one output .* embedding \[0, 32\], dense \[0, 32\]"):
         convert(path, normalisation="fixed")
-    small = users(tiny_facenet)
-    small.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 112
-    small.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 112
-    onnx.save(small, path)
-    with pytest.raises(UserError, match="160, 160"):
-        convert(path, normalisation="fixed")
+    for height, width in ((112, 96), (8, 8)):
+        small = users(tiny_facenet)
+        for axis, size in ((2, height), (3, width)):
+            small.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+        onnx.save(small, path)
+        with pytest.raises(
+            UserError, match="FaceNet's 160 or ArcFace's 112; its inputs are images"
+        ):
+            convert(path, normalisation="fixed")
+
+
+def test_users_onnx_of_112(tiny_facenet, tmp_path):
+    model = users(tiny_facenet)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 112
+    onnx.save(model, tmp_path / "arcface.onnx")
+    converted = convert(tmp_path / "arcface.onnx", normalisation="arcface")
+    assert image_shape(converted) == (112, 112, 3)
+    crops = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
+    images = ((crops.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
+    fed = run(accept_crops(converted, "arcface"), crops)
+    np.testing.assert_allclose(fed, run(converted, images), atol=1e-5)
+    raw = crops.astype(np.float32).transpose(0, 3, 1, 2)
+    fed = run(accept_crops(converted, "none"), crops)
+    np.testing.assert_allclose(fed, run(converted, raw), rtol=1e-5)
 
 
 def state_dict() -> dict[str, np.ndarray]:

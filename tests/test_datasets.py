@@ -111,7 +111,7 @@ def test_crop_store_changes_with_a_photograph(folder, boxes, tmp_path):
 
 
 def test_crop_store_goes_on_after_an_interruption(folder, boxes, tmp_path, monkeypatch):
-    monkeypatch.setattr("lfw_eval.datasets.crop_store._BATCH", 2)
+    monkeypatch.setattr("lfw_eval.distributed.align._BATCH", 2)
     whole = build_crop_store(open_photographs(folder), NAMES, boxes, tmp_path / "whole")
 
     class Interrupted(type(boxes)):
@@ -165,7 +165,7 @@ def test_dataset_with_pairs_beside_it(folder):
 
 
 def test_dataset_that_is_not_there():
-    with pytest.raises(UserError, match="--dataset nowhere does not exist"):
+    with pytest.raises(UserError, match="the data set nowhere does not exist"):
         open_dataset("nowhere", None)
 
 
@@ -231,3 +231,13 @@ def test_boxes_name_images_by_path_too(folder, tmp_path):
     photographs = open_photographs(folder)
     store = build_crop_store(photographs, ["Bo_0001"], BoxAlignment(path), tmp_path / "prepared")
     assert store.detected.all()
+
+
+def test_images_without_pairs_are_enough_where_none_are_needed(folder, tmp_path):
+    """The list beside a folder is that of another data set."""
+    (folder.parent / "pairs.txt").write_text("1\t1\nNobody\t1\t2\nNobody\t1\tElse\t1\n")
+    opened = open_dataset(str(folder), None, pairs_needed=False)
+    assert len(opened.pairs) == 0
+    assert opened.photographs.names == open_photographs(folder).names
+    with pytest.raises(UserError, match="are not in the data set"):
+        open_dataset(str(folder), None)

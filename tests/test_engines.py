@@ -10,8 +10,12 @@ from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
 from lfw_eval.verification.comparison import mean_cosine
 
-# What needs a GPU runs by itself: pytest -m gpu.
-NAMES = [pytest.param(name, marks=[pytest.mark.gpu] * (name == "tensorrt")) for name in ENGINES]
+# What needs a GPU runs by itself: pytest -m gpu. What needs a server is in test_triton.py.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.gpu] * (name == "tensorrt"))
+    for name in ENGINES
+    if name != "triton"
+]
 
 
 @pytest.fixture(scope="module")

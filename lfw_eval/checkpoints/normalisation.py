@@ -117,12 +117,26 @@ def _unit(source: str, output: str, side: Side) -> Nodes:
 
 def _fixed(source: str, output: str, side: Side) -> Nodes:
     """FaceNet 2018's fixed standardisation: `(x - 127.5) / 128`."""
+    return _centred(source, output, 1 / 128)
+
+
+def _arcface(source: str, output: str, side: Side) -> Nodes:
+    """ArcFace's: `(x - 127.5) / 127.5`, from -1 to 1."""
+    return _centred(source, output, 1 / 127.5)
+
+
+def _none(source: str, output: str, side: Side) -> Nodes:
+    """Nothing, for networks that normalise by themselves: 0 to 255."""
+    return [helper.make_node("Identity", [source], [output])], {}
+
+
+def _centred(source: str, output: str, factor: float) -> Nodes:
     nodes = [
         helper.make_node("Sub", [source, "crops_offset"], ["crops_centred"]),
         helper.make_node("Mul", ["crops_centred", "crops_factor"], [output]),
     ]
-    offset, factor = np.array(127.5, dtype=np.float32), np.array(1 / 128, dtype=np.float32)
-    return nodes, {"crops_offset": offset, "crops_factor": factor}
+    constants = {"crops_offset": 127.5, "crops_factor": factor}
+    return nodes, {name: np.array(value, dtype=np.float32) for name, value in constants.items()}
 
 
 def _axes_as_inputs(nodes: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
@@ -137,10 +151,12 @@ def _axes_as_inputs(nodes: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
     return found
 
 
-Normalisation = Literal["per-image", "fixed", "unit"]
+Normalisation = Literal["per-image", "fixed", "unit", "arcface", "none"]
 
 NORMALISATIONS: dict[str, Callable[[str, str, Side], Nodes]] = {
     "per-image": _per_image,
     "fixed": _fixed,
     "unit": _unit,
+    "arcface": _arcface,
+    "none": _none,
 }

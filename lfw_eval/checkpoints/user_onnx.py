@@ -10,14 +10,16 @@ from onnx import helper
 
 from lfw_eval.errors import UserError
 
-_CROP = (160, 160)
+_SIDE = 160  # FaceNet's, of networks that take any
+_LEAST_SIDE = 32
 
 
 def adopt_onnx(path: Path) -> onnx.ModelProto:
-    """Load a network and bring it to one float32 input (n, 3, 160, 160) and its embedding.
+    """Load a network and bring it to one float32 input (n, 3, side, side) and its embedding.
 
-    The input is the one graph input that no initializer fills; channels-last networks get a
-    transposition before them. The embedding is the one output of two dimensions, or of four whose
+    The input is the one graph input that no initializer fills; its side is what the network says,
+    such as ArcFace's 112, or else 160. Channels-last networks get a transposition before them. The
+    embedding is the one output of two dimensions, or of four whose
     last two are 1, that is longer than a face attribute's (at least 32). A fixed batch size is
     made dynamic, which is tried on two crops.
 
@@ -80,10 +82,11 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     described = ", ".join(f"{info.name} {list(_shape(info))}" for info in inputs)
     shape = _shape(inputs[0]) if len(inputs) == 1 else ()
     floating = len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    if not floating or shape[1:] not in ((3, *_CROP), (*_CROP, 3), (3, 0, 0), (0, 0, 3)):
+    side = _side(shape)
+    if not floating or side is None:
         raise UserError(
-            f"{path} must have one float32 input (n, 3, 160, 160) or (n, 160, 160, 3); "
-            f"its inputs are {described}"
+            f"{path} must have one float32 input (n, 3, side, side) or (n, side, side, 3), such as "
+            f"FaceNet's 160 or ArcFace's 112; its inputs are {described}"
         )
     image = inputs[0]
     channels_last = shape[3] == 3
@@ -95,13 +98,22 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.node.insert(0, transpose)
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.append(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, *_CROP])
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, side, side])
     )
     return onnx.shape_inference.infer_shapes(model)
 
 
+def _side(shape: tuple[int, ...]) -> int | None:
+    """The side of the images that an input takes; None where it takes no square ones."""
+    match shape:
+        case (_, 3, height, width) | (_, height, width, 3) if height == width:
+            return _SIDE if height == 0 else height if height >= _LEAST_SIDE else None
+    return None
+
+
 def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
-    crops = np.zeros((2, 3, *_CROP), dtype=np.float32)
+    image = model.graph.input[0]
+    crops = np.zeros((2, *_shape(image)[1:]), dtype=np.float32)
     try:
         options = onnxruntime.SessionOptions()
         # ONNX Runtime's own integer kernels do not take the float16 scales of a Q/DQ network.
@@ -109,7 +121,7 @@ def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        (embeddings,) = session.run(None, {model.graph.input[0].name: crops})
+        (embeddings,) = session.run(None, {image.name: crops})
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

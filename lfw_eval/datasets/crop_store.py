@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval import detection
-from lfw_eval.datasets.alignment import CROP_SIDE, Alignment
+from lfw_eval.datasets import alignment as alignments
+from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.photographs import Photographs
+from lfw_eval.distributed.align import align_on, aligned_batches
+from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.errors import UserError
 from lfw_eval.files import (
     allocate_array,
@@ -26,7 +28,6 @@ from lfw_eval.files import (
 )
 from lfw_eval.sources import datasets
 
-_BATCH = 64
 _HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
 
 
@@ -37,7 +38,7 @@ class CropStore:
     Attributes:
         folder: Where it lies.
         names: Image names, sorted.
-        crops: uint8 (n, 160, 160, 3) RGB, memory-mapped copy-on-write.
+        crops: uint8 (n, side, side, 3) RGB, FaceNet's side being 160; memory-mapped copy-on-write.
         boxes: float64 (n, 4), the region of the photograph that each shows: x0, y0, x1, y1.
         detected: bool (n,); where False no face was found and the box is the centre box.
         alignment: How the boxes were found, in words.
@@ -59,7 +60,11 @@ class CropStore:
 
 
 def build_crop_store(
-    photographs: Photographs, names: Sequence[str], alignment: Alignment, parent: Path
+    photographs: Photographs,
+    names: Sequence[str],
+    alignment: Alignment,
+    parent: Path,
+    cluster: Cluster | None = None,
 ) -> CropStore:
     """Align the named photographs, or open the store where that was done before.
 
@@ -70,11 +75,11 @@ def build_crop_store(
         UserError: A photograph is corrupt, or the disk is full.
     """
     names = sorted(names)
-    code = [python_digest(Path(file).parent) for file in (__file__, str(detection.__file__))]
+    code = [python_digest(Path(str(each.__file__)).parent) for each in (alignments, detection)]
     key = json.dumps([photographs.digest, alignment.fingerprint, names, code])
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "store.json").is_file():
-        _align(photographs, names, alignment, folder)
+        _align(photographs, names, alignment, folder, cluster)
     return _open(folder)
 
 
@@ -112,22 +117,32 @@ def _open(folder: Path) -> CropStore:
     )
 
 
-def _align(photographs: Photographs, names: list[str], alignment: Alignment, folder: Path) -> None:
+def _align(
+    photographs: Photographs,
+    names: list[str],
+    alignment: Alignment,
+    folder: Path,
+    cluster: Cluster | None,
+) -> None:
     """Write crops.npy, crops.csv and, as the last, store.json."""
     part, progress = folder / "crops.part.npy", folder / "crops.part.csv"
-    shape = (len(names), CROP_SIDE, CROP_SIDE, 3)
+    shape = (len(names), alignment.side, alignment.side, 3)
     done = _finished(part, progress, shape)
     crops = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.uint8)
     row = {name: index for index, name in enumerate(names)}
-    photos = photographs.read(set(names) - done)
+    remaining = sorted(set(names) - done)
+    batches = (
+        align_on(cluster, photographs, remaining, alignment)
+        if cluster
+        else aligned_batches(photographs, remaining, alignment)
+    )
     bar = tqdm(total=len(names), initial=len(done), desc="align", unit="img", disable=None)
     with bar, progress.open("a" if done else "w", newline="", encoding="utf-8") as file:
         index = csv.writer(file)
         if not done:
             index.writerow(_HEADER)
-        while batch := list(islice(photos, _BATCH)):
-            aligned = alignment.align([name for name, _ in batch], [image for _, image in batch])
-            for position, (name, _) in enumerate(batch):
+        for batch, aligned in batches:
+            for position, name in enumerate(batch):
                 crops[row[name]] = aligned.crops[position]
                 box = (f"{value:.2f}" for value in aligned.boxes[position])
                 index.writerow([name, *box, int(aligned.detected[position])])

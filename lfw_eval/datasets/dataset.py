@@ -2,22 +2,42 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import (
+    CROP_SIDE,
+    TEMPLATE_SIDE,
+    Alignment,
+    AlreadyAligned,
+    BoxAlignment,
+    FivePointAlignment,
+    GivenLandmarks,
+    LandmarkAlignment,
+    MtcnnAlignment,
+)
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
+from lfw_eval.datasets.insightface_bin import read_insightface_bin
 from lfw_eval.datasets.lfw import NAMES as LFW_NAMES
 from lfw_eval.datasets.lfw import local_lfw, local_pairs
-from lfw_eval.datasets.pairs import Pairs, read_pairs
+from lfw_eval.datasets.pair_csv import read_pair_csv
+from lfw_eval.datasets.pairs import NO_PAIRS, Pairs, read_pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
+from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.errors import UserError
 from lfw_eval.sources import NoSourceError, datasets, fetch
+
+Align = Literal["mtcnn", "five-point", "none"]
 
 NOT_LFW = (
     "This is NOT LFW: 118 photographs of five people, for want of LFW. It shows that the pipeline "
     "works; its accuracy cannot be compared with published numbers."
+)
+RESIZED = (
+    "The crops were aligned for ArcFace's networks, of 112x112, and are resized to {side}x{side}: "
+    "this network was trained on other crops; its numbers compare precisions, not networks."
 )
 
 
@@ -29,6 +49,8 @@ class Dataset:
         name: Short, for paths and calibration lists.
         title: For people.
         remark: What a reader of the numbers must know; empty for LFW.
+        aligned: The photographs are crops that were aligned already.
+        landmarks: Those that come with the photographs.
     """
 
     name: str
@@ -36,49 +58,125 @@ class Dataset:
     photographs: Photographs
     pairs: Pairs
     remark: str = ""
+    aligned: bool = False
+    landmarks: GivenLandmarks | None = None
 
-    def crop_store(self, alignment: Alignment, names: Sequence[str] | None = None) -> CropStore:
+    def crop_store(
+        self,
+        alignment: Alignment,
+        names: Sequence[str] | None = None,
+        cluster: Cluster | None = None,
+    ) -> CropStore:
         """Align the named images, or those of the pairs; open what was aligned before."""
         parent = datasets().root / "prepared" / self.name
-        return build_crop_store(self.photographs, names or self.pairs.names, alignment, parent)
+        names = names or self.pairs.names
+        return build_crop_store(self.photographs, names, alignment, parent, cluster)
+
+    def alignment(
+        self,
+        side: int = CROP_SIDE,
+        way: Align | None = None,
+        boxes: Path | None = None,
+        margin: int = 32,
+    ) -> Alignment:
+        """Return how the faces are cropped.
+
+        Unasked, crops that are aligned already stay as they are, those of 112x112 are aligned by
+        five points, as ArcFace's networks want them, and all others by MTCNN's box.
+
+        Args:
+            side: What the network takes.
+            way: What the user wants.
+            boxes: The user's CSV file of faces, instead of MTCNN's.
+            margin: MTCNN's, in pixels of the photograph.
+
+        Raises:
+            UserError: Boxes are given for an alignment that takes none.
+        """
+        if boxes:
+            if way in ("five-point", "none"):
+                raise UserError(f"--boxes does not go with --align {way}; leave one out")
+            return BoxAlignment(boxes, side=side)
+        if way == "none" or (way is None and self.aligned):
+            return AlreadyAligned(side)
+        if way == "mtcnn" or (way is None and side != TEMPLATE_SIDE):
+            return MtcnnAlignment(margin, side)
+        if self.landmarks:
+            return LandmarkAlignment(self.landmarks, side)
+        return FivePointAlignment(side)
+
+    def for_network(self, side: int) -> "Dataset":
+        """Return the same with the remark that crops of another size than the network's call for.
+
+        Args:
+            side: What the network takes.
+        """
+        if not self.aligned or side == TEMPLATE_SIDE:
+            return self
+        return replace(self, remark=RESIZED.format(side=side))
 
 
-def open_dataset(given: str | None, pairs: Path | None) -> Dataset:
+def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = True) -> Dataset:
     """Open what `--dataset` names: a path, `lfw`, `lfw-funneled` or `celebrities`.
 
     Without one: LFW from the root of the data sets or its mirror; where neither has it, the
     celebrities, and says so.
 
     Args:
-        given: A folder or .tgz in LFW's layout, or a name.
-        pairs: A pair list in LFW's format; by default `pairs.txt` beside the photographs, or the
-            official one.
+        given: A folder or .tgz of images, a .bin of insightface, or a name.
+        pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
+            in the folder, or `pairs.txt` beside it, or the official one.
+        pairs_needed: Else images in a folder or archive without a list are a data set too.
 
     Raises:
         UserError: There is no such path or name, or the pairs name images that it lacks.
     """
     if given is None:
         try:
-            return _lfw(_local_or_fetched_lfw(), pairs)
+            return _photographs(_local_or_fetched_lfw(), pairs)
         except NoSourceError as error:
             if pairs is not None:
                 raise
             print(f"LFW is not here and cannot be fetched: {error}", file=sys.stderr)
             print("Evaluating on the celebrities instead.", file=sys.stderr)
             return _celebrities()
+    path = Path(given)
     if given == "celebrities":
-        if pairs is not None:
-            raise UserError("--pairs does not go with --dataset celebrities, which draws its own")
+        _refuse_pairs(pairs, given, "draws its own")
         return _celebrities()
-    if given in LFW_NAMES and not Path(given).exists():
+    if given in LFW_NAMES and not path.exists():
         collection = datasets()
-        return _lfw(fetch(collection.entry(given), collection), pairs)
-    if not Path(given).exists():
+        return _photographs(fetch(collection.entry(given), collection), pairs)
+    if not path.exists():
         raise UserError(
-            f"--dataset {given} does not exist; give a folder or .tgz with Name/Name_0001.jpg, or "
-            f"one of {', '.join((*LFW_NAMES, 'celebrities'))}"
+            f"the data set {given} does not exist; give a folder or .tgz with Name/Name_0001.jpg, "
+            f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}"
         )
-    return _lfw(Path(given), pairs)
+    if path.suffix.lower() == ".bin" and path.is_file():
+        _refuse_pairs(pairs, given, "has its own")
+        crops, found = read_insightface_bin(path)
+        title = f"insightface's {path.name}, {path}"
+        return Dataset(f"{path.stem}-bin", title, crops, found, aligned=True)
+    if has_templates(path):
+        raise UserError(
+            f"{given} has pairs of templates, not of images; evaluate it with lfw-eval testsets "
+            f"{given}"
+        )
+    # A list beside a folder may well be that of another data set.
+    listed = pairs or _pairs_within(path) or (local_pairs(path) if path.is_file() else None)
+    if not (pairs_needed or listed):
+        return Dataset(path.name.partition(".")[0], str(path), open_photographs(path), NO_PAIRS)
+    return _photographs(path, listed)
+
+
+def has_templates(path: Path) -> bool:
+    """Return whether a folder is of the layout in which IJB-B and IJB-C are released."""
+    return (path / "meta").is_dir() and (path / "loose_crop").is_dir()
+
+
+def _refuse_pairs(pairs: Path | None, given: str, why: str) -> None:
+    if pairs is not None:
+        raise UserError(f"--pairs does not go with --dataset {given}, which {why}")
 
 
 def _local_or_fetched_lfw() -> Path:
@@ -86,16 +184,33 @@ def _local_or_fetched_lfw() -> Path:
     return local_lfw() or fetch(collection.entry("lfw"), collection)
 
 
-def _lfw(path: Path, pairs: Path | None) -> Dataset:
+def _photographs(path: Path, pairs: Path | None) -> Dataset:
     photographs = open_photographs(path)
-    found = read_pairs(pairs or _official_pairs(path))
+    name = path.name.partition(".")[0]
+    listed = pairs or _pairs_within(path) or local_pairs(path)
+    if listed and listed.suffix.lower() == ".csv":
+        found = read_pair_csv(listed, photographs.paths)
+        return Dataset(name, f"{path}, pairs of {listed.name}", photographs, found)
+    found = read_pairs(listed or _official_pairs())
+    # Images whose names are not their own have their paths for names.
+    shared = {Path(each).stem for each, where in photographs.paths.items() if each == where}
+    if twice := sorted(shared.intersection(found.names)):
+        raise UserError(
+            f"{path} has several images named {twice[0]}, which the pair list names; list the "
+            "pairs in a CSV file, with their paths"
+        )
     found.check_images(photographs.names)
-    return Dataset(path.name.partition(".")[0], f"LFW layout, {path}", photographs, found)
+    return Dataset(name, f"LFW layout, {path}", photographs, found)
 
 
-def _official_pairs(photographs: Path) -> Path:
+def _pairs_within(photographs: Path) -> Path | None:
+    within = [photographs / "pairs.txt", photographs / "pairs.csv"]
+    return next((each for each in within if each.is_file()), None)
+
+
+def _official_pairs() -> Path:
     collection = datasets()
-    return local_pairs(photographs) or fetch(collection.entry("lfw-pairs"), collection)
+    return fetch(collection.entry("lfw-pairs"), collection)
 
 
 def _celebrities() -> Dataset:

@@ -9,6 +9,7 @@ from onnx import ModelProto
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.detection.mtcnn import Mtcnn, Network
+from lfw_eval.hardware import cpu_threads
 
 
 def load_detector(weights: Mapping[str, Path]) -> Mtcnn:
@@ -35,7 +36,11 @@ def _network(model: ModelProto) -> Network:
     import openvino
 
     core = openvino.Core()
-    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    options: dict[str, str | int] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    options |= {"INFERENCE_NUM_THREADS": threads} if (threads := cpu_threads()) else {}
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
     request = compiled.create_infer_request()
 

@@ -60,6 +60,12 @@ class Pairs:
             folds=int(fold.max()) + 1,
         )
 
+    @classmethod
+    def none(cls, names: Sequence[str]) -> "Pairs":
+        """No pairs of images that are evaluated otherwise, as templates; names are sorted."""
+        rows = np.empty(0, np.intp)
+        return cls(tuple(names), rows, rows, np.empty(0, np.bool_), rows, folds=0)
+
     def __len__(self) -> int:
         return len(self.left)
 
@@ -82,6 +88,11 @@ class Pairs:
                 f"{len(missing)} of the {len(self.names)} images that the pair list names are not "
                 f"in the data set: {shown}; give the complete data set or a pair list made for it."
             )
+
+
+_NOTHING = np.empty(0, np.intp)
+NO_PAIRS = Pairs((), _NOTHING, _NOTHING, _NOTHING.astype(np.bool_), _NOTHING, folds=0)
+"""Of a data set whose images are all that is asked for."""
 
 
 def read_pairs(path: Path) -> Pairs:

@@ -2,7 +2,8 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -18,12 +19,17 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class Photographs(ABC):
-    """Images by name; LFW's name is the file's without suffix, `Name_0001`."""
+    """Images by name: the file's without suffix, as LFW's, or its path where several share that."""
 
     names: tuple[str, ...]
     """Sorted."""
     digest: str
     """Hexadecimal; changes when an image does."""
+
+    @property
+    @abstractmethod
+    def paths(self) -> Mapping[str, str]:
+        """The path of each image within the folder or archive, by name."""
 
     @abstractmethod
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -37,13 +43,23 @@ class Photographs(ABC):
 class FolderPhotographs(Photographs):
     """Image files by name."""
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, files: Mapping[str, Path], root: Path | None = None) -> None:
         self._files = dict(sorted(files.items()))
+        self._root = root
         self.names = tuple(self._files)
         # Names, sizes and times of change stand for the content, which would take long to read.
         stats = ((name, path.stat()) for name, path in self._files.items())
         listing = "\n".join(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats)
         self.digest = hashlib.sha256(listing.encode()).hexdigest()
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """The path of each image relative to the root, or as it is where there is none."""
+        root = self._root
+        return {
+            name: (path.relative_to(root) if root else path).as_posix()
+            for name, path in self._files.items()
+        }
 
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images, sorted by name."""
@@ -57,18 +73,24 @@ class ArchivePhotographs(Photographs):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.digest = file_sha256(path)
-        self.names = tuple(sorted(_stem(member) for member, _ in iter_members(path, SUFFIXES)))
+        self._members = _named(member for member, _ in iter_members(path, SUFFIXES))
+        self.names = tuple(sorted(self._members))
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """The path of each image within the archive."""
+        return self._members
 
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images in the order of the archive."""
-        wanted = set(names)
+        wanted = {self._members[name]: name for name in names}
         for member, content in iter_members(self._path, SUFFIXES):
-            if _stem(member) in wanted:
-                yield _stem(member), decode(content, f"{member} in {self._path}")
+            if member in wanted:
+                yield wanted[member], decode(content, f"{member} in {self._path}")
 
 
 def open_photographs(path: Path) -> Photographs:
-    """Open a folder, or a .tgz, of images `Name/Name_0001.jpg`, however deep and of any size.
+    """Open a folder, or a .tgz, of images, however deep and of any size.
 
     Raises:
         UserError: There is no such image.
@@ -76,7 +98,8 @@ def open_photographs(path: Path) -> Photographs:
     photographs: Photographs
     if path.is_dir():
         files = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p))
-        photographs = FolderPhotographs({p.stem: p for p in files})
+        named = _named(file.relative_to(path).as_posix() for file in files)
+        photographs = FolderPhotographs({name: path / each for name, each in named.items()}, path)
     else:
         photographs = ArchivePhotographs(path)
     if not photographs.names:
@@ -86,12 +109,17 @@ def open_photographs(path: Path) -> Photographs:
     return photographs
 
 
+def _named(paths: Iterable[str]) -> dict[str, str]:
+    paths = sorted(paths)
+    stems = [PurePosixPath(path).stem for path in paths]
+    count = Counter(stems)
+    return {
+        stem if count[stem] == 1 else path: path for stem, path in zip(stems, paths, strict=True)
+    }
+
+
 def _hidden(path: Path) -> bool:
     return path.name.startswith(".")
-
-
-def _stem(member: str) -> str:
-    return PurePosixPath(member).stem
 
 
 def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.detectors.facedetect import FaceDetect, grey_input
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
-from lfw_eval.engines import engine_class_with
+from lfw_eval.engines import engine_class_with, is_served
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.errors import UserError
@@ -119,7 +119,7 @@ class DetectorJob:
 
     def _scales(self, faces: FaceDataset) -> dict[str, str]:
         """In words, where INT8 scales come from."""
-        if self.precision != "int8":
+        if self.precision != "int8" or is_served(self.engine):
             return {}
         if self.cache:
             return {"scales": f"{self.cache.name} (sha256 {file_sha256(self.cache)[:12]})"}
@@ -145,7 +145,10 @@ class DetectorJob:
             precision=self.precision,
             batch_size=self.batch_size,
             tensorrt=self.tensorrt,
+            address=self.engine,
         )
+        if is_served(self.engine):
+            return found.build(request, checkpoint.folder / "engines")
         if self.precision == "int8" and self.cache and self.engine != "tensorrt":
             request = replace(request, scales=CalibrationCache.load(self.cache).to_table())
         elif self.precision == "int8" and self.cache:
@@ -191,8 +194,8 @@ class DetectorJob:
 
 
 def beside(job: Job, model: Path, precision: Precision) -> DetectorJob:
-    """Return FaceDetect on the engine of a FaceNet job."""
-    options = replace(job.tensorrt, cache=None, quantization=None)
+    """Return FaceDetect on the engine of a FaceNet job, or on this machine beside a server's."""
+    options = replace(job.reference.tensorrt, cache=None, quantization=None)
     return DetectorJob(
-        "facedetect", model, engine=job.engine, precision=precision, tensorrt=options
+        "facedetect", model, engine=job.reference.engine, precision=precision, tensorrt=options
     )

@@ -38,7 +38,8 @@ class YuNet(FaceDetector):
         if size % 32:
             raise UserError(f"--size {size} is no multiple of 32, which YuNet's input has to be")
         # OpenCV 5 warns of what its new graph engine lacks and does without.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        if hasattr(cv2.utils, "logging"):
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._detector = cv2.FaceDetectorYN.create(
                 str(model), "", (size, size), least_score, nms_iou, _KEPT

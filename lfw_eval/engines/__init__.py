@@ -2,33 +2,50 @@
 
 import difflib
 from importlib import import_module
+from importlib.util import find_spec
 
 from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.engines.triton.address import Address
 from lfw_eval.errors import UserError
 
 ENGINES = {
     "openvino": "lfw_eval.engines.openvino:OpenVINOEngine",
     "tensorrt": "lfw_eval.engines.tensorrt.engine:TensorRTEngine",
     "onnxruntime": "lfw_eval.engines.onnxruntime:OnnxRuntimeEngine",
+    "triton": "lfw_eval.engines.triton.engine:TritonEngine",
     "dummy": "lfw_eval.engines.dummy:DummyEngine",
 }
 
 
+def is_served(name: str) -> bool:
+    """Whether a server runs the engine, so that nothing of it is built here."""
+    return name.partition(":")[0].partition("+")[0] == "triton"
+
+
+def local_engine() -> str:
+    """Return the engine for FP32 beside one that is served."""
+    return "openvino" if find_spec("openvino") else "onnxruntime"
+
+
 def engine_class(name: str) -> type[Engine]:
-    """Return the engine class of that name.
+    """Return the engine class of that name, or of that address.
 
     Raises:
         UserError: There is none, or its runtime is not installed.
     """
-    if name not in ENGINES:
+    if is_served(name):
+        Address.parse(name)
+    key = "triton" if is_served(name) else name
+    if key not in ENGINES:
         near = difflib.get_close_matches(name, ENGINES, n=1)
         hint = f"did you mean '{near[0]}'" if near else f"there are {', '.join(ENGINES)}"
         raise UserError(f"--engine '{name}' is unknown; {hint}")
-    module, _, attribute = ENGINES[name].partition(":")
+    module, _, attribute = ENGINES[key].partition(":")
     try:
         found: type[Engine] = getattr(import_module(module), attribute)
-    except ImportError as error:
-        package = error.name or str(error)
+    except (ImportError, RuntimeError) as error:
+        # Of tritonclient a part may be missing, which it tells by a RuntimeError.
+        package = "'lfw-eval[triton]'" if is_served(name) else getattr(error, "name", error)
         raise UserError(
             f"--engine {name} needs a package that is missing: pip install {package}"
         ) from error

@@ -42,7 +42,8 @@ class BuildRequest:
         largest_batch: The largest one that will be run, where that is larger still.
         calibration_crops: Makes the uint8 (n, height, width, 3) crops to calibrate on, for an
             engine that calibrates by itself.
-        tensorrt: For that engine alone.
+        tensorrt: For that engine alone; `streams` is Triton's too.
+        address: Of an engine on a server, as `--engine` names it.
     """
 
     model: Path
@@ -53,6 +54,7 @@ class BuildRequest:
     largest_batch: int = 1
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
     tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
+    address: str = ""
 
     @property
     def batches(self) -> tuple[int, int, int]:
@@ -86,11 +88,13 @@ class Engine(Closing, ABC):
         size: Bytes of the built engine; 0 where the runtime keeps none.
         path: Its file; None where there is none.
         shareable: Whether several threads may call `run` at once.
+        known: Whether `key` tells all that outputs depend on; of a server's model nobody knows.
         build_seconds: How long it took to build, then or in an earlier run.
     """
 
     precisions: ClassVar[tuple[Precision, ...]]
     shareable: ClassVar[bool] = False
+    known: ClassVar[bool] = True
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     arithmetic: str
@@ -121,6 +125,30 @@ class Engine(Closing, ABC):
     def stream(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         """Run many batches, yielding outputs in order; several may be under way at once."""
         return map(self.run, batches)
+
+    def image_batches(
+        self, images: NDArray[np.uint8], size: int, start: int = 0, *, mirrored: bool = False
+    ) -> Iterator[Batch]:
+        """Yield images (n, height, width, 3) from row `start` on as batches of the first input."""
+        for first in range(start, len(images), size):
+            batch = images[first : first + size]
+            yield {
+                self.inputs[0].name: np.ascontiguousarray(batch[:, :, ::-1]) if mirrored else batch
+            }
+
+    def stream_images(
+        self, images: NDArray[np.uint8], size: int, start: int = 0, *, mirrored: bool = False
+    ) -> Iterator[tuple[float, Outputs]]:
+        """Run images from row `start` on, in batches, once the engine is warm.
+
+        Yields:
+            When work on them began, in seconds as `time.time`, and outputs, in order.
+        """
+        # The first batch of an engine allocates its memory.
+        self.run(next(self.image_batches(images, size, start, mirrored=mirrored)))
+        began = time.time()
+        for outputs in self.stream(self.image_batches(images, size, start, mirrored=mirrored)):
+            yield began, outputs
 
     def time_resident(self, batch: Batch, seconds: float) -> ResidentTiming:
         """Run one batch again and again, half of the time as fast as it goes, half one by one."""

@@ -12,6 +12,7 @@ from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Prec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.errors import UserError
+from lfw_eval.hardware import cpu_threads
 
 _DEVICE = "CPU"
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -59,11 +60,13 @@ class OpenVINOEngine(Engine):
     def build(cls, request: BuildRequest, folder: Path) -> "OpenVINOEngine":
         """Compile the model, or import what was compiled from the same before."""
         core = openvino.Core()
-        options = {
+        options: dict[str, str | int] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": _precision_hint(core, request.precision),
         }
         store = EngineStore.of(folder, request, cls.runtime(), _device_name(), options)
+        # Fewer threads make no other engine.
+        options |= {"INFERENCE_NUM_THREADS": threads} if (threads := cpu_threads()) else {}
         stored = store.load()
         if stored is not None:
             compiled = core.import_model(stored.content, _DEVICE, options)

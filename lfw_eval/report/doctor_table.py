@@ -37,6 +37,7 @@ def _rows(found: Diagnosis) -> Iterator[_Row]:
     if not isinstance(found.openvino, Missing):
         for device in found.openvino.devices:
             yield "", _words(device, _openvino_device)
+    yield "Triton", _words(found.triton, lambda version: f"client {version}")
     yield "CPU", f"{found.cpu.name}, {found.cpu.cores} cores for this process"
     yield "checkpoint", _words(found.checkpoint, _checkpoint)
     yield "LFW", _words(found.lfw, _lfw)

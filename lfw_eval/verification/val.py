@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom, binomtest
 
 from lfw_eval.errors import UserError
 from lfw_eval.verification.arrays import BoolArray, FloatArray, IntArray
+from lfw_eval.verification.interval import binomial_limits, threshold_ranks
 from lfw_eval.verification.metric import Metric, standard_error
 from lfw_eval.verification.roc import accepted
 
@@ -119,9 +119,6 @@ def confidence_interval(
     one is then taken, and the interval can be too narrow (80 % for 1,000 + 1,000 pairs).
     """
     ranked = np.sort(impostor)
-    below = binom.ppf([0.025, 0.975], len(ranked), far_target).astype(int)
-    lower = ranked[max(below[0] - 1, 0)]
-    upper = ranked[min(below[1], len(ranked) - 1)]
-    low = binomtest(int(np.sum(genuine < lower)), len(genuine)).proportion_ci().low
-    high = binomtest(int(np.sum(genuine < upper)), len(genuine)).proportion_ci().high
-    return float(low), float(high)
+    lower, upper = ranked[list(threshold_ranks(len(ranked), far_target))]
+    fewest, most = int(np.sum(genuine < lower)), int(np.sum(genuine < upper))
+    return binomial_limits(fewest, most, len(genuine))

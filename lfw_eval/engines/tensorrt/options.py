@@ -43,7 +43,9 @@ class TensorRTOptions:
             UserError: The options are for another engine or precision, contradict each other, or
                 the cache is none.
         """
-        if engine != "tensorrt" and self != TensorRTOptions():
+        # Requests to a server are under way at once as well.
+        unasked = TensorRTOptions(streams=self.streams if "://" in engine else STREAMS)
+        if engine != "tensorrt" and self != unasked:
             raise UserError(
                 "--gpu, --streams, --quantization, --calibration-cache, --workspace, "
                 "--optimization-level and --no-tf32 are for --engine tensorrt, not "

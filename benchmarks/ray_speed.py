@@ -1,0 +1,185 @@
+"""FPS of Ray workers beside a plain loop with the same engine on the same cores or GPUs.
+
+Usage: python benchmarks/ray_speed.py [--workers 1,2,4] [options of lfw-eval evaluate]
+
+Crops of the data set go through the engine again and again: in a plain loop in this process, then
+by Ray workers, in rounds; of each the median counts. On CPUs every number of workers gets all cores
+of the machine, shared out (more workers than cores share them in time); on GPUs (--engine tensorrt)
+a worker has one, and the plain loop runs on one. FPS of workers is taken while all of them are at
+work; the seconds until then are printed beside it. Writes benchmarks/results/ray_speed.json.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from itertools import chain, repeat
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import numpy as np
+import ray
+import typer
+
+from lfw_eval.distributed.cluster import SETTINGS, Cluster, Row
+from lfw_eval.distributed.engine import EmbedRows, build, gpus_of
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.environment import environment
+from lfw_eval.files import write_atomically
+from lfw_eval.hardware import cpu_count
+from lfw_eval.job import Job
+from lfw_eval.options import takes_job
+from lfw_eval.results import describe_engine
+
+RESULT = Path(__file__).parent / "results" / "ray_speed.json"
+
+
+class TimedRows(EmbedRows):
+    """The worker, telling who it is and when it was done."""
+
+    def __call__(self, rows: Row) -> Row:
+        """Run rows `start` to `stop`, `times` over: an item as long as one of millions of rows."""
+        began = time.time()
+        images = self._images[rows["start"] : rows["stop"]]
+        batches = chain.from_iterable(
+            self._engine.image_batches(images, self._batch_size) for _ in range(rows["times"])
+        )
+        name = self._engine.outputs[0].name
+        made = np.concatenate([outputs[name] for outputs in self._engine.stream(batches)])
+        return {name: made, "began": began, "ended": time.time(), "worker": os.getpid()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """FPS of so many workers, and the seconds from the start until all were at work."""
+
+    workers: int
+    fps: float
+    start_seconds: float
+
+
+def plain(job: Job, request: BuildRequest, seconds: float) -> float:
+    """FPS of a loop in this process, which no worker shares the machine with."""
+    crops = job.crop_store().crops
+    with build(job.engine, request, job.engines) as engine:
+        list(engine.stream(engine.image_batches(crops[: 4 * job.batch_size], job.batch_size)))
+        started, done = time.perf_counter(), 0
+        again = chain.from_iterable(
+            engine.image_batches(crops, job.batch_size) for _ in repeat(None)
+        )
+        for outputs in engine.stream(again):
+            done += len(outputs[engine.outputs[0].name])
+            if time.perf_counter() - started > seconds:
+                break
+        return done / (time.perf_counter() - started)
+
+
+def on_ray(job: Job, request: BuildRequest, workers: int, images: float) -> Measured:
+    """FPS of so many workers over about so many images."""
+    gpus = gpus_of(job.engine)
+    cores = 1 if gpus else max(cpu_count() // workers, 1)
+    os.environ.update(SETTINGS)
+    ray.init(
+        "local",
+        num_cpus=workers * cores,
+        num_gpus=workers if gpus else None,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
+    crops = job.crop_store().crops
+    size = min(len(crops), (64 if gpus else 8) * job.batch_size)
+    times = 16 if gpus else 1
+    starts = range(0, len(crops) - size + 1, size)
+    items: list[Row] = [
+        {"start": start, "stop": start + size, "times": times}
+        for _ in range(max(int(images / times / size / len(starts)), 1))
+        for start in starts
+    ]
+    arguments = (
+        job.engine,
+        request,
+        job.engines,
+        str(job.crop_store().folder / "crops.npy"),
+        job.batch_size,
+        False,
+    )
+    started = time.time()
+    rows = [
+        {name: row[name] for name in ("began", "ended", "worker")}
+        for row in Cluster(cores=cores).map(items, TimedRows, *arguments, gpus=gpus)
+    ]
+    ray.shutdown()
+    return Measured(workers, *_fps(rows, size * times, workers, started))
+
+
+def _fps(rows: list[Row], size: int, workers: int, started: float) -> tuple[float, float]:
+    """Images per second while all workers are at work, and the seconds until they are."""
+    spans = {row["worker"]: [np.inf, 0.0] for row in rows}
+    for row in rows:
+        span = spans[row["worker"]]
+        span[:] = min(span[0], row["began"]), max(span[1], row["ended"])
+    if len(spans) != workers:
+        raise SystemExit(f"{len(spans)} of {workers} workers were at work; raise --seconds")
+    first, last = max(span[0] for span in spans.values()), min(span[1] for span in spans.values())
+    done = sum(
+        size
+        * max(min(row["ended"], last) - max(row["began"], first), 0)
+        / (row["ended"] - row["began"])
+        for row in rows
+    )
+    return done / (last - first), first - started
+
+
+@takes_job
+def main(
+    job: Job,
+    workers: Annotated[str, typer.Option(help="Numbers of workers.")] = "1,2,4",
+    seconds: Annotated[float, typer.Option(help="About so long is a measurement.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    output: Annotated[Path, typer.Option()] = RESULT,
+) -> None:
+    """Measure, print and save."""
+    counts = [int(count) for count in workers.split(",")]
+    request = job.request(job.precision, job.calibrate_if_needed())
+    with build(job.engine, request, job.engines) as engine:
+        described = describe_engine(engine, job.precision)
+    alone, measured = [], []
+    for _ in range(rounds):
+        alone.append(plain(job, request, seconds))
+        print(f"plain loop          {alone[-1]:>10,.0f} FPS", flush=True)
+        for count in counts:
+            images = seconds * alone[-1] * (count if gpus_of(job.engine) else 1)
+            measured.append(on_ray(job, request, count, images))
+            found = measured[-1]
+            print(
+                f"{count} Ray worker(s)     {found.fps:>10,.0f} FPS, {found.fps / alone[-1]:.3f} "
+                f"of the plain loop's, all at work after {found.start_seconds:.1f} s",
+                flush=True,
+            )
+    medians = {}
+    for count in counts:
+        each = [(one, alone[at // len(counts)]) for at, one in enumerate(measured)]
+        mine = [(one, beside) for one, beside in each if one.workers == count]
+        medians[count] = {
+            "fps": median(one.fps for one, _ in mine),
+            "of_plain": median(one.fps / beside for one, beside in mine),
+            "start_seconds": median(one.start_seconds for one, _ in mine),
+        }
+        print(f"median of {rounds}: {count} worker(s) {medians[count]['of_plain']:.3f} of the loop")
+    record = {
+        "environment": asdict(environment()),
+        "ray": ray.__version__,
+        "engine": asdict(described),
+        "batch_size": job.batch_size,
+        "plain_fps": median(alone),
+        "workers": medians,
+        "rounds": [asdict(each) for each in measured],
+        "plain_rounds": alone,
+    }
+    write_atomically(output, (json.dumps(record, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,184 @@
+"""What 100 million images would take: unit costs measured here, hosts, hours and bytes on paper.
+
+Usage: python benchmarks/scale_plan.py [--images 100000000] [options of lfw-eval evaluate]
+
+Measures on one core what an image costs to read from a tar shard, decode, align and embed,
+what a cluster costs to pass crops from one worker to another, and what a pair costs to score. FPS
+of GPUs comes from benchmarks/results/ray_speed_h200.json. Writes results/scale_plan.json there.
+"""
+
+import json
+import os
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.photographs import decode
+from lfw_eval.distributed.cluster import Cluster, Row
+from lfw_eval.distributed.embedding_shards import EmbeddingShards
+from lfw_eval.distributed.engine import build
+from lfw_eval.distributed.image_shards import list_shards, read_shard
+from lfw_eval.environment import environment
+from lfw_eval.files import write_atomically
+from lfw_eval.job import Job
+from lfw_eval.options import takes_job
+from lfw_eval.verification.pooled import pooled_distances
+
+RESULTS = Path(__file__).parent / "results"
+_IMAGES = 256
+_PASSED = 1024
+_PAIRS = 4_000_000
+_HOST_CORES, _HOST_GPUS = 64, 4
+
+
+class Consumer:
+    """A worker that takes crops and does nothing."""
+
+    def __call__(self, row: Row) -> Row:
+        """Count them."""
+        return {"images": len(row["crops"])}
+
+
+def produce(row: Row) -> Row:
+    """Make crops of nothing."""
+    return {"crops": np.zeros((_PASSED, 160, 160, 3), np.uint8)}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Seconds of a second call; the first one warms up."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def as_tar(photographs: list[tuple[str, NDArray[np.uint8]]], path: Path) -> int:
+    """Write a tar shard; return the bytes of its images."""
+    size = 0
+    with tarfile.open(path, "w") as archive:
+        for name, image in photographs:
+            content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+            file = path.with_suffix(".jpg")
+            file.write_bytes(content)
+            archive.add(file, f"{name}.jpg")
+            size += len(content)
+    return size
+
+
+def costs(job: Job) -> dict[str, float]:
+    """Seconds of one core per image or pair, and bytes per image."""
+    cv2.setNumThreads(1)
+    names = job.dataset.photographs.names[:_IMAGES]
+    photographs = list(job.dataset.photographs.read(names))
+    images = [image for _, image in photographs]
+    request = job.request(job.precision, job.calibrate_if_needed())
+    crops = np.concatenate([job.alignment.align(names, images).crops] * 2)
+    rng = np.random.default_rng(1)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        build(job.engine, request, job.engines) as engine,
+    ):
+        folder = Path(temporary)
+        encoded = as_tar(photographs, folder / "0.tar")
+
+        def read() -> None:
+            for item in list_shards(folder, _IMAGES).items:
+                for name, content in read_shard(item):
+                    decode(content, name)
+
+        width = engine.outputs[0].shape[1]
+        shards = EmbeddingShards(folder / "out")
+        shards.begin({})
+        embedded = {
+            "names": list(names),
+            "embeddings": rng.normal(size=(len(names), width)).astype(np.float32),
+            "boxes": np.zeros((len(names), 4)),
+            "detected": np.ones(len(names), bool),
+            "unreadable": [],
+        }
+        shards.write(0, embedded)
+        unit = rng.normal(size=(100_000, width)).astype(np.float32)
+        left, right = rng.integers(0, len(unit), (2, _PAIRS))
+        cluster = Cluster(cores=1)
+        items: list[Row] = [{"item": number} for number in range(24)]
+
+        def passed() -> None:
+            for _ in cluster.map(items, Consumer, prepare=produce):
+                pass
+
+        def aligned() -> None:
+            job.alignment.align(names, images)
+
+        def embed() -> None:
+            list(engine.stream(engine.image_batches(crops, job.batch_size)))
+
+        def score() -> None:
+            pooled_distances(unit, left, right)
+
+        return {
+            "read_decode_s": seconds_of(read) / len(names),
+            "align_s": seconds_of(aligned) / len(names),
+            "embed_s": seconds_of(embed) / len(crops),
+            "pass_s": seconds_of(passed) / len(items) / _PASSED,
+            "score_pair_s": seconds_of(score) / _PAIRS,
+            "encoded_bytes": encoded / len(names),
+            "crop_bytes": float(crops[0].nbytes),
+            "embedding_bytes": shards.parts()[0].stat().st_size / len(names),
+        }
+
+
+@takes_job
+def main(
+    job: Job,
+    images: Annotated[int, typer.Option()] = 100_000_000,
+    output: Annotated[Path, typer.Option()] = RESULTS / "scale_plan.json",
+) -> None:
+    """Measure, compute, print and save."""
+    cost = costs(job)
+    gpu = json.loads((RESULTS / "ray_speed_h200.json").read_text())
+    gpus = gpu["workers"][str(_HOST_GPUS)]["fps"]
+    prepare = cost["read_decode_s"] + cost["align_s"]
+    on_cpu = _HOST_CORES / (prepare + cost["embed_s"])
+    prepared = _HOST_CORES / prepare
+    plan = {
+        "CPU host, images/s": on_cpu,
+        "CPU hosts for one day": images / on_cpu / 86400,
+        "host cores that feed 4 GPUs": gpus * prepare,
+        "hosts of cores per host of 4 GPUs": gpus / prepared,
+        "hours, one host of 4 GPUs and its own 64 cores": images / prepared / 3600,
+        "hours, the same images as crops": images / gpus / 3600,
+        "GB/s into a host of 4 GPUs, crops": gpus * cost["crop_bytes"] / 1e9,
+        "TB encoded": images * cost["encoded_bytes"] / 1e12,
+        "TB crops, passed and not kept": images * cost["crop_bytes"] / 1e12,
+        "GB embeddings": images * cost["embedding_bytes"] / 1e9,
+        "minutes to score 1e9 pairs, one host": 1e9 * cost["score_pair_s"] / _HOST_CORES / 60,
+    }
+    for name, value in cost.items():
+        print(f"{name:<50}{value:>14.3g}")
+    print()
+    for name, value in plan.items():
+        print(f"{name:<50}{value:>14,.1f}")
+    record = {
+        "environment": asdict(environment()),
+        "images": images,
+        "cost": cost,
+        "gpu_fps": gpus,
+        "host": {"cores": _HOST_CORES, "gpus": _HOST_GPUS},
+        "plan": plan,
+    }
+    write_atomically(output, (json.dumps(record, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,26 @@
+"""From photographs to aligned faces: where the face is, and the crop that shows it."""
+
+from lfw_eval.datasets.alignment.aligned import AlreadyAligned
+from lfw_eval.datasets.alignment.boxes import BoxAlignment
+from lfw_eval.datasets.alignment.contract import CROP_SIDE, AlignedFaces, Alignment
+from lfw_eval.datasets.alignment.five_point import (
+    TEMPLATE_SIDE,
+    FivePointAlignment,
+    GivenLandmarks,
+    LandmarkAlignment,
+)
+from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment, central_face
+
+__all__ = [
+    "CROP_SIDE",
+    "TEMPLATE_SIDE",
+    "AlignedFaces",
+    "Alignment",
+    "AlreadyAligned",
+    "BoxAlignment",
+    "FivePointAlignment",
+    "GivenLandmarks",
+    "LandmarkAlignment",
+    "MtcnnAlignment",
+    "central_face",
+]

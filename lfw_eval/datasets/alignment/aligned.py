@@ -1,0 +1,47 @@
+"""Crops that were aligned by whoever packed them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lfw_eval.datasets.alignment.contract import (
+    CROP_SIDE,
+    AlignedFaces,
+    Image,
+    crop_regions,
+    side_in_words,
+)
+from lfw_eval.errors import UserError
+
+
+@dataclass(frozen=True)
+class AlreadyAligned:
+    """Whole images, which are aligned crops already; only their size changes, where it differs.
+
+    Attributes:
+        side: Of the crops.
+    """
+
+    side: int = CROP_SIDE
+
+    @property
+    def fingerprint(self) -> str:
+        """The recipe in words."""
+        return f"already aligned, at most resized{side_in_words(self.side)}"
+
+    def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
+        """Resize each image.
+
+        Raises:
+            UserError: An image is not square.
+        """
+        for name, image in zip(names, images, strict=True):
+            height, width = image.shape[:2]
+            if height != width:
+                raise UserError(
+                    f"{name} has {width}x{height} pixels, but crops that are already aligned are "
+                    "square; align photographs with --align mtcnn or --align five-point"
+                )
+        whole = [np.array([0, 0, len(image), len(image)]) for image in images]
+        return crop_regions(images, whole, self.side)

@@ -1,0 +1,81 @@
+"""The crop around boxes that are given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from lfw_eval.datasets.alignment.contract import (
+    CROP_SIDE,
+    AlignedFaces,
+    Image,
+    Region,
+    clip,
+    crop_regions,
+    side_in_words,
+)
+from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
+
+
+@dataclass(frozen=True)
+class BoxAlignment:
+    """The crop around boxes that are given, for example those of golden results.
+
+    A box is grown on every side, rounded to whole pixels and clipped to the photograph.
+
+    Attributes:
+        path: CSV file with the header `image,x,y,w,h`: name of the image, left, top, width and
+            height of the face in pixels. An image that it lacks counts as undetected.
+        margin: Growth on every side, relative to the box's width and height.
+        side: Of the crops.
+    """
+
+    path: Path
+    margin: float = 0.1
+    side: int = CROP_SIDE
+
+    @property
+    def fingerprint(self) -> str:
+        """The recipe in words, with a hash of what it depends on.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        try:
+            digest = file_sha256(self.path)
+        except OSError as error:
+            raise UserError(f"--boxes {self.path} cannot be read: {error.strerror}") from error
+        recipe = f"margin {self.margin:.0%}{side_in_words(self.side)}"
+        return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
+
+    def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
+        """Crop the box of each photograph; where none is given, the centre box.
+
+        Raises:
+            UserError: The file is malformed, or a box lies outside its photograph.
+        """
+        regions = [
+            self._region(self._boxes[name], image) if name in self._boxes else None
+            for name, image in zip(names, images, strict=True)
+        ]
+        return crop_regions(images, regions, self.side)
+
+    def _region(self, box: FaceBox, image: Image) -> Region:
+        corner, size = np.array([box.x, box.y]), np.array([box.width, box.height])
+        growth = self.margin * size
+        grown = np.concatenate([corner - growth, corner + size + growth])
+        region = clip(np.rint(grown), image)
+        if region is None:
+            raise UserError(
+                f"--boxes {self.path}, line {box.line}: the box lies outside the photograph, which "
+                f"has {image.shape[1]}x{image.shape[0]} pixels; give boxes for these photographs"
+            )
+        return region
+
+    @cached_property
+    def _boxes(self) -> dict[str, FaceBox]:
+        return read_face_boxes(self.path)

@@ -1,0 +1,109 @@
+"""The crop around the face that MTCNN finds, as FaceNet's authors made it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.alignment.contract import (
+    CROP_SIDE,
+    AlignedFaces,
+    Image,
+    Region,
+    clip,
+    crop_regions,
+    side_in_words,
+)
+from lfw_eval.datasets.detector import load_detector
+from lfw_eval.detection.mtcnn import Faces, Mtcnn
+from lfw_eval.sources import Entry, checkpoints, fetch
+
+DETECTION_PIXELS = 2**20  # per batch of the detector; bounds its memory, whatever the image size
+
+
+@dataclass(frozen=True)
+class MtcnnAlignment:
+    """The crop of facenet's `align_dataset_mtcnn.py`, around the face that MTCNN finds.
+
+    Differs from it in the interpolation: OpenCV's `INTER_LINEAR`, where SciPy's `imresize`, long
+    gone, smoothed before it reduced.
+
+    Attributes:
+        margin: Pixels of the photograph added to width and height, half of it on every side.
+        side: Of the crops.
+    """
+
+    margin: int = 32
+    side: int = CROP_SIDE
+
+    @property
+    def fingerprint(self) -> str:
+        """The recipe in words, with a hash of what it depends on."""
+        return f"MTCNN, margin {self.margin} px{side_in_words(self.side)} ({networks_in_words()})"
+
+    def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
+        """Crop the face of each photograph; where none is found, the centre box."""
+        regions = [
+            _facenet_region(faces, image, self.margin)
+            for faces, image in zip(find_faces(images), images, strict=True)
+        ]
+        return crop_regions(images, regions, self.side)
+
+
+def find_faces(images: Sequence[Image]) -> list[Faces]:
+    """Return the faces that MTCNN finds in images of any sizes."""
+    found: dict[int, Faces] = {}
+    for batch in _batches(images):
+        faces = _detector().detect(np.stack([images[index] for index in batch]))
+        found.update(zip(batch, faces, strict=True))
+    return [found[index] for index in range(len(images))]
+
+
+def networks_in_words() -> str:
+    """Return MTCNN's networks as fingerprints name them."""
+    return f"networks {'-'.join(str(entry.sha256)[:8] for entry in _networks().values())}"
+
+
+def central_face(boxes: NDArray[np.float32], image: Image) -> int:
+    """Choose one of several boxes (k, 4) as facenet's `align_dataset_mtcnn.py` does.
+
+    Returns:
+        The index of the one with the largest area less twice the squared distance of its centre
+        to the photograph's, in pixels.
+    """
+    corners = boxes.reshape(-1, 2, 2).astype(np.float64)
+    area = np.prod(corners[:, 1] - corners[:, 0], axis=1)
+    offset = corners.mean(axis=1) - np.array([image.shape[1], image.shape[0]]) / 2
+    return int(np.argmax(area - 2 * np.square(offset).sum(axis=1)))
+
+
+def _facenet_region(faces: Faces, image: Image, margin: int) -> Region | None:
+    if not len(faces.boxes):
+        return None
+    box = faces.boxes[central_face(faces.boxes, image)].astype(np.float64)
+    return clip(box + margin / 2 * np.array([-1, -1, 1, 1]), image)
+
+
+# One for all alignments of a process, which can be sent to other processes since they hold none.
+@cache
+def _detector() -> Mtcnn:
+    collection = checkpoints()
+    return load_detector({k: fetch(entry, collection) for k, entry in _networks().items()})
+
+
+def _batches(images: Sequence[Image]) -> Iterator[list[int]]:
+    """Yield the indices of images of one size, as many as the detector takes at once."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        by_shape.setdefault(image.shape, []).append(index)
+    for (height, width, _), indices in by_shape.items():
+        size = max(1, DETECTION_PIXELS // (height * width))
+        for start in range(0, len(indices), size):
+            yield indices[start : start + size]
+
+
+def _networks() -> dict[str, Entry]:
+    collection = checkpoints()
+    return {name: collection.entry(f"mtcnn-{name}") for name in ("pnet", "rnet", "onet")}

@@ -1,0 +1,211 @@
+"""IJB-B and IJB-C in the layout of insightface's release: images, templates and pairs of these."""
+
+import hashlib
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.alignment import GivenLandmarks
+from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.datasets.pairs import Pairs
+from lfw_eval.datasets.photographs import FolderPhotographs
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
+
+_SETS = ("ijbb", "ijbc")
+_MEMBERS, _LANDMARKS, _PAIRS = "face_tid_mid", "name_5pts_score", "template_pair_label"
+_LANDMARK_LINE = "an image, ten coordinates and a score"
+_BLOCK = 1 << 24  # bytes of the pair list, which has 200 MB, that are read at once
+
+_TemplatePairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateSet:
+    """Templates and the pairs of them to verify.
+
+    Attributes:
+        images: The images with their landmarks, without pairs.
+        image: Row in the images' names, one per image in a template, (n,).
+        template: Its template, 0 to k - 1, (n,).
+        medium: Its medium, (n,).
+        score: The detector's, (n,).
+        left: One template of each pair, int32 (m,).
+        right: The other.
+        genuine: Whether both show one person, (m,).
+        digest: Hexadecimal; changes when the templates or pairs do.
+    """
+
+    images: Dataset
+    image: NDArray[np.intp]
+    template: NDArray[np.intp]
+    medium: NDArray[np.intp]
+    score: NDArray[np.float32]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    genuine: NDArray[np.bool_]
+    digest: str
+
+
+def open_ijb(folder: Path) -> TemplateSet:
+    """Open `meta/ijbX_face_tid_mid.txt` and its like, and `loose_crop/`.
+
+    `face_tid_mid` has an image, its template and its medium on a line; `name_5pts_score`, in the
+    same order, the image, ten coordinates of landmarks and the detector's score;
+    `template_pair_label` two templates and 1 for one person, 0 for two.
+
+    Raises:
+        UserError: A file is missing or departs from this; the line is named.
+    """
+    meta = folder / "meta"
+    name = next((each for each in _SETS if (meta / f"{each}_{_MEMBERS}.txt").is_file()), None)
+    if name is None:
+        wanted = " or ".join(f"{each}_{_MEMBERS}.txt" for each in _SETS)
+        raise UserError(f"{meta} has no {wanted}; give the folder of IJB-B or IJB-C")
+    members, landmarks, pairs = (
+        meta / f"{name}_{part}.txt" for part in (_MEMBERS, _LANDMARKS, _PAIRS)
+    )
+    files, template, medium = _read_members(members)
+    points, score = _read_landmarks(landmarks, files)
+    crops = folder / "loose_crop"
+    if missing := set(files).difference(entry.name for entry in os.scandir(crops)):
+        raise UserError(
+            f"{len(missing):,} of the images that {members} names are missing, such as "
+            f"{crops / min(missing)}; get a complete copy"
+        )
+    paths = {file: crops / file for file in sorted(set(files))}
+    ids, rows = np.unique(template, return_inverse=True)
+    left, right, genuine = _read_pairs(pairs, ids)
+    row = {file: index for index, file in enumerate(paths)}
+    title = f"{name[:3].upper()}-{name[3:].upper()} layout, {folder}"
+    photographs = FolderPhotographs(paths, folder)
+    origin = f"{landmarks.name} (sha256 {file_sha256(landmarks)[:12]})"
+    given = GivenLandmarks(dict(zip(files, points, strict=True)), origin)
+    return TemplateSet(
+        images=Dataset(name, title, photographs, Pairs.none(photographs.names), landmarks=given),
+        image=np.array([row[file] for file in files], np.intp),
+        template=rows,
+        medium=medium,
+        score=score,
+        left=left,
+        right=right,
+        genuine=genuine,
+        digest=hashlib.sha256((file_sha256(members) + file_sha256(pairs)).encode()).hexdigest(),
+    )
+
+
+def _read_members(path: Path) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
+    files, numbers = [], []
+    for line, fields in _lines(path):
+        if len(fields) != 3 or not all(field.isdecimal() for field in fields[1:]):
+            _refuse(path, line, "an image, its template and its medium")
+        files.append(fields[0])
+        numbers.append(fields[1:])
+    if not files:
+        raise UserError(f"{path} is empty; get a complete copy")
+    template, medium = np.array(numbers, np.int64).T
+    return files, template, medium
+
+
+def _read_landmarks(
+    path: Path, files: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Landmarks (n, 5, 2) and scores (n,)."""
+    count = 0
+    for line, fields in _lines(path):
+        if count == len(files) or fields[0] != files[count]:
+            wanted = files[count] if count < len(files) else f"the end after {count:,} images"
+            _refuse(path, line, f"{wanted}, as in the list of templates")
+        if len(fields) != 12:
+            _refuse(path, line, _LANDMARK_LINE)
+        count += 1
+    if count < len(files):
+        raise UserError(
+            f"{path} ends after {count:,} of {len(files):,} images; get a complete copy"
+        )
+    try:
+        values = np.loadtxt(path, np.float32, comments=None, usecols=range(1, 12), ndmin=2)
+    except ValueError:
+        values = np.full((1, 11), np.nan)
+    if not np.isfinite(values).all():
+        for line, fields in _lines(path):
+            if not all(map(_is_finite, fields[1:])):
+                _refuse(path, line, _LANDMARK_LINE)
+    return values[:, :10].reshape(-1, 5, 2), values[:, 10]
+
+
+def _is_finite(field: str) -> bool:
+    try:
+        return math.isfinite(float(field))
+    except ValueError:
+        return False
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line that is not empty."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if fields := line.split():
+                    yield number, fields
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8; get a complete copy") from error
+
+
+def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
+    """Rows of the templates on both sides, and truth: 9 bytes a pair, of which IJB-C has 15.6M."""
+    blocks: list[_TemplatePairs] = []
+    line = 1
+    try:
+        with path.open("rb") as file:
+            while content := file.read(_BLOCK):
+                content += file.readline()
+                blocks.append(_pairs_of(path, line, content, ids))
+                line += content.count(b"\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not blocks:
+        raise UserError(f"{path} is empty; get a complete copy")
+    left, right, genuine = map(np.concatenate, zip(*blocks, strict=True))
+    count = int(genuine.sum())
+    if min(count, len(genuine) - count) < 2:
+        raise UserError(
+            f"{path} has {count:,} genuine and {len(genuine) - count:,} impostor pairs, but a "
+            "rate takes two of each at least; get a complete copy"
+        )
+    return left, right, genuine
+
+
+def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> _TemplatePairs:
+    try:
+        rows = np.loadtxt(io.BytesIO(content), np.int64, comments=None, ndmin=2)
+        left, right, label = rows.T
+        found = [np.searchsorted(ids, side).clip(max=len(ids) - 1) for side in (left, right)]
+        known = (ids[found[0]] == left) & (ids[found[1]] == right) & ((label == 0) | (label == 1))
+        if known.all():
+            return found[0].astype(np.int32), found[1].astype(np.int32), label == 1
+    except ValueError:
+        pass
+    templates = set(ids.tolist())
+    for number, line in enumerate(content.splitlines(), start=first):
+        fields = line.split()
+        if fields and not (
+            len(fields) == 3
+            and all(field.isdigit() and int(field) in templates for field in fields[:2])
+            and fields[2] in (b"0", b"1")
+        ):
+            _refuse(path, number, "two templates of the list, and 0 or 1")
+    raise UserError(f"{path} has no pair from line {first} on; get a complete copy")
+
+
+def _refuse(path: Path, line: int, wanted: str) -> NoReturn:
+    raise UserError(f"{path}, line {line}: expected {wanted}; get a complete copy")

@@ -1,0 +1,176 @@
+"""Images of any number to embeddings: aligned, embedded and written shard by shard."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.photographs import decode
+from lfw_eval.distributed.cluster import Cluster, Row
+from lfw_eval.distributed.embedding_shards import EmbeddingShards, Found
+from lfw_eval.distributed.engine import build, describe, gpus_of
+from lfw_eval.distributed.image_shards import list_shards, read_shard
+from lfw_eval.distributed.in_process import InProcess
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.errors import UserError
+from lfw_eval.files import file_sha256
+
+_ALIGNED_AT_ONCE = 64
+# Batches in a shard: an engine drains between two shards, and is idle meanwhile.
+_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class EmbedJob:
+    """Images to embed.
+
+    Attributes:
+        source: See `list_shards`.
+        output: The folder of the embeddings; see `EmbeddingShards`.
+        alignment: Images to crops.
+        engine: Its name.
+        request: What it is built from.
+        folder: Where built engines are kept.
+    """
+
+    source: Path
+    output: Path
+    alignment: Alignment
+    engine: str
+    request: BuildRequest
+    folder: Path
+
+    def run(self, cluster: Cluster | InProcess) -> Found:
+        """Embed all images; shards that are finished are not done again.
+
+        An image that cannot be decoded is left out and named in the output's `unreadable.txt`.
+
+        Raises:
+            UserError: For any mistake in the source, the output or the engine.
+        """
+        gpus = gpus_of(self.engine)
+        shards = list_shards(self.source, _BATCHES * self.request.batch_size)
+        built = self.engine, self.request, self.folder
+        described = cluster.call(describe, *built, gpus=gpus)
+        written = EmbeddingShards(self.output)
+        done = written.begin(
+            {
+                "source": str(self.source),
+                "source_digest": shards.digest,
+                "shards": len(shards.items),
+                "alignment": self.alignment.fingerprint,
+                "model": file_sha256(self.request.model),
+                "precision": self.request.precision,
+                "engine": described["key"],
+                "runtime": described["runtime"],
+                "device": described["device"],
+            }
+        )
+        remaining = [item for item in shards.items if item["shard"] not in done]
+        reused = shards.images - sum(map(_size, remaining))
+        bar = tqdm(total=shards.images, initial=reused, desc="embed", unit="img", disable=None)
+        with bar:
+            for item, found in zip(remaining, self._rows(cluster, remaining), strict=True):
+                written.write(item["shard"], found)
+                bar.update(_size(item))
+        return written.finish()
+
+    def _rows(self, cluster: Cluster | InProcess, items: list[Row]) -> Iterator[Row]:
+        if not items:
+            return iter(())
+        built = self.engine, self.request, self.folder
+        if gpus := gpus_of(self.engine):
+            # Cores anywhere decode and align: a GPU is a thousand times as fast as one of them.
+            prepare = partial(crop_images, alignment=self.alignment)
+            return cluster.map(items, EmbedCrops, *built, gpus=gpus, prepare=prepare)
+        return cluster.map(items, EmbedImages, *built, self.alignment)
+
+
+class EmbedCrops:
+    """A worker: the crops of a shard to embeddings."""
+
+    def __init__(self, engine: str, request: BuildRequest, folder: Path) -> None:
+        self._engine = build(engine, request, folder)
+        self._batch_size = request.batch_size
+
+    def __call__(self, row: Row) -> Row:
+        """Add `embeddings` (n, d), float32, in the place of `crops`."""
+        crops = row["crops"]
+        batches = self._engine.image_batches(crops, self._batch_size)
+        name = self._engine.outputs[0].name
+        width = self._engine.outputs[0].shape[1]
+        made = [outputs[name] for outputs in self._engine.stream(batches)]
+        empty = np.empty((0, width), np.float32)
+        kept = {key: value for key, value in row.items() if key != "crops"}
+        return {**kept, "embeddings": np.concatenate([empty, *made])}
+
+
+class EmbedImages(EmbedCrops):
+    """A worker that aligns too."""
+
+    def __init__(
+        self, engine: str, request: BuildRequest, folder: Path, alignment: Alignment
+    ) -> None:
+        super().__init__(engine, request, folder)
+        self._alignment = alignment
+
+    def __call__(self, row: Row) -> Row:
+        """Read, align and embed a shard."""
+        return super().__call__(crop_images(row, self._alignment))
+
+
+def crop_images(item: Row, alignment: Alignment) -> Row:
+    """Read and align a shard.
+
+    Returns:
+        `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), and the names
+        of `unreadable` images, which have none of these.
+    """
+    loaded: Alignment = _loaded(alignment)  # type: ignore[arg-type]
+    names: list[str] = []
+    unreadable: list[str] = []
+    parts = []
+    for batch in _batches(_decoded(item, unreadable)):
+        names += [name for name, _ in batch]
+        # Boxes are given by LFW's names, which are those of files without suffix.
+        stems = [PurePosixPath(name).stem for name, _ in batch]
+        parts.append(loaded.align(stems, [image for _, image in batch]))
+    parts = parts or [loaded.align([], [])]
+    return {
+        "names": names,
+        "crops": np.concatenate([part.crops for part in parts]),
+        "boxes": np.concatenate([part.boxes for part in parts]),
+        "detected": np.concatenate([part.detected for part in parts]),
+        "unreadable": unreadable,
+    }
+
+
+@lru_cache(maxsize=1)
+def _loaded(alignment: Alignment) -> Alignment:
+    """The same alignment, its networks loaded once in a process."""
+    return alignment
+
+
+def _decoded(item: Row, unreadable: list[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for name, content in read_shard(item):
+        try:
+            yield name, decode(content, name)
+        except UserError:
+            unreadable.append(name)
+
+
+def _batches(
+    images: Iterator[tuple[str, NDArray[np.uint8]]],
+) -> Iterator[list[tuple[str, NDArray[np.uint8]]]]:
+    while batch := list(islice(images, _ALIGNED_AT_ONCE)):
+        yield batch
+
+
+def _size(item: Row) -> int:
+    return int(item["stop"]) - int(item["start"])

@@ -1,0 +1,35 @@
+"""The command lfw-eval embed: images of any number to embeddings in Parquet files."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.distributed.embed_images import EmbedJob
+from lfw_eval.distributed.in_process import InProcess
+from lfw_eval.job import Job
+from lfw_eval.options import takes_images_job
+
+
+@takes_images_job
+def embed_command(
+    job: Job,
+    source: Annotated[
+        Path, typer.Argument(help="Folder of images, of .tar (WebDataset) or of .parquet files.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder for the embeddings, as .parquet files.")],
+) -> None:
+    """Align and embed images of any number; --ray spreads them over a cluster.
+
+    INT8 is calibrated on --dataset, as everywhere.
+    """
+    request = job.request(job.precision, job.calibrate_if_needed())
+    embedding = EmbedJob(source, output, job.alignment, job.engine, request, job.engines)
+    started = time.perf_counter()
+    found = embedding.run(job.cluster or InProcess())
+    seconds = time.perf_counter() - started
+    print(f"{found.images:,} embeddings in {output}, {seconds:.0f} s")
+    print(f"{found.undetected:,} of them without a detected face: they have the centre box")
+    if found.unreadable:
+        print(f"{found.unreadable:,} images could not be read: {output / 'unreadable.txt'}")

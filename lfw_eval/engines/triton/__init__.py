@@ -1,0 +1,1 @@
+"""Triton Inference Server: what is deployed there, measured through gRPC or HTTP."""

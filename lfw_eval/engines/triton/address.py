@@ -1,0 +1,64 @@
+"""Where a model is served: triton://host:port/model/version."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lfw_eval.errors import UserError
+
+PORTS = {"grpc": 8001, "http": 8000}
+"""Triton's own, by protocol."""
+
+_SCHEMES = {"triton": "grpc", "triton+grpc": "grpc", "triton+http": "http"}
+_FORM = "triton://host:port/model, or with a version triton://host:port/model/3"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A model of a server's.
+
+    Attributes:
+        protocol: A key of `PORTS`.
+        place: host:port.
+        version: None for the newest that is ready.
+    """
+
+    protocol: str
+    place: str
+    model: str
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, given: str) -> "Address":
+        """Read what `--engine` was given; a port that is missing is Triton's own.
+
+        Raises:
+            UserError: It is no such address.
+        """
+        scheme = given.partition("://")[0]
+        if scheme != given and scheme not in _SCHEMES:
+            raise UserError(
+                f"--engine {given}: {scheme}:// is unknown; take triton:// (gRPC) or triton+http://"
+            )
+        try:
+            parts = urlsplit(given)
+            port = parts.port
+        except ValueError as error:
+            raise UserError(f"--engine {given}: {error}; give {_FORM}") from error
+        found = re.fullmatch(r"/([^/]+)(?:/([1-9]\d{0,17}))?/?", parts.path)
+        if not (parts.hostname and found) or parts.username or parts.query or parts.fragment:
+            raise UserError(f"--engine {given} names no model of a server; give {_FORM}")
+        protocol = _SCHEMES[scheme]
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        version = int(found[2]) if found[2] else None
+        return cls(protocol, f"{host}:{port or PORTS[protocol]}", found[1], version)
+
+    @property
+    def usual_port(self) -> int:
+        """Triton's own for the protocol."""
+        return PORTS[self.protocol]
+
+    def __str__(self) -> str:
+        version = f"/{self.version}" if self.version else ""
+        scheme = "triton" if self.protocol == "grpc" else "triton+http"
+        return f"{scheme}://{self.place}/{self.model}{version}"

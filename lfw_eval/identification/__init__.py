@@ -1,0 +1,1 @@
+"""1:N identification over arrays: search of a gallery, CMC and TPIR at FPIR."""

@@ -1,0 +1,47 @@
+"""A whole run: frames through the stages, then drawn, written and shown."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+
+from tqdm import tqdm
+
+from lfw_eval.interrupts import deferred_interrupt
+from lfw_eval.live.drawing import draw
+from lfw_eval.live.frame import Frame, Image
+from lfw_eval.live.stats import Tally
+
+Show = Callable[[Image, float], None]
+"""Takes a drawn picture, uint8 (h, w, 3) BGR, and its seconds since the first."""
+
+
+def look(
+    frames: Generator[Frame, None, None],
+    tally: Tally,
+    *,
+    record: Sequence[Callable[[Frame], None]] = (),
+    show: Sequence[Show] = (),
+    expected: int | None = None,
+) -> None:
+    """Take frames that went through all stages until they end, or Ctrl-C ends them.
+
+    Ctrl-C lets the frame of the moment be finished; a second one interrupts at once.
+
+    Args:
+        record: Each is given every frame.
+        show: Each is given every frame drawn.
+        expected: How many frames there will be, as far as one knows.
+    """
+    bar = tqdm(total=expected, desc="live", unit="frame", disable=None)
+    with bar, deferred_interrupt() as pressed, closing(frames):
+        for frame in frames:
+            tally.add(frame)
+            for write in record:
+                write(frame)
+            if show:
+                picture = draw(frame, tally.recent_fps)
+                for each in show:
+                    each(picture, frame.seconds)
+            bar.update()
+            if pressed():
+                tally.interrupted = True
+                break

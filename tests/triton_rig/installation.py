@@ -1,0 +1,105 @@
+"""NVIDIA's Triton server out of a wheel, from the package index, kept in a cache.
+
+The wheel is that of nvidia-pytriton, which carries the server and its Python backend. It wants an
+older NumPy than the project, so it lies in an environment of its own, with what its models need.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_PYTRITON = "nvidia-pytriton==0.7.0"
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A virtual environment, the server among its packages."""
+
+    folder: Path
+
+    @property
+    def binary(self) -> Path:
+        """The server."""
+        return self._server / "bin" / "tritonserver"
+
+    @property
+    def backends(self) -> Path:
+        """The folder of its backends: the Python one, and none for ONNX or TensorRT."""
+        return self._server / "backends"
+
+    @property
+    def stub(self) -> Path:
+        """The program that runs a model in this version of Python."""
+        return self.backends / "python" / "triton_python_backend_stub"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the server and its models run in."""
+        libraries = (str(sysconfig.get_config_var("LIBDIR")), os.environ.get("LD_LIBRARY_PATH", ""))
+        return {
+            **os.environ,
+            # Here its Python backend looks for the environment of its models.
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": ":".join(filter(None, libraries)),
+        }
+
+    @property
+    def _server(self) -> Path:
+        packages = self.folder / "lib" / f"python{_PYTHON}" / "site-packages"
+        return packages / "pytriton" / "tritonserver"
+
+
+def installation() -> Installation:
+    """Return the server; fetch it the first time, or skip the test."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        _skip("the wheel is for Linux on x86-64")
+    # The models run on the same ONNX Runtime as the project's own engine.
+    wheels = (_PYTRITON, "numpy<2", f"onnxruntime=={version('onnxruntime')}")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lfw-eval"
+    name = f"{_PYTRITON.partition('==')[2]}-{wheels[-1]}-{sys.implementation.cache_tag}"
+    found = Installation(cache / "triton" / name)
+    if not found.folder.is_dir():
+        found.folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=found.folder.parent, prefix="new-") as temporary:
+            new = Installation(Path(temporary) / "new")
+            _fetch(wheels, new)
+            # A folder of that name is whole: two runs at once may both make it; one wins.
+            if not found.folder.is_dir():
+                new.folder.rename(found.folder)
+    return found
+
+
+def _fetch(wheels: tuple[str, ...], new: Installation) -> None:
+    venv.create(new.folder)
+    python = str(new.folder / "bin" / "python")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    command += ["--retries", "1", "--timeout", "20", "--only-binary", ":all:"]
+    for group in (["--no-deps", wheels[0]], list(wheels[1:])):
+        done = subprocess.run([*command, *group], capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or "pip failed").rpartition("\n")[2]
+            _skip(f"the package index does not give the wheels ({reason})")
+    stub = new.binary.parents[1] / "python_backend_stubs" / _PYTHON / new.stub.name
+    if not stub.is_file():
+        _skip(f"the wheel has no Python backend for Python {_PYTHON}")
+    shutil.copy(stub, new.stub)
+    linked = subprocess.run(["ldd", new.stub], env=new.environment, capture_output=True, text=True)
+    missing = [line.split()[0] for line in linked.stdout.splitlines() if "not found" in line]
+    if missing:
+        _skip(f"its Python backend needs {', '.join(missing)}, which is not here")
+
+
+def _skip(reason: str) -> NoReturn:
+    pytest.skip(f"no Triton server here: {reason}")
