@@ -79,7 +79,7 @@ def calibrate_command(
         checkpoint=network,
         calibration_list=calibration_list,
         method=method,
-        cluster=Cluster(ray, cores_per_worker) if ray else None,
+        cluster=None if ray is None else Cluster(ray, cores_per_worker),
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))

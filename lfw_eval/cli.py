@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,6 @@ from lfw_eval.datasets.pair_csv import write_pair_list
 from lfw_eval.detect import detect
 from lfw_eval.detect_command import detect_command
 from lfw_eval.detectors.job import beside
-from lfw_eval.distributed.cluster import LOCAL
 from lfw_eval.doctor import diagnose
 from lfw_eval.embed_command import embed_command
 from lfw_eval.errors import UserError
@@ -44,6 +43,7 @@ from lfw_eval.options import (
     Output,
     PairList,
     takes_job,
+    with_address,
 )
 from lfw_eval.report.accuracy_table import accuracy_table
 from lfw_eval.report.build_table import build_table
@@ -162,6 +162,8 @@ def benchmark_command(
 @takes_job
 def build_command(job: Job) -> None:
     """Build an engine, or find the one that was built from the same before."""
+    if job.cluster:
+        raise UserError("build builds on this machine; leave out --ray")
     with job.build(job.precision, job.calibrate_if_needed()) as engine:
         print(build_table(engine, job.precision))
 
@@ -269,17 +271,8 @@ def _require(target: float | None, reached: float, name: str) -> None:
 
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence and exit code 2."""
-    sys.argv[1:] = _with_address(sys.argv[1:])
+    sys.argv[1:] = with_address(sys.argv[1:])
     sys.exit(_guarded(app))
-
-
-def _with_address(arguments: Sequence[str]) -> list[str]:
-    """Give a bare --ray its address: Typer has no options whose value may be left out."""
-    following = [*arguments[1:], "-"]
-    return [
-        f"--ray={LOCAL}" if argument == "--ray" and after.startswith("-") else argument
-        for argument, after in zip(arguments, following, strict=True)
-    ]
 
 
 def _guarded(command: Callable[[], None]) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.distributed.embed_images import EmbedJob
+from lfw_eval.distributed.embed_images import EmbedJob, shards_to_embed
 from lfw_eval.distributed.in_process import InProcess
 from lfw_eval.job import Job
 from lfw_eval.options import takes_images_job
@@ -24,8 +24,10 @@ def embed_command(
 
     INT8 is calibrated on --dataset, as everywhere.
     """
+    job.check()
+    shards = shards_to_embed(source, output, job.alignment, job.batch_size)
     request = job.request(job.precision, job.calibrate_if_needed())
-    embedding = EmbedJob(source, output, job.alignment, job.engine, request, job.engines)
+    embedding = EmbedJob(source, shards, output, job.alignment, job.engine, request, job.engines)
     started = time.perf_counter()
     found = embedding.run(job.cluster or InProcess())
     seconds = time.perf_counter() - started

@@ -43,8 +43,7 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    if job.cluster is None:
-        job.check()
+    job.check()
     store = job.crop_store()
     calibrated = job.calibrate_if_needed()
     reference, fp32 = _run(job.reference, protocol, store, "fp32", None)

@@ -52,6 +52,8 @@ def triton_command(
         raise UserError(
             "export triton needs a package that is missing: pip install 'lfw-eval[triton]'"
         ) from error
+    if job.cluster:
+        raise UserError("export builds on this machine; leave out --ray")
     if job.engine not in _ENGINES:
         raise UserError(f"--engine {job.engine} cannot be exported; take tensorrt, or leave it out")
     if with_facedetect and name == _FACEDETECT:

@@ -94,6 +94,6 @@ def allocate_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) 
         path.unlink()
         raise UserError(
             f"{path} needs {array.nbytes / 1e6:.0f} MB and its disk is full ({error.strerror}); "
-            "make room, or set LFW_EVAL_DATASETS to a folder on another disk"
+            "make room; for data sets LFW_EVAL_DATASETS can name a folder on another disk"
         ) from error
     return array

@@ -64,8 +64,7 @@ def identify(job: Job, trial: Trial) -> IdentificationResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    if job.cluster is None:
-        job.check()
+    job.check()
     if trial.index == "faiss":
         require_faiss()
     names = (*trial.enrolment.gallery, *trial.enrolment.probes)

@@ -16,9 +16,10 @@ from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.distributed.engine import RayEngine
-from lfw_eval.engines import engine_class_with, is_served, local_engine
+from lfw_eval.engines import engine_class_with, is_served, local_engine, require_engine
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,15 @@ class Job:
         Raises:
             UserError: There is no such engine, precision, server or model.
         """
+        if self.cluster:
+            # The runtime is the workers' business.
+            require_engine(self.engine)
+            self.tensorrt.check(self.engine, self.precision)
+            if self.tensorrt.gpus != TensorRTOptions().gpus:
+                raise UserError(
+                    "--gpu does not go with --ray, where each worker has one of its own"
+                )
+            return
         found = self.engine_class(self.precision)
         if is_served(self.engine):
             found.build(self.request(self.precision), self.engines).close()

@@ -13,7 +13,7 @@ from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.datasets.dataset import Align, open_dataset
 from lfw_eval.datasets.dataset import Dataset as OpenedDataset
-from lfw_eval.distributed.cluster import Cluster
+from lfw_eval.distributed.cluster import LOCAL, Cluster
 from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.options import GIB, STREAMS, TensorRTOptions
@@ -159,6 +159,15 @@ CoresPerWorker = Annotated[
 ]
 
 
+def with_address(arguments: Sequence[str]) -> list[str]:
+    """Give a bare --ray its address: Typer has no options whose value may be left out."""
+    following = [*arguments[1:], "-"]
+    return [
+        f"--ray={LOCAL}" if argument == "--ray" and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=True)
+    ]
+
+
 def job_on(
     opened: OpenedDataset,
     boxes: Boxes = None,
@@ -206,7 +215,7 @@ def job_on(
             workspace=workspace,
             optimization_level=optimization_level,
         ),
-        cluster=Cluster(ray, cores_per_worker) if ray else None,
+        cluster=None if ray is None else Cluster(ray, cores_per_worker),
     )
 
 

@@ -28,8 +28,7 @@ def evaluate_templates(job: Job, templates: TemplateSet, flip: Flip | None) -> T
     Raises:
         UserError: For any mistake in the job.
     """
-    if job.cluster is None:
-        job.check()
+    job.check()
     store = job.crop_store()
     calibrated = job.calibrate_if_needed()
     reference, fp32 = _run(job.reference, templates, flip, store, "fp32", None)

@@ -77,8 +77,7 @@ def evaluate_sets(
         UserError: For a mistake that concerns all sets, or one in each of them.
     """
     calibrator = job_on(calibrating)
-    if calibrator.cluster is None:
-        calibrator.check()
+    calibrator.check()
     calibrated = calibrator.calibrate_if_needed()
     results: dict[str, AccuracyResult | TemplateResult] = {}
     failed = []

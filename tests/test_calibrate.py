@@ -14,6 +14,7 @@ from lfw_eval.calibrate import calibrate
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
+from lfw_eval.distributed import counting
 from lfw_eval.errors import UserError
 
 IMAGES = CalibrationList(tuple(f"A_{n:04d}" for n in range(64)), "test", 0)
@@ -28,7 +29,7 @@ def checkpoint(tiny_facenet, tmp_path) -> Checkpoint:
 
 def test_another_method_takes_no_second_pass(checkpoint, crops, monkeypatch):
     entropy = calibrate(checkpoint, crops, IMAGES)
-    monkeypatch.setattr(lfw_eval.calibrate, "Observer", None)
+    monkeypatch.setattr(counting, "Observer", None)
     largest = calibrate(checkpoint, crops, IMAGES, "minmax").table.amax
     assert all(value <= largest[name] * 1.3 for name, value in entropy.table.amax.items())
     assert calibrate(checkpoint, crops, IMAGES).table == entropy.table
@@ -56,11 +57,11 @@ def test_goes_on_after_an_interruption(checkpoint, crops, monkeypatch):
             return None
 
     with monkeypatch.context() as patched:
-        patched.setattr(lfw_eval.calibrate, "Observer", Interrupted)
+        patched.setattr(counting, "Observer", Interrupted)
         patched.setattr(lfw_eval.calibrate, "deferred_interrupt", Deferred)
         with pytest.raises(KeyboardInterrupt):
             calibrate(checkpoint, crops, IMAGES)
-    monkeypatch.setattr(lfw_eval.calibrate, "Observer", Interrupted)
+    monkeypatch.setattr(counting, "Observer", Interrupted)
     assert calibrate(checkpoint, crops, IMAGES).table == whole
     assert sum(seen) == len(crops), "no crop is seen twice"
 

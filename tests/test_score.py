@@ -83,6 +83,15 @@ def test_too_many_pairs_are_counted(embedded, tmp_path):
         assert rate.value <= true.value <= rate.value + rate.error
 
 
+@pytest.mark.parametrize("label", [-1, 2, 0.5])
+def test_labels_that_are_neither(embedded, tmp_path, label):
+    names = embedded[1]
+    columns = {"left": names[:2], "right": names[2:4], "same": [1, label]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(UserError, match="pair 2: 'same' is neither 1 nor 0"):
+        list(read_pair_blocks(tmp_path / "p.parquet", names.tolist()))
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

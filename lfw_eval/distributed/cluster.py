@@ -4,8 +4,10 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from lfw_eval.errors import UserError
@@ -19,7 +21,7 @@ SETTINGS = {
     # A worker without a GPU keeps seeing what the machine has.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_ADDRESS = re.compile(r"local|auto|(ray://)?[\w.\-\[\]:]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"local|auto|[\w.\-\[\]:]+:[0-9]{1,5}")
 
 Row = dict[str, Any]
 """What travels between processes: numbers, strings, lists of them, and NumPy arrays."""
@@ -29,8 +31,8 @@ Row = dict[str, Any]
 class Cluster:
     """A Ray cluster, and how much of it one worker takes.
 
-    All nodes have this package installed, and data sets, checkpoints and outputs under the same
-    paths, as on a file system that they share.
+    All nodes have this package installed, and the working folder, data sets, checkpoints and
+    outputs under the same paths, as on a file system that they share.
 
     Attributes:
         address: "local" starts a cluster on this machine alone; "auto" or host:port joins one.
@@ -82,16 +84,17 @@ class Cluster:
         _quieten(data)
         rows = data.from_items(list(items), override_num_blocks=len(items))
         if prepare:
-            rows = rows.map(_told(prepare), num_cpus=1)
+            rows = rows.map(_told(prepare, Place.here()), num_cpus=1)
         rows = rows.map(
             _Worker,
-            fn_constructor_args=(worker, arguments),
+            fn_constructor_args=(worker, arguments, Place.here()),
             compute=_pool(data, min(count, len(items))),
             num_cpus=cores,
             num_gpus=gpus,
         )
-        for row in rows.iter_rows():
-            yield _result(row)
+        with self._said_plainly(ray):
+            for row in rows.iter_rows():
+                yield _result(row)
 
     def call(self, function: Callable[..., Row], *arguments: object, gpus: int = 0) -> Row:
         """Return `function(*arguments)`, called on a node that has room for a worker.
@@ -101,8 +104,10 @@ class Cluster:
         """
         ray = self._connect()
         _, cores = self._room(ray, gpus)
-        task = ray.remote(_told(function)).options(num_cpus=cores, num_gpus=gpus, max_retries=3)
-        return _result(ray.get(task.remote(*arguments)))
+        told = ray.remote(_told(function, Place.here()))
+        task = told.options(num_cpus=cores, num_gpus=gpus, max_retries=3)
+        with self._said_plainly(ray):
+            return _result(ray.get(task.remote(*arguments)))
 
     def workers(self, gpus: int = 0) -> int:
         """Return how many workers the cluster holds.
@@ -127,12 +132,24 @@ class Cluster:
             started = {"include_dashboard": False} if self.address == LOCAL else {}
             try:
                 ray.init(self.address, logging_level="ERROR", log_to_driver=False, **started)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise UserError(
-                    f"--ray {self.address}: no Ray cluster answers there; start one with ray "
-                    "start --head, or leave out the address for one on this machine"
+                    f"--ray {self.address}: no Ray cluster can be joined there "
+                    f"({_last_line(error)}); start one with ray start --head, or leave out the "
+                    "address for one on this machine"
                 ) from error
         return ray
+
+    @contextmanager
+    def _said_plainly(self, ray: Any) -> Iterator[None]:
+        """Say in a sentence what went wrong on the cluster, whose stacks are of no use here."""
+        try:
+            yield
+        except ray.exceptions.RayError as error:
+            raise UserError(
+                f"--ray {self.address}: a worker failed ({_last_line(error)}); see that all nodes "
+                "have this version of lfw-eval and the same files under the same paths"
+            ) from error
 
     def _room(self, ray: Any, gpus: int) -> tuple[int, int]:
         """How many workers the nodes hold, and of how many cores each."""
@@ -144,10 +161,14 @@ class Cluster:
                     f"--ray {self.address}: no node of the cluster has a GPU; add one, or take "
                     "--engine openvino"
                 )
-            return count, 1
-        # A worker that would fit on no node takes the largest whole.
-        cores = min(self.cores, max(int(node.get("CPU", 0)) for node in nodes))
-        return sum(int(node.get("CPU", 0)) // cores for node in nodes), cores
+            # Those who prepare work for a GPU want all cores.
+            return count, 0
+        sizes = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
+        if not sizes:
+            raise UserError(f"--ray {self.address}: no node of the cluster has a core; add one")
+        # No node is too small for a worker.
+        cores = min(self.cores, *sizes)
+        return sum(size // cores for size in sizes), cores
 
 
 def _pool(data: Any, count: int) -> Any:
@@ -178,10 +199,14 @@ class _Worker:
     """A worker as an actor."""
 
     def __init__(
-        self, worker: Callable[..., Callable[[Row], Row]], arguments: tuple[object, ...]
+        self,
+        worker: Callable[..., Callable[[Row], Row]],
+        arguments: tuple[object, ...],
+        place: "Place",
     ) -> None:
         try:
-            self._work = _told(worker(*arguments))
+            place.enter()
+            self._work = _told(worker(*arguments), place)
         except UserError as error:
             message = str(error)
             self._work = lambda row: {_FAILURE: message}
@@ -190,17 +215,52 @@ class _Worker:
         return row if _FAILURE in row else self._work(row)
 
 
-def _told(function: Callable[..., Row]) -> Callable[..., Row]:
+@dataclass(frozen=True)
+class Place:
+    """Where the command was given: its folder, which paths are relative to, and its settings."""
+
+    folder: str
+    settings: dict[str, str]
+
+    @classmethod
+    def here(cls) -> "Place":
+        """Return this process's."""
+        own = {name: value for name, value in os.environ.items() if name.startswith("LFW_EVAL_")}
+        return cls(str(Path.cwd()), own)
+
+    def enter(self) -> None:
+        """Take a worker there.
+
+        Raises:
+            UserError: Its node has no such folder.
+        """
+        os.environ.update(self.settings)
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder} is not on all nodes of the cluster; start from a folder that they "
+                "share"
+            ) from error
+
+
+def _told(function: Callable[..., Row], place: Place) -> Callable[..., Row]:
     """The function, returning a user's mistake as a row: Ray would wrap it beyond recognition."""
 
     @wraps(function)
     def told(*arguments: Any) -> Row:
         try:
+            place.enter()
             return function(*arguments)
         except UserError as error:
             return {_FAILURE: str(error)}
 
     return told
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else repr(error)
 
 
 def _result(row: Row) -> Row:

@@ -1,8 +1,9 @@
 """Images of any number to embeddings: aligned, embedded and written shard by shard."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -10,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import Alignment, BoxAlignment
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.distributed.cluster import Cluster, Row
 from lfw_eval.distributed.embedding_shards import EmbeddingShards, Found
 from lfw_eval.distributed.engine import build, describe, gpus_of
-from lfw_eval.distributed.image_shards import list_shards, read_shard
+from lfw_eval.distributed.image_shards import ImageShards, list_shards, read_shard
 from lfw_eval.distributed.in_process import InProcess
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
@@ -24,6 +25,31 @@ from lfw_eval.files import file_sha256
 _ALIGNED_AT_ONCE = 64
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
+_MOST_IMAGES = 4096
+
+
+def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int) -> ImageShards:
+    """Return a source's shards, having seen that they can be embedded into `output`.
+
+    Raises:
+        UserError: They cannot.
+    """
+    if source.resolve() in (output.resolve(), *output.resolve().parents):
+        raise UserError(f"{output} lies within {source}, which is read; name another folder")
+    EmbeddingShards(output).require_free()
+    shards = list_shards(source, min(_BATCHES * batch, _MOST_IMAGES))
+    if isinstance(alignment, BoxAlignment):
+        _require_boxes(source, shards)
+    return shards
+
+
+def _require_boxes(source: Path, shards: ImageShards) -> None:
+    """Boxes are given by LFW's names, which are those of files without suffix."""
+    if shards.items[0]["form"] != "folder":
+        raise UserError(f"--boxes goes with a folder of images; {source} holds none")
+    stems = Counter(PurePosixPath(name).stem for item in shards.items for name in item["names"])
+    if twice := [stem for stem, count in stems.items() if count > 1]:
+        raise UserError(f"{source} has several images named {twice[0]}, which --boxes cannot tell")
 
 
 @dataclass(frozen=True)
@@ -31,7 +57,8 @@ class EmbedJob:
     """Images to embed.
 
     Attributes:
-        source: See `list_shards`.
+        source: Where they are.
+        shards: See `shards_to_embed`.
         output: The folder of the embeddings; see `EmbeddingShards`.
         alignment: Images to crops.
         engine: Its name.
@@ -40,6 +67,7 @@ class EmbedJob:
     """
 
     source: Path
+    shards: ImageShards
     output: Path
     alignment: Alignment
     engine: str
@@ -55,23 +83,28 @@ class EmbedJob:
             UserError: For any mistake in the source, the output or the engine.
         """
         gpus = gpus_of(self.engine)
-        shards = list_shards(self.source, _BATCHES * self.request.batch_size)
-        built = self.engine, self.request, self.folder
-        described = cluster.call(describe, *built, gpus=gpus)
+        shards, request = self.shards, self.request
+        described = cluster.call(describe, self.engine, request, self.folder, gpus=gpus)
         written = EmbeddingShards(self.output)
         done = written.begin(
             {
-                "source": str(self.source),
+                "source": str(self.source.resolve()),
                 "source_digest": shards.digest,
                 "shards": len(shards.items),
                 "alignment": self.alignment.fingerprint,
-                "model": file_sha256(self.request.model),
-                "precision": self.request.precision,
-                "engine": described["key"],
+                "model": file_sha256(request.model),
+                "normalisation": request.normalisation,
+                "precision": request.precision,
+                "scales": request.scales.digest() if request.scales else "",
+                "engine": self.engine,
                 "runtime": described["runtime"],
-                "device": described["device"],
             }
         )
+        if done and not described["known"]:
+            raise UserError(
+                f"{self.output} was begun with {self.engine}, and nothing tells whether that still "
+                "is the same network; delete it, or name another folder"
+            )
         remaining = [item for item in shards.items if item["shard"] not in done]
         reused = shards.images - sum(map(_size, remaining))
         bar = tqdm(total=shards.images, initial=reused, desc="embed", unit="img", disable=None)
@@ -132,16 +165,14 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
         `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), and the names
         of `unreadable` images, which have none of these.
     """
-    loaded: Alignment = _loaded(alignment)  # type: ignore[arg-type]
     names: list[str] = []
     unreadable: list[str] = []
     parts = []
     for batch in _batches(_decoded(item, unreadable)):
         names += [name for name, _ in batch]
-        # Boxes are given by LFW's names, which are those of files without suffix.
         stems = [PurePosixPath(name).stem for name, _ in batch]
-        parts.append(loaded.align(stems, [image for _, image in batch]))
-    parts = parts or [loaded.align([], [])]
+        parts.append(alignment.align(stems, [image for _, image in batch]))
+    parts = parts or [alignment.align([], [])]
     return {
         "names": names,
         "crops": np.concatenate([part.crops for part in parts]),
@@ -149,12 +180,6 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
         "detected": np.concatenate([part.detected for part in parts]),
         "unreadable": unreadable,
     }
-
-
-@lru_cache(maxsize=1)
-def _loaded(alignment: Alignment) -> Alignment:
-    """The same alignment, its networks loaded once in a process."""
-    return alignment
 
 
 def _decoded(item: Row, unreadable: list[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.distributed.cluster import Row
 from lfw_eval.errors import UserError
-from lfw_eval.files import replacing, write_atomically
+from lfw_eval.files import replacing, require_writable, write_atomically
 
 _ABOUT = "embeddings.json"
 _UNREADABLE = b"unreadable"
@@ -37,6 +37,18 @@ class EmbeddingShards:
 
     folder: Path
 
+    def require_free(self) -> None:
+        """See that embeddings can be written, or are there.
+
+        Raises:
+            UserError: The folder is a file, or holds something else.
+        """
+        folder = self.folder
+        empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        if not empty and not (folder / _ABOUT).is_file():
+            raise UserError(f"{folder} is something else; name a folder that does not exist")
+        require_writable(folder / _ABOUT)
+
     def begin(self, about: Mapping[str, object]) -> set[int]:
         """Begin, or go on with the same; return the numbers of the shards that are there.
 
@@ -56,8 +68,7 @@ class EmbeddingShards:
             for stale in self.folder.glob(".part-*"):
                 stale.unlink()
             return {int(path.stem.partition("-")[2]) for path in self.parts()}
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise UserError(f"{self.folder} holds other files; name a folder that does not exist")
+        self.require_free()
         write_atomically(record, (json.dumps({"of": about}, indent=1) + "\n").encode())
         return set()
 

@@ -17,7 +17,7 @@ from lfw_eval.errors import UserError
 _ITEMS_PER_WORKER = 8
 _MOST_BATCHES = 512
 _BEGAN = "began"
-_SAID = ("arithmetic", "device", "key", "size", "build_seconds")
+_SAID = ("arithmetic", "device", "key", "known", "size", "build_seconds")
 
 
 class RayEngine(Engine):
@@ -41,6 +41,10 @@ class RayEngine(Engine):
         said = cluster.call(describe, *self._arguments, gpus=self._gpus)
         for attribute in _SAID:
             setattr(self, attribute, said[attribute])
+        # FPS of a cluster is not to be taken for one machine's, nor kept as such.
+        workers = cluster.workers(self._gpus)
+        self.device = f"{workers} x {said['device']}"
+        self.key = f"{said['key']}-x{workers}"
         self._runtime = str(said["runtime"])
         self.inputs = tuple(TensorSpec(**spec) for spec in said["inputs"])
         self.outputs = tuple(TensorSpec(**spec) for spec in said["outputs"])

@@ -64,8 +64,7 @@ def list_shards(source: Path, size: int) -> ImageShards:
         {"shard": number, "form": kind, **item}
         for number, item in enumerate(cut(source, kinds[kind], size))
     ]
-    stats = [(str(path), path.stat()) for path in kinds[kind]]
-    listing = json.dumps([(name, s.st_size, s.st_mtime_ns) for name, s in stats] + [size])
+    listing = json.dumps([_stamp(path) for path in kinds[kind]] + [size])
     return ImageShards(
         tuple(items),
         sum(item["stop"] - item["start"] for item in items),
@@ -74,7 +73,9 @@ def list_shards(source: Path, size: int) -> ImageShards:
 
 
 def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each image of a shard; the names are paths within the source.
+    """Yield name and content of each image of a shard.
+
+    A name is a file's path within the folder, a member's within its tar, or what the column says.
 
     Raises:
         UserError: A file of the source is gone or damaged.
@@ -88,6 +89,17 @@ def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
             f"{error.filename or item['path']} cannot be read ({error.strerror or error}); the "
             "source must be there, unchanged, on all nodes"
         ) from error
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        str(path).encode()
+        stat = path.stat()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path!r} has a name that is not UTF-8; rename it") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
+    return str(path), stat.st_size, stat.st_mtime_ns
 
 
 def _files(source: Path) -> Iterator[Path]:
@@ -122,6 +134,7 @@ def _cut_tar(source: Path, files: list[Path], size: int) -> Iterator[Row]:
     for path in files:
         with _opened_tar(path) as archive:
             count = sum(1 for _ in _images(archive))
+            _check_end(path, archive)
         for start in range(0, count, size):
             yield {"path": str(path), "start": start, "stop": min(start + size, count)}
 
@@ -144,9 +157,18 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
         ) from error
 
 
+def _check_end(path: Path, archive: tarfile.TarFile) -> None:
+    """Refuse an archive that ends at a damaged header, which tarfile takes for its end."""
+    with path.open("rb") as file:
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise UserError(f"{path} is damaged after {archive.offset:,} bytes; replace it")
+
+
 def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in archive:
-        if member.isfile() and member.name.lower().endswith(SUFFIXES):
+        # A sparse member claims bytes that the file does not have.
+        if member.isfile() and not member.issparse() and member.name.lower().endswith(SUFFIXES):
             yield member
 
 
@@ -156,20 +178,40 @@ def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
         try:
             with parquet.ParquetFile(path) as file:
                 rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-                columns = file.schema_arrow.names
+                schema = file.schema_arrow
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is no Parquet file ({error})") from error
         for wanted in (_IMAGE_COLUMNS, _NAME_COLUMNS):
-            if not set(columns) & set(wanted):
+            if not set(schema.names) & set(wanted):
                 raise UserError(
-                    f"{path} has the columns {', '.join(columns)}, but none of "
+                    f"{path} has the columns {', '.join(schema.names)}, but none of "
                     f"{', '.join(wanted)}; rename the one with the "
                     f"{'encoded images' if wanted is _IMAGE_COLUMNS else 'names of images'}"
                 )
+        image = next(name for name in _IMAGE_COLUMNS if name in schema.names)
+        if not _holds_bytes(schema.field(image).type):
+            raise UserError(
+                f"{path} has {schema.field(image).type} in its column '{image}'; it takes encoded "
+                "images: bytes, or structs of bytes and path"
+            )
         for group, count in enumerate(rows):
             for start in range(0, count, size):
                 stop = min(start + size, count)
-                yield {"path": str(path), "group": group, "start": start, "stop": stop}
+                yield {
+                    "path": str(path),
+                    "group": group,
+                    "size": size,
+                    "start": start,
+                    "stop": stop,
+                }
+
+
+def _holds_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else kind
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _read_parquet(item: Row) -> Iterator[tuple[str, bytes]]:
@@ -177,9 +219,10 @@ def _read_parquet(item: Row) -> Iterator[tuple[str, bytes]]:
         columns = file.schema_arrow.names
         image = next(name for name in _IMAGE_COLUMNS if name in columns)
         key = next(name for name in _NAME_COLUMNS if name in columns)
-        table = file.read_row_group(item["group"], columns=[key, image])
-    table = table.slice(item["start"], item["stop"] - item["start"])
-    for row in table.to_pylist():
+        # A group may hold a million images: those before the wanted ones are read and let go.
+        batches = file.iter_batches(item["size"], row_groups=[item["group"]], columns=[key, image])
+        batch = next(islice(batches, item["start"] // item["size"], None))
+    for row in batch.to_pylist():
         # Hugging Face's image columns are structs of bytes and path.
         content = row[image]["bytes"] if isinstance(row[image], dict) else row[image]
         yield str(row[key]), content or b""

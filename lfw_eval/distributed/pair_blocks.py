@@ -14,6 +14,7 @@ from lfw_eval.verification.arrays import BoolArray
 
 _COLUMNS = ("left", "right", "same")
 _BLOCK_BYTES = 1 << 24
+_BLOCK_PAIRS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +55,18 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
                         f"{path}, pair {done + first + 1}: there is no embedding of '{name}'; "
                         "embed every image of the pairs"
                     )
-            same = batch.column(_COLUMNS[2]).cast(pyarrow.bool_())
-            if same.null_count:
-                first = compute.index(same.is_null(), True).as_py()
+            same = batch.column(_COLUMNS[2])
+            truth = same.cast(pyarrow.bool_())
+            # Any number but 0 is true to a cast, also the -1 of those who label impostors so.
+            strange = compute.fill_null(compute.not_equal(truth.cast(same.type), same), True)
+            if compute.any(strange).as_py():
+                first = compute.index(strange, True).as_py()
                 raise UserError(f"{path}, pair {done + first + 1}: 'same' is neither 1 nor 0")
             done += len(batch)
             yield PairBlock(
                 left.to_numpy(zero_copy_only=False),
                 right.to_numpy(zero_copy_only=False),
-                same.to_numpy(zero_copy_only=False),
+                truth.to_numpy(zero_copy_only=False),
             )
 
 
@@ -76,7 +80,7 @@ def _batches(path: Path, pyarrow: Any) -> Iterator[Any]:
                 raise UserError(
                     f"{path} has no column {' or '.join(sorted(lacking))}; pairs are {_COLUMNS}"
                 )
-            yield from file.iter_batches(columns=list(_COLUMNS))
+            yield from file.iter_batches(_BLOCK_PAIRS, columns=list(_COLUMNS))
         return
     from pyarrow import csv
 
@@ -99,7 +103,7 @@ def _headers(path: Path) -> int:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} cannot be read as pairs ({reason}); give lines of left,right,same with 1 or "

@@ -10,13 +10,14 @@ from tqdm import tqdm
 from lfw_eval.distributed.embedding_shards import EmbeddingShards
 from lfw_eval.distributed.pair_blocks import PairBlock
 from lfw_eval.errors import UserError
-from lfw_eval.files import allocate_array
+from lfw_eval.files import allocate_array, replacing
 from lfw_eval.verification.pooled import evaluate_pooled, pooled_distances
 from lfw_eval.verification.pooled_result import PooledResult
 from lfw_eval.verification.score_histogram import ScoreHistogram
 
-EXACT = 1 << 27
-"""Pairs whose distances are kept and ranked, 5 bytes each and as much again to rank them."""
+EXACT = 1 << 26
+"""Pairs whose distances are kept and ranked: 10 bytes each where few are genuine, up to some 70
+where half of them are."""
 
 
 def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.float32]]:
@@ -27,23 +28,22 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
     Raises:
         UserError: Shards are missing, or an embedding is not finite or of length 0.
     """
-    path = shards.folder / "unit.npy"
     names: list[str] = []
-    images, width = shards.shape()
-    part = path.with_suffix(".part.npy")
-    unit = allocate_array(part, (images, width), np.float32)
-    for read, values in shards.read_parts():
-        length = np.linalg.norm(values, axis=1, keepdims=True)
-        bad = ~(np.isfinite(length) & (length > 0))[:, 0]
-        if bad.any():
-            raise UserError(
-                f"the embedding of {read[int(np.argmax(bad))]} in {shards.folder} is not finite or "
-                "of length 0; embed with another precision"
-            )
-        unit[len(names) : len(names) + len(read)] = values / length
-        names += read
-    unit.flush()
-    part.replace(path)
+    shape = shards.shape()
+    path = shards.folder / "unit.npy"
+    with replacing(path) as temporary:
+        unit = allocate_array(temporary, shape, np.float32)
+        for read, values in shards.read_parts():
+            length = np.linalg.norm(values, axis=1, keepdims=True)
+            bad = ~(np.isfinite(length) & (length > 0))[:, 0]
+            if bad.any():
+                raise UserError(
+                    f"the embedding of {read[int(np.argmax(bad))]} in {shards.folder} is not "
+                    "finite or of length 0; embed with another precision"
+                )
+            unit[len(names) : len(names) + len(read)] = values / length
+            names += read
+        unit.flush()
     return names, open_memmap(path, mode="r")
 
 
@@ -76,10 +76,10 @@ def score(
         return histogram.evaluate()
     if not kept:
         raise UserError("there are no pairs to score; give a file that holds some")
-    return evaluate_pooled(
-        np.concatenate([distances for distances, _ in kept]),
-        np.concatenate([genuine for _, genuine in kept]),
-    )
+    distances = np.concatenate([distances for distances, _ in kept])
+    genuine = np.concatenate([genuine for _, genuine in kept])
+    kept.clear()
+    return evaluate_pooled(distances, genuine)
 
 
 def _scored(

@@ -27,11 +27,11 @@ def local_engine() -> str:
     return "openvino" if find_spec("openvino") else "onnxruntime"
 
 
-def engine_class(name: str) -> type[Engine]:
-    """Return the engine class of that name, or of that address.
+def require_engine(name: str) -> str:
+    """Return the key in `ENGINES` of an engine's name or address, without its runtime.
 
     Raises:
-        UserError: There is none, or its runtime is not installed.
+        UserError: There is none.
     """
     if is_served(name):
         Address.parse(name)
@@ -40,7 +40,16 @@ def engine_class(name: str) -> type[Engine]:
         near = difflib.get_close_matches(name, ENGINES, n=1)
         hint = f"did you mean '{near[0]}'" if near else f"there are {', '.join(ENGINES)}"
         raise UserError(f"--engine '{name}' is unknown; {hint}")
-    module, _, attribute = ENGINES[key].partition(":")
+    return key
+
+
+def engine_class(name: str) -> type[Engine]:
+    """Return the engine class of that name, or of that address.
+
+    Raises:
+        UserError: There is none, or its runtime is not installed.
+    """
+    module, _, attribute = ENGINES[require_engine(name)].partition(":")
     try:
         found: type[Engine] = getattr(import_module(module), attribute)
     except (ImportError, RuntimeError) as error:
