@@ -27,3 +27,12 @@ def cpu_threads() -> int | None:
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdecimal() and int(given) else None
+
+
+def openvino_threads() -> dict[str, str | int]:
+    """Return OpenVINO's properties for as many threads as `cpu_threads` says; none where unset.
+
+    Each of several processes would bind its threads to the same first cores: binding is off.
+    """
+    threads = cpu_threads()
+    return {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": "NO"} if threads else {}

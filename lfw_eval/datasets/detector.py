@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.detection.mtcnn import Mtcnn, Network
-from lfw_eval.hardware import cpu_threads
+from lfw_eval.hardware import openvino_threads
 
 
 def load_detector(weights: Mapping[str, Path]) -> Mtcnn:
@@ -40,7 +40,7 @@ def _network(model: ModelProto) -> Network:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    options |= {"INFERENCE_NUM_THREADS": threads} if (threads := cpu_threads()) else {}
+    options |= openvino_threads()
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
     request = compiled.create_infer_request()
 

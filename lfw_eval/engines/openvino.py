@@ -12,7 +12,7 @@ from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Prec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.errors import UserError
-from lfw_eval.hardware import cpu_threads
+from lfw_eval.hardware import openvino_threads
 
 _DEVICE = "CPU"
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -66,7 +66,7 @@ class OpenVINOEngine(Engine):
         }
         store = EngineStore.of(folder, request, cls.runtime(), _device_name(), options)
         # Fewer threads make no other engine.
-        options |= {"INFERENCE_NUM_THREADS": threads} if (threads := cpu_threads()) else {}
+        options |= openvino_threads()
         stored = store.load()
         if stored is not None:
             compiled = core.import_model(stored.content, _DEVICE, options)
