@@ -2,7 +2,8 @@
 
 Usage: python benchmarks/live_speed.py [--photographs D] [--frames N] [--rounds N]
            [--detectors mtcnn,yunet] [--yunet ONNX] [--facedetect ONNX]
-           [--engine E] [--precisions int8,fp16] [--dataset D] [--boxes CSV] [--output JSON]
+           [--engine E] [--optimization-level N] [--precisions int8,fp16]
+           [--dataset D] [--boxes CSV] [--output JSON]
 
 The video is made of the photographs (the celebrities; else a folder or .tgz in LFW's layout), four
 of which move over a background at any time. Everything is run: decoding, detection, embedding,
@@ -104,7 +105,11 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Measure one precision with every detector."""
     job = open_job(
-        dataset=options.dataset, boxes=options.boxes, engine=options.engine, precision=precision
+        dataset=options.dataset,
+        boxes=options.boxes,
+        engine=options.engine,
+        precision=precision,
+        optimization_level=options.optimization_level,
     )
     rows = []
     with job.build(precision, job.calibrate_if_needed()) as engine:
@@ -164,6 +169,7 @@ def main() -> None:
     parser.add_argument("--yunet", type=Path)
     parser.add_argument("--facedetect", type=Path)
     parser.add_argument("--engine", default="openvino")
+    parser.add_argument("--optimization-level", type=int)
     parser.add_argument("--precisions", default="int8,fp16")
     parser.add_argument("--dataset", default="celebrities")
     parser.add_argument("--boxes", type=Path)

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -23,7 +23,7 @@ import ray
 import typer
 
 from lfw_eval.distributed.cluster import SETTINGS, Cluster, Row
-from lfw_eval.distributed.engine import EmbedRows, build, gpus_of
+from lfw_eval.distributed.engine import EmbedRows, build, gpus_of, item_size
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.environment import environment
 from lfw_eval.files import write_atomically
@@ -89,13 +89,15 @@ def on_ray(job: Job, request: BuildRequest, workers: int, images: float) -> Meas
         log_to_driver=False,
     )
     crops = job.crop_store().crops
-    size = min(len(crops), (64 if gpus else 8) * job.batch_size)
-    times = 16 if gpus else 1
+    # As long as they would be of so many images in one file.
+    wanted = item_size(int(images), workers, job.batch_size)
+    size = min(len(crops), wanted)
+    times = max(wanted // size, 1)
     starts = range(0, len(crops) - size + 1, size)
+    count = max(int(images / times / size), workers)
     items: list[Row] = [
         {"start": start, "stop": start + size, "times": times}
-        for _ in range(max(int(images / times / size / len(starts)), 1))
-        for start in starts
+        for start in islice(chain.from_iterable(repeat(starts)), count)
     ]
     arguments = (
         job.engine,

@@ -7,6 +7,7 @@ what a cluster costs to pass crops from one worker to another, and what a pair c
 of GPUs comes from benchmarks/results/ray_speed_h200.json. Writes results/scale_plan.json there.
 """
 
+import io
 import json
 import os
 import tarfile
@@ -69,9 +70,9 @@ def as_tar(photographs: list[tuple[str, NDArray[np.uint8]]], path: Path) -> int:
     with tarfile.open(path, "w") as archive:
         for name, image in photographs:
             content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
-            file = path.with_suffix(".jpg")
-            file.write_bytes(content)
-            archive.add(file, f"{name}.jpg")
+            member = tarfile.TarInfo(f"{name}.jpg")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
             size += len(content)
     return size
 
@@ -90,10 +91,11 @@ def costs(job: Job) -> dict[str, float]:
         build(job.engine, request, job.engines) as engine,
     ):
         folder = Path(temporary)
-        encoded = as_tar(photographs, folder / "0.tar")
+        tar = folder / "0.tar"
+        encoded = as_tar(photographs, tar)
 
         def read() -> None:
-            for item in list_shards(folder, _IMAGES).items:
+            for item in list_shards(tar, _IMAGES).items:
                 for name, content in read_shard(item):
                     decode(content, name)
 

@@ -71,9 +71,7 @@ class RayEngine(Engine):
     ) -> Iterator[tuple[float, Outputs]]:
         """Run all images from a row on; `images` is a whole memory-mapped .npy file."""
         assert isinstance(images, np.memmap)
-        workers = self._cluster.workers(self._gpus)
-        batches = -(-(len(images) - start) // (workers * _ITEMS_PER_WORKER * batch_size))
-        step = batch_size * min(batches, _MOST_BATCHES)
+        step = item_size(len(images) - start, self._cluster.workers(self._gpus), batch_size)
         items: list[Row] = [
             {"start": first, "stop": min(first + step, len(images))}
             for first in range(start, len(images), step)
@@ -138,6 +136,12 @@ def describe(name: str, request: BuildRequest, folder: Path) -> Row:
             "outputs": [asdict(spec) for spec in engine.outputs],
             **{attribute: getattr(engine, attribute) for attribute in _SAID},
         }
+
+
+def item_size(images: int, workers: int, batch_size: int) -> int:
+    """Return how many images go to a worker at once, whole batches."""
+    batches = -(-images // (workers * _ITEMS_PER_WORKER * batch_size))
+    return batch_size * min(batches, _MOST_BATCHES)
 
 
 def gpus_of(name: str) -> int:
