@@ -133,6 +133,12 @@ def test_a_users_mistake_comes_out_as_it_was(cluster, tmp_path):
         list(cluster.map([{"value": 1}, {"value": -1}], Doubled, str(tmp_path)))
 
 
+def test_a_cluster_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(UserError, match=r"--ray 127.0.0.1:1: no Ray cluster can be joined there"):
+        Cluster("127.0.0.1:1").call(dict)
+
+
 def test_a_gpu_that_no_node_has(cluster):
     with pytest.raises(UserError, match="no node of the cluster has a GPU"):
         cluster.call(dict, gpus=1)

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lfw_eval.errors import UserError
 
 LOCAL = "local"
 _FAILURE = "failure"
+_SECONDS = 5.0
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # It warns of its own actors' arguments.
@@ -77,9 +79,8 @@ class Cluster:
         Raises:
             UserError: A worker raised it, or the cluster is not there or too small.
         """
-        from ray import data
-
         ray = self._connect()
+        data = ray.data
         count, cores = self._room(ray, gpus)
         _quieten(data)
         rows = data.from_items(list(items), override_num_blocks=len(items))
@@ -126,19 +127,33 @@ class Cluster:
             os.environ.setdefault(name, value)
         try:
             import ray
+            import ray.data
         except ImportError as error:
             raise UserError("--ray needs Ray: pip install 'lfw-eval[ray]'") from error
         if not ray.is_initialized():
             started = {"include_dashboard": False} if self.address == LOCAL else {}
             try:
+                self._require_listener()
                 ray.init(self.address, logging_level="ERROR", log_to_driver=False, **started)
-            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            except (
+                OSError,
+                ValueError,
+                OverflowError,
+                RuntimeError,
+                ray.exceptions.RayError,
+            ) as error:
                 raise UserError(
                     f"--ray {self.address}: no Ray cluster can be joined there "
                     f"({_last_line(error)}); start one with ray start --head, or leave out the "
                     "address for one on this machine"
                 ) from error
         return ray
+
+    def _require_listener(self) -> None:
+        """Find out at once that nobody is there, which Ray does in minutes."""
+        host, _, port = self.address.rpartition(":")
+        if host:
+            socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
 
     @contextmanager
     def _said_plainly(self, ray: Any) -> Iterator[None]:
