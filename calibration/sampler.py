@@ -59,7 +59,8 @@ def choose_images(
     outside = present - used
     if len(outside) >= _ENOUGH:
         drawn = draw_images(outside, CROPS)
-        return _labelled(drawn, "drawn outside of the evaluated pairs", used)
+        origin = "drawn outside of the evaluated pairs" if used else "drawn from all images"
+        return _labelled(drawn, origin, used)
     return _labelled(draw_images(used, CROPS), "drawn from the evaluated images", used)
 
 

@@ -125,6 +125,8 @@ def live_command(
         engine = stack.enter_context(job.build(job.precision, job.calibrate_if_needed()))
         recognizer = Recognizer(finder, Embedder(engine, job.batch_size), threshold)
         known = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
+        if not len(known.people.names):
+            print(f"{gallery} shows nobody yet: everyone will be unknown", file=sys.stderr)
         tally = Tally()
         shows: list[Show] = []
         if show:

@@ -198,7 +198,7 @@ def job_on(
     network = open_checkpoint(checkpoint, normalisation)
     side, _, _ = network.input_shape()
     return Job(
-        dataset=opened.for_network(side),
+        dataset=opened.for_network(side) if align in (None, "none") else opened,
         alignment=opened.alignment(side, align, boxes, margin),
         checkpoint=network,
         engine=engine,

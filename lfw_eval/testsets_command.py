@@ -17,6 +17,8 @@ from lfw_eval.testsets import evaluate_sets, images_of, open_sets
 from lfw_eval.verification.flip import Flip
 
 _FAILED = 2
+# Characters of sets' names in that of the result.
+_NAMES = 60
 
 
 @takes_jobs
@@ -49,7 +51,8 @@ def testsets_command(
     opened = open_sets(sets)
     calibrating = images_of(open_sets([calibrate_on])[0] if calibrate_on else opened[0])
     table = replace(calibrating, name="testsets")
-    path = output or job_on(table).default_output("table")
+    names = "-".join(images_of(one).name for one in opened)[:_NAMES]
+    path = output or job_on(table).default_output(f"{names}-table")
     require_writable(path)
     result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""))
     save_result(result, path)

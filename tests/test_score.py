@@ -1,6 +1,7 @@
 """Pairs of embedded images, scored from Parquet shards."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -130,3 +131,25 @@ def test_embeddings_that_are_not_complete(embedded, tmp_path):
         unit_embeddings(begun)
     with pytest.raises(UserError, match="holds no embeddings"):
         unit_embeddings(EmbeddingShards(tmp_path))
+
+
+def test_names_may_leave_out_folder_and_suffix(embedded, tmp_path):
+    shards, names, left, right, same = embedded
+    plain = np.array([name.removeprefix("a/").removesuffix(".jpg") for name in names])
+    read, unit = unit_embeddings(shards)
+    found, expected = (
+        score(unit, read_pair_blocks(write(tmp_path / "p.csv", written, left, right, same), read))
+        for written in (plain, names)
+    )
+    assert found.val == expected.val
+
+
+def test_a_shard_that_was_cut_off(embedded, tmp_path):
+    """It is refused by score, and done again by the next run of embed."""
+    shards = EmbeddingShards(tmp_path / "cut")
+    shutil.copytree(embedded[0].folder, shards.folder)
+    cut = shards.parts()[1]
+    cut.write_bytes(cut.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"part-000001.parquet is damaged; give the command"):
+        unit_embeddings(shards)
+    assert shards.begin({"model": "m"}) == {0, 2}

@@ -62,7 +62,7 @@ def checkpoints(facenet, mtcnn_weights, tmp_path_factory):
 def int8_run(sets, arcface, checkpoints):
     arguments, environment = tiny(arcface, checkpoints)
     run = testsets(sets, "lfw.bin", "faces", "IJBC", *arguments, **environment)
-    return run, sets / "results" / "testsets-tiny-openvino-int8-table.json"
+    return run, sets / "results" / "testsets-tiny-openvino-int8-lfw-bin-faces-ijbc-table.json"
 
 
 def test_one_table_over_all_kinds_of_sets(int8_run, sets):

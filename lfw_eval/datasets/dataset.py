@@ -138,7 +138,7 @@ def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = 
             if pairs is not None:
                 raise
             print(f"LFW is not here and cannot be fetched: {error}", file=sys.stderr)
-            print("Evaluating on the celebrities instead.", file=sys.stderr)
+            print("Taking the celebrities instead.", file=sys.stderr)
             return _celebrities()
     path = Path(given)
     if given == "celebrities":
@@ -191,7 +191,7 @@ def _photographs(path: Path, pairs: Path | None) -> Dataset:
     if listed and listed.suffix.lower() == ".csv":
         found = read_pair_csv(listed, photographs.paths)
         return Dataset(name, f"{path}, pairs of {listed.name}", photographs, found)
-    found = read_pairs(listed or _official_pairs())
+    found = read_pairs(listed or _official_pairs(path))
     # Images whose names are not their own have their paths for names.
     shared = {Path(each).stem for each, where in photographs.paths.items() if each == where}
     if twice := sorted(shared.intersection(found.names)):
@@ -208,9 +208,14 @@ def _pairs_within(photographs: Path) -> Path | None:
     return next((each for each in within if each.is_file()), None)
 
 
-def _official_pairs() -> Path:
+def _official_pairs(photographs: Path) -> Path:
     collection = datasets()
-    return fetch(collection.entry("lfw-pairs"), collection)
+    try:
+        return fetch(collection.entry("lfw-pairs"), collection)
+    except NoSourceError as error:
+        raise NoSourceError(
+            f"{photographs} has no pairs.txt or pairs.csv, and LFW's own list is not here: {error}"
+        ) from error
 
 
 def _celebrities() -> Dataset:

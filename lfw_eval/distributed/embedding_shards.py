@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from lfw_eval.distributed.cluster import Row
 from lfw_eval.errors import UserError
-from lfw_eval.files import replacing, require_writable, write_atomically
+from lfw_eval.files import replacing, write_atomically
 
 _ABOUT = "embeddings.json"
 _UNREADABLE = b"unreadable"
+_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class EmbeddingShards:
         empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         if not empty and not (folder / _ABOUT).is_file():
             raise UserError(f"{folder} is something else; name a folder that does not exist")
-        require_writable(folder / _ABOUT)
 
     def begin(self, about: Mapping[str, object]) -> set[int]:
         """Begin, or go on with the same; return the numbers of the shards that are there.
@@ -65,7 +65,7 @@ class EmbeddingShards:
                     f"{self.folder} holds embeddings of another source, model or alignment; name "
                     "another folder, or delete it"
                 )
-            for stale in self.folder.glob(".part-*"):
+            for stale in (*self.folder.glob(".part-*"), *filter(_damaged, self.parts())):
                 stale.unlink()
             return {int(path.stem.partition("-")[2]) for path in self.parts()}
         self.require_free()
@@ -139,6 +139,10 @@ class EmbeddingShards:
         from pyarrow import parquet
 
         found = self.about()["found"]
+        if damaged := next(filter(_damaged, self.parts()), None):
+            raise UserError(
+                f"{damaged} is damaged; give the command that made {self.folder} once more"
+            )
         if not found:
             raise UserError(
                 f"{self.folder} is not complete; give the command that made it once more"
@@ -157,6 +161,13 @@ class EmbeddingShards:
             names = table["name"].to_pylist()
             values = table["embedding"].combine_chunks().flatten().to_numpy()
             yield names, values.reshape(len(names), table.schema.field("embedding").type.list_size)
+
+
+def _damaged(path: Path) -> bool:
+    """Whether a file lacks Parquet's end, as one does that was cut off in copying."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - len(_MAGIC), 0))
+        return file.read() != _MAGIC
 
 
 def _rows_of(pyarrow: Any, values: NDArray[np.floating]) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
 
     Args:
         path: CSV of `left,right,same`, or Parquet with these columns; `same` is 1 or 0, true or
-            false.
+            false. Names are those of the embeddings, or, where these are distinct, their files'
+            without folder and suffix.
         names: Of the images, one per row.
 
     Raises:
@@ -41,9 +42,15 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
     known = pyarrow.array(names, pyarrow.string())
     if len(compute.unique(known)) < len(known):
         raise UserError("some images have the same name, so that pairs cannot tell them apart")
+    stems = pyarrow.array([PurePosixPath(name).stem for name in names], pyarrow.string())
+    distinct = len(compute.unique(stems)) == len(stems)
     with _readable(path):
         done = 0
         for batch in _batches(path, pyarrow):
+            unknown = compute.index_in(batch.column(_COLUMNS[0]).slice(0, 1), known).null_count
+            if not done and unknown and distinct:
+                # The list writes names without folder and suffix, as LFW's do.
+                known = stems
             left, right = (
                 compute.index_in(batch.column(side), known) for side in (_COLUMNS[0], _COLUMNS[1])
             )
@@ -53,7 +60,7 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
                     name = batch.column(side)[first].as_py()
                     raise UserError(
                         f"{path}, pair {done + first + 1}: there is no embedding of '{name}'; "
-                        "embed every image of the pairs"
+                        f"those that there are have names such as '{known[0].as_py()}'"
                     )
             same = batch.column(_COLUMNS[2])
             truth = same.cast(pyarrow.bool_())

@@ -16,9 +16,12 @@ def live_table(stats: LiveStats) -> str:
         ("embedding of a frame", _times(stats.embedding_ms)),
         ("  of a face", _times(stats.embedding_ms_per_face)),
         ("faces", f"{stats.faces:,}, {stats.unknown:,} of them unknown"),
-        *((f"  {name}", f"in {count:,} frames") for name, count in stats.people.items()),
+        *(
+            (f"  {name}", f"in {count:,} frame{'s' * (count != 1)}")
+            for name, count in stats.people.items()
+        ),
     ]
-    return "\n".join(f"{label:<{_LABEL}}{value}" for label, value in rows)
+    return "\n".join(f"{label:<{_LABEL - 1}} {value}" for label, value in rows)
 
 
 def _times(times: Times) -> str:
