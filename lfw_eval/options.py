@@ -258,13 +258,12 @@ def tensorrt_options(
 
 def takes_job(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `open_job` in place of its first parameter, a job."""
-    return _taking([*_parameters(open_job)[:2], *_parameters(job_on)[1:]], open_job, command)
+    return _taking(_job_options(), open_job, command)
 
 
 def takes_images_job(command: Callable[..., None]) -> Callable[..., None]:
     """The same for a command that needs no pairs."""
-    options = [*_parameters(open_job)[:2], *_parameters(job_on)[1:]]
-    return _taking(options, partial(open_job, pairs_needed=False), command)
+    return _taking(_job_options(), partial(open_job, pairs_needed=False), command)
 
 
 def takes_jobs(command: Callable[..., None]) -> Callable[..., None]:
@@ -288,6 +287,10 @@ def _taking(
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {p.name: p.annotation for p in parameters}
     return with_options
+
+
+def _job_options() -> list[inspect.Parameter]:
+    return [*_parameters(open_job)[:2], *_parameters(job_on)[1:]]
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -134,7 +134,7 @@ def _align(
     batches = (
         align_on(cluster, photographs, remaining, alignment)
         if cluster
-        else aligned_batches(photographs, remaining, alignment)
+        else aligned_batches(photographs.read(remaining), alignment)
     )
     bar = tqdm(total=len(names), initial=len(done), desc="align", unit="img", disable=None)
     with bar, progress.open("a" if done else "w", newline="", encoding="utf-8") as file:

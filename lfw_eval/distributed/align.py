@@ -1,9 +1,10 @@
 """Photographs to crops: in this process, or by the workers of a cluster."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lfw_eval.datasets.alignment import AlignedFaces, Alignment
 from lfw_eval.datasets.photographs import Photographs
@@ -15,17 +16,23 @@ _SHARD = 512
 
 
 def aligned_batches(
-    photographs: Photographs, names: Collection[str], alignment: Alignment
+    photos: Iterator[tuple[str, NDArray[np.uint8]]], alignment: Alignment
 ) -> Iterator[tuple[list[str], AlignedFaces]]:
-    """Yield the names of some photographs, and their faces, until all have been.
-
-    Raises:
-        UserError: A photograph is corrupt.
-    """
-    photos = photographs.read(names)
+    """Yield the names of some photographs, and their faces, until all have been."""
     while batch := list(islice(photos, _BATCH)):
         read = [name for name, _ in batch]
         yield read, alignment.align(read, [image for _, image in batch])
+
+
+def aligned_row(photos: Iterator[tuple[str, NDArray[np.uint8]]], alignment: Alignment) -> Row:
+    """Return `names` in the order read, and `crops`, `boxes`, `detected` as `AlignedFaces` has."""
+    found = list(aligned_batches(photos, alignment)) or [([], alignment.align([], []))]
+    return {
+        "names": [name for names, _ in found for name in names],
+        "crops": np.concatenate([faces.crops for _, faces in found]),
+        "boxes": np.concatenate([faces.boxes for _, faces in found]),
+        "detected": np.concatenate([faces.detected for _, faces in found]),
+    }
 
 
 def align_on(
@@ -51,19 +58,5 @@ class AlignNames:
         self._alignment = alignment
 
     def __call__(self, item: Row) -> Row:
-        """Align the photographs of `names`.
-
-        Returns:
-            `names` in the order read, and `crops`, `boxes` and `detected` as `AlignedFaces` has.
-        """
-        names: list[str] = []
-        parts = []
-        for batch, part in aligned_batches(self._photographs, item["names"], self._alignment):
-            names += batch
-            parts.append(part)
-        return {
-            "names": names,
-            "crops": np.concatenate([part.crops for part in parts]),
-            "boxes": np.concatenate([part.boxes for part in parts]),
-            "detected": np.concatenate([part.detected for part in parts]),
-        }
+        """Align the photographs of `names`; see `aligned_row`."""
+        return aligned_row(self._photographs.read(item["names"]), self._alignment)

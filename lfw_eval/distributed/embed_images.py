@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment
 from lfw_eval.datasets.photographs import decode
+from lfw_eval.distributed.align import aligned_row
 from lfw_eval.distributed.cluster import Cluster, Row
 from lfw_eval.distributed.embedding_shards import EmbeddingShards, Found
 from lfw_eval.distributed.engine import build, describe, gpus_of
@@ -22,7 +22,6 @@ from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
 from lfw_eval.files import file_sha256
 
-_ALIGNED_AT_ONCE = 64
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
 _MOST_IMAGES = 4096
@@ -167,34 +166,22 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
     """
     names: list[str] = []
     unreadable: list[str] = []
-    parts = []
-    for batch in _batches(_decoded(item, unreadable)):
-        names += [name for name, _ in batch]
-        stems = [PurePosixPath(name).stem for name, _ in batch]
-        parts.append(alignment.align(stems, [image for _, image in batch]))
-    parts = parts or [alignment.align([], [])]
-    return {
-        "names": names,
-        "crops": np.concatenate([part.crops for part in parts]),
-        "boxes": np.concatenate([part.boxes for part in parts]),
-        "detected": np.concatenate([part.detected for part in parts]),
-        "unreadable": unreadable,
-    }
+    row = aligned_row(_decoded(item, names, unreadable), alignment)
+    return {**row, "names": names, "unreadable": unreadable}
 
 
-def _decoded(item: Row, unreadable: list[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def _decoded(
+    item: Row, names: list[str], unreadable: list[str]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield images under the names that boxes have, noting their own."""
     for name, content in read_shard(item):
         try:
-            yield name, decode(content, name)
+            image = decode(content, name)
         except UserError:
             unreadable.append(name)
-
-
-def _batches(
-    images: Iterator[tuple[str, NDArray[np.uint8]]],
-) -> Iterator[list[tuple[str, NDArray[np.uint8]]]]:
-    while batch := list(islice(images, _ALIGNED_AT_ONCE)):
-        yield batch
+            continue
+        names.append(name)
+        yield PurePosixPath(name).stem, image
 
 
 def _size(item: Row) -> int:

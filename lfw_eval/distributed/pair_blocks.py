@@ -42,15 +42,14 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
     known = pyarrow.array(names, pyarrow.string())
     if len(compute.unique(known)) < len(known):
         raise UserError("some images have the same name, so that pairs cannot tell them apart")
-    stems = pyarrow.array([PurePosixPath(name).stem for name in names], pyarrow.string())
-    distinct = len(compute.unique(stems)) == len(stems)
     with _readable(path):
         done = 0
         for batch in _batches(path, pyarrow):
             unknown = compute.index_in(batch.column(_COLUMNS[0]).slice(0, 1), known).null_count
-            if not done and unknown and distinct:
-                # The list writes names without folder and suffix, as LFW's do.
-                known = stems
+            if not done and unknown:
+                # The list may write names without folder and suffix, as LFW's do.
+                stems = pyarrow.array([PurePosixPath(name).stem for name in names])
+                known = stems if len(compute.unique(stems)) == len(stems) else known
             left, right = (
                 compute.index_in(batch.column(side), known) for side in (_COLUMNS[0], _COLUMNS[1])
             )
