@@ -11,6 +11,9 @@ from onnx import helper, numpy_helper
 from calibration.scales import ScaleTable
 from lfw_eval.errors import UserError
 
+RECIPE = 1
+"""Of Q/DQ networks: raise it when the same network and table would give another one."""
+
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _SAME_VALUES = ("Concat", "MaxPool")
 

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import calibration
+from calibration import RECIPE
 from calibration.histogram import Histogram, load_histograms, save_histograms
 from calibration.sampler import CalibrationList
 from calibration.scales import ScaleTable, thresholds
 from calibration.thresholds import Method
+from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
 from lfw_eval.distributed.cluster import Cluster
 from lfw_eval.distributed.counting import Counting, batches, count, count_on
 from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, python_digest
+from lfw_eval.files import file_sha256
 from lfw_eval.interrupts import deferred_interrupt
 
 # The calibrator's first batch, whose largest values set the bins; TensorRT's users feed 64.
@@ -67,7 +69,8 @@ def calibrate(
         "normalisation": checkpoint.normalisation,
         "images": images.digest(),
         "crops": hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest(),
-        "code": python_digest(Path(calibration.__file__).parent),
+        "recipe": f"{RECIPE} {normalisation.RECIPE}",
+        "onnxruntime": onnxruntime.__version__,
     }
     key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:16]
     folder = checkpoint.folder / f"calibration-{key}"

@@ -69,14 +69,6 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def python_digest(folder: Path) -> str:
-    """Return a sha256 over the Python files of a folder: it differs when their code does."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def allocate_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> np.memmap:
     """Create a memory-mapped .npy file with all of its disk space taken.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from lfw_eval.checkpoints.facenet import convert, normalisation_of
+from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of
 from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, python_digest, write_atomically
+from lfw_eval.files import file_sha256, write_atomically
 from lfw_eval.sources import checkpoints, locate
 
 DEFAULT = "facenet-keras"
@@ -75,7 +75,7 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
             "give a .h5, .pt or .onnx file"
         )
     digest = file_sha256(source)
-    built_from = f"{digest} {normalisation} {python_digest(Path(__file__).parent)}"
+    built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
     folder = collection.root / f"{name}-{digest[:8]}"
     model, record = folder / "fp32.onnx", folder / "fp32.json"
     found = _read(record) if model.is_file() else {}

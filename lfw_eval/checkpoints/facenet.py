@@ -12,6 +12,9 @@ from lfw_eval.checkpoints.torch_archive import read_tensors
 from lfw_eval.checkpoints.user_onnx import adopt_onnx
 from lfw_eval.errors import UserError
 
+RECIPE = 1
+"""Of conversion: raise it when the same checkpoint would give another network."""
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
 _NORMALISATION = "lfw_eval.normalisation"

@@ -9,6 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 CROPS = "crops"
 
+RECIPE = 1
+"""Of normalisation: raise it when the same crop would give another input of the network."""
+
 # The operator sets that brought these.
 _LAYER_NORMALISATION = 17
 _AXES_AS_INPUTS = 18

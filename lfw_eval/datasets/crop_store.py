@@ -13,9 +13,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval import detection
-from lfw_eval.datasets import alignment as alignments
 from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import Photographs
 from lfw_eval.distributed.align import align_on, aligned_batches
 from lfw_eval.distributed.cluster import Cluster
@@ -23,7 +22,6 @@ from lfw_eval.errors import UserError
 from lfw_eval.files import (
     allocate_array,
     file_sha256,
-    python_digest,
     write_atomically,
 )
 from lfw_eval.sources import datasets
@@ -68,15 +66,21 @@ def build_crop_store(
 ) -> CropStore:
     """Align the named photographs, or open the store where that was done before.
 
-    The store's folder is named after the photographs' digest, the names, the alignment and its
-    code. Rows finished before an interruption are kept and not done again.
+    The store's folder is named after the photographs' digest, the names, the alignment, its recipes
+    and the libraries that decode, detect and resize. Rows finished before an interruption are kept and not done again.
 
     Raises:
         UserError: A photograph is corrupt, or the disk is full.
     """
     names = sorted(names)
-    code = [python_digest(Path(str(each.__file__)).parent) for each in (alignments, detection)]
-    key = json.dumps([photographs.digest, alignment.fingerprint, names, code])
+    depends_on = {
+        "photographs": photographs.digest,
+        "names": names,
+        "alignment": alignment.fingerprint,
+        "decode": DECODING,
+        **alignment.versions,
+    }
+    key = json.dumps(depends_on, sort_keys=True)
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "store.json").is_file():
         _align(photographs, names, alignment, folder, cluster)

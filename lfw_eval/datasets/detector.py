@@ -1,6 +1,7 @@
 """The MTCNN detector, loaded from its weights."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
-from lfw_eval.detection.mtcnn import Mtcnn, Network
+from lfw_eval.detection.mtcnn import RECIPE, Mtcnn, Network
 from lfw_eval.hardware import openvino_threads
 
 
@@ -29,6 +30,11 @@ def load_detector(weights: Mapping[str, Path]) -> Mtcnn:
         refinement=_network(refinement_network(weights["rnet"])),
         output=_network(output_network(weights["onet"])),
     )
+
+
+def detector_versions() -> Mapping[str, str]:
+    """Return the versions of what MTCNN's faces depend on beside its weights."""
+    return {"mtcnn": str(RECIPE), "openvino": version("openvino")}
 
 
 def _network(model: ModelProto) -> Network:

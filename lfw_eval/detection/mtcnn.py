@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from lfw_eval.detection.area_resampling import AreaResampler
 from lfw_eval.detection.suppression import suppress
 
+RECIPE = 1
+"""Of detection: raise it when the same image and networks would give other faces."""
+
 Boxes = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Network = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]

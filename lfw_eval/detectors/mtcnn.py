@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.detector import load_detector
+from lfw_eval.datasets.detector import detector_versions, load_detector
 from lfw_eval.detection.boxes import Detections
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.files import file_sha256
@@ -32,6 +32,7 @@ class MtcnnDetector(FaceDetector):
         self.settings = {
             "model": ", ".join(file_sha256(path)[:16] for path in weights.values()),
             "input": "each image at its own size",
+            **detector_versions(),
             "least face": self._mtcnn.least_face,
             "thresholds": ", ".join(map(str, self._mtcnn.thresholds)),
         }

@@ -91,6 +91,7 @@ class EmbedJob:
                 "source_digest": shards.digest,
                 "shards": len(shards.items),
                 "alignment": self.alignment.fingerprint,
+                **self.alignment.versions,
                 "model": file_sha256(request.model),
                 "normalisation": request.normalisation,
                 "precision": request.precision,

@@ -2,11 +2,16 @@
 
 import onnx
 
-from calibration.quantize import QdqTypes, quantize
+from calibration import quantize as qdq
+from calibration.quantize import QdqTypes
+from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.errors import UserError
+
+RECIPE = {"network": 1, "normalisation": normalisation.RECIPE, "quantize": qdq.RECIPE}
+"""Of built networks: raise the number when the same request would give another one."""
 
 
 def network(
@@ -33,7 +38,7 @@ def network(
     if request.precision == "int8" and quantized:
         if request.scales is None:
             raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
-        model = quantize(model, request.scales, types)
+        model = qdq.quantize(model, request.scales, types)
     if half_precision:
         model = half(model)
     return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

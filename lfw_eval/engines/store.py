@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import calibration
-from lfw_eval import checkpoints
+import onnx
+
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.files import file_sha256, python_digest, require_writable, write_atomically
+from lfw_eval.engines.network import RECIPE
+from lfw_eval.files import file_sha256, require_writable, write_atomically
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class EngineStore:
     Attributes:
         folder: Where engines are kept.
         built_from: Model bytes, precision, normalisation, scale table, builder options, runtime
-            version, device name and the code that turns the model into the built network.
+            version, device name, and the recipe and the version of ONNX by which the model becomes
+            the built network.
     """
 
     folder: Path
@@ -48,7 +50,6 @@ class EngineStore:
         options: Mapping[str, object],
     ) -> "EngineStore":
         """Return the place of the engine that these would build."""
-        code = [Path(str(module.__file__)).parent for module in (calibration, checkpoints)]
         return cls(
             folder,
             {
@@ -59,7 +60,8 @@ class EngineStore:
                 "runtime": runtime,
                 "device": device,
                 "options": dict(options),
-                "code": [python_digest(path) for path in code],
+                "recipe": RECIPE,
+                "onnx": onnx.__version__,
             },
         )
 

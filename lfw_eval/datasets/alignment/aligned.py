@@ -1,12 +1,13 @@
 """Crops that were aligned by whoever packed them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lfw_eval.datasets.alignment.contract import (
     CROP_SIDE,
+    RESAMPLING,
     AlignedFaces,
     Image,
     crop_regions,
@@ -29,6 +30,11 @@ class AlreadyAligned:
     def fingerprint(self) -> str:
         """The recipe in words."""
         return f"already aligned, at most resized{side_in_words(self.side)}"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        return RESAMPLING
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Resize each image.

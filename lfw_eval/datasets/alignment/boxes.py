@@ -1,6 +1,6 @@
 """The crop around boxes that are given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 
 from lfw_eval.datasets.alignment.contract import (
     CROP_SIDE,
+    RESAMPLING,
     AlignedFaces,
     Image,
     Region,
@@ -51,6 +52,11 @@ class BoxAlignment:
             raise UserError(f"--boxes {self.path} cannot be read: {error.strerror}") from error
         recipe = f"margin {self.margin:.0%}{side_in_words(self.side)}"
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        return RESAMPLING
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the box of each photograph; where none is given, the centre box.

@@ -1,12 +1,15 @@
 """What every alignment gives, and the crop of a region."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+RECIPE = 1
+"""Of crops: raise it when the same photograph and face would give another crop."""
 
 CROP_SIDE = 160
 CENTRE_FRACTION = 0.72
@@ -38,6 +41,10 @@ class AlignedFaces:
     detected: NDArray[np.bool_]
 
 
+RESAMPLING: Mapping[str, str] = {"crop": str(RECIPE), "opencv": cv2.__version__}
+"""The versions of what every alignment does."""
+
+
 class Alignment(Protocol):
     """A recipe for crops."""
 
@@ -48,6 +55,10 @@ class Alignment(Protocol):
     @property
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; where none is found, the centre box.

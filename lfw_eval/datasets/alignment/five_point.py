@@ -7,9 +7,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, centre_region
+from lfw_eval.datasets.alignment.contract import (
+    RESAMPLING,
+    AlignedFaces,
+    Image,
+    centre_region,
+)
 from lfw_eval.datasets.alignment.mtcnn import central_face, find_faces, networks_in_words
 from lfw_eval.datasets.alignment.similarity import similarity
+from lfw_eval.datasets.detector import detector_versions
 
 TEMPLATE_SIDE = 112
 TEMPLATE = np.array(
@@ -46,6 +52,11 @@ class FivePointAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"five points of MTCNN, {self.side}x{self.side} ({networks_in_words()})"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        return {**RESAMPLING, **detector_versions()}
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; where none is found, the centre box."""
@@ -86,6 +97,11 @@ class LandmarkAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"five points of {self.landmarks.origin}, {self.side}x{self.side}"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        return RESAMPLING
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; where none is given, the centre box."""

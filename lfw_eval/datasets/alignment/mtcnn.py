@@ -1,6 +1,6 @@
 """The crop around the face that MTCNN finds, as FaceNet's authors made it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.alignment.contract import (
     CROP_SIDE,
+    RESAMPLING,
     AlignedFaces,
     Image,
     Region,
@@ -16,7 +17,7 @@ from lfw_eval.datasets.alignment.contract import (
     crop_regions,
     side_in_words,
 )
-from lfw_eval.datasets.detector import load_detector
+from lfw_eval.datasets.detector import detector_versions, load_detector
 from lfw_eval.detection.mtcnn import Faces, Mtcnn
 from lfw_eval.sources import Entry, checkpoints, fetch
 
@@ -42,6 +43,11 @@ class MtcnnAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"MTCNN, margin {self.margin} px{side_in_words(self.side)} ({networks_in_words()})"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        return {**RESAMPLING, **detector_versions()}
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; where none is found, the centre box."""
