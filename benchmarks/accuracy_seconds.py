@@ -12,9 +12,9 @@ import time
 import numpy as np
 import typer
 
-from lfw_eval.evaluate import Protocol, verify
-from lfw_eval.job import Job
-from lfw_eval.options import takes_job
+from lfw_eval.cli.options import takes_job
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.verification import Protocol, verify
 
 
 @takes_job

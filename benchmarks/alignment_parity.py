@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.alignment import central_face
-from lfw_eval.datasets.detector import load_detector
 from lfw_eval.datasets.photographs import open_photographs
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
+from lfw_eval.detectors.mtcnn_networks import load_detector
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "alignment_parity.json"
 Faces = tuple[NDArray[np.floating], NDArray[np.floating]]

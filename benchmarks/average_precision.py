@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from lfw_eval.detection.boxes import Detections, FaceTruth
-from lfw_eval.detection.coco_reference import coco_reference
-from lfw_eval.detection.protocol import evaluate, mean_average_precision
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
+from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
+from lfw_eval.metrics.detection.coco_reference import coco_reference
+from lfw_eval.metrics.detection.protocol import evaluate, mean_average_precision
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "average_precision.json"
 SIDE = 1000  # of the images, pixels

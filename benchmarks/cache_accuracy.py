@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.pairs import Pairs, read_pairs
-from lfw_eval.files import write_atomically
-from lfw_eval.verification.comparison import compare, mean_cosine
-from lfw_eval.verification.protocol import VerificationResult, evaluate
+from lfw_eval.metrics.verification.comparison import compare, mean_cosine
+from lfw_eval.metrics.verification.protocol import VerificationResult, evaluate
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "cache_accuracy.json"
 

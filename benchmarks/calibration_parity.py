@@ -41,9 +41,9 @@ from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.datasets.photographs import open_photographs
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
+from lfw_eval.results.environment import environment
 from lfw_eval.sources import checkpoints, locate
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "calibration_parity.json"
 CACHE = "facenet_keras_trt8600_entropy2.cache"

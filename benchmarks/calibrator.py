@@ -33,16 +33,16 @@ from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes, quantize
 from calibration.sampler import CalibrationList, draw_images
-from lfw_eval.calibrate import calibrate
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
-from lfw_eval.environment import environment
-from lfw_eval.evaluate import Protocol, verify
-from lfw_eval.files import write_atomically
-from lfw_eval.verification.comparison import mean_cosine
+from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.pipelines.calibration import calibrate
+from lfw_eval.pipelines.verification import Protocol, verify
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "calibrator.json"
 COUNTS = (64, 256, 512, 1024, 2048)

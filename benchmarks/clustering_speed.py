@@ -21,10 +21,10 @@ from sklearn.cluster import DBSCAN
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from lfw_eval.detection.boxes import Detections
-from lfw_eval.detection.clustering import Clustering, dbscan_labels, pairwise_distance
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
+from lfw_eval.detectors.clustering import Clustering, dbscan_labels, pairwise_distance
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "clustering_speed.json"
 FACES = 12

@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from lfw_eval.benchmark import frames_per_second
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
-from lfw_eval.embedding import embed
 from lfw_eval.engines.contract import Engine
-from lfw_eval.environment import environment
-from lfw_eval.evaluate import Protocol, verify
-from lfw_eval.files import write_atomically
-from lfw_eval.job import Job
+from lfw_eval.pipelines.embedding import embed
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.speed import frames_per_second
+from lfw_eval.pipelines.verification import Protocol, verify
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 

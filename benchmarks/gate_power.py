@@ -23,13 +23,13 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from tqdm import tqdm
 
-from lfw_eval.environment import environment
-from lfw_eval.files import replacing, write_atomically
 from lfw_eval.gate.judge import Gate
 from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.gate.verdict import GateResult
-from lfw_eval.verification.comparison import compare
-from lfw_eval.verification.protocol import VerificationResult, evaluate_distances
+from lfw_eval.metrics.verification.comparison import compare
+from lfw_eval.metrics.verification.protocol import VerificationResult, evaluate_distances
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import replacing, write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gate_power.json"
 DROPS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)  # points

@@ -27,10 +27,10 @@ import onnx
 
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.engines.tensorrt.options import STREAMS
-from lfw_eval.files import write_atomically
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gpu_speed.json"
-COMMAND = [sys.executable, "-c", "from lfw_eval.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from lfw_eval.cli.main import main; main()"]
 SWEEP = "1,2,4,8,16,32,64,128,512,1024"
 OWN = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
 # Dense, in 1e12 operations a second, by NVIDIA's datasheets.

@@ -23,16 +23,16 @@ from typing import Any
 import numpy as np
 from fresh_process import in_fresh_process, peak_memory
 
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.hardware import cpu_count
-from lfw_eval.identification.faiss_search import (
+from lfw_eval.metrics.identification.faiss_search import (
     build_index,
     require_faiss,
     search_index,
     tune_index,
 )
-from lfw_eval.identification.search import Float32Array, search
+from lfw_eval.metrics.identification.search import Float32Array, search
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
+from lfw_eval.system.hardware import cpu_count
 
 RESULT = Path(__file__).parent / "results" / "identification_search.json"
 DIMENSIONS, DEPTH = 128, 20

@@ -28,9 +28,9 @@ from fresh_process import in_fresh_process, peak_memory
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.ijb import open_ijb
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.verification.templates import template_embeddings
+from lfw_eval.metrics.verification.templates import template_embeddings
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "ijb_templates.json"
 IMAGES, TEMPLATES, PAIRS, DIMENSIONS = 469_375, 23_124, 15_658_489, 512

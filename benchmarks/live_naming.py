@@ -21,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lfw_eval.cli.options import open_job
 from lfw_eval.datasets.alignment import CROP_SIDE, central_face
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.detectors.mtcnn import MtcnnDetector
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
 from lfw_eval.live.crop import face_crop
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.frame import Image
 from lfw_eval.live.gallery import Gallery
-from lfw_eval.options import open_job
-from lfw_eval.verification.protocol import evaluate
+from lfw_eval.metrics.verification.protocol import evaluate
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "live_naming.json"
 THRESHOLDS = (0.96, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.25)

@@ -30,12 +30,11 @@ import numpy as np
 import onnx
 from live_video import write_video
 
+from lfw_eval.cli.live import THRESHOLD
+from lfw_eval.cli.options import open_job
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import Photographs, open_photographs
-from lfw_eval.detectors.job import DetectorName
 from lfw_eval.engines.contract import Precision
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
 from lfw_eval.live.detector import DETECTION_SIZE, DetectorChoice
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.finder import FaceFinder
@@ -47,9 +46,10 @@ from lfw_eval.live.recognizer import Recognizer
 from lfw_eval.live.source import open_source
 from lfw_eval.live.stats import LiveStats, Tally
 from lfw_eval.live.video_file import video_file
-from lfw_eval.live_command import THRESHOLD
-from lfw_eval.options import open_job
-from lfw_eval.results import describe_engine
+from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.results.accuracy import describe_engine
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "live_speed.json"
 JETSON = {

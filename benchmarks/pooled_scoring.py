@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from fresh_process import in_fresh_process, peak_memory
 
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.verification.pooled import FAR_TARGETS, evaluate_pooled, pooled_distances
-from lfw_eval.verification.pooled_result import PooledResult
-from lfw_eval.verification.score_histogram import ScoreHistogram
+from lfw_eval.metrics.verification.pooled import FAR_TARGETS, evaluate_pooled, pooled_distances
+from lfw_eval.metrics.verification.pooled_result import PooledResult
+from lfw_eval.metrics.verification.score_histogram import ScoreHistogram
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "pooled_scoring.json"
 PEOPLE, DIMENSIONS, GENUINE = 3500, 128, 20_000

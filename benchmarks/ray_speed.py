@@ -22,15 +22,15 @@ import numpy as np
 import ray
 import typer
 
-from lfw_eval.distributed.cluster import SETTINGS, Cluster, Row
-from lfw_eval.distributed.engine import EmbedRows, build, gpus_of, item_size
+from lfw_eval.cli.options import takes_job
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.hardware import cpu_count
-from lfw_eval.job import Job
-from lfw_eval.options import takes_job
-from lfw_eval.results import describe_engine
+from lfw_eval.engines.ray import EmbedRows, build, gpus_of, item_size
+from lfw_eval.pipelines.job import Job
+from lfw_eval.results.accuracy import describe_engine
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
+from lfw_eval.system.hardware import cpu_count
+from lfw_eval.workers.ray import SETTINGS, Cluster, Row
 
 RESULT = Path(__file__).parent / "results" / "ray_speed.json"
 

@@ -25,16 +25,16 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from lfw_eval.bulk.embedding_shards import EmbeddingShards
+from lfw_eval.bulk.image_shards import list_shards, read_shard
+from lfw_eval.cli.options import takes_job
 from lfw_eval.datasets.photographs import decode
-from lfw_eval.distributed.cluster import Cluster, Row
-from lfw_eval.distributed.embedding_shards import EmbeddingShards
-from lfw_eval.distributed.engine import build
-from lfw_eval.distributed.image_shards import list_shards, read_shard
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.job import Job
-from lfw_eval.options import takes_job
-from lfw_eval.verification.pooled import pooled_distances
+from lfw_eval.engines.ray import build
+from lfw_eval.metrics.verification.pooled import pooled_distances
+from lfw_eval.pipelines.job import Job
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
+from lfw_eval.workers.ray import Cluster, Row
 
 RESULTS = Path(__file__).parent / "results"
 _IMAGES = 256

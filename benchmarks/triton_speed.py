@@ -26,7 +26,6 @@ from triton_rig.installation import installation  # type: ignore[import-not-foun
 from triton_rig.server import Server, deploy  # type: ignore[import-not-found]
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from lfw_eval.benchmark import batches_of, frames_per_second, shared_fps
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
@@ -34,11 +33,12 @@ from lfw_eval.engines.contract import BuildRequest, Engine
 from lfw_eval.engines.onnxruntime import OnnxRuntimeEngine
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.triton.engine import TritonEngine
-from lfw_eval.environment import environment
-from lfw_eval.files import write_atomically
-from lfw_eval.job import Job
-from lfw_eval.triton_repository import served_model, write_models
-from lfw_eval.verification.comparison import mean_cosine
+from lfw_eval.engines.triton.repository import served_model, write_models
+from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.speed import batches_of, frames_per_second, shared_fps
+from lfw_eval.results.environment import environment
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "triton_speed.json"
 BATCHES = (1, 8, 32, 64)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from calibration.histogram import Histogram
-from lfw_eval.errors import UserError
-from lfw_eval.hardware import cpu_threads
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import cpu_threads
 
 Batch = Mapping[str, NDArray[np.generic]]
 

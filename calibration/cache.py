@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.scales import ScaleTable
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _HEADER = re.compile(r"TRT-(?P<digits>[0-9]{4,6})-(?P<algorithm>\S+)(?P<ending>[ \t\r]*\n?)")
 # A name may hold ": " itself: the scale is what follows the last one.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from calibration.scales import ScaleTable
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 RECIPE = 1
 """Of Q/DQ networks: raise it when the same network and table would give another one."""

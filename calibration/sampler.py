@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 LISTS = Path(__file__).parent / "lists"
 CROPS = 512

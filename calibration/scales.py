@@ -11,8 +11,8 @@ import onnx
 
 from calibration.histogram import Histogram
 from calibration.thresholds import METHODS, Method
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 
 @dataclass(frozen=True)

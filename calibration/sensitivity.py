@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 # Stands for all layers together; a layer's name is never empty.
 _NETWORK = ""

@@ -1,12 +1,16 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from command import REPOSITORY
+from pictures import NAMES, encoded, picture
 from tensorrt_rig.builder import Builder
 from tensorrt_rig.versions import WITH_BUILDER
 
@@ -17,7 +21,8 @@ from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+OFFLINE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+QUIET = ("--disable-component-update", "--disable-sync")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,3 +155,31 @@ def scale_table() -> Callable[[onnx.ModelProto, onnx.ModelProto, Sequence[Batch]
         return ScaleTable(thresholds(network, histograms, "entropy"), "entropy", "m", "i", 8)
 
     return calibrated
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A data set of six pictures and four pairs in two folds, with boxes."""
+    for seed, name in enumerate(NAMES):
+        path = tmp_path / "faces" / name.rpartition("_")[0] / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(seed)))
+    pairs = ["2\t1", "Ann_Lee\t1\t2", "Ann_Lee\t1\tBo\t1", "Bo\t1\t2", "Ann_Lee\t2\tBo\t2"]
+    (tmp_path / "faces" / "pairs.txt").write_text("\n".join(pairs) + "\n")
+    rows = [f"{name},5,5,30,40" for name in NAMES]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,x,y,w,h", *rows]) + "\n")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, started once."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed; CHROMIUM names one")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=path, args=[*OFFLINE, *QUIET])
+        yield launched
+        launched.close()

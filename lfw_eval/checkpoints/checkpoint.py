@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 
 from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, write_atomically
 from lfw_eval.sources import checkpoints, locate
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256, write_atomically
 
 DEFAULT = "facenet-keras"
 

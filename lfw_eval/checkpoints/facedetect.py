@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256, write_atomically
 from lfw_eval.sources import checkpoints
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256, write_atomically
 
 RECIPE = 1
 """Of adoption: raise it when the same file would give another network."""

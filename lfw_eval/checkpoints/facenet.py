@@ -10,7 +10,7 @@ from lfw_eval.checkpoints.keras_h5 import convert_keras
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
 from lfw_eval.checkpoints.torch_archive import read_tensors
 from lfw_eval.checkpoints.user_onnx import adopt_onnx
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 RECIPE = 1
 """Of conversion: raise it when the same checkpoint would give another network."""

@@ -5,7 +5,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 Layer = dict[str, Any]
 

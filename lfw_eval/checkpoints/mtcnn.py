@@ -15,7 +15,7 @@ from onnx.shape_inference import InferenceError
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.torch_archive import read_tensors
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 
 def proposal_network(weights: Path) -> ModelProto:

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

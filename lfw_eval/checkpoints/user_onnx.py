@@ -8,7 +8,7 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx import helper
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _SIDE = 160  # FaceNet's, of networks that take any
 _LEAST_SIDE = 32

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.files import write_atomically
+from lfw_eval.system.files import write_atomically
 
 _COLUMNS, _ROWS = 16, 10
 _TILE = 80

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment.photographs_to_crops import align_on, aligned_batches
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import Photographs
-from lfw_eval.distributed.align import align_on, aligned_batches
-from lfw_eval.distributed.cluster import Cluster
-from lfw_eval.errors import UserError
-from lfw_eval.files import (
+from lfw_eval.sources import datasets
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import (
     allocate_array,
     file_sha256,
     write_atomically,
 )
-from lfw_eval.sources import datasets
+from lfw_eval.workers.ray import Cluster
 
 _HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
 
@@ -67,7 +67,8 @@ def build_crop_store(
     """Align the named photographs, or open the store where that was done before.
 
     The store's folder is named after the photographs' digest, the names, the alignment, its recipes
-    and the libraries that decode, detect and resize. Rows finished before an interruption are kept and not done again.
+    and the libraries that decode, detect and resize. Rows finished before an interruption are
+    reused.
 
     Raises:
         UserError: A photograph is corrupt, or the disk is full.

@@ -25,9 +25,9 @@ from lfw_eval.datasets.lfw import local_lfw, local_pairs
 from lfw_eval.datasets.pair_csv import read_pair_csv
 from lfw_eval.datasets.pairs import NO_PAIRS, Pairs, read_pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
-from lfw_eval.distributed.cluster import Cluster
-from lfw_eval.errors import UserError
 from lfw_eval.sources import NoSourceError, datasets, fetch
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.ray import Cluster
 
 Align = Literal["mtcnn", "five-point", "none"]
 

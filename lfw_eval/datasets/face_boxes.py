@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
 from lfw_eval.datasets.photographs import SUFFIXES
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 HEADER = ["image", "x", "y", "w", "h"]
 

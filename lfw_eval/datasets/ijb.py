@@ -16,8 +16,8 @@ from lfw_eval.datasets.alignment import GivenLandmarks
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import FolderPhotographs
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 _SETS = ("ijbb", "ijbc")
 _MEMBERS, _LANDMARKS, _PAIRS = "face_tid_mid", "name_5pts_score", "template_pair_label"

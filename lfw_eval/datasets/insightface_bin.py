@@ -12,8 +12,8 @@ from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import Photographs, decode
 from lfw_eval.datasets.pickled_functions import MalformedError, PickledArray
 from lfw_eval.datasets.plain_pickle import CodeError, read_pickle
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 FOLDS = 10
 _LARGEST = 4 * 2**30  # the largest of insightface's has a thirtieth of this

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_finder import ImageFinder
 from lfw_eval.datasets.pairs import Pairs, write_pairs
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 FOLDS = 10
 _HEADER = ("first", "second", "same", "fold")

@@ -12,8 +12,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _IMAGE = re.compile(r"(\S(?:[^\t\r\n]*\S)?)_([0-9]{4,9})")

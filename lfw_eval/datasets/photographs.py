@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
 from lfw_eval.sources import iter_members
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""

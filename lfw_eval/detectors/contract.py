@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.closing import Closing
-from lfw_eval.detection.boxes import Detections
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.system.closing import Closing
 
 
 class FaceDetector(Closing, ABC):

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.detection.boxes import Detections
-from lfw_eval.detection.clustering import Clustering
-from lfw_eval.detection.fitting import Fit, Placement, fit
-from lfw_eval.detection.gridbox import GridBox
+from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.detectors.fitting import Fit, Placement, fit
+from lfw_eval.detectors.gridbox import GridBox
 from lfw_eval.engines.contract import Engine, Outputs
+from lfw_eval.metrics.detection.boxes import Detections
 
 
 class FaceDetect(FaceDetector):

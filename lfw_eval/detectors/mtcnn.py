@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.detector import detector_versions, load_detector
-from lfw_eval.detection.boxes import Detections
 from lfw_eval.detectors.contract import FaceDetector
-from lfw_eval.files import file_sha256
+from lfw_eval.detectors.mtcnn_networks import detector_versions, load_detector
+from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.sources import checkpoints, fetch
+from lfw_eval.system.files import file_sha256
 
 
 class MtcnnDetector(FaceDetector):

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.detection.boxes import Detections
-from lfw_eval.detection.fitting import Fit, fit
 from lfw_eval.detectors.contract import FaceDetector
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
+from lfw_eval.detectors.fitting import Fit, fit
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 _KEPT = 5000
 _SCORE = 14

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.engines.triton.address import Address
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 ENGINES = {
     "openvino": "lfw_eval.engines.openvino:OpenVINOEngine",

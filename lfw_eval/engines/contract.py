@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
-from lfw_eval.closing import Closing
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.system.closing import Closing
 
 Precision = Literal["fp32", "fp16", "int8"]
 Batch = Mapping[str, NDArray[Any]]

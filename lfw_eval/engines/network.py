@@ -8,7 +8,7 @@ from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 RECIPE = {"network": 1, "normalisation": normalisation.RECIPE, "quantize": qdq.RECIPE}
 """Of built networks: raise the number when the same request would give another one."""

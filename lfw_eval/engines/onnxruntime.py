@@ -8,7 +8,7 @@ from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
-from lfw_eval.hardware import cpu_name
+from lfw_eval.system.hardware import cpu_name
 
 
 class OnnxRuntimeEngine(Engine):

@@ -11,8 +11,8 @@ from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Precision, TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore, StoredEngine
-from lfw_eval.errors import UserError
-from lfw_eval.hardware import openvino_threads
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import openvino_threads
 
 _DEVICE = "CPU"
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}

@@ -14,7 +14,7 @@ import onnx
 
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import RECIPE
-from lfw_eval.files import file_sha256, require_writable, write_atomically
+from lfw_eval.system.files import file_sha256, require_writable, write_atomically
 
 
 @dataclass(frozen=True)

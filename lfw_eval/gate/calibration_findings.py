@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
-from lfw_eval.results import AccuracyResult
+from lfw_eval.results.accuracy import AccuracyResult
 
 _ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline with --accept"
 

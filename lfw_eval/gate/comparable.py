@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from lfw_eval.detect import DetectionReport
-from lfw_eval.errors import UserError
-from lfw_eval.result_file import Result
-from lfw_eval.results import AccuracyResult, SpeedResult
+from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.results.accuracy import AccuracyResult, SpeedResult
+from lfw_eval.results.file import Result
+from lfw_eval.system.errors import UserError
 
 
 class NotComparableError(UserError):

@@ -5,23 +5,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lfw_eval.detect import DetectionReport
-from lfw_eval.errors import UserError
-from lfw_eval.gate.bootstrap import resampled, weighted_ap, weighted_eer, weighted_val
 from lfw_eval.gate.calibration_findings import calibration_findings
 from lfw_eval.gate.comparable import check_comparable, notes
-from lfw_eval.gate.difference import (
+from lfw_eval.gate.rules import DEFAULT, CalibrationRule, Metric, MetricRule, Rules
+from lfw_eval.gate.verdict import Finding, GateResult, Verdict
+from lfw_eval.metrics.paired.bootstrap import resampled, weighted_ap, weighted_eer, weighted_val
+from lfw_eval.metrics.paired.difference import (
     Difference,
     accuracy_difference,
     auc_difference,
     resampled_difference,
 )
-from lfw_eval.gate.rules import DEFAULT, CalibrationRule, Metric, MetricRule, Rules
-from lfw_eval.gate.verdict import Finding, GateResult, Verdict
-from lfw_eval.result_file import Result
-from lfw_eval.results import AccuracyResult, SpeedResult
-from lfw_eval.verification.comparison import compare
-from lfw_eval.verification.protocol import VerificationResult
+from lfw_eval.metrics.verification.comparison import compare
+from lfw_eval.metrics.verification.protocol import VerificationResult
+from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.results.accuracy import AccuracyResult, SpeedResult
+from lfw_eval.results.file import Result
+from lfw_eval.system.errors import UserError
 
 _VERIFICATION: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
 

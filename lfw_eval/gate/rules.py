@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from calibration.cache import CalibrationCache
 from lfw_eval.checkpoints.facedetect import open_facedetect
-from lfw_eval.detection.clustering import Clustering
+from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.detectors.facedetect import FaceDetect
-from lfw_eval.detectors.job import DetectorName
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
 from lfw_eval.engines import engine_class_with
 from lfw_eval.engines.contract import BuildRequest, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
-from lfw_eval.errors import UserError
 from lfw_eval.live.finder import FaceFinder
+from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.system.errors import UserError
 
 DETECTION_SIZE = 640
 """Pixels; the smallest face of MTCNN, 20 pixels there, has 60 in a picture of 1920x1080."""

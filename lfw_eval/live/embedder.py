@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.engines.contract import Engine
 from lfw_eval.live.frame import Image
-from lfw_eval.verification.distance import normalise
+from lfw_eval.metrics.verification.distance import normalise
 
 
 class Embedder:

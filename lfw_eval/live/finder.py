@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.closing import Closing
-from lfw_eval.detection.boxes import Detections
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.live.frame import Image
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.system.closing import Closing
 
 
 class FaceFinder(Closing):

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.closing import Closing
 from lfw_eval.datasets.photographs import SUFFIXES, decode
-from lfw_eval.errors import UserError
 from lfw_eval.live.frame import Image
 from lfw_eval.live.gallery import EMPTY, Gallery
+from lfw_eval.system.closing import Closing
+from lfw_eval.system.errors import UserError
 
 Embedding = NDArray[np.float64]
 Embed = Callable[[Image], Embedding | None]

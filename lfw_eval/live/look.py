@@ -5,10 +5,10 @@ from contextlib import closing
 
 from tqdm import tqdm
 
-from lfw_eval.interrupts import deferred_interrupt
 from lfw_eval.live.drawing import draw
 from lfw_eval.live.frame import Frame, Image
 from lfw_eval.live.stats import Tally
+from lfw_eval.system.interrupts import deferred_interrupt
 
 Show = Callable[[Image, float], None]
 """Takes a drawn picture, uint8 (h, w, 3) BGR, and its seconds since the first."""

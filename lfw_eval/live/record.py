@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from lfw_eval.files import replacing
 from lfw_eval.live.frame import Frame
 from lfw_eval.live.stats import LiveStats
+from lfw_eval.system.files import replacing
 
 
 @contextmanager

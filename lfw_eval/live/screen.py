@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 
-from lfw_eval.closing import Closing
-from lfw_eval.errors import UserError
 from lfw_eval.live.frame import Image
 from lfw_eval.live.stats import LiveStats
+from lfw_eval.system.closing import Closing
+from lfw_eval.system.errors import UserError
 
 _HOST = "127.0.0.1"
 _QUALITY = 80

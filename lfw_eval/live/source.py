@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lfw_eval.closing import Closing
 from lfw_eval.datasets.photographs import SUFFIXES, decode
-from lfw_eval.detection.fitting import fit
-from lfw_eval.errors import UserError
+from lfw_eval.detectors.fitting import fit
 from lfw_eval.live.frame import Frame
+from lfw_eval.system.closing import Closing
+from lfw_eval.system.errors import UserError
 
 DEFAULT_FPS = 25.0
 _HIGHEST_FPS = 240.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 
-from lfw_eval.errors import UserError
-from lfw_eval.files import replacing
 from lfw_eval.live.frame import Image
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import replacing
 
 Write = Callable[[Image, float], None]
 """Adds a picture, uint8 (h, w, 3) BGR, given its seconds since the first."""

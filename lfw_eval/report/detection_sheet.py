@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces import FaceDataset
-from lfw_eval.detect import DetectionReport
-from lfw_eval.detection.arrays import gather
-from lfw_eval.detection.boxes import Detections, FaceTruth
-from lfw_eval.detection.matching import match, overlaps
-from lfw_eval.files import write_atomically
+from lfw_eval.metrics.detection.arrays import gather
+from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
+from lfw_eval.metrics.detection.matching import match, overlaps
+from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.system.files import write_atomically
 
 _COLUMNS, _ROWS = 6, 5
 _TILE = 320

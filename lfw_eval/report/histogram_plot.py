@@ -13,9 +13,9 @@ import numpy as np
 from calibration.histogram import BINS, Histogram
 from calibration.scales import ScaleTable
 from calibration.thresholds import METHODS
-from lfw_eval.errors import UserError
-from lfw_eval.files import replacing
-from lfw_eval.report.cache_tables import printable
+from lfw_eval.report.tables.cache import printable
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from lfw_eval.history import History, Moment
+from lfw_eval.gate.history import History, Moment
 from lfw_eval.report.page.encodings import Runs
 from lfw_eval.report.page.figure import Figure, Row
 from lfw_eval.report.page.palette import Style, styles

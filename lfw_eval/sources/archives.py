@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from lfw_eval.errors import UserError
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.download import writable
+from lfw_eval.system.errors import UserError
 
 _UNREADABLE = (
     EOFError,

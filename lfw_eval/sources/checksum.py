@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 CHUNK = 1 << 20
 

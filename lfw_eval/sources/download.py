@@ -14,9 +14,9 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from lfw_eval.errors import UserError
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.transport import SourceFailedError, Transport
+from lfw_eval.system.errors import UserError
 
 
 class _BrokenOffError(SourceFailedError):

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from lfw_eval.errors import UserError
 from lfw_eval.sources.archives import extract
 from lfw_eval.sources.checksum import measure, verify
 from lfw_eval.sources.download import download
@@ -11,6 +10,7 @@ from lfw_eval.sources.manifest import Entry
 from lfw_eval.sources.package_index import fetch_distribution
 from lfw_eval.sources.roots import Collection
 from lfw_eval.sources.transport import SourceFailedError, Transport, redact
+from lfw_eval.system.errors import UserError
 
 
 class NoSourceError(UserError):

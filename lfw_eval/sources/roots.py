@@ -5,8 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfw_eval.errors import UserError
 from lfw_eval.sources.manifest import Entry, find_entry, read_manifest
+from lfw_eval.system.errors import UserError
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -13,7 +13,7 @@ from lfw_eval.datasets.alignment.contract import (
     crop_regions,
     side_in_words,
 )
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 
 @dataclass(frozen=True)

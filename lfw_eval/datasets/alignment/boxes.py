@@ -18,8 +18,8 @@ from lfw_eval.datasets.alignment.contract import (
     side_in_words,
 )
 from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 
 @dataclass(frozen=True)

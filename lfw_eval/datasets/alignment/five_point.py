@@ -15,7 +15,7 @@ from lfw_eval.datasets.alignment.contract import (
 )
 from lfw_eval.datasets.alignment.mtcnn import central_face, find_faces, networks_in_words
 from lfw_eval.datasets.alignment.similarity import similarity
-from lfw_eval.datasets.detector import detector_versions
+from lfw_eval.detectors.mtcnn_networks import detector_versions
 
 TEMPLATE_SIDE = 112
 TEMPLATE = np.array(

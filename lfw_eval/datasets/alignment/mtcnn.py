@@ -17,8 +17,8 @@ from lfw_eval.datasets.alignment.contract import (
     crop_regions,
     side_in_words,
 )
-from lfw_eval.datasets.detector import detector_versions, load_detector
-from lfw_eval.detection.mtcnn import Faces, Mtcnn
+from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
+from lfw_eval.detectors.mtcnn_networks import detector_versions, load_detector
 from lfw_eval.sources import Entry, checkpoints, fetch
 
 DETECTION_PIXELS = 2**20  # per batch of the detector; bounds its memory, whatever the image size

@@ -16,8 +16,8 @@ from lfw_eval.datasets.faces.listing import (
     corners,
     read_text,
 )
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 
 def read_coco(path: Path) -> Listing:

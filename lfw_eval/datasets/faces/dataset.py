@@ -14,8 +14,8 @@ from lfw_eval.datasets.faces.image_files import ImageFiles, open_images
 from lfw_eval.datasets.faces.image_header import ImageHeader
 from lfw_eval.datasets.faces.listing import Box, Face, ListedImage, Listing
 from lfw_eval.datasets.photographs import SUFFIXES
-from lfw_eval.detection.boxes import FaceTruth
-from lfw_eval.errors import UserError
+from lfw_eval.metrics.detection.boxes import FaceTruth
+from lfw_eval.system.errors import UserError
 
 _ROUNDING = 1e-6
 """Pixels; more than a corner moves when a box is written as corner and size."""

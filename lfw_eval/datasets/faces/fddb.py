@@ -12,7 +12,7 @@ from lfw_eval.datasets.faces.listing import (
     numbers,
     read_lines,
 )
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 LISTS = "FDDB-fold-*-ellipseList.txt"
 _FIELDS = "major minor angle cx cy 1"

@@ -10,7 +10,7 @@ from lfw_eval.datasets.faces.fddb import LISTS, read_fddb
 from lfw_eval.datasets.faces.kitti import read_kitti
 from lfw_eval.datasets.faces.listing import Listing
 from lfw_eval.datasets.faces.wider import read_wider
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 Form = Literal["wider", "fddb", "kitti", "coco"]
 READERS: dict[Form, Callable[[Path], Listing]] = {

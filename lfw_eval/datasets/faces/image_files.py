@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_header
 from lfw_eval.datasets.photographs import SUFFIXES, decode
-from lfw_eval.errors import UserError
 from lfw_eval.sources import iter_members
+from lfw_eval.system.errors import UserError
 
 # Boxes are in pixels as stored, whatever EXIF says about turning them.
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

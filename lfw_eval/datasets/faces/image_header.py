@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 MAX_PIXELS = 100_000_000
 """300 MB when decoded; a few hundred bytes of PNG can claim a thousand times more."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lfw_eval.datasets.faces.listing import Face, ListedImage, Listing, numbers, read_lines
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _FIELDS = "truncated occluded alpha left top right bottom h w l x y z rotation_y"
 _CLASS, _IGNORE = "face", "dontcare"

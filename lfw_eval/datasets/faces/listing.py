@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 DIFFICULTIES = ("easy", "medium", "hard")
 """WIDER FACE's subsets; a harder one holds the easier ones."""

@@ -19,7 +19,7 @@ from lfw_eval.datasets.faces.listing import (
     numbers,
     read_lines,
 )
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _FIELDS = "x y w h blur expression illumination invalid occlusion pose"
 _INVALID = 7

@@ -21,7 +21,7 @@ from lfw_eval.engines.tensorrt import plan
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.order import make_order
 from lfw_eval.engines.tensorrt.plan import Built, Order
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 
 def build_plan(

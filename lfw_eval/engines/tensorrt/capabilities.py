@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 Quantization = Literal["cache", "live", "qdq"]
 """Where INT8 scales come from: a calibration cache, TensorRT's calibrator, or Q/DQ nodes."""

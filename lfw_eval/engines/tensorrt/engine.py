@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lfw_eval.cuda import open_devices
-from lfw_eval.cuda.device import Device
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
+from lfw_eval.engines.cuda import open_devices
+from lfw_eval.engines.cuda.device import Device
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.tensorrt.builder import build_plan
 from lfw_eval.engines.tensorrt.capabilities import Quantization
@@ -22,7 +22,7 @@ from lfw_eval.engines.tensorrt.lane import Lane, tensor_specs
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages
 from lfw_eval.engines.tensorrt.order import options_of
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 _AMPERE = (8, 0)
 _LAUNCHES = 20

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.cuda.device import Device, Graph
 from lfw_eval.engines.contract import Batch, Outputs, TensorSpec
-from lfw_eval.errors import UserError
+from lfw_eval.engines.cuda.device import Device, Graph
+from lfw_eval.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lfw_eval.files import write_atomically
+from lfw_eval.system.files import write_atomically
 
 
 class Messages:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from calibration.cache import CalibrationCache
 from lfw_eval.engines.tensorrt.capabilities import Quantization
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 GIB = 1 << 30
 

@@ -13,11 +13,11 @@ from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.plan import Order
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
-# The modules that decide what is built.
-_CODE = ("order", "plan")
+RECIPE = 1
+"""Of builds: raise it when the same request would give another order, or the order another plan."""
 
 
 def options_of(request: BuildRequest, quantization: Quantization | None) -> dict[str, object]:
@@ -30,7 +30,7 @@ def options_of(request: BuildRequest, quantization: Quantization | None) -> dict
         "tf32": options.tf32,
         "workspace": options.workspace,
         "level": options.level,
-        "code": [file_sha256(Path(__file__).with_name(f"{name}.py")) for name in _CODE],
+        "recipe": RECIPE,
     }
 
 

@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.tensorrt_calibrator import Algorithm, cached_calibrator, live_calibrator
-from lfw_eval.cuda import open_devices
 from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages, one_line
 from lfw_eval.engines.tensorrt.progress import Progress, progress_monitor
-from lfw_eval.errors import UserError
-from lfw_eval.files import write_atomically
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
 
 _CALIBRATION_BATCH = 64
 # Sources of kernels that TensorRT 8 looks for unasked, and the versions of the libraries they need.

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 PORTS = {"grpc": 8001, "http": 8000}
 """Triton's own, by protocol."""

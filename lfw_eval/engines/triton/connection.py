@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.closing import Closing
 from lfw_eval.engines.contract import Outputs
+from lfw_eval.system.closing import Closing
 
 PATIENCE = 10.0
 """Seconds for a connection and for a question that needs no computation."""

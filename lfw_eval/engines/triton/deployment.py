@@ -13,7 +13,7 @@ from tritonclient.utils import triton_to_np_dtype
 from lfw_eval.engines.contract import TensorSpec
 from lfw_eval.engines.triton.address import Address
 from lfw_eval.engines.triton.connection import Connection, ModelState, NotFoundError, ServerError
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from lfw_eval.engines.triton.deployment import Deployment
 from lfw_eval.engines.triton.grpc_connection import GrpcConnection
 from lfw_eval.engines.triton.http_connection import HttpConnection
 from lfw_eval.engines.triton.interface import crop_conversion, matched_outputs
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 TIMEOUT = "LFW_EVAL_TRITON_TIMEOUT"
 """The environment variable for the seconds that a request may take, waiting at the server too."""

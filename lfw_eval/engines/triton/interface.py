@@ -11,7 +11,7 @@ from lfw_eval.checkpoints.checkpoint import image_shape
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import TensorSpec
-from lfw_eval.errors import UserError
+from lfw_eval.system.errors import UserError
 
 Conversion = Callable[[NDArray[np.uint8]], NDArray[np.generic]]
 

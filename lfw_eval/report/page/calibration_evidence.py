@@ -14,9 +14,9 @@ from calibration.histogram import Histogram, load_histograms
 from calibration.quantize import layer_name
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError
-from lfw_eval.errors import UserError
-from lfw_eval.files import file_sha256
 from lfw_eval.sources import checkpoints
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 _MODEL = "fp32.onnx"
 

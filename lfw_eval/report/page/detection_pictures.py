@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces import AnnotatedImage, FaceDataset
-from lfw_eval.detect import DetectionReport
-from lfw_eval.detection.arrays import gather
-from lfw_eval.detection.boxes import Detections
-from lfw_eval.detection.matching import match, overlaps
+from lfw_eval.metrics.detection.arrays import gather
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.metrics.detection.matching import match, overlaps
+from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.report.page.faces import jpeg_uri
 
 _WIDTH = 480

@@ -5,9 +5,9 @@ from typing import Literal
 
 import vl_convert
 
-from lfw_eval.files import write_atomically
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.vega import VEGA_LITE
+from lfw_eval.system.files import write_atomically
 
 Form = Literal["png", "svg", "pdf", "csv"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lfw_eval.report.page.labels import distinct
-from lfw_eval.result_file import ResultFile
-from lfw_eval.results import AccuracyResult, DataDescription, EngineRun, PairRows
+from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
+from lfw_eval.results.file import ResultFile
 
 _ORDER = {"fp32": 0, "fp16": 1, "int8": 2}
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from lfw_eval.detect import DetectionReport
-from lfw_eval.result_file import ResultFile
-from lfw_eval.results import AccuracyResult, EngineDescription, SpeedResult
+from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.results.accuracy import AccuracyResult, EngineDescription, SpeedResult
+from lfw_eval.results.file import ResultFile
 
 
 def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:

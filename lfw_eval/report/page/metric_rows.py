@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from scipy.stats import norm, t
 
+from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, measured_fps, speedup
-from lfw_eval.verification.metric import Metric
 
 _LEVEL = 0.975
 

@@ -7,13 +7,13 @@ from typing import Literal
 import altair as alt
 import numpy as np
 
+from lfw_eval.metrics.verification.protocol import VerificationResult
+from lfw_eval.metrics.verification.roc import roc
 from lfw_eval.report.page.curves import rounded, visible
 from lfw_eval.report.page.encodings import Runs, decades, zoom
 from lfw_eval.report.page.figure import Figure, Row
 from lfw_eval.report.page.groups import Group
 from lfw_eval.report.page.palette import Style
-from lfw_eval.verification.protocol import VerificationResult
-from lfw_eval.verification.roc import roc
 
 # Points that tell their values when pointed at; more could not be told apart.
 _HOVERED = 50

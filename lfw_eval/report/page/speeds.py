@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lfw_eval.report.page.groups import Column, Group
-from lfw_eval.result_file import ResultFile
-from lfw_eval.results import EngineSpeed, SpeedResult
-from lfw_eval.speed import Speed
+from lfw_eval.results.accuracy import EngineSpeed, SpeedResult
+from lfw_eval.results.file import ResultFile
+from lfw_eval.results.speed import Speed
 
 # Fewer say little of a speed-up.
 _ENOUGH = 10

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from lfw_eval.gate.judge import judge_against_reference
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import GateResult, Verdict
+from lfw_eval.metrics.verification.comparison import Comparison
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
-from lfw_eval.verification.comparison import Comparison
 
 _SIGNIFICANT = 0.05
 _MEANS: dict[Verdict, str] = {

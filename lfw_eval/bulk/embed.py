@@ -1,0 +1,189 @@
+"""Images of any number to embeddings: aligned, embedded and written shard by shard."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.bulk.embedding_shards import EmbeddingShards, Found
+from lfw_eval.bulk.image_shards import ImageShards, list_shards, read_shard
+from lfw_eval.datasets.alignment import Alignment, BoxAlignment
+from lfw_eval.datasets.alignment.photographs_to_crops import aligned_row
+from lfw_eval.datasets.photographs import decode
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.ray import build, describe, gpus_of
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
+from lfw_eval.workers.in_process import InProcess
+from lfw_eval.workers.ray import Cluster, Row
+
+# Batches in a shard: an engine drains between two shards, and is idle meanwhile.
+_BATCHES = 16
+_MOST_IMAGES = 4096
+
+
+def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int) -> ImageShards:
+    """Return a source's shards, having seen that they can be embedded into `output`.
+
+    Raises:
+        UserError: They cannot.
+    """
+    if source.resolve() in (output.resolve(), *output.resolve().parents):
+        raise UserError(f"{output} lies within {source}, which is read; name another folder")
+    EmbeddingShards(output).require_free()
+    shards = list_shards(source, min(_BATCHES * batch, _MOST_IMAGES))
+    if isinstance(alignment, BoxAlignment):
+        _require_boxes(source, shards)
+    return shards
+
+
+def _require_boxes(source: Path, shards: ImageShards) -> None:
+    """Boxes are given by LFW's names, which are those of files without suffix."""
+    if shards.items[0]["form"] != "folder":
+        raise UserError(f"--boxes goes with a folder of images; {source} holds none")
+    stems = Counter(PurePosixPath(name).stem for item in shards.items for name in item["names"])
+    if twice := [stem for stem, count in stems.items() if count > 1]:
+        raise UserError(f"{source} has several images named {twice[0]}, which --boxes cannot tell")
+
+
+@dataclass(frozen=True)
+class EmbedJob:
+    """Images to embed.
+
+    Attributes:
+        source: Where they are.
+        shards: See `shards_to_embed`.
+        output: The folder of the embeddings; see `EmbeddingShards`.
+        alignment: Images to crops.
+        engine: Its name.
+        request: What it is built from.
+        folder: Where built engines are kept.
+    """
+
+    source: Path
+    shards: ImageShards
+    output: Path
+    alignment: Alignment
+    engine: str
+    request: BuildRequest
+    folder: Path
+
+    def run(self, cluster: Cluster | InProcess) -> Found:
+        """Embed all images; shards that are finished are not done again.
+
+        An image that cannot be decoded is left out and named in the output's `unreadable.txt`.
+
+        Raises:
+            UserError: For any mistake in the source, the output or the engine.
+        """
+        gpus = gpus_of(self.engine)
+        shards, request = self.shards, self.request
+        described = cluster.call(describe, self.engine, request, self.folder, gpus=gpus)
+        written = EmbeddingShards(self.output)
+        done = written.begin(
+            {
+                "source": str(self.source.resolve()),
+                "source_digest": shards.digest,
+                "shards": len(shards.items),
+                "alignment": self.alignment.fingerprint,
+                **self.alignment.versions,
+                "model": file_sha256(request.model),
+                "normalisation": request.normalisation,
+                "precision": request.precision,
+                "scales": request.scales.digest() if request.scales else "",
+                "engine": self.engine,
+                "runtime": described["runtime"],
+            }
+        )
+        if done and not described["known"]:
+            raise UserError(
+                f"{self.output} was begun with {self.engine}, and nothing tells whether that still "
+                "is the same network; delete it, or name another folder"
+            )
+        remaining = [item for item in shards.items if item["shard"] not in done]
+        reused = shards.images - sum(map(_size, remaining))
+        bar = tqdm(total=shards.images, initial=reused, desc="embed", unit="img", disable=None)
+        with bar:
+            for item, found in zip(remaining, self._rows(cluster, remaining), strict=True):
+                written.write(item["shard"], found)
+                bar.update(_size(item))
+        return written.finish()
+
+    def _rows(self, cluster: Cluster | InProcess, items: list[Row]) -> Iterator[Row]:
+        if not items:
+            return iter(())
+        built = self.engine, self.request, self.folder
+        if gpus := gpus_of(self.engine):
+            # Cores anywhere decode and align: a GPU is a thousand times as fast as one of them.
+            prepare = partial(crop_images, alignment=self.alignment)
+            return cluster.map(items, EmbedCrops, *built, gpus=gpus, prepare=prepare)
+        return cluster.map(items, EmbedImages, *built, self.alignment)
+
+
+class EmbedCrops:
+    """A worker: the crops of a shard to embeddings."""
+
+    def __init__(self, engine: str, request: BuildRequest, folder: Path) -> None:
+        self._engine = build(engine, request, folder)
+        self._batch_size = request.batch_size
+
+    def __call__(self, row: Row) -> Row:
+        """Add `embeddings` (n, d), float32, in the place of `crops`."""
+        crops = row["crops"]
+        batches = self._engine.image_batches(crops, self._batch_size)
+        name = self._engine.outputs[0].name
+        width = self._engine.outputs[0].shape[1]
+        made = [outputs[name] for outputs in self._engine.stream(batches)]
+        empty = np.empty((0, width), np.float32)
+        kept = {key: value for key, value in row.items() if key != "crops"}
+        return {**kept, "embeddings": np.concatenate([empty, *made])}
+
+
+class EmbedImages(EmbedCrops):
+    """A worker that aligns too."""
+
+    def __init__(
+        self, engine: str, request: BuildRequest, folder: Path, alignment: Alignment
+    ) -> None:
+        super().__init__(engine, request, folder)
+        self._alignment = alignment
+
+    def __call__(self, row: Row) -> Row:
+        """Read, align and embed a shard."""
+        return super().__call__(crop_images(row, self._alignment))
+
+
+def crop_images(item: Row, alignment: Alignment) -> Row:
+    """Read and align a shard.
+
+    Returns:
+        `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), and the names
+        of `unreadable` images, which have none of these.
+    """
+    names: list[str] = []
+    unreadable: list[str] = []
+    row = aligned_row(_decoded(item, names, unreadable), alignment)
+    return {**row, "names": names, "unreadable": unreadable}
+
+
+def _decoded(
+    item: Row, names: list[str], unreadable: list[str]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield images under the names that boxes have, noting their own."""
+    for name, content in read_shard(item):
+        try:
+            image = decode(content, name)
+        except UserError:
+            unreadable.append(name)
+            continue
+        names.append(name)
+        yield PurePosixPath(name).stem, image
+
+
+def _size(item: Row) -> int:
+    return int(item["stop"]) - int(item["start"])

@@ -1,0 +1,236 @@
+"""Images of a folder, of tar shards (WebDataset) or of Parquet, in parts that are read alone."""
+
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from lfw_eval.datasets.photographs import SUFFIXES
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.ray import Row
+
+Form = Literal["folder", "tar", "parquet"]
+_IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "bytes")
+_NAME_COLUMNS = ("name", "__key__", "path", "key", "id")
+
+
+@dataclass(frozen=True)
+class ImageShards:
+    """A source of images, cut into items of work.
+
+    Attributes:
+        items: Of each its number `shard`, and what `read_shard` needs.
+        images: How many there are.
+        digest: Over names or files, sizes and times: it differs when the source does.
+    """
+
+    items: tuple[Row, ...]
+    images: int
+    digest: str
+
+
+def list_shards(source: Path, size: int) -> ImageShards:
+    """Cut a source into shards of up to `size` images.
+
+    Args:
+        source: A folder of images, of .tar or of .parquet files, however deep; or one such file.
+        size: Of the images of a shard.
+
+    Raises:
+        UserError: There is no image, more than one kind, or a file is damaged.
+    """
+    if not source.exists():
+        raise UserError(f"{source} does not exist; give a folder, or .tar or .parquet files")
+    files = sorted(_files(source))
+    kinds: dict[Form, list[Path]] = {"folder": [], "tar": [], "parquet": []}
+    for path in files:
+        if kind := _form(path):
+            kinds[kind].append(path)
+    found = [kind for kind, paths in kinds.items() if paths]
+    if len(found) != 1:
+        what = f"holds {' and '.join(found)}" if found else "holds no image"
+        raise UserError(
+            f"{source} {what}; give one kind: images ({', '.join(SUFFIXES)}), .tar or .parquet"
+        )
+    (kind,) = found
+    cut = {"folder": _cut_folder, "tar": _cut_tar, "parquet": _cut_parquet}[kind]
+    items = [
+        {"shard": number, "form": kind, **item}
+        for number, item in enumerate(cut(source, kinds[kind], size))
+    ]
+    listing = json.dumps([_stamp(path) for path in kinds[kind]] + [size])
+    return ImageShards(
+        tuple(items),
+        sum(item["stop"] - item["start"] for item in items),
+        hashlib.sha256(listing.encode()).hexdigest(),
+    )
+
+
+def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each image of a shard.
+
+    A name is a file's path within the folder, a member's within its tar, or what the column says.
+
+    Raises:
+        UserError: A file of the source is gone or damaged.
+    """
+    try:
+        yield from {"folder": _read_folder, "tar": _read_tar, "parquet": _read_parquet}[
+            item["form"]
+        ](item)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or item['path']} cannot be read ({error.strerror or error}); the "
+            "source must be there, unchanged, on all nodes"
+        ) from error
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        str(path).encode()
+        stat = path.stat()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path!r} has a name that is not UTF-8; rename it") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+def _files(source: Path) -> Iterator[Path]:
+    if source.is_file():
+        yield source
+    for folder, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _form(path: Path) -> Form | None:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return "folder"
+    return {".tar": "tar", ".parquet": "parquet"}.get(suffix)  # type: ignore[return-value]
+
+
+def _cut_folder(source: Path, files: list[Path], size: int) -> Iterator[Row]:
+    root = source if source.is_dir() else source.parent
+    names = [str(path.relative_to(root)) for path in files]
+    for start in range(0, len(names), size):
+        part = names[start : start + size]
+        yield {"path": str(root), "names": part, "start": start, "stop": start + len(part)}
+
+
+def _read_folder(item: Row) -> Iterator[tuple[str, bytes]]:
+    for name in item["names"]:
+        yield name, Path(item["path"], name).read_bytes()
+
+
+def _cut_tar(source: Path, files: list[Path], size: int) -> Iterator[Row]:
+    for path in files:
+        with _opened_tar(path) as archive:
+            count = sum(1 for _ in _images(archive))
+            _check_end(path, archive)
+        for start in range(0, count, size):
+            yield {"path": str(path), "start": start, "stop": min(start + size, count)}
+
+
+def _read_tar(item: Row) -> Iterator[tuple[str, bytes]]:
+    with _opened_tar(Path(item["path"])) as archive:
+        for member in islice(_images(archive), item["start"], item["stop"]):
+            if file := archive.extractfile(member):
+                yield member.name, file.read()
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            yield archive
+    except tarfile.TarError as error:
+        raise UserError(
+            f"{path} is cut off, or no uncompressed tar file ({error}); replace it"
+        ) from error
+
+
+def _check_end(path: Path, archive: tarfile.TarFile) -> None:
+    """Refuse an archive that ends at a damaged header, which tarfile takes for its end."""
+    with path.open("rb") as file:
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise UserError(f"{path} is damaged after {archive.offset:,} bytes; replace it")
+
+
+def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in archive:
+        # A sparse member claims bytes that the file does not have.
+        if member.isfile() and not member.issparse() and member.name.lower().endswith(SUFFIXES):
+            yield member
+
+
+def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
+    parquet = _parquet()
+    for path in files:
+        try:
+            with parquet.ParquetFile(path) as file:
+                rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+                schema = file.schema_arrow
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is no Parquet file ({error})") from error
+        for wanted in (_IMAGE_COLUMNS, _NAME_COLUMNS):
+            if not set(schema.names) & set(wanted):
+                raise UserError(
+                    f"{path} has the columns {', '.join(schema.names)}, but none of "
+                    f"{', '.join(wanted)}; rename the one with the "
+                    f"{'encoded images' if wanted is _IMAGE_COLUMNS else 'names of images'}"
+                )
+        image = next(name for name in _IMAGE_COLUMNS if name in schema.names)
+        if not _holds_bytes(schema.field(image).type):
+            raise UserError(
+                f"{path} has {schema.field(image).type} in its column '{image}'; it takes encoded "
+                "images: bytes, or structs of bytes and path"
+            )
+        for group, count in enumerate(rows):
+            for start in range(0, count, size):
+                stop = min(start + size, count)
+                yield {
+                    "path": str(path),
+                    "group": group,
+                    "size": size,
+                    "start": start,
+                    "stop": stop,
+                }
+
+
+def _holds_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else kind
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _read_parquet(item: Row) -> Iterator[tuple[str, bytes]]:
+    with _parquet().ParquetFile(item["path"]) as file:
+        columns = file.schema_arrow.names
+        image = next(name for name in _IMAGE_COLUMNS if name in columns)
+        key = next(name for name in _NAME_COLUMNS if name in columns)
+        # A group may hold a million images: those before the wanted ones are read and let go.
+        batches = file.iter_batches(item["size"], row_groups=[item["group"]], columns=[key, image])
+        batch = next(islice(batches, item["start"] // item["size"], None))
+    for row in batch.to_pylist():
+        # Hugging Face's image columns are structs of bytes and path.
+        content = row[image]["bytes"] if isinstance(row[image], dict) else row[image]
+        yield str(row[key]), content or b""
+
+
+def _parquet() -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise UserError("Parquet needs pyarrow: pip install 'lfw-eval[ray]'") from error
+    return parquet

@@ -1,0 +1,91 @@
+"""Pairs of embedded images scored: exact, or counted in a histogram where there are too many."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.bulk.embedding_shards import EmbeddingShards
+from lfw_eval.bulk.pair_blocks import PairBlock
+from lfw_eval.metrics.verification.pooled import evaluate_pooled, pooled_distances
+from lfw_eval.metrics.verification.pooled_result import PooledResult
+from lfw_eval.metrics.verification.score_histogram import ScoreHistogram
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import allocate_array, replacing
+
+EXACT = 1 << 26
+"""Pairs whose distances are kept and ranked: 10 bytes each where few are genuine, up to some 70
+where half of them are."""
+
+
+def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.float32]]:
+    """Return names and embeddings of length 1, float32 (n, d), memory-mapped.
+
+    They are written to `unit.npy` beside the shards, so that memory holds one shard at a time.
+
+    Raises:
+        UserError: Shards are missing, or an embedding is not finite or of length 0.
+    """
+    names: list[str] = []
+    shape = shards.shape()
+    path = shards.folder / "unit.npy"
+    with replacing(path) as temporary:
+        unit = allocate_array(temporary, shape, np.float32)
+        for read, values in shards.read_parts():
+            length = np.linalg.norm(values, axis=1, keepdims=True)
+            bad = ~(np.isfinite(length) & (length > 0))[:, 0]
+            if bad.any():
+                raise UserError(
+                    f"the embedding of {read[int(np.argmax(bad))]} in {shards.folder} is not "
+                    "finite or of length 0; embed with another precision"
+                )
+            unit[len(names) : len(names) + len(read)] = values / length
+            names += read
+        unit.flush()
+    return names, open_memmap(path, mode="r")
+
+
+def score(
+    unit: NDArray[np.float32], blocks: Iterable[PairBlock], exact: int = EXACT
+) -> PooledResult:
+    """Score pairs, in memory that depends on `exact`, not on how many there are.
+
+    Args:
+        unit: Embeddings of length 1, (n, d).
+        blocks: The pairs.
+        exact: How many pairs are ranked; with more, all are counted in a `ScoreHistogram`, and the
+            result says how far that can be off.
+
+    Raises:
+        UserError: There are fewer than two pairs of a kind.
+    """
+    kept: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    histogram: ScoreHistogram | None = None
+    done = 0
+    for distances, genuine in _scored(unit, blocks):
+        done += len(distances)
+        kept.append((distances, genuine))
+        if done > exact:
+            for part in kept:
+                counted = ScoreHistogram.count(*part)
+                histogram = histogram.merge(counted) if histogram else counted
+            kept = []
+    if histogram:
+        return histogram.evaluate()
+    if not kept:
+        raise UserError("there are no pairs to score; give a file that holds some")
+    distances = np.concatenate([distances for distances, _ in kept])
+    genuine = np.concatenate([genuine for _, genuine in kept])
+    kept.clear()
+    return evaluate_pooled(distances, genuine)
+
+
+def _scored(
+    unit: NDArray[np.float32], blocks: Iterable[PairBlock]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    with tqdm(desc="score", unit="pair", unit_scale=True, disable=None) as bar:
+        for block in blocks:
+            yield pooled_distances(unit, block.left, block.right), block.genuine
+            bar.update(len(block.genuine))

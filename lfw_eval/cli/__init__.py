@@ -1,0 +1,1 @@
+"""The command lfw-eval: one file per verb, the only place that knows flags."""

@@ -1,0 +1,247 @@
+"""The command lfw-eval cache: calibration caches of TensorRT, read, compared, made into others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import onnx
+import typer
+from google.protobuf.message import DecodeError
+
+from calibration.cache import CalibrationCache, changes
+from calibration.quantize import QdqTypes, quantize
+from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.checkpoint import save_model
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.pipelines.export import write_caches
+from lfw_eval.report.tables.cache import (
+    cache_heading,
+    cache_table,
+    difference_table,
+    first_names,
+)
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import write_atomically
+
+_FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+_DEQUANTIZE_PER_CHANNEL = 13
+# The only 8-bit type that TensorRT takes.
+_SIGNED = QdqTypes(unsigned=False)
+
+app = typer.Typer(
+    no_args_is_help=True, help="TensorRT's calibration caches: what is in them, and other forms."
+)
+
+CacheFile = Annotated[Path, typer.Argument(help="A TensorRT calibration cache.", metavar="FILE")]
+Network = Annotated[
+    Path, typer.Argument(help="The FP32 network it was made of.", metavar="MODEL.onnx")
+]
+
+
+@app.command("show")
+def show_command(file: CacheFile) -> None:
+    """Header, counts, and the scale and amax of every tensor."""
+    print(cache_table(CalibrationCache.load(file)))
+
+
+@app.command("diff")
+def diff_command(
+    old: Annotated[Path, typer.Argument(help="The cache to compare with.")],
+    new: Annotated[Path, typer.Argument(help="The other cache.")],
+    limit: Annotated[
+        float, typer.Option(min=0, help="Relative change up to which a scale has not moved.")
+    ] = 0.03,
+) -> None:
+    """Scales that moved; exit code 1 where one did, or where the named tensors differ."""
+    before, after = CalibrationCache.load(old), CalibrationCache.load(new)
+    named = changes(before.named, after.named)
+    print(difference_table(before, after, named, limit))
+    same = before.named.keys() == after.named.keys()
+    if not same or any(change.relative > limit for change in named):
+        raise typer.Exit(1)
+
+
+@app.command("check")
+def check_command(file: CacheFile, model: Network) -> None:
+    """Whether a cache is of a network; exit code 1 where a tensor of it has no scale."""
+    cache, network = CalibrationCache.load(file), _load(model)
+    tensors, named = _tensors(network), cache.named
+    missing = [name for name in tensors if name not in named]
+    unknown = [name for name in named if name not in tensors]
+    internal = len(cache.scales) - len(named)
+    print(f"cache       {cache_heading(cache)}")
+    print(f"tensors     {len(named):,} named in the cache, {len(tensors):,} in the network")
+    print(f"            {internal:,} more of the cache are TensorRT's own, which no network has")
+    found = len(tensors) - len(missing)
+    # Networks without a layer in common may both call their input "input"; a cache without an
+    # unknown tensor is of this network, and cut off.
+    if unknown and 2 * found < len(tensors):
+        print(
+            f"*** THE CACHE HAS {found:,} OF THE NETWORK'S {len(tensors):,} TENSORS: "
+            "IT IS OF ANOTHER NETWORK ***"
+        )
+        print(f"cache       {first_names(unknown)}")
+        print(f"network     {first_names(missing)}")
+        raise typer.Exit(1)
+    if missing:
+        print(f"no scale    {len(missing):,} of the network's: {first_names(missing)}")
+        if _tensors(fold_affine(network)).keys().isdisjoint(missing):
+            print("            folding batch normalisation into the weights takes them all away")
+    else:
+        print("no scale    none: every tensor of the network has one")
+    if unknown:
+        print(f"unknown     {len(unknown):,} of the cache's: {first_names(unknown)}")
+    if unknown and not missing:
+        print(
+            "            they do no harm; most likely the cache was made before layers such as\n"
+            "            batch normalisation were folded away"
+        )
+    try:
+        count = _quantized_tensors(_quantize(network, model, cache, file))
+        print(f"Q/DQ        can be made: all {count:,} tensors that it quantises have a scale")
+    except UserError as error:
+        print(f"Q/DQ        cannot be made: {error}")
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command("convert")
+def convert_command(
+    file: CacheFile,
+    output: Annotated[Path, typer.Argument(help="The cache to write.", metavar="OUT")],
+    tensorrt: Annotated[str, typer.Option(help="The version to write it for, such as 10.3.0.")],
+) -> None:
+    """The same scales for another TensorRT, which takes only caches with its own header."""
+    cache = CalibrationCache.load(file)
+    converted = cache.for_version(tensorrt)
+    write_atomically(output, converted.text.encode())
+    print(f"{output}: {cache.header} became {converted.header}")
+    print(f"{len(cache.scales):,} scales kept as they were; nothing was calibrated anew")
+    if internal := len(cache.scales) - len(cache.named):
+        print(
+            f"{internal:,} are of TensorRT's own tensors, which another version may name "
+            "differently:\nlayers whose tensors it does not find do not run in INT8"
+        )
+
+
+@app.command("write")
+def write_command(
+    table: Annotated[
+        Path,
+        typer.Argument(help="A scale table that calibrate wrote.", metavar="SCALES.json"),
+    ],
+    tensorrt: Annotated[
+        list[str], typer.Option(help="A version to write a cache for, such as 8.6.1; repeatable.")
+    ],
+) -> None:
+    """Caches from a scale table, into its folder: nothing is calibrated anew."""
+    for path in write_caches(ScaleTable.load(table), tensorrt, table.parent):
+        print(path)
+
+
+@app.command("to-qdq")
+def to_qdq_command(
+    file: CacheFile,
+    model: Network,
+    output: Annotated[Path, typer.Argument(help="The Q/DQ network.", metavar="OUT.onnx")],
+) -> None:
+    """A Q/DQ network with the cache's scales, for a TensorRT that reads no cache."""
+    if output.resolve() == model.resolve():
+        raise UserError(f"{output} is the FP32 network itself; name another file to write")
+    cache = CalibrationCache.load(file)
+    network = _quantize(_load(model), model, cache, file)
+    save_model(network, output)
+    print(f"{output}: {_quantized_tensors(network):,} tensors in signed int8")
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    """Load an FP32 network; weights beside it are read from its own folder only.
+
+    Raises:
+        UserError: The file is no valid ONNX network.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give an ONNX file")
+    try:
+        # Left to itself, onnx would take the format from the file's name.
+        model = onnx.load(path, format="protobuf")
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+        raise UserError(f"{path} is not a valid ONNX network: {_first_line(error)}") from error
+    return model
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, None]:
+    """The tensors that calibration gives scales to: floating point and no constants; ordered."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    known = [*graph.input, *graph.value_info, *graph.output]
+    types = {info.name: info.type.tensor_type.elem_type for info in known}
+    constants = {tensor.name for tensor in graph.initializer}
+    names = [info.name for info in graph.input if info.name not in constants]
+    for node in graph.node:
+        if node.op_type != "Constant":
+            names += [name for name in node.output if name]
+    return dict.fromkeys(name for name in names if types.get(name, _FLOATING[0]) in _FLOATING)
+
+
+def _quantize(
+    model: onnx.ModelProto, path: Path, cache: CalibrationCache, file: Path
+) -> onnx.ModelProto:
+    """Fold the network and quantise it with a cache's scales, in signed int8 as TensorRT takes.
+
+    Raises:
+        UserError: The cache lacks tensors, or the network cannot be quantised.
+    """
+    model = _of_new_opset(model, path)
+    if _quantized_tensors(model):
+        raise UserError(f"{path} has Q/DQ nodes already; give the FP32 network")
+    try:
+        folded = fold_affine(model)
+        try:
+            network = quantize(folded, cache.to_table(), _SIGNED)
+        except UserError as error:
+            # That error names one tensor; those without a scale tell more together.
+            wanted = _wanted(folded)
+            missing = [name for name in wanted if name not in cache.scales]
+            raise UserError(
+                f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
+                f"{path} that are quantised ({first_names(missing)}); give the cache made of it"
+            ) from error
+        onnx.checker.check_model(network, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise UserError(
+            f"{path} cannot be quantised ({_first_line(error)}); export it in float32"
+        ) from error
+    if not _quantized_tensors(network):
+        raise UserError(f"{path} has no convolution or dense layer to quantise; give another")
+    return network
+
+
+def _wanted(folded: onnx.ModelProto) -> list[str]:
+    """The tensors that a Q/DQ network quantises."""
+    every = ScaleTable(
+        amax=dict.fromkeys(_tensors(folded), 1.0), method="", model="", images="", crops=0
+    )
+    nodes = quantize(folded, every, _SIGNED).graph.node
+    return [node.input[0] for node in nodes if node.op_type == "QuantizeLinear"]
+
+
+def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Bring a network to the operator set from which Q/DQ nodes have a scale per channel."""
+    versions = {item.domain: item.version for item in model.opset_import}
+    if versions.get("", _DEQUANTIZE_PER_CHANNEL) >= _DEQUANTIZE_PER_CHANNEL:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, _DEQUANTIZE_PER_CHANNEL)
+    except Exception as error:  # the converter raises RuntimeError and classes of its own
+        raise UserError(
+            f"{path} has operator set {versions['']} and cannot be brought to "
+            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)}); export it with that"
+        ) from error
+
+
+def _quantized_tensors(model: onnx.ModelProto) -> int:
+    return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,106 @@
+"""The command lfw-eval calibrate: scale table, calibration caches and Q/DQ networks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import onnx
+import typer
+
+from calibration.cache import header_digits
+from calibration.scales import observed_tensors
+from calibration.sensitivity import check_drop
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.cli.options import (
+    AlignmentWay,
+    Boxes,
+    CalibrationImages,
+    CalibrationMethod,
+    CheckpointName,
+    CoresPerWorker,
+    CropNormalisation,
+    Dataset,
+    Margin,
+    PairList,
+    RayAddress,
+)
+from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.pipelines.export import export
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.sensitivity import SensitivityStudy
+from lfw_eval.report.histogram_plot import require_plots, write_plots
+from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
+from lfw_eval.workers.ray import Cluster
+
+
+def calibrate_command(
+    dataset: Dataset = None,
+    pairs: PairList = None,
+    boxes: Boxes = None,
+    margin: Margin = 32,
+    align: AlignmentWay = None,
+    checkpoint: CheckpointName = DEFAULT,
+    normalisation: CropNormalisation = None,
+    calibration_list: CalibrationImages = None,
+    method: CalibrationMethod = "entropy",
+    tensorrt: Annotated[
+        list[str] | None,
+        typer.Option(help="TensorRT version to write a cache for, such as 8.6.1; may be repeated."),
+    ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Measure what quantising each layer alone costs."),
+    ] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Write a network with the fewest layers in 16 bits whose mean cosine to FP32 is "
+            "at least 1 minus this, such as 0.0005. The fewest in order of the ranking, worst "
+            "first, not of all choices. Implies --sensitivity."
+        ),
+    ] = None,
+    plot: Annotated[
+        list[str] | None,
+        typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
+    ] = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = Cluster.cores,
+) -> None:
+    """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
+    versions = tensorrt or ["8.6.1", "10.3.0"]
+    for version in versions:
+        header_digits(version)
+    if max_drop is not None:
+        check_drop(max_drop)
+    opened = open_dataset(dataset, pairs, pairs_needed=False)
+    network = open_checkpoint(checkpoint, normalisation)
+    job = Job(
+        dataset=opened,
+        alignment=opened.alignment(network.input_shape()[0], align, boxes, margin),
+        checkpoint=network,
+        calibration_list=calibration_list,
+        method=method,
+        cluster=None if ray is None else Cluster(ray, cores_per_worker),
+    )
+    if plot:
+        require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
+    calibrated = job.calibrate()
+    images = calibrated.images
+    print(
+        f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"
+    )
+    if images.evaluated:
+        print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
+    written = export(job.checkpoint, calibrated, versions)
+    plots: list[Path] = []
+    if plot:
+        folder = calibrated.folder / "plots"
+        plots = write_plots(plot, calibrated.histograms(), calibrated.table, folder)
+    for path in (*written, *plots):
+        print(path)
+    if sensitivity or max_drop is not None:
+        study = SensitivityStudy.of(job, calibrated)
+        measured = study.sensitivity()
+        print(f"\n{sensitivity_table(measured)}\n{study.record}")
+        if max_drop is not None:
+            mixed, path = study.write_mixed(measured, max_drop)
+            print(f"\n{mixed_table(mixed, len(measured.layers), max_drop)}\n{path}")

@@ -1,0 +1,37 @@
+"""The command lfw-eval embed: images of any number to embeddings in Parquet files."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
+from lfw_eval.cli.options import takes_images_job
+from lfw_eval.pipelines.job import Job
+from lfw_eval.workers.in_process import InProcess
+
+
+@takes_images_job
+def embed_command(
+    job: Job,
+    source: Annotated[
+        Path, typer.Argument(help="Folder of images, of .tar (WebDataset) or of .parquet files.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder for the embeddings, as .parquet files.")],
+) -> None:
+    """Align and embed images of any number; --ray spreads them over a cluster.
+
+    INT8 is calibrated on --dataset, as everywhere.
+    """
+    job.check()
+    shards = shards_to_embed(source, output, job.alignment, job.batch_size)
+    request = job.request(job.precision, job.calibrate_if_needed())
+    embedding = EmbedJob(source, shards, output, job.alignment, job.engine, request, job.engines)
+    started = time.perf_counter()
+    found = embedding.run(job.cluster or InProcess())
+    seconds = time.perf_counter() - started
+    print(f"{found.images:,} embeddings in {output}, {seconds:.0f} s")
+    print(f"{found.undetected:,} of them without a detected face: they have the centre box")
+    if found.unreadable:
+        print(f"{found.unreadable:,} images could not be read: {output / 'unreadable.txt'}")

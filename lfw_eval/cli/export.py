@@ -1,0 +1,95 @@
+"""The command lfw-eval export: networks and engines in the form that servers load."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration.cache import CalibrationCache
+from lfw_eval.cli.options import takes_job
+from lfw_eval.datasets.faces import open_faces
+from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.pipelines.detector_job import DetectorJob, beside
+from lfw_eval.pipelines.job import Job
+from lfw_eval.system.errors import UserError
+
+_ENGINES = ("openvino", "onnxruntime", "tensorrt")
+_FACEDETECT = "facedetect"
+_CLASSES = ("face",)
+
+app = typer.Typer(no_args_is_help=True, help="Models in the form that servers load.")
+
+
+@app.callback()
+def _export() -> None:
+    """Models in the form that servers load."""
+
+
+@app.command("triton")
+@takes_job
+def triton_command(
+    job: Job,
+    repository: Annotated[Path, typer.Argument(help="The model repository: made, or added to.")],
+    name: Annotated[str, typer.Option(help="What FaceNet is called there.")] = "facenet",
+    with_facedetect: Annotated[
+        Path | None, typer.Option(help="FaceDetect's ONNX file, to deploy as facedetect.")
+    ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="For its INT8, images to calibrate on.")
+    ] = None,
+    facedetect_cache: Annotated[
+        Path | None, typer.Option(help="For its INT8, a calibration cache instead.")
+    ] = None,
+) -> None:
+    """Write a Triton model repository, or a further version into one.
+
+    Models take uint8 crops, up to --bs in a batch. With --engine tensorrt they are plans for the
+    GPU that is here, otherwise ONNX networks for Triton's ONNX Runtime, INT8 as Q/DQ nodes.
+    """
+    try:
+        from lfw_eval.engines.triton.repository import served_model, write_models
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            "export triton needs a package that is missing: pip install 'lfw-eval[triton]'"
+        ) from error
+    if job.cluster:
+        raise UserError("export builds on this machine; leave out --ray")
+    if job.engine not in _ENGINES:
+        raise UserError(f"--engine {job.engine} cannot be exported; take tensorrt, or leave it out")
+    if with_facedetect and name == _FACEDETECT:
+        raise UserError(f"--name {name} is FaceDetect's; give FaceNet another one")
+    job.tensorrt.check(job.engine, job.precision)
+    detector = beside(job, with_facedetect, job.precision) if with_facedetect else None
+    if detector and job.precision == "int8" and not (faces or facedetect_cache):
+        raise UserError(
+            "--with-facedetect in int8 takes --faces IMAGES to calibrate on, or --facedetect-cache"
+        )
+    request = job.request(job.precision, job.calibrate_if_needed())
+    models = [served_model(name, job.engine, request, job.engines)]
+    if detector:
+        request = _facedetect(detector, job.batch_size, faces, facedetect_cache)
+        folder = detector.checkpoint.folder / "engines"
+        models.append(served_model(_FACEDETECT, job.engine, request, folder, _CLASSES))
+    for model, version in zip(models, write_models(models, repository), strict=True):
+        print(f"{version / model.file}: {job.precision.upper()}, batches up to {job.batch_size}")
+    print(f"serve it:   tritonserver --model-repository={repository.resolve()}")
+    served = f"--engine triton://localhost/{name} --precision {job.precision}"
+    print(f"measure it: lfw-eval evaluate {served}")
+
+
+def _facedetect(
+    detector: DetectorJob, batch_size: int, faces: Path | None, cache: Path | None
+) -> BuildRequest:
+    scales = None
+    if detector.precision == "int8" and cache:
+        scales = CalibrationCache.load(cache).to_table()
+    elif detector.precision == "int8" and faces:
+        scales = detector.calibrate(open_faces(faces)).table
+    return BuildRequest(
+        model=detector.checkpoint.model,
+        normalisation=detector.checkpoint.normalisation,
+        precision=detector.precision,
+        scales=scales,
+        batch_size=batch_size,
+        tensorrt=detector.tensorrt,
+    )

@@ -1,0 +1,111 @@
+"""The verb gate: whether a result is as good as a baseline."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.gate.comparable import NotComparableError
+from lfw_eval.gate.judge import judge, judge_against_reference
+from lfw_eval.gate.junit import junit_xml
+from lfw_eval.gate.rules import DEFAULT, Rules
+from lfw_eval.gate.verdict import GateResult
+from lfw_eval.report.tables.gate import gate_markdown, gate_table
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.codec import plain
+from lfw_eval.results.file import ResultFile, read_result
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import replacing, require_writable, write_atomically
+
+_REGRESSED, _CANNOT_TELL = 1, 2
+
+
+def gate_command(
+    candidate: Annotated[Path, typer.Argument(help="Result file to judge.")],
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Result file to judge it by. Default: FP32 of the candidate's own run."),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of what is allowed; see the README.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the findings as JSON.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Append them as Markdown, such as to $GITHUB_STEP_SUMMARY.")
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Make the candidate the new baseline.")
+    ] = False,
+) -> None:
+    """Judge a result: exit code 0 passed, 1 regressed, 2 cannot tell, not comparable or a mistake.
+
+    Of ACC, AUC, EER, VAL and AP on the same pairs or images, of FPS on the same device, and of how
+    INT8 was calibrated.
+    """
+    for path in filter(None, (json_file, junit, summary)):
+        require_writable(path)
+    allowed = Rules.load(rules) if rules else DEFAULT
+    judged = read_result(candidate)
+    if accept and baseline is None:
+        raise UserError("--accept needs --baseline FILE: what the candidate is to replace")
+    if accept and baseline and not baseline.exists():
+        _accept(judged, baseline)
+        print(f"{baseline} is the baseline now; there was none")
+        return
+    try:
+        result = _judge(judged, baseline, allowed)
+    except NotComparableError as error:
+        if not accept or not baseline:
+            raise
+        _accept(judged, baseline)
+        print(f"accepted: {baseline} is the candidate now; {error}")
+        return
+    if json_file:
+        content = {"verdict": result.verdict, **plain(result)}
+        write_atomically(json_file, (json.dumps(content, indent=1) + "\n").encode())
+    if junit:
+        write_atomically(junit, junit_xml(result, doubt_fails=allowed.cannot_tell == "fail"))
+    if summary:
+        try:
+            with summary.open("a", encoding="utf-8") as file:
+                file.write(gate_markdown(result))
+        except OSError as error:
+            raise UserError(
+                f"--summary {summary} cannot be written ({error.strerror}); name another file"
+            ) from error
+    print(gate_table(result))
+    if accept and baseline:
+        _accept(judged, baseline)
+        print(f"accepted: {baseline} is the candidate now")
+    elif result.verdict == "regressed":
+        raise typer.Exit(_REGRESSED)
+    elif result.verdict == "cannot tell" and allowed.cannot_tell == "fail":
+        raise typer.Exit(_CANNOT_TELL)
+
+
+def _judge(judged: ResultFile, baseline: Path | None, rules: Rules) -> GateResult:
+    if baseline:
+        names = (judged.path.name, baseline.name)
+        return judge(judged.result, read_result(baseline).result, rules, names)
+    if not isinstance(judged.result, AccuracyResult):
+        raise UserError(f"{judged.path} has no FP32 beside it; name a --baseline to compare with")
+    return judge_against_reference(judged.result, rules)
+
+
+def _accept(judged: ResultFile, baseline: Path) -> None:
+    """Copy the result over the baseline: the JSON last, since it holds the hash of the other."""
+    if baseline.suffix != ".json":
+        raise UserError(
+            f"--baseline {baseline} must end in .json; its scores go into a .npz beside"
+        )
+    scores = judged.path.with_suffix(".npz")
+    if judged.path.resolve() == baseline.resolve():
+        raise UserError(f"--baseline {baseline} is the candidate itself; name another file")
+    for source in filter(Path.is_file, (scores, judged.path)):
+        with replacing(baseline.with_suffix(source.suffix)) as temporary:
+            shutil.copyfile(source, temporary)

@@ -1,0 +1,55 @@
+"""The verb history: metrics of all results in a folder over time."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lfw_eval.cli.report import require_drawing
+from lfw_eval.gate.history import read_history
+from lfw_eval.gate.rules import DEFAULT, Rules
+from lfw_eval.report.tables.history import history_table
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import require_writable, write_atomically
+
+
+def history_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of result files, and those below it.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="HTML page to write; with --format a folder."),
+    ] = None,
+    form: Annotated[
+        Literal["html", "png", "svg", "pdf", "csv"],
+        typer.Option("--format", help="html: one page. The others: one file per metric."),
+    ] = "html",
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of what is allowed, as of gate.")
+    ] = None,
+) -> None:
+    """Metrics of all results in a folder over time, each judged by the one before it."""
+    if form != "html" and output is None:
+        raise UserError(f"--format {form} needs --output FOLDER, where the files go")
+    if output:
+        require_drawing()
+        require_writable(output if form == "html" else output / "history")
+    history = read_history(folder, Rules.load(rules) if rules else DEFAULT)
+    for reason in history.skipped:
+        print(f"lfw-eval: left out: {reason}", file=sys.stderr)
+    print(history_table(history))
+    if output is None:
+        return
+    # They need the extra report.
+    from lfw_eval.report.history_chart import history_figures
+    from lfw_eval.report.page.figure_files import write_figures
+    from lfw_eval.report.page.render import render_history
+
+    figures = history_figures(history)
+    if form == "html":
+        page = render_history(figures, ["lfw-eval", *sys.argv[1:]])
+        write_atomically(output, page.encode())
+        print(f"history     {output}")
+    else:
+        paths = write_figures(figures, form, output)
+        print(f"history     {len(paths)} files in {output}")

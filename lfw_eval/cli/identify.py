@@ -1,0 +1,67 @@
+"""The verb identify: 1:N, whose face it is among many people, or nobody's of them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.cli.options import Output, takes_images_job
+from lfw_eval.metrics.identification.enrolment import enrol_first_images, read_enrolment
+from lfw_eval.pipelines.identification import Trial, identify
+from lfw_eval.pipelines.job import Job
+from lfw_eval.report.tables.identification import identification_table
+from lfw_eval.results.file import save_result
+from lfw_eval.results.identification import Index
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import require_writable
+
+
+@takes_images_job
+def identify_command(
+    job: Job,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="Images to enrol, name or name,identity a line. Default: the first image of "
+            "everyone with two or more."
+        ),
+    ] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Images to look for, in the same form. Default: all others; who has one image "
+            "only is in the gallery of nobody."
+        ),
+    ] = None,
+    index: Annotated[
+        Index, typer.Option(help="exact: matrix products. faiss: approximate, for millions.")
+    ] = "exact",
+    ranks: Annotated[int, typer.Option(min=1, max=1000, help="Last rank of the CMC.")] = 20,
+    tgt: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 where rank-1 is below this.")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """1:N identification: rank-1, CMC and TPIR at FPIR, FP32 beside the precision asked for."""
+    path = output or job.default_output("identification")
+    if path.suffix != ".json":
+        raise UserError(
+            f"--output {path} must end in .json; per-probe outcomes go into a .npz beside"
+        )
+    available = job.dataset.photographs.names
+    if gallery and probes:
+        enrolment = read_enrolment(gallery, probes, available)
+    elif gallery or probes:
+        raise UserError("--gallery and --probes go together; give both lists or neither")
+    else:
+        enrolment = enrol_first_images(available)
+    require_writable(path)
+    result = identify(job, Trial(enrolment, index, ranks))
+    save_result(result, path)
+    print(identification_table(result))
+    print(f"result      {path}, per-probe outcomes in {path.with_suffix('.npz').name}")
+    reached = result.judged.outcome.rank1.value
+    if tgt is not None and reached < tgt:
+        print(f"rank-1 {reached:g} is below the target of {tgt:g}", file=sys.stderr)
+        raise typer.Exit(1)

@@ -1,0 +1,172 @@
+"""The command lfw-eval live: names on faces while they come."""
+
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.cli.options import takes_images_job
+from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.live.crop import MARGIN
+from lfw_eval.live.detector import DETECTION_SIZE, LEAST_SCORE, DetectorChoice
+from lfw_eval.live.embedder import Embedder
+from lfw_eval.live.gallery_folder import GalleryFolder
+from lfw_eval.live.look import Show, look
+from lfw_eval.live.pipeline import overlapped
+from lfw_eval.live.recognizer import Recognizer
+from lfw_eval.live.record import record_file
+from lfw_eval.live.screen import Screen
+from lfw_eval.live.source import Source, open_source
+from lfw_eval.live.stats import Tally
+from lfw_eval.live.video_file import video_file
+from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.pipelines.job import Job
+from lfw_eval.report.tables.live import live_table
+from lfw_eval.results.accuracy import describe_engine
+from lfw_eval.results.environment import environment
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import require_writable
+
+THRESHOLD = 1.1
+"""Squared L2, at which the default checkpoint accepts 98.3 % of LFW's genuine pairs and 0.27 % of
+the impostors. The one that decides most of these pairs rightly, 1.22, accepts twice as many
+impostors, and a stranger is compared with everybody in the gallery."""
+
+_SCORES = ", ".join(f"{score:g} for {name}" for name, score in LEAST_SCORE.items())
+
+
+@takes_images_job
+def live_command(
+    job: Job,
+    source: Annotated[Path | None, typer.Argument(help="Video file, or folder of images.")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Instead: a camera's number, or address (rtsp://…).")
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with an image per person, NAME.jpg, or several in a folder NAME/; "
+            "watched while the command runs."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=4, help="Squared L2 below which a face is named.")
+    ] = THRESHOLD,
+    detector: Annotated[DetectorName, typer.Option()] = "mtcnn",
+    model: Annotated[
+        Path | None, typer.Option(help="ONNX file of FaceDetect, as TAO exports it, or of YuNet.")
+    ] = None,
+    detection_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Longest side of what MTCNN sees, side of YuNet's input, in pixels. "
+            f"Default: {DETECTION_SIZE}.",
+        ),
+    ] = None,
+    least_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help=f"What is less sure is no face. Default: {_SCORES}."),
+    ] = None,
+    detector_precision: Annotated[
+        Precision | None, typer.Option(help="Of FaceDetect's engine. Default: fp16.")
+    ] = None,
+    detector_cache: Annotated[
+        Path | None, typer.Option(help="Calibration cache of FaceDetect, for int8.")
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=240, help="Of the source, in place of what it says; else 25."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Annotated video to write, .mp4.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file to write: the faces of every frame, and stats.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the picture in a browser on this machine.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of --show's page; 0 takes a free one.")
+    ] = 8090,
+) -> None:
+    """Find and name faces in a camera's picture, a video or a folder of images."""
+    if job.cluster:
+        raise UserError("live runs on one machine; leave out --ray")
+    if gallery is None:
+        raise UserError("--gallery is missing; give a folder with an image per person")
+    if not gallery.is_dir():
+        raise UserError(
+            f"--gallery {gallery} is no folder; give one with an image per person, named after them"
+        )
+    if output and output.suffix.lower() != ".mp4":
+        raise UserError(f"--output {output} must end in .mp4, since it is an MPEG-4 video")
+    if json and json.suffix.lower() != ".json":
+        raise UserError(f"--json {json} must end in .json")
+    if output and source and output.resolve() == source.resolve():
+        raise UserError(f"--output {output} is the video to be read; name another file")
+    for written in filter(None, (output, json)):
+        require_writable(written)
+    choice = DetectorChoice(
+        name=detector,
+        model=model,
+        size=detection_size,
+        least_score=least_score,
+        engine=job.engine,
+        precision=detector_precision,
+        cache=detector_cache,
+        tensorrt=job.tensorrt,
+    )
+    with ExitStack() as stack:
+        pictures = stack.enter_context(open_source(source, camera, fps))
+        finder = stack.enter_context(choice.open())
+        engine = stack.enter_context(job.build(job.precision, job.calibrate_if_needed()))
+        recognizer = Recognizer(finder, Embedder(engine, job.batch_size), threshold)
+        known = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
+        if not len(known.people.names):
+            print(f"{gallery} shows nobody yet: everyone will be unknown", file=sys.stderr)
+        tally = Tally()
+        shows: list[Show] = []
+        if show:
+            screen = stack.enter_context(Screen(port, tally.stats))
+            print(f"open {screen.address} in a browser on this machine", file=sys.stderr)
+            shows.append(lambda picture, _: screen.show(picture))
+        if output:
+            shows.append(
+                stack.enter_context(video_file(output, pictures.fps, keep_time=pictures.live))
+            )
+        records = []
+        if json:
+            about = _about(job, pictures, recognizer, engine)
+            records.append(stack.enter_context(record_file(json, about, tally.stats)))
+        known.watch()
+        frames = overlapped(
+            pictures.frames(), recognizer.steps(lambda: known.people), lossy=pictures.live
+        )
+        look(frames, tally, record=records, show=shows, expected=pictures.expected)
+    print(live_table(tally.stats()))
+    for name, path in (("video", output), ("faces", json)):
+        if path:
+            print(f"{name:<26}{path}")
+
+
+def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -> dict[str, object]:
+    """Return what the JSON file says of the run, beside what was found."""
+    finder = recognizer.finder
+    return {
+        "source": pictures.title,
+        "fps": pictures.fps,
+        "detector": {
+            "name": finder.detector.name,
+            "longest side": finder.longest,
+            "least score": finder.least_score,
+            **finder.detector.settings,
+        },
+        "model": asdict(job.checkpoint.describe()),
+        "engine": asdict(describe_engine(engine, job.precision)),
+        "threshold": recognizer.threshold,
+        "margin": MARGIN,
+        "environment": asdict(environment()),
+    }

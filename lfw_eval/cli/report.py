@@ -1,0 +1,106 @@
+"""The command lfw-eval report: one HTML page of results side by side, or its figures as files."""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lfw_eval.gate.rules import DEFAULT, Rules
+from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.file import Result, read_result
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import require_writable, write_atomically
+
+_NEEDED = {"altair": "altair", "vl_convert": "vl-convert-python", "jinja2": "jinja2"}
+
+
+def report_command(
+    results: Annotated[
+        list[Path], typer.Argument(help="Result files, of evaluate, benchmark and detect.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="HTML file to write, report.html by default; with --format the folder of the "
+            "figures, figures by default.",
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["html", "png", "svg", "pdf", "csv"],
+        typer.Option("--format", help="html: the page. The others: one file per figure."),
+    ] = "html",
+    no_faces: Annotated[
+        bool,
+        typer.Option("--no-faces", help="Leave out all faces and names, to pass the report on."),
+    ] = False,
+    faces: Annotated[
+        Path | None,
+        typer.Option(help="Images that a detector was evaluated on, to draw its boxes on some."),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of what is allowed, as of gate.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Their annotations. Default: found beside the images.")
+    ] = None,
+) -> None:
+    """Report: one self-contained HTML page, or its figures for a paper."""
+    path = output or Path("report.html" if form == "html" else "figures")
+    if form == "html" and path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"-o {path} must end in .html; for figures in a folder, give --format svg")
+    if form != "html" and path.is_file():
+        raise UserError(f"-o {path} is a file; --format {form} takes a folder for its figures")
+    if no_faces and faces:
+        raise UserError("--faces shows faces and --no-faces leaves them out; give one of the two")
+    if annotations and not faces:
+        raise UserError("--annotations are of the images of --faces; give these too")
+    allowed = Rules.load(rules) if rules else DEFAULT
+    require_writable(path if form == "html" else path / "figure")
+    require_drawing()
+    # What draws is not needed by the other commands, and takes a second to import.
+    from lfw_eval.report.page.contents import FaceOptions, contents_of
+    from lfw_eval.report.page.figure_files import write_figures
+    from lfw_eval.report.page.render import render
+
+    files = [read_result(each) for each in results]
+    if faces and not any(_detects(file.result) for file in files):
+        raise UserError(
+            "--faces are images to draw a detector's boxes on, and none of the results is of one; "
+            "give that of lfw-eval detect too"
+        )
+    # Figures have no faces: none are looked for.
+    shown = not no_faces and form == "html"
+    options = FaceOptions(shown, faces, annotations)
+    contents = contents_of(files, options, allowed)
+    for sentence in contents.missing:
+        print(sentence, file=sys.stderr)
+    if form == "html":
+        write_atomically(path, render(contents, ["lfw-eval", *sys.argv[1:]]).encode())
+        print(path)
+    else:
+        for written in write_figures(contents.figures, form, path):
+            print(written)
+
+
+def _detects(result: Result) -> bool:
+    if isinstance(result, AccuracyResult):
+        return bool(result.detection)
+    return isinstance(result, DetectionReport)
+
+
+def require_drawing() -> None:
+    """Refuse to draw without the libraries that do, before any work.
+
+    Raises:
+        UserError: One is not installed.
+    """
+    missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
+    if missing:
+        install = shlex.join(["pip", "install", "lfw-eval[report]"])
+        raise UserError(f"a report takes {', '.join(missing)}; install what it needs: {install}")

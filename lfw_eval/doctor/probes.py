@@ -1,0 +1,235 @@
+"""What this machine has: runtimes, GPUs, data and checkpoints. Nothing is fetched or built."""
+
+# All but the standard library is imported in its probe: what is broken must not stop the doctor.
+
+import io
+import json
+import re
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lfw_eval.doctor.diagnosis import (
+    CalibrationFiles,
+    CheckpointFiles,
+    Cpu,
+    Cuda,
+    Diagnosis,
+    Gpu,
+    LfwFiles,
+    Missing,
+    OnnxRuntime,
+    OpenVINO,
+    OpenVINODevice,
+    PreparedCrops,
+    TensorRT,
+)
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import cpu_count, cpu_name
+
+if TYPE_CHECKING:
+    from lfw_eval.engines.cuda.device import Device
+    from lfw_eval.sources import Collection
+
+_Found = TypeVar("_Found")
+_HERE = "run lfw-eval doctor"
+_REINSTALL = "install lfw-eval again"
+_CALIBRATION = ("scales-*.json", "trt-*.cache")
+
+
+_NO_DRIVER = Missing("no NVIDIA driver: install it if there is a GPU")
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; what is missing or broken is part of the answer, and raises nothing."""
+    return Diagnosis(
+        tensorrt=_attempt(_tensorrt, "install it again"),
+        cuda=_attempt(_cuda, "see what nvidia-smi says, and install cuda-python again"),
+        onnxruntime=_attempt(_onnxruntime, "pip install --force-reinstall onnxruntime"),
+        openvino=_attempt(_openvino, "pip install --force-reinstall openvino"),
+        triton=_attempt(_triton, "pip install --force-reinstall 'lfw-eval[triton]'"),
+        cpu=Cpu(cpu_name(), cpu_count()),
+        checkpoint=_attempt(_checkpoint, _REINSTALL),
+        lfw=_attempt(_lfw, _REINSTALL),
+        celebrities=_attempt(_celebrities, _REINSTALL),
+        prepared=_attempt(_prepared, _REINSTALL),
+        calibrations=_attempt(_calibrations, _REINSTALL),
+    )
+
+
+def _attempt(probe: Callable[[], _Found], mend: str) -> _Found | Missing:
+    """Return what a probe finds, or why it fails."""
+    try:
+        # A package built against another NumPy prints a whole traceback before it fails.
+        with redirect_stderr(io.StringIO()):
+            return probe()
+    except UserError as error:
+        return Missing(str(error).replace(_HERE, mend))
+    except Exception as error:  # A broken package may end in any.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return Missing(f"cannot be used ({lines[0]}): {mend}")
+
+
+def _require(package: str, *others: str) -> None:
+    # A folder of that name without the package in it is found too, but has no origin.
+    specs = map(find_spec, (package, *others))
+    if not any(spec and spec.origin for spec in specs):
+        raise UserError(f"not installed: pip install {package}")
+
+
+def _tensorrt() -> TensorRT:
+    from lfw_eval.engines.tensorrt.library import PACKAGES, capabilities_of, load_tensorrt
+
+    _require(*PACKAGES)
+    capabilities = capabilities_of(load_tensorrt())
+    return TensorRT(capabilities.title, capabilities.int8_path())
+
+
+def _cuda() -> Cuda:
+    from lfw_eval.engines.cuda import device_class
+
+    found = device_class()
+    driver = found.driver()
+    return Cuda(
+        library=found.library,
+        driver=_NO_DRIVER if driver == "0.0" else driver,
+        gpus=tuple(_gpu(found, index) for index in range(found.count())),
+    )
+
+
+def _gpu(found: Callable[[int], "Device"], index: int) -> Gpu | Missing:
+    from lfw_eval.engines.cuda.arithmetic import fast_arithmetic
+
+    def look() -> Gpu:
+        device = found(index)
+        with device.active():
+            free, total = device.memory()
+        fast = fast_arithmetic(device.capability)
+        return Gpu(index, device.name, device.capability, free, total, fast)
+
+    return _attempt(look, "see with nvidia-smi what else uses it")
+
+
+def _onnxruntime() -> OnnxRuntime:
+    _require("onnxruntime")
+    import onnxruntime
+
+    return OnnxRuntime(onnxruntime.__version__, tuple(onnxruntime.get_available_providers()))
+
+
+def _openvino() -> OpenVINO:
+    _require("openvino")
+    import openvino
+
+    core = openvino.Core()
+    version = openvino.get_version().partition("-")[0]
+    return OpenVINO(version, tuple(_device(core, name) for name in core.available_devices))
+
+
+def _triton() -> str:
+    if find_spec("tritonclient") is None:
+        raise UserError("no client: pip install 'lfw-eval[triton]'")
+    import tritonclient.grpc
+    import tritonclient.http  # noqa: F401
+
+    return version("tritonclient")
+
+
+def _device(core: Any, device: str) -> OpenVINODevice | Missing:
+    def look() -> OpenVINODevice:
+        capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+        name = str(core.get_property(device, "FULL_DEVICE_NAME"))
+        return OpenVINODevice(device, name, tuple(capabilities))
+
+    return _attempt(look, f"look at the driver of {device}")
+
+
+def _checkpoint() -> CheckpointFiles:
+    from lfw_eval.checkpoints.checkpoint import DEFAULT
+    from lfw_eval.sources import checkpoints
+
+    collection = checkpoints()
+    source = _fetched(DEFAULT, collection)
+    digest = collection.entry(DEFAULT).sha256 or ""
+    converted = collection.root / f"{DEFAULT}-{digest[:8]}" / "fp32.onnx"
+    return CheckpointFiles(DEFAULT, source, converted if converted.is_file() else None)
+
+
+def _lfw() -> LfwFiles:
+    from lfw_eval.datasets.lfw import local_lfw, local_pairs
+    from lfw_eval.sources import datasets
+
+    photographs = local_lfw()
+    if photographs is None:
+        root = datasets().root
+        raise UserError(
+            f"not here: put lfw.tgz and pairs.txt into {root}, or the first run fetches them"
+        )
+    return LfwFiles(photographs, local_pairs(photographs))
+
+
+def _celebrities() -> Path:
+    from lfw_eval.sources import datasets
+
+    return _fetched("celebrities", datasets())
+
+
+def _fetched(name: str, collection: "Collection") -> Path:
+    """Return the file or folder of an entry, or the distribution that has it."""
+    entry = collection.entry(name)
+    paths = [collection.root / entry.filename]
+    if entry.package:
+        paths.append(collection.distributions / entry.package.distribution)
+    for path in paths:
+        if path.exists():
+            return path
+    raise UserError(f"not here: the first run that needs it fetches it, or put it at {paths[0]}")
+
+
+def _prepared() -> tuple[PreparedCrops | Missing, ...]:
+    from lfw_eval.sources import datasets
+
+    folder = datasets().root / "prepared"
+    stores = sorted(path.parent for path in folder.glob("*/crops-*/store.json"))
+    if not stores:
+        raise UserError(f"no crops in {folder}: lfw-eval prepare aligns a data set")
+    return tuple(_attempt(partial(_crops, store), f"delete {store}") for store in stores)
+
+
+def _crops(store: Path) -> PreparedCrops:
+    import numpy as np
+
+    about = json.loads((store / "store.json").read_text(encoding="utf-8"))
+    crops = np.load(store / "crops.npy", mmap_mode="r")
+    return PreparedCrops(store, len(crops), about["alignment"])
+
+
+def _calibrations() -> tuple[CalibrationFiles | Missing, ...]:
+    from lfw_eval.sources.roots import calibration_caches
+
+    root = calibration_caches()
+    folders = sorted({path.parent for name in _CALIBRATION for path in root.glob(f"*/{name}")})
+    if not folders:
+        raise UserError(f"none in {root}: lfw-eval calibrate makes a table and caches")
+    return tuple(_attempt(partial(_calibration, folder), "calibrate again") for folder in folders)
+
+
+def _calibration(folder: Path) -> CalibrationFiles:
+    from calibration.cache import CalibrationCache
+    from calibration.scales import ScaleTable
+
+    tables, caches = (sorted(folder.glob(name)) for name in _CALIBRATION)
+    versions = {CalibrationCache.load(path).version or path.name for path in caches}
+    return CalibrationFiles(
+        folder,
+        methods=tuple(ScaleTable.load(path).method for path in tables),
+        versions=tuple(sorted(versions, key=_numbers)),
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

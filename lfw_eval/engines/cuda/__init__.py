@@ -1,0 +1,60 @@
+"""The GPU's memory, streams and graphs, through whichever of two libraries is installed."""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+
+from lfw_eval.engines.cuda.device import Device
+from lfw_eval.system.errors import UserError
+
+LIBRARIES = {
+    "cuda-python": "lfw_eval.engines.cuda.cuda_python:CudaPythonDevice",
+    "pycuda": "lfw_eval.engines.cuda.pycuda:PycudaDevice",
+}
+# Kernels are loaded when they are first run: CUDA starts faster and takes less memory. CUDA 11.7 to
+# 12.1 have to be asked; the processes that build inherit it.
+os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+
+_MEND = "pip install cuda-bindings (or pycuda) beside TensorRT"
+
+
+def device_class(library: str | None = None) -> type[Device]:
+    """Return the class of devices: that of the first library of `LIBRARIES` that can be imported.
+
+    Args:
+        library: A key of `LIBRARIES`, to insist on one.
+
+    Raises:
+        UserError: None is installed, or the NVIDIA driver is missing.
+    """
+    reasons = []
+    for name in [library] if library else LIBRARIES:
+        module, _, attribute = LIBRARIES[name].partition(":")
+        try:
+            found: type[Device] = getattr(import_module(module), attribute)
+        except (ImportError, OSError, RuntimeError) as error:
+            # Without its libraries a package ends in any of these.
+            reasons.append(f"{name}: {error}")
+        else:
+            return found
+    raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)}); {_MEND}")
+
+
+def open_devices(indices: tuple[int, ...]) -> list[Device]:
+    """Return GPUs by their numbers.
+
+    Raises:
+        UserError: There is no such GPU, or none at all.
+    """
+    found = device_class()
+    count = found.count()
+    if count == 0:
+        raise UserError(
+            "this machine has no NVIDIA GPU that the driver can use; "
+            "--engine openvino runs on the CPU, and `lfw-eval doctor` prints what is here"
+        )
+    for index in indices:
+        if not 0 <= index < count:
+            raise UserError(f"--gpu {index} is not there; this machine has GPUs 0 to {count - 1}")
+    make: Callable[[int], Device] = found
+    return [make(index) for index in indices]

@@ -1,0 +1,148 @@
+"""What the suite asks of a GPU, whatever library reaches it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from lfw_eval.system.errors import UserError
+
+
+class Event(ABC):
+    """A moment on a stream."""
+
+    @abstractmethod
+    def milliseconds_since(self, earlier: "Event") -> float:
+        """Wait for both moments; return the time between them, in ms."""
+
+
+class Graph(ABC):
+    """Work that was captured on a stream."""
+
+    @abstractmethod
+    def launch(self, stream: "Stream") -> None:
+        """Enqueue the work again."""
+
+
+class Stream(ABC):
+    """Work in order, beside that of other streams; `handle` is the address of its cudaStream_t."""
+
+    handle: int
+
+    @abstractmethod
+    def to_device(self, address: int, host: NDArray[Any]) -> None:
+        """Enqueue a copy of a page-locked array to the device."""
+
+    @abstractmethod
+    def to_host(self, host: NDArray[Any], address: int) -> None:
+        """Enqueue a copy from the device into a page-locked array."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until all that was enqueued is done.
+
+        Raises:
+            UserError: The work failed, such as for want of memory.
+        """
+
+    @abstractmethod
+    def record(self) -> Event:
+        """Mark this moment."""
+
+    def capture(self, enqueue: Callable[[], None]) -> Graph:
+        """Return as a graph what `enqueue` enqueues here, instead of running it.
+
+        For devices whose `graphs` is true.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+
+class Device(ABC):
+    """One GPU, reached through its primary context, which is also TensorRT's.
+
+    Attributes:
+        library: Name and version of the Python package behind it.
+        graphs: Whether work can be captured and replayed.
+        index: The GPU's number.
+        name: As the driver gives it, such as "NVIDIA H200".
+        capability: Compute capability, such as (9, 0).
+        bus_id: Its place on the PCI bus, which names it in other programs too.
+    """
+
+    library: ClassVar[str]
+    graphs: ClassVar[bool]
+    index: int
+    name: str
+    capability: tuple[int, int]
+    bus_id: str
+
+    @staticmethod
+    @abstractmethod
+    def count() -> int:
+        """Return how many GPUs there are; 0 without a driver."""
+
+    @staticmethod
+    @abstractmethod
+    def driver() -> str:
+        """Return the newest CUDA that the driver supports, such as "12.4"."""
+
+    @abstractmethod
+    def active(self) -> AbstractContextManager[None]:
+        """Return a context manager within which this GPU is the calling thread's.
+
+        All other methods, and those of streams, want to be called within it.
+        """
+
+    @abstractmethod
+    def memory(self) -> tuple[int, int]:
+        """Return free and total bytes."""
+
+    @abstractmethod
+    def allocate(self, size: int) -> int:
+        """Return the address of `size` bytes on the GPU.
+
+        Raises:
+            UserError: Its memory is short.
+        """
+
+    @abstractmethod
+    def free(self, address: int) -> None:
+        """Give back what `allocate` returned."""
+
+    @abstractmethod
+    def page_locked(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return a host array that the GPU can read and write by itself; freed with the last view.
+
+        Raises:
+            UserError: The host's memory is short.
+        """
+
+    @abstractmethod
+    def stream(self) -> Stream:
+        """Make a stream."""
+
+    @contextmanager
+    def allocated(self, size: int) -> Iterator[int]:
+        """Yield the address of `size` bytes, given back afterwards."""
+        address = self.allocate(size)
+        try:
+            yield address
+        finally:
+            self.free(address)
+
+    def out_of_memory(self, wanted: str) -> UserError:
+        """Return the sentence for memory that is short."""
+        free, total = self.memory()
+        return UserError(
+            f"GPU {self.index} ({self.name}) has too little memory for {wanted}: "
+            f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free; take a smaller --bs or fewer "
+            "--streams, or end what else uses the GPU"
+        )
+
+
+def byte_size(shape: tuple[int, ...], dtype: DTypeLike) -> int:
+    """Return the bytes of an array."""
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize

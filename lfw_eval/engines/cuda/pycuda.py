@@ -1,0 +1,119 @@
+"""GPUs through pycuda, which is what a Jetson often has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import pycuda
+from numpy.typing import DTypeLike, NDArray
+from pycuda import driver
+
+from lfw_eval.engines.cuda.device import Device, Event, Stream, byte_size
+from lfw_eval.system.errors import UserError
+
+_NON_BLOCKING = 1
+
+
+class _Event(Event):
+    def __init__(self, stream: Any) -> None:
+        self.event = driver.Event()
+        self.event.record(stream)
+
+    def milliseconds_since(self, earlier: Event) -> float:
+        assert isinstance(earlier, _Event)
+        self.event.synchronize()
+        return float(self.event.time_since(earlier.event))
+
+
+class _Stream(Stream):
+    def __init__(self) -> None:
+        self._stream = driver.Stream(_NON_BLOCKING)
+        self.handle = int(self._stream.handle)
+
+    def to_device(self, address: int, host: NDArray[Any]) -> None:
+        driver.memcpy_htod_async(address, host, self._stream)
+
+    def to_host(self, host: NDArray[Any], address: int) -> None:
+        driver.memcpy_dtoh_async(host, address, self._stream)
+
+    def synchronize(self) -> None:
+        try:
+            self._stream.synchronize()
+        except driver.Error as error:
+            raise UserError(f"CUDA failed: {error}; run lfw-eval doctor") from error
+
+    def record(self) -> Event:
+        return _Event(self._stream)
+
+
+@cache
+def _primary_context(index: int) -> Any:
+    """TensorRT's context too. Retained once: what one object makes, another would not free."""
+    return driver.Device(index).retain_primary_context()
+
+
+class PycudaDevice(Device):
+    """A GPU by the CUDA driver's functions. pycuda has no CUDA graphs."""
+
+    library = f"pycuda {pycuda.VERSION_TEXT}"
+    graphs = False
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        device = driver.Device(index)
+        self.name = device.name()
+        self.capability = device.compute_capability()
+        self.bus_id = device.pci_bus_id()
+        self._context = _primary_context(index)
+        self._allocations: dict[int, Any] = {}
+
+    @staticmethod
+    def count() -> int:
+        try:
+            driver.init()
+        except driver.Error:
+            return 0
+        return int(driver.Device.count())
+
+    @staticmethod
+    def driver() -> str:
+        version = driver.get_driver_version()
+        return f"{version // 1000}.{version % 1000 // 10}"
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        self._context.push()
+        try:
+            yield
+        finally:
+            # A thread that ends with a context pushed would end the process.
+            driver.Context.pop()
+
+    def memory(self) -> tuple[int, int]:
+        free, total = driver.mem_get_info()
+        return int(free), int(total)
+
+    def allocate(self, size: int) -> int:
+        try:
+            allocation = driver.mem_alloc(size)
+        except driver.MemoryError as error:
+            raise self.out_of_memory(f"{size / 2**20:,.0f} MiB more") from error
+        self._allocations[int(allocation)] = allocation
+        return int(allocation)
+
+    def free(self, address: int) -> None:
+        self._allocations.pop(address).free()
+
+    def page_locked(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        try:
+            array: NDArray[Any] = driver.pagelocked_empty(shape, dtype)
+        except driver.Error as error:
+            raise UserError(
+                f"{byte_size(shape, dtype) / 2**20:,.0f} MiB of page-locked host memory cannot be "
+                "had; take a smaller --bs or fewer --streams"
+            ) from error
+        return array
+
+    def stream(self) -> Stream:
+        return _Stream()

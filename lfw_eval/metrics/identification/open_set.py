@@ -1,0 +1,74 @@
+"""TPIR at FPIR: open-set identification, where a probe's person may not be enrolled at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lfw_eval.metrics.identification.search import Float32Array
+from lfw_eval.metrics.verification.arrays import IntArray
+from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.metric import Metric
+from lfw_eval.metrics.verification.pooled_result import allowed_accepts
+
+
+@dataclass(frozen=True)
+class IdentificationRate(Metric):
+    """TPIR at an FPIR; `n` counts mated probes.
+
+    The standard error is that of a share of `n` independent probes at a given threshold; `interval`
+    also has that few non-mated probes fix it.
+    """
+
+    interval: tuple[float, float]
+    """95 % confidence interval, by the method of VAL's."""
+    fpir_target: float
+    fpir: float
+    """FPIR reached, the largest that a threshold gives and that is not above the target."""
+    threshold: float
+    """A candidate is returned below this distance."""
+    nonmated: int
+    """Non-mated probes; FPIR has steps of 1 / nonmated."""
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the target can be told from 0; if not, TPIR is that without a false positive."""
+        return 1 / self.nonmated <= self.fpir_target
+
+
+def tpir_at(
+    fpir_target: float, ranks: IntArray, distances: Float32Array, nonmated: Float32Array
+) -> IdentificationRate:
+    """TPIR, which is 1 - FNIR, at the threshold where FPIR reaches the target.
+
+    A mated probe is identified where its mate is at rank 1 and nearer than the threshold. FPIR is
+    the share of non-mated probes to which anybody is nearer than that. (Grother, Ngan & Hanaoka
+    2019, "Face Recognition Vendor Test Part 2: Identification", NISTIR 8271: FNIR(N, R, T), here
+    with R = 1.)
+
+    Args:
+        fpir_target: Above 0 and below 1.
+        ranks: Of the mate of each mated probe, `(m,)`.
+        distances: From each mated probe to its nearest image, `(m,)`.
+        nonmated: From each non-mated probe to its nearest image, at least one.
+
+    Raises:
+        UserError: If the target is not between 0 and 1.
+    """
+    ranked = np.sort(nonmated)
+    mates = np.sort(distances[ranks == 1])
+    threshold = ranked[allowed_accepts(fpir_target, len(ranked))]
+    bounds = ranked[list(threshold_ranks(len(ranked), fpir_target))]
+    lower, hits, upper = np.searchsorted(mates, [bounds[0], threshold, bounds[1]]).tolist()
+    low, high = binomial_limits(lower, upper, len(ranks))
+    value = hits / len(ranks)
+    return IdentificationRate(
+        value=value,
+        n=len(ranks),
+        standard_error=float(np.sqrt(value * (1 - value) / len(ranks))),
+        higher_is_better=True,
+        interval=(min(low, value), max(high, value)),
+        fpir_target=fpir_target,
+        fpir=int(np.searchsorted(ranked, threshold)) / len(ranked),
+        threshold=float(threshold),
+        nonmated=len(ranked),
+    )

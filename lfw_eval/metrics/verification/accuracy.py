@@ -1,0 +1,62 @@
+"""ACC: pairs decided rightly at the threshold that is best on the other folds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
+from lfw_eval.metrics.verification.metric import Metric, standard_error
+from lfw_eval.metrics.verification.roc import accepted
+
+THRESHOLDS = np.arange(0, 4, 0.01)
+
+
+@dataclass(frozen=True)
+class Accuracy(Metric):
+    """Mean accuracy over the folds."""
+
+    std: float
+    """Over folds, `ddof=0`: what facenet and most papers print behind the ±."""
+    per_fold: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    """Each fold's, trained on the other folds."""
+
+
+def best_thresholds(distances: FloatArray, genuine: BoolArray, fold: IntArray) -> FloatArray:
+    """For every fold the threshold of `THRESHOLDS` that decides most pairs of the others rightly.
+
+    Of several equally good ones the smallest, as in facenet. A pair is decided to be genuine where
+    its distance is strictly below the threshold.
+
+    Args:
+        distances: `(k, n)`; row i is used for fold i.
+        genuine: `(n,)`.
+        fold: 0 to k - 1, `(n,)`.
+
+    Returns:
+        `(k,)`.
+    """
+    best = []
+    for k, seen in enumerate(distances):
+        training = fold != k
+        true_accepts = accepted(seen[training & genuine], THRESHOLDS)
+        false_accepts = accepted(seen[training & ~genuine], THRESHOLDS)
+        best.append(np.argmax(true_accepts - false_accepts))
+    return THRESHOLDS[best]
+
+
+def accuracy(
+    decisions: BoolArray, genuine: BoolArray, fold: IntArray, thresholds: FloatArray
+) -> Accuracy:
+    """ACC of decisions `(n,)` that were taken at the fold thresholds `(k,)`."""
+    correct = decisions == genuine
+    per_fold = np.bincount(fold, weights=correct) / np.bincount(fold)
+    return Accuracy(
+        value=float(np.mean(per_fold)),
+        n=len(decisions),
+        standard_error=standard_error(per_fold),
+        higher_is_better=True,
+        std=float(np.std(per_fold)),
+        per_fold=tuple(per_fold.tolist()),
+        thresholds=tuple(thresholds.tolist()),
+    )

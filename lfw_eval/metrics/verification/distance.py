@@ -1,0 +1,111 @@
+"""Distances between the embeddings of pairs."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
+from lfw_eval.system.errors import UserError
+
+Distance = Literal["squared_l2", "cosine"]
+
+
+def normalise(embeddings: ArrayLike, names: Sequence[str] | None = None) -> FloatArray:
+    """Scales every embedding to length 1, in float64 as facenet's host code computes.
+
+    Args:
+        embeddings: `(n, d)`, any real dtype.
+        names: Image name of every row, for messages.
+
+    Raises:
+        UserError: If an embedding is not finite or has no length; names the row.
+    """
+    rows = np.asarray(embeddings, np.float64)
+    if rows.ndim != 2:
+        raise UserError(f"Embeddings must have the shape (images, dimensions), not {rows.shape}.")
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(rows, axis=1)
+    bad = ~(np.isfinite(length) & (length > 0))
+    if bad.any():
+        raise _unusable(bad, "is not finite or of length zero", names)
+    return np.asarray(rows / length[:, None])
+
+
+def pair_distances(
+    unit: FloatArray,
+    left: IntArray,
+    right: IntArray,
+    fold: IntArray,
+    distance: Distance = "squared_l2",
+    subtract_mean: bool = False,
+    names: Sequence[str] | None = None,
+) -> FloatArray:
+    """Distance of every pair, as each fold sees it when it is the test fold.
+
+    `squared_l2` is `|a - b|²`, 0 to 4. `cosine` is `arccos(a·b / |a||b|) / pi`, 0 to 1, the
+    similarity being clipped to [-1, 1], outside of which rounding takes facenet's to NaN.
+
+    `subtract_mean` subtracts the mean embedding of the training folds (an image counts once per
+    pair it is in) and, as in facenet, does not normalise again. It changes only `cosine`: a
+    difference of two embeddings is the same without it.
+
+    Args:
+        unit: Embeddings of length 1, `(images, d)`.
+        left: Row of each pair's first image, `(n,)`.
+        right: Row of each pair's second image, `(n,)`.
+        fold: Fold of each pair, 0 to k - 1, `(n,)`.
+        distance: Which distance.
+        subtract_mean: Whether to subtract the mean of the training folds first.
+        names: Image name of every row, for messages.
+
+    Returns:
+        `(k, n)`: row i holds the distances for test fold i. Rows share memory and are read-only
+        where folds see the same.
+
+    Raises:
+        UserError: If the distance is unknown, or an embedding equals the subtracted mean.
+    """
+    folds = int(fold.max()) + 1
+    if distance == "squared_l2":
+        same = np.sum(np.square(unit[left] - unit[right]), axis=1)
+        return np.broadcast_to(same, (folds, len(left)))
+    if distance != "cosine":
+        raise UserError(
+            f"Unknown distance {distance!r}; choose one of {', '.join(get_args(Distance))}."
+        )
+    similarity = np.sum(unit[left] * unit[right], axis=1)
+    if subtract_mean:
+        # Expanding (a-m)·(b-m) needs two small matrix products in place of k sets of embeddings.
+        means = _training_means(unit, left, right, fold)
+        along = means @ unit.T
+        squared_mean = np.sum(np.square(means), axis=1)[:, None]
+        squared_length = 1 - 2 * along + squared_mean
+        vanished = (squared_length < 1e-12).any(axis=0)
+        if vanished.any():
+            raise _unusable(vanished, "equals the mean that subtract_mean subtracts", names)
+        product = similarity - along[:, left] - along[:, right] + squared_mean
+        similarity = product / np.sqrt(squared_length[:, left] * squared_length[:, right])
+    scaled = np.arccos(np.clip(similarity, -1, 1)) / np.pi
+    return np.broadcast_to(scaled, (folds, len(left)))
+
+
+def _training_means(
+    unit: FloatArray, left: IntArray, right: IntArray, fold: IntArray
+) -> FloatArray:
+    """`(k, d)`: row i is the mean embedding over both sides of the pairs outside fold i."""
+    uses = np.zeros((fold.max() + 1, len(unit)))
+    np.add.at(uses, (fold, left), 1)
+    np.add.at(uses, (fold, right), 1)
+    uses = uses.sum(axis=0) - uses
+    return np.asarray(uses @ unit / uses.sum(axis=1, keepdims=True))
+
+
+def _unusable(bad: BoolArray, why: str, names: Sequence[str] | None) -> UserError:
+    row = int(np.argmax(bad))
+    image = f"row {row}" if names is None else f"{names[row]} (row {row})"
+    return UserError(
+        f"{bad.sum()} of {len(bad)} embeddings cannot be compared: that of {image} {why}; check "
+        "the crop and the precision of the engine."
+    )

@@ -1,0 +1,126 @@
+"""Pairs counted by distance, for more of them than memory holds, with the error that this makes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.metrics.verification.accept_counts import AcceptCounts
+from lfw_eval.metrics.verification.arrays import BoolArray
+from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.pooled import FAR_TARGETS
+from lfw_eval.metrics.verification.pooled_result import (
+    ROC_POINTS,
+    PooledRate,
+    PooledResult,
+    allowed_accepts,
+    pooled_rate,
+)
+from lfw_eval.metrics.verification.ranked import Float32Array
+from lfw_eval.system.errors import UserError
+
+PER_UNIT = 1 << 18
+"""Bins per unit of squared distance. A power of two, so that a float32 is put into its bin without
+rounding and every edge is a float32."""
+BINS = 4 * PER_UNIT
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreHistogram:
+    """How many pairs have a squared distance in each bin of [0, 4).
+
+    Distances that rounding has put below 0 are in the first bin, those from 4 on in the last.
+    Counts are whole numbers: shards counted apart and merged in any order give the same histogram,
+    and so the same metrics, bit for bit.
+    """
+
+    genuine: NDArray[np.int64]
+    """`(BINS,)`."""
+    impostor: NDArray[np.int64]
+    """`(BINS,)`."""
+
+    @classmethod
+    def count(cls, distances: Float32Array, genuine: BoolArray) -> "ScoreHistogram":
+        """Count pairs: float32 distances `(n,)` and their truth `(n,)`; n may be 0.
+
+        Raises:
+            UserError: If a distance is not finite.
+        """
+        counts = np.zeros(2 * BINS, np.int64)
+        for start in range(0, len(distances), _CHUNK):
+            seen = distances[start : start + _CHUNK]
+            if not np.isfinite(seen).all():
+                raise UserError(
+                    "A distance of two embeddings is not finite; check the embeddings and the "
+                    "precision of the engine."
+                )
+            bins = np.clip(seen * np.float32(PER_UNIT), 0, BINS - 1).astype(np.intp)
+            bins += BINS * genuine[start : start + _CHUNK]
+            counts += np.bincount(bins, minlength=2 * BINS)
+        return cls(genuine=counts[BINS:], impostor=counts[:BINS])
+
+    def merge(self, other: "ScoreHistogram") -> "ScoreHistogram":
+        """The pairs of both."""
+        return ScoreHistogram(self.genuine + other.genuine, self.impostor + other.impostor)
+
+    def evaluate(self, far_targets: Sequence[float] = FAR_TARGETS) -> PooledResult:
+        """The metrics that `evaluate_pooled` gives, with the bounds of what binning changes.
+
+        A threshold is always an edge between bins, where the pairs accepted are known: VAL and FAR
+        are those of that threshold. The best one is within the next bin, whose genuine pairs are
+        the `error`. AUC counts half of the pairs of pairs that share a bin, and `auc_error` is that
+        half. EER is interpolated over the bin in which FAR passes FRR, between its edges.
+
+        Raises:
+            UserError: If there are fewer than two genuine or impostor pairs, or a target is not
+                between 0 and 1.
+        """
+        edges = self._edges()
+        genuine, impostors = int(edges.genuines[-1]), int(edges.impostors[-1])
+        if min(genuine, impostors) < 2:
+            raise UserError(
+                f"There are {genuine} genuine and {impostors} impostor pairs, and the metrics need "
+                "two of either at least; count more pairs."
+            )
+        eer = edges.eer()
+        far, frr, _ = edges.around_eer()
+        shared = np.sum(self.genuine * self.impostor)
+        return PooledResult(
+            genuine=genuine,
+            impostors=impostors,
+            auc=edges.auc(),
+            eer=eer,
+            val=tuple(_rate(edges, far_target) for far_target in far_targets),
+            roc=edges.thinned().roc(ROC_POINTS),
+            auc_error=float(shared) / 2 / genuine / impostors,
+            eer_error=max(eer.value - max(far[0], frr[1]), min(far[1], frr[0]) - eer.value),
+        )
+
+    def _edges(self) -> AcceptCounts:
+        return AcceptCounts(
+            thresholds=(np.arange(BINS + 1) / PER_UNIT).astype(np.float32),
+            impostors=np.append(0, np.cumsum(self.impostor)),
+            genuines=np.append(0, np.cumsum(self.genuine)),
+        )
+
+
+def _rate(edges: AcceptCounts, far_target: float) -> PooledRate:
+    genuine, impostors = int(edges.genuines[-1]), int(edges.impostors[-1])
+    allowed = allowed_accepts(far_target, impostors)
+    lower, upper = threshold_ranks(impostors, far_target)
+    # The edge below the impostor pair of each rank.
+    edge, lower, upper = np.searchsorted(edges.impostors, [allowed, lower, upper], "right") - 1
+    return pooled_rate(
+        far_target,
+        threshold=float(edges.thresholds[edge]),
+        false_accepts=int(edges.impostors[edge]),
+        true_accepts=int(edges.genuines[edge]),
+        impostors=impostors,
+        genuine=genuine,
+        interval=binomial_limits(
+            int(edges.genuines[lower]), int(edges.genuines[upper + 1]), genuine
+        ),
+        error=float(edges.genuines[edge + 1] - edges.genuines[edge]) / genuine,
+    )

@@ -1,0 +1,1 @@
+"""What a verb runs: a job in, a result out."""

@@ -1,0 +1,63 @@
+"""What a detector found so far: an interrupted run goes on from it."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lfw_eval.datasets.faces import FaceDataset
+from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.sources import datasets
+from lfw_eval.system.files import replacing
+
+
+@dataclass
+class Detected:
+    """Detections by image, and the seconds that they took.
+
+    Attributes:
+        path: Where they are kept until the run is whole.
+    """
+
+    path: Path
+    found: dict[str, Detections] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, detector: FaceDetector, faces: FaceDataset) -> "Detected":
+        """Return what an interrupted run of the same detector on the same images left."""
+        said = json.dumps([detector.name, detector.settings, faces.digest], sort_keys=True)
+        key = hashlib.sha256(said.encode()).hexdigest()[:16]
+        detected = cls(datasets().root / "prepared" / f"detected-{key}.npz")
+        try:
+            with np.load(detected.path) as kept:
+                ends = np.cumsum(kept["counts"])[:-1]
+                boxes, scores = np.split(kept["boxes"], ends), np.split(kept["scores"], ends)
+                names, detected.seconds = kept["names"].tolist(), float(kept["seconds"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return cls(detected.path)
+        pairs = zip(names, map(Detections, boxes, scores), strict=True)
+        detected.found = dict(pairs)
+        return detected
+
+    def keep(self) -> None:
+        """Write what was found, if anything."""
+        if self.found:
+            each = list(self.found.values())
+            with replacing(self.path) as temporary:
+                np.savez(
+                    temporary,
+                    names=np.array(list(self.found)),
+                    counts=np.array([len(one.scores) for one in each]),
+                    boxes=np.concatenate([one.boxes for one in each]),
+                    scores=np.concatenate([one.scores for one in each]),
+                    seconds=self.seconds,
+                )
+
+    def forget(self) -> None:
+        """Delete what was kept."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""The evaluation of a face detector on a data set of faces."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfw_eval.datasets.faces import FaceDataset
+from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.metrics.detection.average_precision import Definition
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.metrics.detection.protocol import DetectionResult, evaluate
+from lfw_eval.pipelines.detected import Detected
+from lfw_eval.results.speed import Speed
+
+
+@dataclass(frozen=True)
+class FaceDataDescription:
+    """The data that was evaluated on; `faces` are those that count."""
+
+    title: str
+    images: int
+    faces: int
+    ignored: int
+    clipped: int
+    outside: int
+    empty: int
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionReport:
+    """What a detector reaches.
+
+    Attributes:
+        detector: Its name.
+        settings: All that decides what it finds.
+        fps: Images per second from decoded image to faces, one after another.
+        results: By definition of AP.
+        definition: The one that was asked for.
+        detections: Those of each image, in the data set's order.
+        speed: Of the engine, where that was asked for.
+    """
+
+    data: FaceDataDescription
+    detector: str
+    settings: dict[str, str | float | int]
+    fps: float
+    definition: Definition
+    results: dict[Definition, DetectionResult]
+    detections: tuple[Detections, ...]
+    speed: Speed | None = None
+
+    @property
+    def asked(self) -> DetectionResult:
+        """The result in the definition that was asked for."""
+        return self.results[self.definition]
+
+
+def detect(
+    detector: FaceDetector, faces: FaceDataset, definition: Definition, iou: float
+) -> DetectionReport:
+    """Run the detector on all images, and take AP by every definition.
+
+    What an interrupted run finished is not done again.
+
+    Raises:
+        UserError: An image cannot be read.
+    """
+    detected = Detected.of(detector, faces)
+    found = detected.found
+    left = [image.name for image in faces.images if image.name not in found]
+    reading = 0.0
+    names: list[str] = []
+
+    def pixels() -> Iterator[NDArray[np.uint8]]:
+        # Reading and decoding is not the detector's time.
+        nonlocal reading
+        images = faces.read(left)
+        while True:
+            before = time.perf_counter()
+            item = next(images, None)
+            reading += time.perf_counter() - before
+            if item is None:
+                return
+            image, values = item
+            names.append(image.name)
+            yield values
+
+    started = time.perf_counter()
+    bar = tqdm(total=len(faces), initial=len(found), desc="detect", unit="img", disable=None)
+    try:
+        with bar:
+            for index, detections in enumerate(detector.detect(pixels())):
+                found[names[index]] = detections
+                bar.update()
+    finally:
+        detected.seconds += time.perf_counter() - started - reading
+        if len(found) < len(faces):
+            detected.keep()
+    detected.forget()
+    ordered = tuple(found[image.name] for image in faces.images)
+    truths = [image.truth for image in faces.images]
+    return DetectionReport(
+        data=FaceDataDescription(
+            title=faces.title,
+            images=len(faces),
+            faces=faces.faces,
+            ignored=faces.ignored,
+            clipped=faces.clipped,
+            outside=faces.outside,
+            empty=faces.empty,
+            digest=faces.digest,
+        ),
+        detector=detector.name,
+        settings=detector.settings,
+        fps=len(faces) / detected.seconds,
+        definition=definition,
+        results={
+            each: evaluate(ordered, truths, iou=iou, definition=each)
+            for each in get_args(Definition)
+        },
+        detections=ordered,
+    )

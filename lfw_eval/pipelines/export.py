@@ -1,0 +1,62 @@
+"""What other engines read of a calibration: TensorRT's caches and Q/DQ networks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+
+from calibration.cache import cache_name, cache_text
+from calibration.quantize import QdqTypes, quantize
+from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
+from lfw_eval.checkpoints.half import half
+from lfw_eval.pipelines.calibration import Calibration
+from lfw_eval.sources.roots import calibration_caches
+from lfw_eval.system.files import write_atomically
+
+
+def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[str]) -> list[Path]:
+    """Write all of it; scale table and caches go where those of all checkpoints are kept.
+
+    Args:
+        versions: Of TensorRT, such as "8.6.1".
+
+    Raises:
+        UserError: A version reads no calibration cache.
+    """
+    kept = calibration_caches() / checkpoint.name
+    table = kept / f"scales-{calibrated.table.method}.json"
+    calibrated.table.save(table)
+    caches = write_caches(calibrated.table, versions, kept)
+    return [table, *caches, *write_networks(checkpoint.model, calibrated.table, calibrated.folder)]
+
+
+def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> list[Path]:
+    """Write a calibration cache for each TensorRT version, such as "8.6.1".
+
+    Raises:
+        UserError: A version reads no such cache; nothing is written then.
+    """
+    texts = {
+        folder / cache_name(table.method, version): cache_text(table, version)
+        for version in versions
+    }
+    for path, text in texts.items():
+        write_atomically(path, text.encode())
+    return list(texts)
+
+
+def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
+    """Write the network with Q/DQ nodes, the rest in float32 and in float16.
+
+    TensorRT 11 and TensorRT-RTX take the types as they stand in the network; activations are
+    signed, as they require.
+    """
+    network = quantize(onnx.load(model), table, QdqTypes(unsigned=False))
+    written = {
+        f"int8-{table.method}-qdq.onnx": network,
+        f"int8-{table.method}-qdq-fp16.onnx": half(network),
+    }
+    for name, made in written.items():
+        save_model(made, folder / name)
+    return [folder / name for name in written]

@@ -1,0 +1,135 @@
+"""The 1:N identification: FP32 and, beside it, the precision that was asked for."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.datasets.crop_store import CropStore
+from lfw_eval.engines.contract import Precision
+from lfw_eval.metrics.identification.comparison import TpirChange, compare_rank1, compare_tpir
+from lfw_eval.metrics.identification.enrolment import Enrolment, most_images
+from lfw_eval.metrics.identification.faiss_search import faiss_search, nearest_recall, require_faiss
+from lfw_eval.metrics.identification.outcome import evaluate_search
+from lfw_eval.metrics.identification.search import search
+from lfw_eval.metrics.verification.arrays import IntArray
+from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.metrics.verification.distance import normalise
+from lfw_eval.pipelines.calibration import Calibration
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.side_by_side import pass_over
+from lfw_eval.results.accuracy import describe_calibration
+from lfw_eval.results.identification import (
+    EnrolledImages,
+    EnrolmentDescription,
+    IdentificationResult,
+    IdentificationRun,
+    Index,
+    SearchDescription,
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Who is looked for among whom, and how."""
+
+    enrolment: Enrolment
+    index: Index = "exact"
+    largest_rank: int = 20
+
+    @property
+    def ranks(self) -> int:
+        """The last rank of the CMC: there are no more than people."""
+        return min(self.largest_rank, len(set(self.enrolment.gallery_people)))
+
+    @property
+    def depth(self) -> int:
+        """Images in a candidate list: enough for that many people, if each has the most images."""
+        images = self.enrolment.gallery_people
+        return min(self.ranks * most_images(images), len(images))
+
+    def people(self) -> tuple[IntArray, IntArray]:
+        """Number everyone: who is on each gallery image, and on each probe."""
+        gallery, probes = self.enrolment.gallery_people, self.enrolment.probe_people
+        numbers = np.unique([*gallery, *probes], return_inverse=True)[1]
+        return numbers[: len(gallery)], numbers[len(gallery) :]
+
+
+def identify(job: Job, trial: Trial) -> IdentificationResult:
+    """Look for the probes in the gallery: FP32 and the precision asked for, on the same crops.
+
+    FP32 is kept from an earlier run where there was one; what was asked for is run afresh.
+
+    Raises:
+        UserError: For any mistake in the job.
+    """
+    job.check()
+    if trial.index == "faiss":
+        require_faiss()
+    names = (*trial.enrolment.gallery, *trial.enrolment.probes)
+    store = job.dataset.crop_store(job.alignment, names, job.cluster)
+    calibrated = job.calibrate_if_needed()
+    if calibrated:
+        seen = len(set(names).intersection(calibrated.images.names))
+        calibrated = replace(calibrated, images=replace(calibrated.images, evaluated=seen))
+    reference, fp32 = _run(job.reference, trial, store, "fp32", None)
+    candidate = cosine = rank1_change = None
+    tpir_changes: tuple[TpirChange, ...] = ()
+    if job.precision != "fp32" or job.reference is not job:
+        candidate, embeddings = _run(job, trial, store, job.precision, calibrated)
+        cosine = mean_cosine(fp32, embeddings)
+        outcomes = reference.outcome, candidate.outcome
+        rank1_change = compare_rank1(*outcomes)
+        tpir_changes = tuple(compare_tpir(*outcomes, trial.people()[1]))
+    return IdentificationResult(
+        data=_describe(job, trial.enrolment, store),
+        images=EnrolledImages(np.array(trial.enrolment.gallery), np.array(trial.enrolment.probes)),
+        model=job.checkpoint.describe(),
+        reference=reference,
+        candidate=candidate,
+        calibration=describe_calibration(calibrated) if calibrated else None,
+        rank1_change=rank1_change,
+        tpir_changes=tpir_changes,
+        cosine=cosine,
+    )
+
+
+def _run(
+    job: Job, trial: Trial, store: CropStore, precision: Precision, calibrated: Calibration | None
+) -> tuple[IdentificationRun, NDArray[np.floating]]:
+    made, values = pass_over(job, store, precision, calibrated)
+    unit = normalise(values, store.names).astype(np.float32)
+    gallery, probes = (
+        unit[store.rows(names)] for names in (trial.enrolment.gallery, trial.enrolment.probes)
+    )
+    start = time.perf_counter()
+    find = search if trial.index == "exact" else faiss_search
+    candidates = find(gallery, probes, trial.depth)
+    seconds = time.perf_counter() - start
+    recall = None if trial.index == "exact" else nearest_recall(gallery, probes, candidates)
+    run = IdentificationRun(
+        **vars(made),
+        search=SearchDescription(trial.index, trial.depth, seconds, recall),
+        outcome=evaluate_search(candidates, *trial.people(), largest_rank=trial.ranks),
+    )
+    return run, values
+
+
+def _describe(job: Job, enrolment: Enrolment, store: CropStore) -> EnrolmentDescription:
+    mated = int(enrolment.mated.sum())
+    return EnrolmentDescription(
+        name=job.dataset.name,
+        title=job.dataset.title,
+        remark=job.dataset.remark,
+        origin=enrolment.origin,
+        gallery=len(enrolment.gallery),
+        people=len(set(enrolment.gallery_people)),
+        mated=mated,
+        nonmated=len(enrolment.probes) - mated,
+        enrolment_digest=enrolment.digest(),
+        photographs_digest=job.dataset.photographs.digest,
+        crops_sha256=store.digest,
+        alignment=store.alignment,
+        undetected=int((~store.detected).sum()),
+    )

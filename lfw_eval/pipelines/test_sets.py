@@ -1,0 +1,167 @@
+"""Several test sets by one engine: what is asked of each, and the table of all."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from calibration.sampler import CalibrationList
+from lfw_eval.datasets.dataset import Dataset, has_templates, open_dataset
+from lfw_eval.datasets.ijb import TemplateSet, open_ijb
+from lfw_eval.metrics.verification.accuracy import Accuracy
+from lfw_eval.metrics.verification.flip import Flip
+from lfw_eval.metrics.verification.pooled_result import PooledRate
+from lfw_eval.metrics.verification.protocol import VerificationResult
+from lfw_eval.metrics.verification.val import ValidationRate
+from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.templates import evaluate_templates
+from lfw_eval.pipelines.verification import Protocol, evaluate
+from lfw_eval.results.accuracy import AccuracyResult, EngineRun
+from lfw_eval.results.file import save_result
+from lfw_eval.results.test_sets import (
+    FailedSet,
+    SetRates,
+    SetRow,
+    SetsResult,
+    TemplateResult,
+    TemplateRun,
+)
+from lfw_eval.system.errors import UserError
+
+TEMPLATE_FAR = 1e-4
+"""Of the VAL in the table, of pairs of templates; the result has the others."""
+
+
+def open_sets(given: Sequence[str]) -> list[Dataset | TemplateSet]:
+    """Open data sets as `open_dataset` does, and the folders of IJB-B and IJB-C.
+
+    Raises:
+        UserError: One of them is not there or malformed.
+    """
+    opened: list[Dataset | TemplateSet] = []
+    names: set[str] = set()
+    for each in given:
+        one = open_ijb(Path(each)) if has_templates(Path(each)) else open_dataset(each, None)
+        images = images_of(one)
+        unique = next(name for name in _numbered(images.name) if name not in names)
+        names.add(unique)
+        images = replace(images, name=unique)
+        opened.append(replace(one, images=images) if isinstance(one, TemplateSet) else images)
+    return opened
+
+
+def images_of(one: Dataset | TemplateSet) -> Dataset:
+    """Return the images of a set."""
+    return one.images if isinstance(one, TemplateSet) else one
+
+
+def evaluate_sets(
+    sets: Sequence[Dataset | TemplateSet],
+    job_on: Callable[[Dataset], Job],
+    calibrating: Dataset,
+    flip: Flip | None,
+    folder: Path,
+) -> SetsResult:
+    """Evaluate the sets one after the other, all by the engine that is calibrated on one of them.
+
+    Each set's own result is written into the folder as soon as it is there.
+
+    Args:
+        sets: As `open_sets` gives them.
+        job_on: Makes the job of a data set.
+        calibrating: What INT8 is calibrated on.
+        flip: How embeddings of mirror images are combined with those of the crops.
+        folder: For the sets' results.
+
+    Raises:
+        UserError: For a mistake that concerns all sets, or one in each of them.
+    """
+    calibrator = job_on(calibrating)
+    calibrator.check()
+    calibrated = calibrator.calibrate_if_needed()
+    results: dict[str, AccuracyResult | TemplateResult] = {}
+    failed = []
+    for number, one in enumerate(sets, start=1):
+        images = images_of(one)
+        print(f"{images.name} ({number} of {len(sets)})", file=sys.stderr)
+        job = replace(job_on(images), calibrated_by=calibrator)
+        path = folder / f"{images.name}.json"
+        result: AccuracyResult | TemplateResult
+        try:
+            if isinstance(one, TemplateSet):
+                result = evaluate_templates(job, one, flip)
+            else:
+                result = evaluate(job, Protocol(flip=flip))
+            save_result(result, path)
+            results[images.name] = result
+        except UserError as error:
+            failed.append(FailedSet(images.name, str(error)))
+    if not results:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in failed)
+        raise UserError(f"none of the sets could be evaluated: {reasons}")
+    judged = next(iter(results.values()))
+    return SetsResult(
+        model=judged.model,
+        engine=judged.judged.engine,
+        batch_size=judged.judged.batch_size,
+        flip=flip or "none",
+        calibrated=_calibrated(calibrated.images, calibrating, sets) if calibrated else "",
+        rows=tuple(_row(result, f"{folder.name}/{name}.json") for name, result in results.items()),
+        failed=tuple(failed),
+    )
+
+
+def _calibrated(images: CalibrationList, on: Dataset, sets: Sequence[Dataset | TemplateSet]) -> str:
+    found = f"{len(images.names):,} crops, {images.origin} of {on.title}"
+    digests = [images_of(one).photographs.digest for one in sets]
+    if not images.evaluated or on.photographs.digest not in digests:
+        return found
+    return f"{found} *** {images.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
+
+
+def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
+    data = result.data
+    comparison = result.comparison if isinstance(result, AccuracyResult) else None
+    return SetRow(
+        name=data.name,
+        title=data.title,
+        remark=data.remark,
+        images=data.images,
+        pairs=data.pairs,
+        alignment=data.alignment,
+        undetected=data.undetected,
+        reference=_rates(result.reference),
+        candidate=_rates(result.candidate) if result.candidate else None,
+        p_value=comparison.p_value if comparison else None,
+        result=path,
+    )
+
+
+def _rates(run: EngineRun | TemplateRun) -> SetRates:
+    found = run.verification
+    accuracy: Accuracy | None = None
+    val: ValidationRate | PooledRate
+    if isinstance(found, VerificationResult):
+        accuracy, val = found.accuracy, found.val
+    else:
+        val = next(rate for rate in found.val if rate.far_target == TEMPLATE_FAR)
+    return SetRates(
+        precision=run.engine.precision,
+        accuracy=accuracy.value if accuracy else None,
+        std=accuracy.std if accuracy else None,
+        auc=found.auc.value,
+        eer=found.eer.value,
+        far_target=val.far_target,
+        val=val.value,
+        interval=val.interval,
+        fps=run.fps,
+        kept=run.kept,
+    )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1

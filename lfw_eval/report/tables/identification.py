@@ -1,0 +1,110 @@
+"""The table of a 1:N identification: FP32 beside the precision that was asked for."""
+
+from collections.abc import Iterator
+
+from lfw_eval.metrics.identification.comparison import Change, Rank1Change, TpirChange
+from lfw_eval.results.identification import IdentificationResult
+
+_LABEL, _COLUMN = 26, 22
+_RANKS = (5, 10, 20, 50, 100)
+
+
+def identification_table(result: IdentificationResult) -> str:
+    """Return the result as lines of plain text, at most 100 columns wide but for paths."""
+    return "\n".join([*_heading(result), "", *_rows(result), "", *_notes(result)])
+
+
+def _heading(result: IdentificationResult) -> Iterator[str]:
+    data = result.data
+    yield f"{result.model.name} on {data.title}"
+    yield f"gallery: {data.gallery:,} images of {data.people:,} people ({data.origin})"
+    yield f"probes: {data.mated:,} mated, {data.nonmated:,} non-mated"
+    if data.remark:
+        yield f"*** {data.remark} ***"
+
+
+def _rows(result: IdentificationResult) -> Iterator[str]:
+    runs = [run for run in (result.reference, result.candidate) if run]
+    outcomes = [run.outcome for run in runs]
+    precisions = [run.engine.precision.upper() for run in runs]
+    yield _row("", precisions, "change" if len(runs) > 1 else "")
+    yield _row("arithmetic", [run.engine.arithmetic for run in runs])
+    yield _share("rank-1", [outcome.rank1.value for outcome in outcomes])
+    yield _interval([outcome.rank1.interval for outcome in outcomes])
+    yield from _changed(result.rank1_change)
+    last = len(outcomes[0].cmc)
+    for rank in sorted({*(rank for rank in _RANKS if rank < last), last} - {1}):
+        yield _share(f"CMC at rank {rank}", [outcome.cmc[rank - 1] for outcome in outcomes])
+    for index, rate in enumerate(outcomes[0].tpir):
+        rates = [outcome.tpir[index] for outcome in outcomes]
+        yield _share(f"TPIR at FPIR {rate.fpir_target:g}", [each.value for each in rates])
+        yield _interval([each.interval for each in rates])
+        yield _row("  FPIR reached", [f"{each.fpir:.5f}" for each in rates])
+        yield _row("  below distance", [f"{each.threshold:.4f}" for each in rates])
+        yield from _changed(result.tpir_changes[index] if result.candidate else None)
+    yield _row(
+        "FPS, crops to embeddings", [f"{run.fps:,.1f}{' (kept)' * run.kept}" for run in runs]
+    )
+    yield _row("search, seconds", [f"{run.search.seconds:.2f}" for run in runs])
+    recalls = [run.search.recall for run in runs if run.search.recall is not None]
+    if recalls:
+        yield _row("  recall of the nearest", [f"{recall:.3f}" for recall in recalls])
+    if result.cosine:
+        yield _row("mean cosine to FP32", ["", f"{result.cosine.value:.5f}"])
+
+
+def _notes(result: IdentificationResult) -> Iterator[str]:
+    run, data = result.judged, result.data
+    yield (
+        "identified  mate at rank 1 and below the distance at which so many of the non-mated "
+        "probes have"
+    )
+    yield "            anybody below it (FPIR); intervals are of 95 %"
+    for rate in run.outcome.tpir:
+        if not rate.resolved:
+            yield (
+                f"            *** {data.nonmated} NON-MATED PROBES DO NOT TELL FPIR "
+                f"{rate.fpir_target:g} FROM 0 ***"
+            )
+    if not run.outcome.tpir:
+        yield "            no TPIR: everyone looked for is in the gallery"
+    done = run.search
+    kind = "exact" if done.recall is None else "approximate, FAISS (HNSW)"
+    yield f"search      {kind}, {done.depth} candidates per probe"
+    yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
+    if result.reference.kept:
+        yield f"            FP32 is kept from a run on {result.reference.measured}"
+    yield (
+        f"alignment   {data.alignment}; in {data.undetected:,} images no face was found "
+        "(centre box)"
+    )
+    if calibration := result.calibration:
+        yield f"calibrated  on {calibration.images:,} crops, {calibration.origin}"
+        if calibration.evaluated:
+            yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO SEARCHED ***"
+
+
+def _changed(change: Change | None) -> Iterator[str]:
+    if change:
+        counts = f"{change.right_to_wrong} / {change.wrong_to_right}"
+        yield _row("  lost / gained", ["", counts])
+    if isinstance(change, Rank1Change):
+        p = f"{change.p_value:.3f}" if change.p_value >= 0.001 else "< 0.001"
+        yield _row("  McNemar p", ["", p])
+    if isinstance(change, TpirChange):
+        low, high = change.interval
+        yield _row("  95 % of the change", ["", f"{low:+.4f} to {high:+.4f}"])
+
+
+def _share(label: str, values: list[float]) -> str:
+    difference = f"{values[1] - values[0]:+.5f}" if len(values) > 1 else ""
+    return _row(label, [f"{value:.5f}" for value in values], difference)
+
+
+def _interval(intervals: list[tuple[float, float]]) -> str:
+    return _row("  95 % interval", ["{:.4f} to {:.4f}".format(*each) for each in intervals])
+
+
+def _row(label: str, cells: list[str], change: str = "") -> str:
+    columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
+    return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()

@@ -1,0 +1,52 @@
+"""What INT8 costs, layer by layer, as tables."""
+
+from calibration.sensitivity import EmbeddingError, Mixed, Sensitivity
+from lfw_eval.report.tables.cache import printable
+
+_SHOWN = 20
+
+
+def sensitivity_table(sensitivity: Sensitivity) -> str:
+    """Return the whole network's error and those of the 20 worst layers, worst first."""
+    shown = list(sensitivity.layers.items())[:_SHOWN]
+    count = len(sensitivity.layers)
+    label = f"all {count:,} layers"
+    width = max(len(text) for text in [label, *map(_name, shown)]) + 2
+    lines = [
+        f"error of the embedding to FP32, {sensitivity.images:,} of the calibration crops",
+        f"{'':<{width + 4}}{'1 - cosine':>12}{'SQNR, dB':>10}",
+        f"    {label:<{width}}{_cells(sensitivity.network)}",
+        "    this layer alone in INT8, with the sum that it is fused into:",
+    ]
+    lines += [
+        f"{place:>3} {_name(row):<{width}}{_cells(row[1])}" for place, row in enumerate(shown, 1)
+    ]
+    if rest := count - len(shown):
+        lines.append(f"    and {rest:,} more")
+    return "\n".join(lines)
+
+
+def mixed_table(mixed: Mixed, layers: int, max_drop: float) -> str:
+    """Return which layers stay in 16 bits, and what that reaches.
+
+    Args:
+        mixed: The network found.
+        layers: How many layers there are to quantise.
+        max_drop: The drop of the mean cosine that was allowed.
+    """
+    reached = (
+        f"cosine {mixed.error.cosine:.6f} to FP32, 1 - cosine {mixed.error.drop:.2e} "
+        f"(at most {max_drop:g} allowed), SQNR {mixed.error.sqnr:.1f} dB"
+    )
+    if not mixed.kept:
+        return f"no layer has to stay in 16 bits: {reached}"
+    heading = f"{len(mixed.kept):,} of {layers:,} layers stay in 16 bits: {reached}"
+    return "\n".join([heading, *(f"    {printable(name)}" for name in mixed.kept)])
+
+
+def _name(row: tuple[str, EmbeddingError]) -> str:
+    return printable(row[0])
+
+
+def _cells(error: EmbeddingError) -> str:
+    return f"{error.drop:>12.2e}{error.sqnr:>10.1f}"

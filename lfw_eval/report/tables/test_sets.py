@@ -1,0 +1,96 @@
+"""The table over several test sets: a row for each, first accuracies, then error rates and FPS."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import fill
+
+from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
+
+_WIDTH, _NAME, _NOTE = 100, 18, 12
+_ACCURACY_WIDTHS, _RATE_WIDTHS = (12, 20, 20, 11, 12), (11,) * 7
+_MISSING = "-"
+
+
+def testsets_table(result: SetsResult) -> str:
+    """Return the result as lines of plain text, at most 100 columns wide but for paths."""
+    parts = (_heading(result), _accuracies(result.rows), _rates(result.rows), _notes(result))
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _heading(result: SetsResult) -> Iterator[str]:
+    engine = result.engine
+    yield f"{result.model.name} on {len(result.rows)} sets, flip {result.flip}"
+    yield f"{engine.precision.upper()}: {engine.arithmetic}"
+
+
+def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
+    compared = ["change", "McNemar p"] if rows[0].candidate else []
+    names = ["pairs", *(f"ACC {each}" for each in _precisions(rows)), *compared]
+    yield _line("set", names, _ACCURACY_WIDTHS)
+    for row in rows:
+        cells = [_accuracy(rates) for rates in _runs(row)]
+        if row.candidate:
+            cells += [_change(row.reference, row.candidate), _probability(row.p_value)]
+        yield _line(row.name, [f"{row.pairs:,}", *cells], _ACCURACY_WIDTHS)
+
+
+def _rates(rows: Sequence[SetRow]) -> Iterator[str]:
+    precisions = _precisions(rows)
+    names = [f"{metric} {each}" for metric in ("EER", "VAL", "FPS") for each in precisions]
+    at = names.index(f"VAL {precisions[0]}")
+    yield _line("set", [*names[:at], "at FAR", *names[at:]], _RATE_WIDTHS)
+    for row in rows:
+        runs = _runs(row)
+        cells = [f"{rates.eer:.5f}" for rates in runs]
+        cells += [f"{runs[0].far_target:g}", *(f"{rates.val:.5f}" for rates in runs)]
+        cells += [f"{rates.fps:,.1f}{'*' * rates.kept}" for rates in runs]
+        yield _line(row.name, cells, _RATE_WIDTHS)
+
+
+def _notes(result: SetsResult) -> Iterator[str]:
+    for each in result.failed:
+        yield f"*** {each.name} FAILED: {each.reason} ***"
+    engine = result.engine
+    yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
+    if result.calibrated:
+        yield _note("calibrated", f"for all sets on {result.calibrated}")
+    if any(row.reference.kept for row in result.rows):
+        yield _note("* FPS", "kept from an earlier run")
+    for row in result.rows:
+        undetected = f"; no face found in {row.undetected:,}" if row.undetected else ""
+        yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
+    for remark in dict.fromkeys(row.remark for row in result.rows if row.remark):
+        names = ", ".join(row.name for row in result.rows if row.remark == remark)
+        yield fill(f"*** {names}: {remark} ***", _WIDTH)
+
+
+def _precisions(rows: Sequence[SetRow]) -> list[str]:
+    return [rates.precision.upper() for rates in _runs(rows[0])]
+
+
+def _runs(row: SetRow) -> list[SetRates]:
+    return [row.reference, row.candidate] if row.candidate else [row.reference]
+
+
+def _accuracy(rates: SetRates) -> str:
+    return f"{rates.accuracy:.5f} ± {rates.std:.5f}" if rates.accuracy is not None else _MISSING
+
+
+def _change(reference: SetRates, candidate: SetRates) -> str:
+    if reference.accuracy is None or candidate.accuracy is None:
+        return _MISSING
+    return f"{candidate.accuracy - reference.accuracy:+.5f}"
+
+
+def _probability(value: float | None) -> str:
+    if value is None:
+        return _MISSING
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def _line(name: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    sized = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
+    return f"{name:<{_NAME}}{''.join(sized)}"
+
+
+def _note(label: str, text: str) -> str:
+    return f"{label:<{_NOTE}}{text}"

@@ -1,0 +1,1 @@
+"""Results as frozen dataclasses, and their files."""

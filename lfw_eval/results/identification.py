@@ -1,0 +1,91 @@
+"""What a 1:N identification found."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.metrics.identification.comparison import Rank1Change, TpirChange
+from lfw_eval.metrics.identification.outcome import Outcome
+from lfw_eval.metrics.verification.comparison import CosineSimilarity
+from lfw_eval.results.accuracy import CalibrationDescription, EnginePass
+
+Index = Literal["exact", "faiss"]
+
+
+@dataclass(frozen=True)
+class EnrolmentDescription:
+    """What was searched for what, with its hashes; people are counted of the gallery."""
+
+    name: str
+    title: str
+    remark: str
+    origin: str
+    gallery: int
+    people: int
+    mated: int
+    nonmated: int
+    enrolment_digest: str
+    photographs_digest: str
+    crops_sha256: str
+    alignment: str
+    undetected: int
+
+
+@dataclass(frozen=True)
+class SearchDescription:
+    """How the gallery was searched.
+
+    Attributes:
+        seconds: Of all probes; building of an index included.
+        recall: Share of a sample of probes whose nearest image an approximate search found; None
+            where the search is exact.
+    """
+
+    index: Index
+    depth: int
+    seconds: float
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class IdentificationRun(EnginePass):
+    """A pass, and the search by it."""
+
+    search: SearchDescription
+    outcome: Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class EnrolledImages:
+    """Image names of the gallery and of the probes, in the order of an outcome's rows."""
+
+    gallery: NDArray[np.str_]
+    probes: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class IdentificationResult:
+    """FP32 and, beside it, the precision that was asked for.
+
+    Attributes:
+        rank1_change: Of the candidate to the reference, as those of each
+            TPIR.
+    """
+
+    data: EnrolmentDescription
+    images: EnrolledImages
+    model: ModelDescription
+    reference: IdentificationRun
+    candidate: IdentificationRun | None
+    calibration: CalibrationDescription | None
+    rank1_change: Rank1Change | None
+    tpir_changes: tuple[TpirChange, ...]
+    cosine: CosineSimilarity | None
+
+    @property
+    def judged(self) -> IdentificationRun:
+        """The run that was asked for."""
+        return self.candidate or self.reference

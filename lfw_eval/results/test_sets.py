@@ -1,0 +1,103 @@
+"""What an evaluation on pairs of templates found, and one on several sets."""
+
+from dataclasses import dataclass
+
+from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.metrics.verification.comparison import CosineSimilarity
+from lfw_eval.metrics.verification.pooled_result import PooledResult
+from lfw_eval.results.accuracy import (
+    CalibrationDescription,
+    DataDescription,
+    EngineDescription,
+    EnginePass,
+)
+
+
+@dataclass(frozen=True)
+class TemplateRun(EnginePass):
+    """A pass, and the pairs of templates verified by it."""
+
+    verification: PooledResult
+
+
+@dataclass(frozen=True)
+class TemplateResult:
+    """FP32 and, beside it, the precision that was asked for."""
+
+    data: DataDescription
+    model: ModelDescription
+    flip: str
+    reference: TemplateRun
+    candidate: TemplateRun | None
+    calibration: CalibrationDescription | None
+    cosine: CosineSimilarity | None
+    """Of the images' embeddings."""
+
+    @property
+    def judged(self) -> TemplateRun:
+        """The run that was asked for."""
+        return self.candidate or self.reference
+
+
+@dataclass(frozen=True)
+class SetRates:
+    """One engine on one set; `accuracy` and its `std` over folds are None without folds."""
+
+    precision: str
+    accuracy: float | None
+    std: float | None
+    auc: float
+    eer: float
+    far_target: float
+    val: float
+    interval: tuple[float, float]
+    fps: float
+    kept: bool
+    """Embeddings and FPS are of an earlier run."""
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """One set: FP32, the precision asked for, and what changed.
+
+    Attributes:
+        p_value: Of the exact McNemar test; None without folds, or where FP32 is alone.
+        result: The file with everything about it, beside the table's.
+    """
+
+    name: str
+    title: str
+    remark: str
+    images: int
+    pairs: int
+    alignment: str
+    undetected: int
+    reference: SetRates
+    candidate: SetRates | None
+    p_value: float | None
+    result: str
+
+
+@dataclass(frozen=True)
+class FailedSet:
+    """A set that could not be evaluated, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SetsResult:
+    """All sets by one engine.
+
+    Attributes:
+        calibrated: What INT8 was calibrated on, in words; empty for other precisions.
+    """
+
+    model: ModelDescription
+    engine: EngineDescription
+    batch_size: int
+    flip: str
+    calibrated: str
+    rows: tuple[SetRow, ...]
+    failed: tuple[FailedSet, ...]

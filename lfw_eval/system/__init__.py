@@ -1,0 +1,1 @@
+"""Files, hardware, interrupts and errors."""

@@ -1,0 +1,119 @@
+"""Results as an evaluation makes them, of embeddings that are drawn here."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lfw_eval.checkpoints.checkpoint import ModelDescription
+from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
+from lfw_eval.metrics.detection.protocol import evaluate as evaluate_detections
+from lfw_eval.metrics.verification.comparison import compare, mean_cosine
+from lfw_eval.metrics.verification.protocol import evaluate
+from lfw_eval.pipelines.detection import DetectionReport, FaceDataDescription
+from lfw_eval.results.accuracy import (
+    AccuracyResult,
+    CalibrationDescription,
+    DataDescription,
+    EngineDescription,
+    EngineRun,
+    EngineSpeed,
+    PairRows,
+    SpeedResult,
+)
+from lfw_eval.results.speed import Percentiles, Speed
+
+FOLDS = 10
+
+
+def engine(precision: str, device: str = "CPU") -> EngineDescription:
+    return EngineDescription(precision, precision, "OpenVINO 1", device, f"key-{precision}", 1000)
+
+
+def made_accuracy(
+    pairs: int = 1200, noise: float = 0.02, spoilt: float = 0.02, seed: int = 0, fps: float = 300
+) -> AccuracyResult:
+    """People in a space of 16 dimensions; each engine adds noise, INT8 the share `spoilt`."""
+    rng = np.random.default_rng(seed)
+    people = rng.normal(size=(pairs, 16))
+    left = people + rng.normal(0, 0.45, people.shape)
+    genuine = np.arange(pairs) % 2 == 0
+    others = np.where(genuine[:, None], people, rng.permutation(people))
+    right = others + rng.normal(0, 0.45, people.shape)
+    images = np.concatenate([left, right])
+    rows = np.arange(pairs)
+    fold = rows * FOLDS // pairs
+
+    def run(precision: str, amount: float) -> tuple[EngineRun, np.ndarray]:
+        embeddings = images + rng.normal(0, amount, images.shape)
+        outcome = evaluate(embeddings, rows, rows + pairs, genuine, fold)
+        speed = fps if precision == "int8" else fps / 4
+        return EngineRun(engine(precision), 64, speed, "2026-01-01", False, outcome), embeddings
+
+    (reference, fp32), (candidate, int8) = run("fp32", noise), run("int8", spoilt)
+    return AccuracyResult(
+        data=DataDescription(
+            name="made",
+            title="made pairs",
+            remark="",
+            images=2 * pairs,
+            pairs=pairs,
+            folds=FOLDS,
+            photographs_digest="photographs",
+            pairs_digest=f"pairs-{pairs}-{seed}",
+            crops_sha256="crops",
+            alignment="drawn",
+            undetected=0,
+        ),
+        pairs=PairRows(rows, rows + pairs),
+        model=ModelDescription("made", "source", "onnx", "per-image"),
+        protocol={"distance": "squared_l2", "far_target": 1e-3},
+        reference=reference,
+        candidate=candidate,
+        calibration=CalibrationDescription(
+            512, 0, "drawn", "list", "table", "entropy", {"input": 2.0, "stem": 4.0}
+        ),
+        comparison=compare(reference.verification, candidate.verification),
+        cosine=mean_cosine(fp32, int8),
+    )
+
+
+def with_scales(result: AccuracyResult, factor: float) -> AccuracyResult:
+    """The same, its first threshold multiplied."""
+    assert result.calibration
+    amax = {**result.calibration.amax, "input": 2.0 * factor}
+    return replace(result, calibration=replace(result.calibration, amax=amax))
+
+
+def made_detection(noise: float, images: int = 200, seed: int = 0) -> DetectionReport:
+    """Three faces an image, each found `noise` pixels off, and one false alarm of low score."""
+    rng = np.random.default_rng(seed)
+    found, truths = [], []
+    for _ in range(images):
+        corner = np.array([[10, 10], [110, 10], [10, 110]], dtype=float)
+        truth = np.hstack([corner, corner + 60])
+        moved = truth + np.tile(rng.normal(0, noise, (3, 2)), 2)
+        boxes = np.vstack([moved, [[120, 120, 150, 150]]])
+        scores = np.append(rng.uniform(0.5, 1, 3), rng.uniform(0, 0.6))
+        found.append(Detections(boxes, scores))
+        truths.append(FaceTruth(truth, np.zeros(3, bool), {}))
+    result = evaluate_detections(found, truths)
+    return DetectionReport(
+        data=FaceDataDescription("made images", images, 3 * images, 0, 0, 0, 0, f"made-{images}"),
+        detector="made",
+        settings={"arithmetic": "float32"},
+        fps=100,
+        definition="integrate",
+        results={"integrate": result},
+        detections=tuple(found),
+    )
+
+
+def made_speed(fps: float, device: str = "CPU") -> SpeedResult:
+    """Of one engine with batches of 1 and 64."""
+    times = Percentiles(1.0, 1.0, 1.1, 1.2, 100)
+    speeds = tuple(
+        Speed(batch, fps * batch**0.5, times, fps * batch**0.5, times, None, None)
+        for batch in (1, 64)
+    )
+    measured = EngineSpeed("openvino", engine("int8", device), 1.0, {}, speeds, None)
+    return SpeedResult("made", ModelDescription("made", "s", "o", "per-image"), (measured,), 0)

@@ -1,0 +1,155 @@
+"""Pairs of embedded images, scored from Parquet shards."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lfw_eval.bulk.embedding_shards import EmbeddingShards
+from lfw_eval.bulk.pair_blocks import read_pair_blocks
+from lfw_eval.bulk.score import score, unit_embeddings
+from lfw_eval.cli.main import app
+from lfw_eval.metrics.verification.pooled import evaluate_pooled, pooled_distances
+from lfw_eval.system.errors import UserError
+
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is missing: pip install 'lfw-eval[ray]'")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+PEOPLE, EACH = 40, 5
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """Embeddings of 40 people, five images each, in three shards; and all pairs of them."""
+    rng = np.random.default_rng(11)
+    people = np.repeat(np.arange(PEOPLE), EACH)
+    values = rng.normal(size=(PEOPLE, 16))[people] + rng.normal(size=(PEOPLE * EACH, 16)) * 0.7
+    names = np.array([f"a/{person}_{row}.jpg" for row, person in enumerate(people)])
+    shards = EmbeddingShards(tmp_path_factory.mktemp("e") / "out")
+    shards.begin({"model": "m"})
+    for number, rows in enumerate(np.array_split(np.arange(len(names)), 3)):
+        found = {
+            "names": names[rows].tolist(),
+            "embeddings": values[rows].astype(np.float32),
+            "boxes": np.zeros((len(rows), 4)),
+            "detected": np.ones(len(rows), bool),
+            "unreadable": [],
+        }
+        shards.write(number, found)
+    shards.finish()
+    left, right = np.triu_indices(len(names), 1)
+    return shards, names, left, right, people[left] == people[right]
+
+
+def write(path, names, left, right, same, header=False):
+    if path.suffix == ".parquet":
+        table = pyarrow.table({"left": names[left], "right": names[right], "same": same})
+        parquet.write_table(table, path, row_group_size=1000)
+    else:
+        lines = [
+            f"{names[a]},{names[b]},{int(s)}" for a, b, s in zip(left, right, same, strict=True)
+        ]
+        path.write_text("\n".join(["left,right,same"] * header + lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("file", "header"), [("p.csv", 0), ("p.csv", 1), ("p.parquet", 0)])
+def test_metrics_are_those_of_arrays(embedded, tmp_path, file, header):
+    shards, names, left, right, same = embedded
+    pairs = write(tmp_path / file, names, left, right, same, header)
+    read, unit = unit_embeddings(shards)
+    assert read == names.tolist()
+    found = score(unit, read_pair_blocks(pairs, read))
+    expected = evaluate_pooled(pooled_distances(unit, left, right), same)
+    assert (found.genuine, found.impostors) == (400, 19500)
+    assert found.auc == expected.auc
+    assert found.eer == expected.eer
+    assert found.val == expected.val
+    assert found.auc_error == 0
+
+
+def test_too_many_pairs_are_counted(embedded, tmp_path):
+    """The histogram takes over in the middle; what it says of its error holds."""
+    shards, names, left, right, same = embedded
+    pairs = write(tmp_path / "p.parquet", names, left, right, same)
+    read, unit = unit_embeddings(shards)
+    exact = score(unit, read_pair_blocks(pairs, read))
+    counted = score(unit, read_pair_blocks(pairs, read), exact=5000)
+    assert counted.auc_error > 0
+    assert abs(counted.auc.value - exact.auc.value) <= counted.auc_error
+    assert abs(counted.eer.value - exact.eer.value) <= counted.eer_error
+    for rate, true in zip(counted.val, exact.val, strict=True):
+        assert rate.value <= true.value <= rate.value + rate.error
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5])
+def test_labels_that_are_neither(embedded, tmp_path, label):
+    names = embedded[1]
+    columns = {"left": names[:2], "right": names[2:4], "same": [1, label]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(UserError, match="pair 2: 'same' is neither 1 nor 0"):
+        list(read_pair_blocks(tmp_path / "p.parquet", names.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("a/0_0.jpg,nobody.jpg,1\n", "pair 1: there is no embedding of 'nobody.jpg'"),
+        ("a/0_0.jpg,a/0_1.jpg,maybe\n", "cannot be read as pairs"),
+        ("a/0_0.jpg a/0_1.jpg 1\n", "cannot be read as pairs"),
+        ("a/0_0.jpg,a/0_1.jpg,1\n", "There are 1 genuine pairs"),
+        ("", "cannot be read as pairs"),
+    ],
+)
+def test_pairs_that_are_none(embedded, tmp_path, content, complaint):
+    shards, *_ = embedded
+    path = tmp_path / "p.csv"
+    path.write_text(content)
+    names, unit = unit_embeddings(shards)
+    with pytest.raises(UserError, match=complaint):
+        score(unit, read_pair_blocks(path, names))
+
+
+def test_the_command(embedded, tmp_path):
+    shards, names, left, right, same = embedded
+    pairs = write(tmp_path / "p.csv", names, left, right, same)
+    output = tmp_path / "r.json"
+    arguments = ["score", str(shards.folder), str(pairs), "--output", str(output)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "400 genuine and 19,500 impostor pairs" in done.output
+    assert "TOO FEW IMPOSTOR PAIRS" in done.output
+    assert json.loads(output.read_text())["kind"] == "score"
+
+
+def test_embeddings_that_are_not_complete(embedded, tmp_path):
+    begun = EmbeddingShards(tmp_path / "begun")
+    begun.begin({"model": "m"})
+    with pytest.raises(UserError, match="is not complete; give the command"):
+        unit_embeddings(begun)
+    with pytest.raises(UserError, match="holds no embeddings"):
+        unit_embeddings(EmbeddingShards(tmp_path))
+
+
+def test_names_may_leave_out_folder_and_suffix(embedded, tmp_path):
+    shards, names, left, right, same = embedded
+    plain = np.array([name.removeprefix("a/").removesuffix(".jpg") for name in names])
+    read, unit = unit_embeddings(shards)
+    found, expected = (
+        score(unit, read_pair_blocks(write(tmp_path / "p.csv", written, left, right, same), read))
+        for written in (plain, names)
+    )
+    assert found.val == expected.val
+
+
+def test_a_shard_that_was_cut_off(embedded, tmp_path):
+    """It is refused by score, and done again by the next run of embed."""
+    shards = EmbeddingShards(tmp_path / "cut")
+    shutil.copytree(embedded[0].folder, shards.folder)
+    cut = shards.parts()[1]
+    cut.write_bytes(cut.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"part-000001.parquet is damaged; give the command"):
+        unit_embeddings(shards)
+    assert shards.begin({"model": "m"}) == {0, 2}

@@ -1,0 +1,146 @@
+"""Result files: what is written is read back, and what was tampered with is not."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from made_results import made_accuracy, made_detection
+
+from lfw_eval.results.codec import arrays_of, plain
+from lfw_eval.results.file import SCHEMA, read_result, save_result
+from lfw_eval.system.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def result():
+    return made_accuracy(200)
+
+
+@pytest.fixture
+def path(result, tmp_path):
+    save_result(result, tmp_path / "r.json")
+    return tmp_path / "r.json"
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_round_trip(path, result):
+    read = read_result(path)
+    assert plain(read.result) == plain(result)
+    before, after = dict(arrays_of(result)), dict(arrays_of(read.result))
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+        assert after[name].dtype == array.dtype
+    assert read.environment.command.startswith("lfw-eval")
+
+
+def test_equal_results_are_equal_files(result, tmp_path):
+    for name in ("a", "b"):
+        save_result(result, tmp_path / f"{name}.json")
+    contents = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("a", "b")]
+    assert contents[0]["arrays_sha256"] == contents[1]["arrays_sha256"]
+    assert contents[0]["result"] == contents[1]["result"]
+
+
+def test_edited_scores(path):
+    beside = path.with_suffix(".npz")
+    arrays = dict(np.load(beside))
+    arrays["candidate.verification.distances"][0] += 0.1
+    np.savez_compressed(beside, **arrays)
+    with pytest.raises(UserError, match="its hash differs"):
+        read_result(path)
+
+
+def test_missing_scores(path):
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(UserError, match=r"r\.npz is missing, which holds the scores of r\.json"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("schema", [1, 2, SCHEMA + 1, "x"])
+def test_another_schema(path, schema):
+    edit(path, lambda content: content.update(schema=schema))
+    with pytest.raises(UserError, match=f"is of schema {schema!r}, and this version reads"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.99", True, [1]])
+def test_a_metric_that_is_no_number(path, value):
+    def change(content):
+        content["result"]["candidate"]["verification"]["accuracy"]["value"] = value
+
+    edit(path, change)
+    with pytest.raises(UserError, match=r"is damaged: .*; make it again"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "eer", "val"])
+def test_an_edited_metric(path, metric):
+    def change(content):
+        content["result"]["candidate"]["verification"][metric]["value"] += 0.0005
+
+    edit(path, change)
+    with pytest.raises(UserError, match=r"of int8 is .*, and its scores give .*; make it again"):
+        read_result(path)
+
+
+def test_an_edited_ap(tmp_path):
+    save_result(made_detection(5, 20), tmp_path / "d.json")
+    assert read_result(tmp_path / "d.json").result.asked.overall.value < 1
+
+    def change(content):
+        content["result"]["results"]["integrate"]["overall"]["value"] += 0.01
+
+    edit(tmp_path / "d.json", change)
+    with pytest.raises(UserError, match="its detections give"):
+        read_result(tmp_path / "d.json")
+
+
+def test_detections_are_kept_once(tmp_path):
+    report = made_detection(5, 20)
+    reports = (report, made_detection(9, 20))
+    save_result(dataclasses.replace(made_accuracy(100), detection=reports), tmp_path / "a.json")
+    names = [name for name in np.load(tmp_path / "a.npz") if name.startswith("detection.")]
+    assert all(".results.integrate.overall." in name for name in names)
+    assert len(names) == 2 * len([*arrays_of(report.asked.overall)])
+    read = read_result(tmp_path / "a.json").result.detection
+    for one, other in zip(reports, read, strict=True):
+        before, after = one.asked.overall.outcomes, other.asked.overall.outcomes
+        np.testing.assert_array_equal(after.boxes, before.boxes)
+
+
+def test_scores_that_are_nan(result, tmp_path):
+    assert result.candidate
+    distances = result.candidate.verification.distances.copy()
+    distances[3] = np.nan
+    outcome = dataclasses.replace(result.candidate.verification, distances=distances)
+    run = dataclasses.replace(result.candidate, verification=outcome)
+    save_result(dataclasses.replace(result, candidate=run), tmp_path / "n.json")
+    with pytest.raises(UserError, match=r"distances has a value that is NaN"):
+        read_result(tmp_path / "n.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": 3}', b"\xff\xfe", b"3"])
+def test_no_result_file(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="no result file"):
+        read_result(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_result(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("name", ["data", "reference", "pairs", "protocol"])
+def test_a_part_is_missing(path, name):
+    edit(path, lambda content: content["result"].pop(name))
+    with pytest.raises(UserError, match=f"is damaged: {name} is null"):
+        read_result(path)
