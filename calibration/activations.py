@@ -10,9 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from calibration.errors import UserError
 from calibration.histogram import Histogram
-from lfw_eval.system.errors import UserError
-from lfw_eval.system.hardware import cpu_threads
 
 Batch = Mapping[str, NDArray[np.generic]]
 
@@ -25,15 +24,18 @@ class Observer:
     Args:
         model: FP32 model.
         tensors: Names of the float32 tensors to observe, each a node's output.
+        threads: None takes as many as there are cores.
     """
 
-    def __init__(self, model: onnx.ModelProto, tensors: Collection[str]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, tensors: Collection[str], threads: int | None = None
+    ) -> None:
         observed = onnx.ModelProto.FromString(model.SerializeToString())
         del observed.graph.output[:]
         observed.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors
         )
-        threads = cpu_threads() or os.cpu_count() or 1
+        threads = threads or os.cpu_count() or 1
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Its threads would go on spinning while ours count.
@@ -75,7 +77,7 @@ class Observer:
                 histograms[name].update(values)
             except ValueError as error:
                 raise UserError(
-                    f"tensor '{name}' has {error}; check the model in FP32 and the crops first"
+                    f"tensor '{name}' has {error}", "check the model in FP32 and the crops first"
                 ) from error
 
         list(self._pool.map(count, self._tensors, outputs))

@@ -5,8 +5,8 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from calibration.errors import UserError
 from calibration.scales import ScaleTable
-from lfw_eval.system.errors import UserError
 
 _HEADER = re.compile(r"TRT-(?P<digits>[0-9]{4,6})-(?P<algorithm>\S+)(?P<ending>[ \t\r]*\n?)")
 # A name may hold ": " itself: the scale is what follows the last one.
@@ -70,11 +70,11 @@ class CalibrationCache:
                 content = file.read(_LARGEST + 1)
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read ({error.strerror}); give a calibration cache"
+                f"{path} cannot be read ({error.strerror})", "give a calibration cache"
             ) from error
         cache = cls.parse(content, str(path))
         if not cache.entries:
-            raise UserError(f"{path} has a header and no tensor; give a whole calibration cache")
+            raise UserError(f"{path} has a header and no tensor", "give a whole calibration cache")
         return cache
 
     @classmethod
@@ -92,7 +92,7 @@ class CalibrationCache:
             UserError: It is no cache, or a scale is negative, infinite or NaN.
         """
         if not content:
-            raise UserError(f"{source} is empty; give a calibration cache")
+            raise UserError(f"{source} is empty", "give a calibration cache")
         if len(content) > _LARGEST:
             raise UserError(
                 f"{source} has more than {_LARGEST >> 20} MiB, too many for a calibration cache"
@@ -102,7 +102,7 @@ class CalibrationCache:
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise UserError(
-                f"{source}, line {line} is not text; a calibration cache is, an engine is not"
+                f"{source}, line {line} is not text", "a calibration cache is, an engine is not"
             ) from error
         # str.splitlines would also split at characters that may be part of a name.
         first, *rest = text.removesuffix("\n").split("\n")
@@ -110,8 +110,8 @@ class CalibrationCache:
         header = _HEADER.fullmatch(first + ends[0])
         if header is None:
             raise UserError(
-                f"{source}, line 1 is no header such as TRT-8601-EntropyCalibration2; "
-                "give a cache that a TensorRT calibrator wrote"
+                f"{source}, line 1 is no header such as TRT-8601-EntropyCalibration2",
+                "give a cache that a TensorRT calibrator wrote",
             )
         entries = tuple(
             _read_entry(line + end, f"{source}, line {number}")
@@ -202,13 +202,13 @@ def header_digits(version: str) -> int:
     match = re.fullmatch(r"(\d+)\.(\d{1,2})\.(\d{1,2})(\.\d+)?", version)
     if match is None:
         raise UserError(
-            f"{version!r} is no version of TensorRT; give it as major.minor.patch, such as 8.6.1"
+            f"{version!r} is no version of TensorRT", "give it as major.minor.patch, such as 8.6.1"
         )
     major, minor, patch = (int(match[group]) for group in (1, 2, 3))
     if not 7 <= major <= 10:
         raise UserError(
-            f"TensorRT {version} reads no calibration cache, only 7 to 10 do; use the Q/DQ "
-            "network, which `lfw-eval cache to-qdq` makes of a cache"
+            f"TensorRT {version} reads no calibration cache, only 7 to 10 do",
+            "use the Q/DQ network, which `lfw-eval cache to-qdq` makes of a cache",
         )
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch
 
@@ -247,14 +247,14 @@ def _read_entry(line: str, place: str) -> Entry:
     match = _ENTRY.fullmatch(line)
     if match is None:
         raise UserError(
-            f"{place} is not 'name: scale' with a scale of 1 to 8 hexadecimal digits; "
-            "give a cache that a TensorRT calibrator wrote"
+            f"{place} is not 'name: scale' with a scale of 1 to 8 hexadecimal digits",
+            "give a cache that a TensorRT calibrator wrote",
         )
     # The bits from infinity on are infinity, NaN and every negative number.
     if int(match["digits"], 16) >= _INFINITY:
         raise UserError(
-            f"{place} has a scale that is negative, infinite or NaN ({match['digits']}); "
-            "calibrate again"
+            f"{place} has a scale that is negative, infinite or NaN ({match['digits']})",
+            "calibrate again",
         )
     return Entry(match["name"], match["digits"], match["ending"])
 
@@ -266,5 +266,6 @@ def _require_one_scale_each(entries: tuple[Entry, ...], source: str) -> None:
         if scale != entry.scale:
             raise UserError(
                 f"{source}, line {number} gives tensor {entry.name!r} another scale than line "
-                f"{first}; remove one of the two"
+                f"{first}",
+                "remove one of the two",
             )

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.system.files import replacing
+from calibration.files import replacing
 
 BINS = 2048
 # Values per step of counting: its temporaries stay in the CPU's cache. OpenCV counts in float32,

@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from calibration.errors import UserError
 from calibration.scales import ScaleTable
-from lfw_eval.system.errors import UserError
 
 RECIPE = 1
 """Of Q/DQ networks: raise it when the same network and table would give another one."""
@@ -188,8 +188,8 @@ class _Quantizer:
             amax = self._groups.get(name, self._table.amax.get(name))
             if amax is None:
                 raise UserError(
-                    f"the scale table has no tensor '{name}', which this model quantises; "
-                    "calibrate this model, or give the cache that belongs to it"
+                    f"the scale table has no tensor '{name}', which this model quantises",
+                    "calibrate this model, or give the cache that belongs to it",
                 )
             unsigned = self._types.unsigned and name in self._non_negative
             scale = np.array(amax / (255 if unsigned else 127), dtype=np.float32)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfw_eval.system.errors import UserError
+from calibration.errors import UserError
 
 LISTS = Path(__file__).parent / "lists"
 CROPS = 512
@@ -82,7 +82,7 @@ def read_list(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UserError(
-            f"the calibration list {path} cannot be read: {error.strerror}; name one that exists"
+            f"the calibration list {path} cannot be read: {error.strerror}", "name one that exists"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"the calibration list {path} is not text in UTF-8") from error
@@ -97,11 +97,12 @@ def list_text(names: Collection[str]) -> str:
 def _read_given(path: Path, present: set[str]) -> tuple[str, ...]:
     names = read_list(path)
     if not names:
-        raise UserError(f"the calibration list {path} is empty; it takes one image name per line")
+        raise UserError(f"the calibration list {path} is empty", "it takes one image name per line")
     if missing := [name for name in names if name not in present]:
         raise UserError(
             f"the calibration list {path} names {len(missing)} images that the data set lacks, "
-            f"such as {missing[0]}; take them out or give the data set that has them"
+            f"such as {missing[0]}",
+            "take them out or give the data set that has them",
         )
     return names
 

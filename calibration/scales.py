@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from calibration.errors import UserError
+from calibration.files import write_atomically
 from calibration.histogram import Histogram
 from calibration.thresholds import METHODS, Method
-from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class ScaleTable:
             valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read ({error.strerror}); give a scale table"
+                f"{path} cannot be read ({error.strerror})", "give a scale table"
             ) from error
         except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is not a scale table ({error}); calibrate again") from error
+            raise UserError(f"{path} is not a scale table ({error})", "calibrate again") from error
         if not valid:
-            raise UserError(f"{path} holds a threshold that is negative or NaN; calibrate again")
+            raise UserError(f"{path} holds a threshold that is negative or NaN", "calibrate again")
         return table
 
 

@@ -13,10 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from calibration.errors import UserError
+from calibration.files import write_atomically
 from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
-from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import write_atomically
 
 # Stands for all layers together; a layer's name is never empty.
 _NETWORK = ""
@@ -87,8 +87,8 @@ def embedding_error(
     lengths = np.linalg.norm(e, axis=1) * np.linalg.norm(q, axis=1)
     if not np.isfinite(lengths).all() or not lengths.all():
         raise UserError(
-            "an embedding is zero, NaN or infinite, and has no cosine; "
-            "check the model in FP32, the scale table and the crops"
+            "an embedding is zero, NaN or infinite, and has no cosine",
+            "check the model in FP32, the scale table and the crops",
         )
     noise = float(np.square(e - q).sum())
     sqnr = 10 * math.log10(float(np.square(e).sum()) / noise) if noise else math.inf
@@ -187,7 +187,8 @@ class Probe:
         if best is None:
             raise UserError(
                 f"a drop of {max_drop:g} is not reached even with all {len(ranking)} layers left "
-                f"out of INT8: 16 bits alone cost {error.drop:.2g}; allow more"
+                f"out of INT8: 16 bits alone cost {error.drop:.2g}",
+                "allow more",
             )
         return best
 
@@ -242,8 +243,8 @@ def check_drop(max_drop: float) -> None:
     """
     if not 0 < max_drop < 1:
         raise UserError(
-            f"a drop of the cosine of {max_drop:g} cannot be asked for; give one between 0 and 1, "
-            "such as 0.0005"
+            f"a drop of the cosine of {max_drop:g} cannot be asked for",
+            "give one between 0 and 1, such as 0.0005",
         )
 
 

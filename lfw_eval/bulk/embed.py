@@ -34,7 +34,7 @@ def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int
         UserError: They cannot.
     """
     if source.resolve() in (output.resolve(), *output.resolve().parents):
-        raise UserError(f"{output} lies within {source}, which is read; name another folder")
+        raise UserError(f"{output} lies within {source}, which is read", "name another folder")
     EmbeddingShards(output).require_free()
     shards = list_shards(source, min(_BATCHES * batch, _MOST_IMAGES))
     if isinstance(alignment, BoxAlignment):
@@ -45,10 +45,10 @@ def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int
 def _require_boxes(source: Path, shards: ImageShards) -> None:
     """Boxes are given by LFW's names, which are those of files without suffix."""
     if shards.items[0]["form"] != "folder":
-        raise UserError(f"--boxes goes with a folder of images; {source} holds none")
+        raise UserError("`boxes` goes with a folder of images", f"{source} holds none")
     stems = Counter(PurePosixPath(name).stem for item in shards.items for name in item["names"])
     if twice := [stem for stem, count in stems.items() if count > 1]:
-        raise UserError(f"{source} has several images named {twice[0]}, which --boxes cannot tell")
+        raise UserError(f"{source} has several images named {twice[0]}, which `boxes` cannot tell")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class EmbedJob:
         if done and not described["known"]:
             raise UserError(
                 f"{self.output} was begun with {self.engine}, and nothing tells whether that still "
-                "is the same network; delete it, or name another folder"
+                "is the same network",
+                "delete it, or name another folder",
             )
         remaining = [item for item in shards.items if item["shard"] not in done]
         reused = shards.images - sum(map(_size, remaining))

@@ -47,7 +47,7 @@ class EmbeddingShards:
         folder = self.folder
         empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         if not empty and not (folder / _ABOUT).is_file():
-            raise UserError(f"{folder} is something else; name a folder that does not exist")
+            raise UserError(f"{folder} is something else", "name a folder that does not exist")
 
     def begin(self, about: Mapping[str, object]) -> set[int]:
         """Begin, or go on with the same; return the numbers of the shards that are there.
@@ -62,8 +62,8 @@ class EmbeddingShards:
         if record.is_file():
             if self.about()["of"] != json.loads(json.dumps(about)):
                 raise UserError(
-                    f"{self.folder} holds embeddings of another source, model or alignment; name "
-                    "another folder, or delete it"
+                    f"{self.folder} holds embeddings of another source, model or alignment",
+                    "name another folder, or delete it",
                 )
             for stale in (*self.folder.glob(".part-*"), *filter(_damaged, self.parts())):
                 stale.unlink()
@@ -122,8 +122,8 @@ class EmbeddingShards:
             return {"of": content["of"], "found": content.get("found")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.folder} holds no embeddings (no readable {_ABOUT}); make them with "
-                "lfw-eval embed"
+                f"{self.folder} holds no embeddings (no readable {_ABOUT})",
+                "make them with lfw-eval embed",
             ) from error
 
     def parts(self) -> list[Path]:
@@ -141,11 +141,11 @@ class EmbeddingShards:
         found = self.about()["found"]
         if damaged := next(filter(_damaged, self.parts()), None):
             raise UserError(
-                f"{damaged} is damaged; give the command that made {self.folder} once more"
+                f"{damaged} is damaged", f"give the command that made {self.folder} once more"
             )
         if not found:
             raise UserError(
-                f"{self.folder} is not complete; give the command that made it once more"
+                f"{self.folder} is not complete", "give the command that made it once more"
             )
         if not found["images"]:
             raise UserError(f"{self.folder} holds no embedding: no image could be read")

@@ -46,7 +46,7 @@ def list_shards(source: Path, size: int) -> ImageShards:
         UserError: There is no image, more than one kind, or a file is damaged.
     """
     if not source.exists():
-        raise UserError(f"{source} does not exist; give a folder, or .tar or .parquet files")
+        raise UserError(f"{source} does not exist", "give a folder, or .tar or .parquet files")
     files = sorted(_files(source))
     kinds: dict[Form, list[Path]] = {"folder": [], "tar": [], "parquet": []}
     for path in files:
@@ -56,7 +56,7 @@ def list_shards(source: Path, size: int) -> ImageShards:
     if len(found) != 1:
         what = f"holds {' and '.join(found)}" if found else "holds no image"
         raise UserError(
-            f"{source} {what}; give one kind: images ({', '.join(SUFFIXES)}), .tar or .parquet"
+            f"{source} {what}", f"give one kind: images ({', '.join(SUFFIXES)}), .tar or .parquet"
         )
     (kind,) = found
     cut = {"folder": _cut_folder, "tar": _cut_tar, "parquet": _cut_parquet}[kind]
@@ -86,8 +86,8 @@ def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
         ](item)
     except OSError as error:
         raise UserError(
-            f"{error.filename or item['path']} cannot be read ({error.strerror or error}); the "
-            "source must be there, unchanged, on all nodes"
+            f"{error.filename or item['path']} cannot be read ({error.strerror or error})",
+            "the source must be there, unchanged, on all nodes",
         ) from error
 
 
@@ -96,9 +96,9 @@ def _stamp(path: Path) -> tuple[str, int, int]:
         str(path).encode()
         stat = path.stat()
     except UnicodeEncodeError as error:
-        raise UserError(f"{path!r} has a name that is not UTF-8; rename it") from error
+        raise UserError(f"{path!r} has a name that is not UTF-8", "rename it") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}", "mend or remove it") from error
     return str(path), stat.st_size, stat.st_mtime_ns
 
 
@@ -153,7 +153,7 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except tarfile.TarError as error:
         raise UserError(
-            f"{path} is cut off, or no uncompressed tar file ({error}); replace it"
+            f"{path} is cut off, or no uncompressed tar file ({error})", "replace it"
         ) from error
 
 
@@ -162,7 +162,7 @@ def _check_end(path: Path, archive: tarfile.TarFile) -> None:
     with path.open("rb") as file:
         file.seek(archive.offset)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise UserError(f"{path} is damaged after {archive.offset:,} bytes; replace it")
+            raise UserError(f"{path} is damaged after {archive.offset:,} bytes", "replace it")
 
 
 def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -185,14 +185,15 @@ def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
             if not set(schema.names) & set(wanted):
                 raise UserError(
                     f"{path} has the columns {', '.join(schema.names)}, but none of "
-                    f"{', '.join(wanted)}; rename the one with the "
-                    f"{'encoded images' if wanted is _IMAGE_COLUMNS else 'names of images'}"
+                    f"{', '.join(wanted)}",
+                    f"rename the one with the "
+                    f"{'encoded images' if wanted is _IMAGE_COLUMNS else 'names of images'}",
                 )
         image = next(name for name in _IMAGE_COLUMNS if name in schema.names)
         if not _holds_bytes(schema.field(image).type):
             raise UserError(
-                f"{path} has {schema.field(image).type} in its column '{image}'; it takes encoded "
-                "images: bytes, or structs of bytes and path"
+                f"{path} has {schema.field(image).type} in its column '{image}'",
+                "it takes encoded images: bytes, or structs of bytes and path",
             )
         for group, count in enumerate(rows):
             for start in range(0, count, size):

@@ -58,8 +58,8 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
                     first = compute.index(rows.is_null(), True).as_py()
                     name = batch.column(side)[first].as_py()
                     raise UserError(
-                        f"{path}, pair {done + first + 1}: there is no embedding of '{name}'; "
-                        f"those that there are have names such as '{known[0].as_py()}'"
+                        f"{path}, pair {done + first + 1}: there is no embedding of '{name}'",
+                        f"those that there are have names such as '{known[0].as_py()}'",
                     )
             same = batch.column(_COLUMNS[2])
             truth = same.cast(pyarrow.bool_())
@@ -84,7 +84,7 @@ def _batches(path: Path, pyarrow: Any) -> Iterator[Any]:
             lacking = set(_COLUMNS) - set(file.schema_arrow.names)
             if lacking:
                 raise UserError(
-                    f"{path} has no column {' or '.join(sorted(lacking))}; pairs are {_COLUMNS}"
+                    f"{path} has no column {' or '.join(sorted(lacking))}", f"pairs are {_COLUMNS}"
                 )
             yield from file.iter_batches(_BLOCK_PAIRS, columns=list(_COLUMNS))
         return
@@ -112,8 +112,8 @@ def _readable(path: Path) -> Iterator[None]:
     except (OSError, ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} cannot be read as pairs ({reason}); give lines of left,right,same with 1 or "
-            "0, or Parquet with these columns"
+            f"{path} cannot be read as pairs ({reason})",
+            "give lines of left,right,same with 1 or 0, or Parquet with these columns",
         ) from error
 
 

@@ -39,7 +39,8 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
             if bad.any():
                 raise UserError(
                     f"the embedding of {read[int(np.argmax(bad))]} in {shards.folder} is not "
-                    "finite or of length 0; embed with another precision"
+                    "finite or of length 0",
+                    "embed with another precision",
                 )
             unit[len(names) : len(names) + len(read)] = values / length
             names += read
@@ -75,7 +76,7 @@ def score(
     if histogram:
         return histogram.evaluate()
     if not kept:
-        raise UserError("there are no pairs to score; give a file that holds some")
+        raise UserError("there are no pairs to score", "give a file that holds some")
     distances = np.concatenate([distances for distances, _ in kept])
     genuine = np.concatenate([genuine for _, genuine in kept])
     kept.clear()

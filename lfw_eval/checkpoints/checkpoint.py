@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
-    """Fetch and convert what `--checkpoint` names, a file or an entry of the manifest.
+    """Fetch and convert what `checkpoint` names, a file or an entry of the manifest.
 
     The ONNX file lies in a folder named after the source's hash, so that it is converted once.
 
@@ -71,8 +71,8 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
     else:
         names = [key for key, entry in collection.entries.items() if entry.normalisation]
         raise UserError(
-            f"--checkpoint {given} is neither a file nor one of {', '.join(names)}; "
-            "give a .h5, .pt or .onnx file"
+            f"`checkpoint` {given} is neither a file nor one of {', '.join(names)}",
+            "give a .h5, .pt or .onnx file",
         )
     digest = file_sha256(source)
     built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"

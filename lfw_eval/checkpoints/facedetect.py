@@ -28,8 +28,9 @@ def open_facedetect(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise UserError(
-            f"{path} is no file; FaceDetect's deployable ONNX file is on NVIDIA's NGC "
-            "(nvidia/tao/facenet, an account is needed)"
+            f"{path} is no file",
+            "FaceDetect's deployable ONNX file is on NVIDIA's NGC "
+            "(nvidia/tao/facenet, an account is needed)",
         )
     digest = file_sha256(path)
     folder = checkpoints().root / f"{path.stem}-{digest[:8]}"
@@ -54,13 +55,13 @@ def _adopted(path: Path) -> onnx.ModelProto:
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
         found = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
         raise UserError(
-            f"{path} must have one input (n, 3, height, width), such as (n, 3, 416, 736); "
-            f"its inputs are {found}"
+            f"{path} must have one input (n, 3, height, width), such as (n, 3, 416, 736)",
+            f"its inputs are {found}",
         )
     if len(model.graph.output) != 2:
         raise UserError(
-            f"{path} must have two outputs, coverage and boxes, as TAO exports them; "
-            f"it has {len(model.graph.output)}"
+            f"{path} must have two outputs, coverage and boxes, as TAO exports them",
+            f"it has {len(model.graph.output)}",
         )
     for info in (*inputs, *model.graph.output):
         info.type.tensor_type.shape.dim[0].dim_param = "batch"

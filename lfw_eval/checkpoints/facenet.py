@@ -46,7 +46,7 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
             model, implied = convert_state_dict(read_tensors(path)), "fixed"
         except KeyError as error:
             raise UserError(
-                f"{path} has no weight {error}; it is not facenet-pytorch's InceptionResnetV1"
+                f"{path} has no weight {error}", "it is not facenet-pytorch's InceptionResnetV1"
             ) from error
     else:
         model = adopt_onnx(path)
@@ -54,8 +54,8 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
     wanted = normalisation or implied
     if wanted is None:
         raise UserError(
-            f"{path} does not say how crops are normalised; add --normalisation "
-            f"{' or --normalisation '.join(NORMALISATIONS)}"
+            f"{path} does not say how crops are normalised",
+            f"add `normalisation` {' or `normalisation` '.join(NORMALISATIONS)}",
         )
     model = fold_affine(model) if fold else model
     properties = {item.key: item.value for item in model.metadata_props}

@@ -64,7 +64,7 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
     ) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"the network cannot be expressed in float16 ({reason}); keep it in FP32"
+            f"the network cannot be expressed in float16 ({reason})", "keep it in FP32"
         ) from error
     return converted
 
@@ -93,8 +93,8 @@ class _Converter:
         for node in self._nodes:
             if any(attribute.HasField("g") for attribute in node.attribute):
                 raise UserError(
-                    f"node '{node.name}' ({node.op_type}) branches, and float16 networks may not; "
-                    "export the network without it"
+                    f"node '{node.name}' ({node.op_type}) branches, and float16 networks may not",
+                    "export the network without it",
                 )
             typed = onnx.NodeProto.FromString(node.SerializeToString())
             if node.output[0] in middle and self._constants_fit(node):
@@ -192,7 +192,8 @@ class _Converter:
         if levels.dtype not in _LEVEL_TYPES or scale.ndim > 1:
             raise UserError(
                 f"tensor '{node.input[0]}' is quantised to {levels.dtype} with scales of shape "
-                f"{scale.shape}; int8 with one scale, or one per channel, can be made float16"
+                f"{scale.shape}",
+                "int8 with one scale, or one per channel, can be made float16",
             )
         axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
         shape = [-1 if i == axis % levels.ndim else 1 for i in range(levels.ndim)]
@@ -230,8 +231,8 @@ def _round_scale(name: str, scale: NDArray[np.float32]) -> NDArray[np.float16]:
     """
     if scale.max(initial=0) > _LARGEST:
         raise UserError(
-            f"scale '{name}' is {scale.max():g}, and float16 ends at {_LARGEST:g}; "
-            "keep the network in FP32"
+            f"scale '{name}' is {scale.max():g}, and float16 ends at {_LARGEST:g}",
+            "keep the network in FP32",
         )
     nearest = scale.astype(np.float16)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -37,8 +37,8 @@ def convert_keras(path: Path) -> onnx.ModelProto:
             output = config["output_layers"][0][0]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{path} is not a complete Keras HDF5 checkpoint ({error}); "
-            "delete it if it was fetched, and run again, or give another with --checkpoint"
+            f"{path} is not a complete Keras HDF5 checkpoint ({error})",
+            "delete it if it was fetched, and run again, or give another with `checkpoint`",
         ) from error
     return _Converter(path, weights).convert(layers, output)
 
@@ -70,8 +70,9 @@ class _Converter:
             if operator is None:
                 raise UserError(
                     f"{self._path} has a layer that this converter does not know, "
-                    f"{layer['class_name']} '{layer['name']}'; convert it to ONNX with its own "
-                    "framework and give that file with --checkpoint"
+                    f"{layer['class_name']} '{layer['name']}'",
+                    "convert it to ONNX with its own "
+                    "framework and give that file with `checkpoint`",
                 )
             nodes = layer["inbound_nodes"]
             inputs = [self._tensors[name] for name, *_ in (nodes[0] if nodes else [])]
@@ -145,6 +146,6 @@ class _Converter:
     def _require(self, met: bool, layer: str, what: str) -> None:
         if not met:
             raise UserError(
-                f"{self._path}: layer '{layer}' has {what}, which this converter does not know; "
-                "convert it to ONNX with its own framework and give that file with --checkpoint"
+                f"{self._path}: layer '{layer}' has {what}, which this converter does not know",
+                "convert it to ONNX with its own framework and give that file with `checkpoint`",
             )

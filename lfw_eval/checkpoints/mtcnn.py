@@ -135,7 +135,8 @@ class _Network:
         except InferenceError as error:
             raise UserError(
                 f"{self._path}: the shapes of its tensors are not those of the MTCNN network "
-                "that was asked for; give facenet-pytorch's file"
+                "that was asked for",
+                "give facenet-pytorch's file",
             ) from error
 
     def _activation(self, index: str, source: str, slope: NDArray[np.float32]) -> str:
@@ -146,6 +147,7 @@ class _Network:
         if name not in self._weights:
             raise UserError(
                 f"{self._path} has no tensor {name}, so it is not the MTCNN network that was "
-                "asked for; give facenet-pytorch's file"
+                "asked for",
+                "give facenet-pytorch's file",
             )
         return self._weights[name].astype(np.float32)

@@ -58,7 +58,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
         raise UserError(f"{path} is not a usable PyTorch state dictionary: {error}") from error
     except Exception as error:  # an unpickler on hostile bytes may raise any exception at all
         raise UserError(
-            f"{path} is not a PyTorch state dictionary, or it is damaged; fetch it again"
+            f"{path} is not a PyTorch state dictionary, or it is damaged", "fetch it again"
         ) from error
 
 

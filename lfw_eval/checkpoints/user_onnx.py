@@ -34,7 +34,8 @@ def adopt_onnx(path: Path) -> onnx.ModelProto:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"{path} is not a checkpoint that can be read (Keras .h5, facenet-pytorch .pt or a "
-            f"valid .onnx): {reason}; give another with --checkpoint"
+            f"valid .onnx): {reason}",
+            "give another with `checkpoint`",
         ) from error
     _keep_only_embedding(path, model)
     model = _channels_first(path, model)
@@ -57,8 +58,8 @@ def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
     if len(found) != 1:
         described = ", ".join(f"{info.name} {list(_shape(info))}" for info in outputs)
         raise UserError(
-            f"{path} must have one output that is an embedding, (n, 32 or more); its outputs are "
-            f"{described}: remove the others from the graph"
+            f"{path} must have one output that is an embedding, (n, 32 or more)",
+            f"its outputs are {described}: remove the others from the graph",
         )
     embedding = onnx.ValueInfoProto.FromString(found[0].SerializeToString())
     if len(_shape(embedding)) == 4:
@@ -86,7 +87,8 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     if not floating or side is None:
         raise UserError(
             f"{path} must have one float32 input (n, 3, side, side) or (n, side, side, 3), such as "
-            f"FaceNet's 160 or ArcFace's 112; its inputs are {described}"
+            f"FaceNet's 160 or ArcFace's 112",
+            f"its inputs are {described}",
         )
     image = inputs[0]
     channels_last = shape[3] == 3
@@ -125,10 +127,10 @@ def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"{path} cannot run a batch of 2 ({reason}); export it with a dynamic batch"
+            f"{path} cannot run a batch of 2 ({reason})", "export it with a dynamic batch"
         ) from error
     if embeddings.shape[0] != 2:
         raise UserError(
-            f"{path} turns 2 crops into {embeddings.shape[0]} embeddings; "
-            "export it with a dynamic batch"
+            f"{path} turns 2 crops into {embeddings.shape[0]} embeddings",
+            "export it with a dynamic batch",
         )

@@ -146,7 +146,7 @@ def to_qdq_command(
 ) -> None:
     """A Q/DQ network with the cache's scales, for a TensorRT that reads no cache."""
     if output.resolve() == model.resolve():
-        raise UserError(f"{output} is the FP32 network itself; name another file to write")
+        raise UserError(f"{output} is the FP32 network itself", "name another file to write")
     cache = CalibrationCache.load(file)
     network = _quantize(_load(model), model, cache, file)
     save_model(network, output)
@@ -160,7 +160,7 @@ def _load(path: Path) -> onnx.ModelProto:
         UserError: The file is no valid ONNX network.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist; give an ONNX file")
+        raise UserError(f"{path} does not exist", "give an ONNX file")
     try:
         # Left to itself, onnx would take the format from the file's name.
         model = onnx.load(path, format="protobuf")
@@ -193,7 +193,7 @@ def _quantize(
     """
     model = _of_new_opset(model, path)
     if _quantized_tensors(model):
-        raise UserError(f"{path} has Q/DQ nodes already; give the FP32 network")
+        raise UserError(f"{path} has Q/DQ nodes already", "give the FP32 network")
     try:
         folded = fold_affine(model)
         try:
@@ -204,15 +204,16 @@ def _quantize(
             missing = [name for name in wanted if name not in cache.scales]
             raise UserError(
                 f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
-                f"{path} that are quantised ({first_names(missing)}); give the cache made of it"
+                f"{path} that are quantised ({first_names(missing)})",
+                "give the cache made of it",
             ) from error
         onnx.checker.check_model(network, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise UserError(
-            f"{path} cannot be quantised ({_first_line(error)}); export it in float32"
+            f"{path} cannot be quantised ({_first_line(error)})", "export it in float32"
         ) from error
     if not _quantized_tensors(network):
-        raise UserError(f"{path} has no convolution or dense layer to quantise; give another")
+        raise UserError(f"{path} has no convolution or dense layer to quantise", "give another")
     return network
 
 
@@ -235,7 +236,8 @@ def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     except Exception as error:  # the converter raises RuntimeError and classes of its own
         raise UserError(
             f"{path} has operator set {versions['']} and cannot be brought to "
-            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)}); export it with that"
+            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)})",
+            "export it with that",
         ) from error
 
 

@@ -116,7 +116,7 @@ def detect_command(
     dataset = open_faces(faces, annotations)
     path = output or Path("results") / f"{faces.stem}-{detector}-{precision}-detection.json"
     if path.suffix != ".json":
-        raise UserError(f"--output {path} must end in .json; the curve goes into a .npz beside")
+        raise UserError(f"--output {path} must end in .json", "the curve goes into a .npz beside")
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg"):
         raise UserError(f"--sheet {sheet} must end in .jpg, since it is a JPEG")
     for written in filter(None, (path, sheet)):
@@ -147,7 +147,7 @@ def detect_command(
     if (speed or tensorrt) and detector != "facedetect":
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
     if tensorrt and (precision != "int8" or calibration_cache):
-        raise UserError("--tensorrt writes caches of a calibration; give --precision int8 alone")
+        raise UserError("--tensorrt writes caches of a calibration", "give --precision int8 alone")
     if check_with:
         load_backend(check_with)
     with job.open(dataset) as opened:

@@ -53,11 +53,13 @@ def triton_command(
             "export triton needs a package that is missing: pip install 'lfw-eval[triton]'"
         ) from error
     if job.cluster:
-        raise UserError("export builds on this machine; leave out --ray")
+        raise UserError("export builds on this machine", "leave out --ray")
     if job.engine not in _ENGINES:
-        raise UserError(f"--engine {job.engine} cannot be exported; take tensorrt, or leave it out")
+        raise UserError(
+            f"--engine {job.engine} cannot be exported", "take tensorrt, or leave it out"
+        )
     if with_facedetect and name == _FACEDETECT:
-        raise UserError(f"--name {name} is FaceDetect's; give FaceNet another one")
+        raise UserError(f"--name {name} is FaceDetect's", "give FaceNet another one")
     job.tensorrt.check(job.engine, job.precision)
     detector = beside(job, with_facedetect, job.precision) if with_facedetect else None
     if detector and job.precision == "int8" and not (faces or facedetect_cache):

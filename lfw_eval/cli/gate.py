@@ -76,7 +76,7 @@ def gate_command(
                 file.write(gate_markdown(result))
         except OSError as error:
             raise UserError(
-                f"--summary {summary} cannot be written ({error.strerror}); name another file"
+                f"--summary {summary} cannot be written ({error.strerror})", "name another file"
             ) from error
     print(gate_table(result))
     if accept and baseline:
@@ -93,7 +93,7 @@ def _judge(judged: ResultFile, baseline: Path | None, rules: Rules) -> GateResul
         names = (judged.path.name, baseline.name)
         return judge(judged.result, read_result(baseline).result, rules, names)
     if not isinstance(judged.result, AccuracyResult):
-        raise UserError(f"{judged.path} has no FP32 beside it; name a --baseline to compare with")
+        raise UserError(f"{judged.path} has no FP32 beside it", "name a --baseline to compare with")
     return judge_against_reference(judged.result, rules)
 
 
@@ -101,11 +101,11 @@ def _accept(judged: ResultFile, baseline: Path) -> None:
     """Copy the result over the baseline: the JSON last, since it holds the hash of the other."""
     if baseline.suffix != ".json":
         raise UserError(
-            f"--baseline {baseline} must end in .json; its scores go into a .npz beside"
+            f"--baseline {baseline} must end in .json", "its scores go into a .npz beside"
         )
     scores = judged.path.with_suffix(".npz")
     if judged.path.resolve() == baseline.resolve():
-        raise UserError(f"--baseline {baseline} is the candidate itself; name another file")
+        raise UserError(f"--baseline {baseline} is the candidate itself", "name another file")
     for source in filter(Path.is_file, (scores, judged.path)):
         with replacing(baseline.with_suffix(source.suffix)) as temporary:
             shutil.copyfile(source, temporary)

@@ -47,13 +47,13 @@ def identify_command(
     path = output or job.default_output("identification")
     if path.suffix != ".json":
         raise UserError(
-            f"--output {path} must end in .json; per-probe outcomes go into a .npz beside"
+            f"--output {path} must end in .json", "per-probe outcomes go into a .npz beside"
         )
     available = job.dataset.photographs.names
     if gallery and probes:
         enrolment = read_enrolment(gallery, probes, available)
     elif gallery or probes:
-        raise UserError("--gallery and --probes go together; give both lists or neither")
+        raise UserError("--gallery and --probes go together", "give both lists or neither")
     else:
         enrolment = enrol_first_images(available)
     require_writable(path)

@@ -94,19 +94,20 @@ def live_command(
 ) -> None:
     """Find and name faces in a camera's picture, a video or a folder of images."""
     if job.cluster:
-        raise UserError("live runs on one machine; leave out --ray")
+        raise UserError("live runs on one machine", "leave out --ray")
     if gallery is None:
-        raise UserError("--gallery is missing; give a folder with an image per person")
+        raise UserError("--gallery is missing", "give a folder with an image per person")
     if not gallery.is_dir():
         raise UserError(
-            f"--gallery {gallery} is no folder; give one with an image per person, named after them"
+            f"--gallery {gallery} is no folder",
+            "give one with an image per person, named after them",
         )
     if output and output.suffix.lower() != ".mp4":
         raise UserError(f"--output {output} must end in .mp4, since it is an MPEG-4 video")
     if json and json.suffix.lower() != ".json":
         raise UserError(f"--json {json} must end in .json")
     if output and source and output.resolve() == source.resolve():
-        raise UserError(f"--output {output} is the video to be read; name another file")
+        raise UserError(f"--output {output} is the video to be read", "name another file")
     for written in filter(None, (output, json)):
         require_writable(written)
     choice = DetectorChoice(

@@ -17,6 +17,7 @@ from lfw_eval.cli.cache import app as cache_app
 from lfw_eval.cli.calibrate import calibrate_command
 from lfw_eval.cli.detect import detect_command
 from lfw_eval.cli.embed import embed_command
+from lfw_eval.cli.errors import sentence
 from lfw_eval.cli.export import app as export_app
 from lfw_eval.cli.gate import gate_command
 from lfw_eval.cli.history import history_command
@@ -104,10 +105,12 @@ def evaluate_command(
 ) -> None:
     """Accuracy on LFW: FP32 beside the precision asked for."""
     if (with_facedetect is None) != (faces is None):
-        raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together; give both")
+        raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together", "give both")
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
-        raise UserError(f"--output {path} must end in .json; per-pair scores go into a .npz beside")
+        raise UserError(
+            f"--output {path} must end in .json", "per-pair scores go into a .npz beside"
+        )
     require_writable(path)
     result = evaluate(job, Protocol(distance, flip, subtract_mean))
     if with_facedetect and faces:
@@ -147,7 +150,7 @@ def benchmark_command(
 ) -> None:
     """Speed: FPS and latency, of the engine alone and from crops to embeddings."""
     if job.cluster:
-        raise UserError("benchmark measures one machine; leave out --ray")
+        raise UserError("benchmark measures one machine", "leave out --ray")
     plan = SpeedPlan(_batch_sizes(sweep), threads, seconds)
     path = output or job.default_output("performance")
     require_writable(path)
@@ -163,7 +166,7 @@ def benchmark_command(
 def build_command(job: Job) -> None:
     """Build an engine, or find the one that was built from the same before."""
     if job.cluster:
-        raise UserError("build builds on this machine; leave out --ray")
+        raise UserError("build builds on this machine", "leave out --ray")
     with job.build(job.precision, job.calibrate_if_needed()) as engine:
         print(build_table(engine, job.precision))
 
@@ -205,7 +208,9 @@ def prepare_command(
         )
         return
     if faces or output:
-        raise UserError("prepare lfw takes no further argument; name the photographs by --dataset")
+        raise UserError(
+            "prepare lfw takes no further argument", "name the photographs by --dataset"
+        )
     opened = open_dataset(dataset, pairs)
     store = opened.crop_store(opened.alignment(side, align, boxes, margin))
     write_pair_list(opened.pairs, store.folder)
@@ -232,7 +237,7 @@ def convert_command(
 ) -> None:
     """Convert a checkpoint to ONNX, with neither TensorFlow nor PyTorch."""
     if not checkpoint.is_file():
-        raise UserError(f"{checkpoint} does not exist; give a .h5, .pt or .onnx file")
+        raise UserError(f"{checkpoint} does not exist", "give a .h5, .pt or .onnx file")
     model = convert(checkpoint, normalisation=normalisation, fold=fold)
     if precision == "fp16":
         model = half(model)
@@ -256,10 +261,12 @@ def _options(
 def _batch_sizes(given: str | None) -> tuple[int, ...]:
     sizes = given.replace(" ", "").split(",") if given else []
     if not all(size.isdecimal() and int(size) for size in sizes):
-        raise UserError(f"--sweep {given!r} is not a list of batch sizes; give it as 1,8,64")
+        raise UserError(f"--sweep {given!r} is not a list of batch sizes", "give it as 1,8,64")
     found = tuple(dict.fromkeys(int(size) for size in sizes))
     if any(size > _LARGEST_BATCH for size in found):
-        raise UserError(f"--sweep {given} has a batch above {_LARGEST_BATCH:,}; take smaller ones")
+        raise UserError(
+            f"--sweep {given} has a batch above {_LARGEST_BATCH:,}", "take smaller ones"
+        )
     return found
 
 
@@ -279,7 +286,7 @@ def _guarded(command: Callable[[], None]) -> int:
     try:
         command()
     except UserError as error:
-        print(f"lfw-eval: {error}", file=sys.stderr)
+        print(f"lfw-eval: {sentence(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):

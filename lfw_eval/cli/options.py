@@ -300,5 +300,5 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def _gpus(given: str) -> tuple[int, ...]:
     numbers = given.replace(" ", "").split(",")
     if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"--gpu {given!r} is not a list of GPUs; give one as 0, several as 0,1")
+        raise UserError(f"--gpu {given!r} is not a list of GPUs", "give one as 0, several as 0,1")
     return tuple(int(number) for number in numbers)

@@ -53,13 +53,15 @@ def report_command(
     """Report: one self-contained HTML page, or its figures for a paper."""
     path = output or Path("report.html" if form == "html" else "figures")
     if form == "html" and path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"-o {path} must end in .html; for figures in a folder, give --format svg")
+        raise UserError(
+            f"-o {path} must end in .html", "for figures in a folder, give --format svg"
+        )
     if form != "html" and path.is_file():
-        raise UserError(f"-o {path} is a file; --format {form} takes a folder for its figures")
+        raise UserError(f"-o {path} is a file", f"--format {form} takes a folder for its figures")
     if no_faces and faces:
-        raise UserError("--faces shows faces and --no-faces leaves them out; give one of the two")
+        raise UserError("--faces shows faces and --no-faces leaves them out", "give one of the two")
     if annotations and not faces:
-        raise UserError("--annotations are of the images of --faces; give these too")
+        raise UserError("--annotations are of the images of --faces", "give these too")
     allowed = Rules.load(rules) if rules else DEFAULT
     require_writable(path if form == "html" else path / "figure")
     require_drawing()
@@ -71,8 +73,8 @@ def report_command(
     files = [read_result(each) for each in results]
     if faces and not any(_detects(file.result) for file in files):
         raise UserError(
-            "--faces are images to draw a detector's boxes on, and none of the results is of one; "
-            "give that of lfw-eval detect too"
+            "--faces are images to draw a detector's boxes on, and none of the results is of one",
+            "give that of lfw-eval detect too",
         )
     # Figures have no faces: none are looked for.
     shown = not no_faces and form == "html"
@@ -103,4 +105,4 @@ def require_drawing() -> None:
     missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
     if missing:
         install = shlex.join(["pip", "install", "lfw-eval[report]"])
-        raise UserError(f"a report takes {', '.join(missing)}; install what it needs: {install}")
+        raise UserError(f"a report takes {', '.join(missing)}", f"install what it needs: {install}")

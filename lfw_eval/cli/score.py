@@ -25,7 +25,7 @@ def score_command(
 ) -> None:
     """AUC, EER and VAL at FAR 1e-6 to 0.1 of pairs of any number, all together, without folds."""
     if not pairs.is_file():
-        raise UserError(f"{pairs} is no file; give a CSV or Parquet file of pairs")
+        raise UserError(f"{pairs} is no file", "give a CSV or Parquet file of pairs")
     path = output or Path("results") / f"{embeddings.name}-{pairs.stem}-score.json"
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json")

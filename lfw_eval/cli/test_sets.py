@@ -47,7 +47,7 @@ def testsets_command(
     fails is named in the table, and the exit code is then 2.
     """
     if output and output.suffix != ".json":
-        raise UserError(f"--output {output} must end in .json; the sets' results go beside it")
+        raise UserError(f"--output {output} must end in .json", "the sets' results go beside it")
     opened = open_sets(sets)
     calibrating = images_of(open_sets([calibrate_on])[0] if calibrate_on else opened[0])
     table = replace(calibrating, name="testsets")

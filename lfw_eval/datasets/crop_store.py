@@ -109,7 +109,7 @@ def _open(folder: Path) -> CropStore:
         crops = np.load(folder / "crops.npy", mmap_mode="c")
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the crop store {folder} is damaged ({error}); delete it and run again"
+            f"the crop store {folder} is damaged ({error})", "delete it and run again"
         ) from error
     return CropStore(
         folder=folder,

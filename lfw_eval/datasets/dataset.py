@@ -95,7 +95,7 @@ class Dataset:
         """
         if boxes:
             if way in ("five-point", "none"):
-                raise UserError(f"--boxes does not go with --align {way}; leave one out")
+                raise UserError(f"`boxes` does not go with `align` {way}", "leave one out")
             return BoxAlignment(boxes, side=side)
         if way == "none" or (way is None and self.aligned):
             return AlreadyAligned(side)
@@ -117,7 +117,7 @@ class Dataset:
 
 
 def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = True) -> Dataset:
-    """Open what `--dataset` names: a path, `lfw`, `lfw-funneled` or `celebrities`.
+    """Open what `dataset` names: a path, `lfw`, `lfw-funneled` or `celebrities`.
 
     Without one: LFW from the root of the data sets or its mirror; where neither has it, the
     celebrities, and says so.
@@ -149,8 +149,9 @@ def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = 
         return _photographs(fetch(collection.entry(given), collection), pairs)
     if not path.exists():
         raise UserError(
-            f"the data set {given} does not exist; give a folder or .tgz with Name/Name_0001.jpg, "
-            f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}"
+            f"the data set {given} does not exist",
+            f"give a folder or .tgz with Name/Name_0001.jpg, "
+            f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}",
         )
     if path.suffix.lower() == ".bin" and path.is_file():
         _refuse_pairs(pairs, given, "has its own")
@@ -159,8 +160,8 @@ def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = 
         return Dataset(f"{path.stem}-bin", title, crops, found, aligned=True)
     if has_templates(path):
         raise UserError(
-            f"{given} has pairs of templates, not of images; evaluate it with lfw-eval testsets "
-            f"{given}"
+            f"{given} has pairs of templates, not of images",
+            f"evaluate it with lfw-eval testsets {given}",
         )
     # A list beside a folder may well be that of another data set.
     listed = pairs or _pairs_within(path) or (local_pairs(path) if path.is_file() else None)
@@ -176,7 +177,7 @@ def has_templates(path: Path) -> bool:
 
 def _refuse_pairs(pairs: Path | None, given: str, why: str) -> None:
     if pairs is not None:
-        raise UserError(f"--pairs does not go with --dataset {given}, which {why}")
+        raise UserError(f"`pairs` does not go with `dataset` {given}, which {why}")
 
 
 def _local_or_fetched_lfw() -> Path:
@@ -196,8 +197,8 @@ def _photographs(path: Path, pairs: Path | None) -> Dataset:
     shared = {Path(each).stem for each, where in photographs.paths.items() if each == where}
     if twice := sorted(shared.intersection(found.names)):
         raise UserError(
-            f"{path} has several images named {twice[0]}, which the pair list names; list the "
-            "pairs in a CSV file, with their paths"
+            f"{path} has several images named {twice[0]}, which the pair list names",
+            "list the pairs in a CSV file, with their paths",
         )
     found.check_images(photographs.names)
     return Dataset(name, f"LFW layout, {path}", photographs, found)

@@ -40,11 +40,11 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
                         _refuse(path, box.line, f"{name} has a box on line {boxes[name].line}")
                     boxes[name] = box
     except OSError as error:
-        raise UserError(f"--boxes {path} cannot be read: {error.strerror}") from error
+        raise UserError(f"`boxes` {path} cannot be read: {error.strerror}") from error
     except csv.Error as error:
         _refuse(path, rows.line_num, f"it is not CSV ({error})")
     except UnicodeDecodeError as error:
-        raise UserError(f"--boxes {path} is not text in UTF-8; give a CSV file") from error
+        raise UserError(f"`boxes` {path} is not text in UTF-8", "give a CSV file") from error
     return boxes
 
 
@@ -63,4 +63,4 @@ def _box(path: Path, line: int, row: list[str]) -> tuple[str, FaceBox]:
 
 
 def _refuse(path: Path, line: int, problem: str) -> NoReturn:
-    raise UserError(f"--boxes {path}, line {line}: {problem}; correct the line")
+    raise UserError(f"`boxes` {path}, line {line}: {problem}", "correct the line")

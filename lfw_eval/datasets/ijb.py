@@ -68,7 +68,7 @@ def open_ijb(folder: Path) -> TemplateSet:
     name = next((each for each in _SETS if (meta / f"{each}_{_MEMBERS}.txt").is_file()), None)
     if name is None:
         wanted = " or ".join(f"{each}_{_MEMBERS}.txt" for each in _SETS)
-        raise UserError(f"{meta} has no {wanted}; give the folder of IJB-B or IJB-C")
+        raise UserError(f"{meta} has no {wanted}", "give the folder of IJB-B or IJB-C")
     members, landmarks, pairs = (
         meta / f"{name}_{part}.txt" for part in (_MEMBERS, _LANDMARKS, _PAIRS)
     )
@@ -78,7 +78,8 @@ def open_ijb(folder: Path) -> TemplateSet:
     if missing := set(files).difference(entry.name for entry in os.scandir(crops)):
         raise UserError(
             f"{len(missing):,} of the images that {members} names are missing, such as "
-            f"{crops / min(missing)}; get a complete copy"
+            f"{crops / min(missing)}",
+            "get a complete copy",
         )
     paths = {file: crops / file for file in sorted(set(files))}
     ids, rows = np.unique(template, return_inverse=True)
@@ -109,7 +110,7 @@ def _read_members(path: Path) -> tuple[list[str], NDArray[np.intp], NDArray[np.i
         files.append(fields[0])
         numbers.append(fields[1:])
     if not files:
-        raise UserError(f"{path} is empty; get a complete copy")
+        raise UserError(f"{path} is empty", "get a complete copy")
     template, medium = np.array(numbers, np.int64).T
     return files, template, medium
 
@@ -128,7 +129,7 @@ def _read_landmarks(
         count += 1
     if count < len(files):
         raise UserError(
-            f"{path} ends after {count:,} of {len(files):,} images; get a complete copy"
+            f"{path} ends after {count:,} of {len(files):,} images", "get a complete copy"
         )
     try:
         values = np.loadtxt(path, np.float32, comments=None, usecols=range(1, 12), ndmin=2)
@@ -158,7 +159,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8; get a complete copy") from error
+        raise UserError(f"{path} is not text in UTF-8", "get a complete copy") from error
 
 
 def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
@@ -174,13 +175,14 @@ def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     if not blocks:
-        raise UserError(f"{path} is empty; get a complete copy")
+        raise UserError(f"{path} is empty", "get a complete copy")
     left, right, genuine = map(np.concatenate, zip(*blocks, strict=True))
     count = int(genuine.sum())
     if min(count, len(genuine) - count) < 2:
         raise UserError(
             f"{path} has {count:,} genuine and {len(genuine) - count:,} impostor pairs, but a "
-            "rate takes two of each at least; get a complete copy"
+            "rate takes two of each at least",
+            "get a complete copy",
         )
     return left, right, genuine
 
@@ -204,8 +206,8 @@ def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> 
             and fields[2] in (b"0", b"1")
         ):
             _refuse(path, number, "two templates of the list, and 0 or 1")
-    raise UserError(f"{path} has no pair from line {first} on; get a complete copy")
+    raise UserError(f"{path} has no pair from line {first} on", "get a complete copy")
 
 
 def _refuse(path: Path, line: int, wanted: str) -> NoReturn:
-    raise UserError(f"{path}, line {line}: expected {wanted}; get a complete copy")
+    raise UserError(f"{path}, line {line}: expected {wanted}", "get a complete copy")

@@ -52,11 +52,11 @@ def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
     images, same = _content(path)
     if len(images) != 2 * len(same):
         raise UserError(
-            f"{path} has {len(images):,} images for {len(same):,} pairs, but takes two for each; "
-            "get a complete copy"
+            f"{path} has {len(images):,} images for {len(same):,} pairs, but takes two for each",
+            "get a complete copy",
         )
     if len(same) < FOLDS:
-        raise UserError(f"{path} has {len(same)} pairs, too few for {FOLDS} folds; get another")
+        raise UserError(f"{path} has {len(same)} pairs, too few for {FOLDS} folds", "get another")
     genuine = np.array(same, bool)
     sizes = np.full(FOLDS, len(same) // FOLDS)
     sizes[: len(same) % FOLDS] += 1
@@ -65,7 +65,8 @@ def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
     if shares.min() == 0 or shares.max() == 1:
         raise UserError(
             f"{path} has pairs of one kind only in one of its ten consecutive folds, for which "
-            "the protocol has no value; pack genuine and impostor pairs fold by fold"
+            "the protocol has no value",
+            "pack genuine and impostor pairs fold by fold",
         )
     first: dict[bytes, str] = {}
     names = [first.setdefault(image, f"{index:06d}") for index, image in enumerate(images)]
@@ -88,7 +89,8 @@ def _content(path: Path) -> tuple[list[bytes], list[bool]]:
     except CodeError as error:
         raise UserError(
             f"{path} wants to run code ({error}), which was refused: a test set holds images and "
-            "truth values only; get a copy from a source that you trust"
+            "truth values only",
+            "get a copy from a source that you trust",
         ) from None
     except MalformedError as error:
         raise _malformed(path, str(error)) from error
@@ -112,5 +114,6 @@ def _items(part: Any) -> list[Any]:
 
 def _malformed(path: Path, why: str) -> UserError:
     return UserError(
-        f"{path} is no .bin of insightface, a pickle of (images, same): {why}; get a complete copy"
+        f"{path} is no .bin of insightface, a pickle of (images, same): {why}",
+        "get a complete copy",
     )

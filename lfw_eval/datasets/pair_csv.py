@@ -98,7 +98,7 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
     except OSError as error:
         raise UserError(f"the pair list {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"the pair list {path} is not text in UTF-8; give a CSV file") from error
+        raise UserError(f"the pair list {path} is not text in UTF-8", "give a CSV file") from error
     except csv.Error as error:
         _refuse(path, reader.line_num, f"it is not CSV ({error})")
     return rows
@@ -150,7 +150,8 @@ def _check_kinds(path: Path, genuine: NDArray[np.bool_]) -> None:
     if min(counts[True], counts[False]) < 2:
         raise UserError(
             f"the pair list {path} has {counts[True]} genuine and {counts[False]} impostor pairs, "
-            "but a threshold takes two of each at least; add some"
+            "but a threshold takes two of each at least",
+            "add some",
         )
 
 
@@ -167,4 +168,4 @@ def _check_folds(path: Path, rows: Sequence[_Row], fold: NDArray[np.intp]) -> No
 
 
 def _refuse(path: Path, line: int, problem: str) -> NoReturn:
-    raise UserError(f"{path}, line {line}: {problem}; correct the line")
+    raise UserError(f"{path}, line {line}: {problem}", "correct the line")

@@ -86,7 +86,8 @@ class Pairs:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             raise UserError(
                 f"{len(missing)} of the {len(self.names)} images that the pair list names are not "
-                f"in the data set: {shown}; give the complete data set or a pair list made for it."
+                f"in the data set: {shown}",
+                "give the complete data set or a pair list made for it.",
             )
 
 
@@ -132,7 +133,8 @@ def read_pairs(path: Path) -> Pairs:
     if len(sides) < expected:
         raise UserError(
             f"{path} ends after {len(sides)} of the {expected} pairs that its first line announces "
-            f"({folds} folds of {per_kind} matched and {per_kind} mismatched); get a complete copy."
+            f"({folds} folds of {per_kind} matched and {per_kind} mismatched)",
+            "get a complete copy.",
         )
     left, right = zip(*sides, strict=True)
     block = np.arange(expected) // per_kind
@@ -153,7 +155,8 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
     if blocks.min() != blocks.max():
         raise UserError(
             f"{path} cannot be written: LFW's format wants as many genuine as impostor pairs in "
-            f"every fold, but there are {blocks.min()} to {blocks.max()}; draw the same number."
+            f"every fold, but there are {blocks.min()} to {blocks.max()}",
+            "draw the same number.",
         )
     lines = [f"{pairs.folds}\t{blocks[0]}"]
     for pair in np.lexsort((~pairs.genuine, pairs.fold)):
@@ -163,8 +166,8 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
             kind = "a genuine" if pairs.genuine[pair] else "an impostor"
             raise UserError(
                 f"{path} cannot be written: image {i} of {person} and image {j} of {other} are "
-                f"{kind} pair, but LFW's format tells the two kinds apart by the name; name images "
-                "after the person they show."
+                f"{kind} pair, but LFW's format tells the two kinds apart by the name",
+                "name images after the person they show.",
             )
         lines.append("\t".join([person, i, j] if person == other else [person, i, other, j]))
 
@@ -210,11 +213,14 @@ def _person(path: Path, image: str) -> tuple[str, str]:
     if not match or f"{int(match[2]):04d}" != match[2]:
         raise UserError(
             f"{path} cannot be written: LFW's format holds images named like Person_0001, not "
-            f"{image!r}; rename it."
+            f"{image!r}",
+            "rename it.",
         )
     return match[1], str(int(match[2]))
 
 
 def _refuse(path: Path, number: int, line: str, expected: str) -> NoReturn:
     shown = line if len(line) <= 80 else f"{line[:80]}..."
-    raise UserError(f"{path}, line {number}: expected {expected}, not {shown!r}; correct the line.")
+    raise UserError(
+        f"{path}, line {number}: expected {expected}, not {shown!r}", "correct the line."
+    )

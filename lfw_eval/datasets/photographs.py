@@ -107,7 +107,7 @@ def open_photographs(path: Path) -> Photographs:
         photographs = ArchivePhotographs(path)
     if not photographs.names:
         raise UserError(
-            f"{path} holds no image; --dataset takes a folder or a .tgz with Name/Name_0001.jpg"
+            f"{path} holds no image", "`dataset` takes a folder or a .tgz with Name/Name_0001.jpg"
         )
     return photographs
 
@@ -141,5 +141,5 @@ def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray
     encoded = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(encoded, flags) if encoded.size and not cut_off else None
     if image is None:
-        raise UserError(f"{where} is corrupt or cut off; replace it, or leave it out")
+        raise UserError(f"{where} is corrupt or cut off", "replace it, or leave it out")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -75,7 +75,9 @@ class Clustering:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UserError(f"There is no clustering {self.mode!r}; choose of {', '.join(MODES)}.")
+            raise UserError(
+                f"There is no clustering {self.mode!r}", f"choose of {', '.join(MODES)}."
+            )
         if self.topk == 0 or self.topk < -1:
             raise UserError(f"topk is {self.topk}, but must be from 1, or -1 for all.")
         for name in ("pre_cluster_threshold", "eps", "nms_iou_threshold"):

@@ -14,7 +14,7 @@ class FaceDetector(Closing, ABC):
     """Finds faces in photographs. A context manager: leaving it frees what it holds.
 
     Attributes:
-        name: As `--detector` names it.
+        name: As `detector` names it.
         settings: All that decides what it finds, in words: model, sizes, thresholds, clustering.
     """
 

@@ -96,8 +96,8 @@ class GridBox:
         covered = coverage[:, category]
         if not np.isfinite(covered).all():
             raise UserError(
-                "The network's coverage holds values that are not numbers; build the engine anew, "
-                "or with a higher precision (FP16 overflows above 65,504)."
+                "The network's coverage holds values that are not numbers",
+                "build the engine anew, or with a higher precision (FP16 overflows above 65,504).",
             )
         image, row, column = np.nonzero(covered > threshold)
         scores = covered[image, row, column].astype(np.float64)
@@ -105,8 +105,8 @@ class GridBox:
         distances = boxes[image, 4 * category : 4 * category + 4, row, column].astype(np.float64)
         if not np.isfinite(distances).all():
             raise UserError(
-                "The network's boxes hold values that are not numbers where there is coverage; "
-                "build the engine anew, or with a higher precision (FP16 overflows above 65,504)."
+                "The network's boxes hold values that are not numbers where there is coverage",
+                "build the engine anew, or with a higher precision (FP16 overflows above 65,504).",
             )
         corners = np.tile(cells, 2) + distances * self.scale * [-1, -1, 1, 1]
         corners = np.clip(corners, 0, [self.width, self.height] * 2)
@@ -160,14 +160,14 @@ class GridBox:
             and found["boxes"][1:] == expected["coverage"]
         ):
             raise UserError(
-                f"The network's outputs are swapped: {shapes}; give them in this order."
+                f"The network's outputs are swapped: {shapes}", "give them in this order."
             )
         wrong = [name for name, shape in found.items() if shape[1:] != expected[name]]
         if wrong:
             raise UserError(
                 f"Outputs of another network ({' and '.join(wrong)}): {shapes}, for an input "
-                f"of {self.width}x{self.height} pixels in cells of {self.stride}; check that the "
-                "model is the one named."
+                f"of {self.width}x{self.height} pixels in cells of {self.stride}",
+                "check that the model is the one named.",
             )
         if len(coverage) != len(boxes):
             raise UserError(f"The network's outputs are of different batches: {shapes}.")

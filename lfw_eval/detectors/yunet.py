@@ -34,9 +34,9 @@ class YuNet(FaceDetector):
             UserError: OpenCV cannot read the file as such a model.
         """
         if not model.is_file():
-            raise UserError(f"--model {model} is no file; give YuNet's ONNX file")
+            raise UserError(f"`model` {model} is no file", "give YuNet's ONNX file")
         if size % 32:
-            raise UserError(f"--size {size} is no multiple of 32, which YuNet's input has to be")
+            raise UserError(f"`size` {size} is no multiple of 32, which YuNet's input has to be")
         # OpenCV 5 warns of what its new graph engine lacks and does without.
         if hasattr(cv2.utils, "logging"):
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -48,8 +48,8 @@ class YuNet(FaceDetector):
         except cv2.error as error:
             raise UserError(
                 f"{model} is no model of OpenCV's FaceDetectorYN "
-                f"({error.err.strip().splitlines()[0]}); give a YuNet ONNX file with --model, or "
-                "--detector facedetect"
+                f"({error.err.strip().splitlines()[0]})",
+                "give a YuNet ONNX file with `model`, or `detector` facedetect",
             ) from error
         self._size, self._how = size, how
         self.settings = {

@@ -39,7 +39,7 @@ def require_engine(name: str) -> str:
     if key not in ENGINES:
         near = difflib.get_close_matches(name, ENGINES, n=1)
         hint = f"did you mean '{near[0]}'" if near else f"there are {', '.join(ENGINES)}"
-        raise UserError(f"--engine '{name}' is unknown; {hint}")
+        raise UserError(f"`engine` '{name}' is unknown", f"{hint}")
     return key
 
 
@@ -56,7 +56,7 @@ def engine_class(name: str) -> type[Engine]:
         # Of tritonclient a part may be missing, which it tells by a RuntimeError.
         package = "'lfw-eval[triton]'" if is_served(name) else getattr(error, "name", error)
         raise UserError(
-            f"--engine {name} needs a package that is missing: pip install {package}"
+            f"`engine` {name} needs a package that is missing: pip install {package}"
         ) from error
     return found
 
@@ -70,7 +70,7 @@ def engine_class_with(name: str, precision: Precision) -> type[Engine]:
     found = engine_class(name)
     if precision not in found.precisions:
         raise UserError(
-            f"--engine {name} has no {precision}, only {', '.join(found.precisions)}; "
-            "take --engine openvino or tensorrt"
+            f"`engine` {name} has no {precision}, only {', '.join(found.precisions)}",
+            "take `engine` openvino or tensorrt",
         )
     return found

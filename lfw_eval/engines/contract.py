@@ -43,7 +43,7 @@ class BuildRequest:
         calibration_crops: Makes the uint8 (n, height, width, 3) crops to calibrate on, for an
             engine that calibrates by itself.
         tensorrt: For that engine alone; `streams` is Triton's too.
-        address: Of an engine on a server, as `--engine` names it.
+        address: Of an engine on a server, as `engine` names it.
     """
 
     model: Path

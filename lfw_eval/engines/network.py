@@ -37,7 +37,7 @@ def network(
     model = onnx.load(request.model)
     if request.precision == "int8" and quantized:
         if request.scales is None:
-            raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
+            raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
         model = qdq.quantize(model, request.scales, types)
     if half_precision:
         model = half(model)

@@ -64,7 +64,7 @@ class RayEngine(Engine):
         Raises:
             UserError: Always.
         """
-        raise UserError("--ray is for whole data sets; leave it out to run single batches")
+        raise UserError("`ray` is for whole data sets", "leave it out to run single batches")
 
     def stream_images(
         self, images: NDArray[np.uint8], batch_size: int, start: int = 0, *, mirrored: bool = False

@@ -6,7 +6,7 @@ from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.results.accuracy import AccuracyResult
 
-_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline with --accept"
+_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline with `accept`"
 
 
 def calibration_findings(

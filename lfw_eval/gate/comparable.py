@@ -28,7 +28,7 @@ def check_comparable(candidate: Result, baseline: Result) -> None:
     if differences := list(_differences(candidate, baseline)):
         raise NotComparableError(
             f"candidate and baseline cannot be compared: {'; '.join(differences)}. Make both with "
-            "the same data, alignment and protocol, or replace the baseline with --accept"
+            "the same data, alignment and protocol, or replace the baseline with `accept`"
         )
 
 

@@ -59,7 +59,7 @@ def read_history(folder: Path, rules: Rules) -> History:
         UserError: The folder is missing or has no result.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give the one that result files are kept in")
+        raise UserError(f"{folder} is no folder", "give the one that result files are kept in")
     files, skipped = [], []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -80,8 +80,8 @@ def read_history(folder: Path, rules: Rules) -> History:
     if not moments:
         why = f" ({skipped[0]})" if skipped else ""
         raise UserError(
-            f"{folder} has no result of evaluate or detect{why}; give the folder that --output "
-            "names"
+            f"{folder} has no result of evaluate or detect{why}",
+            "give the folder that `output` names",
         )
     return History(tuple(moments), tuple(skipped))
 

@@ -74,14 +74,14 @@ def judge_against_reference(result: AccuracyResult, rules: Rules = DEFAULT) -> G
         UserError: FP32 is all that the result has.
     """
     if result.candidate is None:
-        raise UserError("the result has FP32 alone; name a --baseline to compare it with")
+        raise UserError("the result has FP32 alone", "name a `baseline` to compare it with")
     reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
     precision = result.candidate.engine.precision
     plain = replace(rules, calibration=CalibrationRule())
     found = judge(result, reference, plain, (precision.upper(), "FP32"))
     if rules == plain:
         return found
-    note = "calibration is not judged: FP32 has none; name a --baseline"
+    note = "calibration is not judged: FP32 has none; name a `baseline`"
     return replace(found, notes=(*found.notes, note))
 
 
@@ -171,7 +171,7 @@ class Gate:
         shared = [speed for speed in candidate.judged.speeds if speed.batch_size in before]
         if not shared:
             raise UserError(
-                "candidate and baseline share no batch size; measure both with one --bs"
+                "candidate and baseline share no batch size", "measure both with one `batch_size`"
             )
         for speed in shared:
             name = f"FPS, batch {speed.batch_size}"

@@ -90,23 +90,23 @@ class Rules:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(
-                f"--rules {path} cannot be read ({error.strerror}); give a TOML file"
+                f"`rules` {path} cannot be read ({error.strerror})", "give a TOML file"
             ) from error
         except ValueError as error:
-            raise UserError(f"--rules {path} is no TOML ({error}); see the README") from error
+            raise UserError(f"`rules` {path} is no TOML ({error})", "see the README") from error
         metrics = _defaults()
         known = {"significance", "cannot_tell", "calibration", *metrics}
         if unknown := content.keys() - known:
             names = ", ".join(sorted(known))
-            raise UserError(f"--rules {path}: there is no '{min(unknown)}'; there are {names}")
+            raise UserError(f"`rules` {path}: there is no '{min(unknown)}'", f"there are {names}")
         for metric, rule in metrics.items():
-            metrics[metric] = _with(rule, content.get(metric, {}), f"--rules {path}: [{metric}]")
+            metrics[metric] = _with(rule, content.get(metric, {}), f"`rules` {path}: [{metric}]")
         calibration = content.get("calibration", {})
         return Rules(
             significance=_significance(content.get("significance", 0.05), path),
             cannot_tell=_choice(content.get("cannot_tell", "fail"), ("fail", "pass"), path),
             metrics=metrics,
-            calibration=_with(CalibrationRule(), calibration, f"--rules {path}: [calibration]"),
+            calibration=_with(CalibrationRule(), calibration, f"`rules` {path}: [calibration]"),
         )
 
 
@@ -121,7 +121,7 @@ def _with(rule: Any, given: Any, where: str) -> Any:
         raise UserError(f"{where} must be a table with any of {', '.join(names)}")
     for name, value in given.items():
         if name not in names:
-            raise UserError(f"{where} has no '{name}'; it has {', '.join(names)}")
+            raise UserError(f"{where} has no '{name}'", f"it has {', '.join(names)}")
         if name in ("list", "engine"):
             fits = value in ("same", "any")
         elif name == "never_worse":
@@ -132,23 +132,23 @@ def _with(rule: Any, given: Any, where: str) -> Any:
             fits = fits and value < (math.inf if where.endswith("[FPS]") and name == "floor" else 1)
         if name == "allowed_drop" and value == 0:
             raise UserError(
-                f"{where} allowed_drop = 0 could never be shown; set never_worse = true instead"
+                f"{where} allowed_drop = 0 could never be shown", "set never_worse = true instead"
             )
         if not fits:
             range_of = "from 0 to below 1 (0.002 are 0.2 points)"
             choices = {"list": '"same" or "any"', "engine": '"same" or "any"'}
             wanted = {**choices, "never_worse": "true or false"}.get(name, range_of)
-            raise UserError(f"{where} {name} = {value!r} is not possible; give {wanted}")
+            raise UserError(f"{where} {name} = {value!r} is not possible", f"give {wanted}")
     return replace(rule, **given)
 
 
 def _significance(value: Any, path: Path) -> float:
     if not isinstance(value, float) or not 0 < value < 0.5:
-        raise UserError(f"--rules {path}: significance must be above 0 and below 0.5, not {value}")
+        raise UserError(f"`rules` {path}: significance must be above 0 and below 0.5, not {value}")
     return value
 
 
 def _choice(value: Any, choices: tuple[str, str], path: Path) -> Any:
     if value not in choices:
-        raise UserError(f"--rules {path}: cannot_tell must be fail or pass, not {value}")
+        raise UserError(f"`rules` {path}: cannot_tell must be fail or pass, not {value}")
     return value

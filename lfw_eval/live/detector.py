@@ -69,22 +69,25 @@ class DetectorChoice:
     def _check(self) -> None:
         if self.name != "facedetect" and (self.precision or self.cache):
             raise UserError(
-                "--detector-precision and --detector-cache are for --detector facedetect, not "
-                f"{self.name}; leave them out"
+                "`detector_precision` and `detector_cache` are for `detector` facedetect, not "
+                f"{self.name}",
+                "leave them out",
             )
         if self.name == "facedetect" and self.size is not None:
-            raise UserError("--detection-size is not for FaceDetect, whose network has its own")
+            raise UserError("`detection_size` is not for FaceDetect, whose network has its own")
         if self.name == "mtcnn" and self.model is not None:
-            raise UserError("--model is for --detector yunet and facedetect; leave it out")
+            raise UserError("`model` is for `detector` yunet and facedetect", "leave it out")
         if self.name != "mtcnn" and self.model is None:
-            raise UserError(f"--detector {self.name} needs --model, its ONNX file")
+            raise UserError(f"`detector` {self.name} needs `model`, its ONNX file")
         if (self.precision == "int8") != (self.cache is not None):
             raise UserError(
-                "--detector-precision int8 and --detector-cache go together: a calibration cache "
-                "as NVIDIA ships one, or `lfw-eval detect --precision int8 --tensorrt 8.6.1` writes"
+                "`detector_precision` int8 and `detector_cache` go together: a calibration cache "
+                "as NVIDIA ships one, or `lfw-eval detect` writes for INT8"
             )
         if self.name == "facedetect" and self.engine == "dummy":
-            raise UserError("--engine dummy finds no faces; take --detector mtcnn or yunet with it")
+            raise UserError(
+                "`engine` dummy finds no faces", "take `detector` mtcnn or yunet with it"
+            )
 
     def _build(self, model: Path) -> Engine:
         precision = self.precision or "fp16"
@@ -106,6 +109,6 @@ def _mtcnn() -> FaceDetector:
         return MtcnnDetector()
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--detector mtcnn needs a package that is missing: pip install {error.name}; or take "
-            "--detector yunet or facedetect"
+            f"`detector` mtcnn needs a package that is missing: pip install {error.name}",
+            "or take `detector` yunet or facedetect",
         ) from error

@@ -77,7 +77,7 @@ class Screen(Closing):
             self._server = ThreadingHTTPServer((_HOST, port), _handler(self, stats))
         except OSError as error:
             raise UserError(
-                f"--port {port} cannot be served ({error.strerror}); take another one"
+                f"`port` {port} cannot be served ({error.strerror})", "take another one"
             ) from error
         self.address = f"http://{_HOST}:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -68,7 +68,7 @@ class Capture(Source):
             rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
             yield Frame(index, seconds, rgb)
         if not index:
-            raise UserError(f"{self.title} gives no picture; see that it plays elsewhere")
+            raise UserError(f"{self.title} gives no picture", "see that it plays elsewhere")
         if self.expected and index < self.expected * (1 - _MISSING):
             print(f"{self.title} ends after {index} of {self.expected} frames", file=sys.stderr)
 
@@ -87,7 +87,7 @@ class ImageFolder(Source):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         )
         if not self._files:
-            raise UserError(f"{folder} holds no image; give a folder of .jpg or .png files")
+            raise UserError(f"{folder} holds no image", "give a folder of .jpg or .png files")
         self.title, self.fps, self.expected = str(folder), fps, len(self._files)
 
     def frames(self) -> Iterator[Frame]:
@@ -114,13 +114,13 @@ def open_source(given: Path | None, camera: str | None, fps: float | None) -> So
         UserError: Neither or both are given, or it cannot be opened.
     """
     if camera is not None and given is None:
-        return _captured(int(camera) if camera.isdecimal() else camera, f"--camera {camera}", fps)
+        return _captured(int(camera) if camera.isdecimal() else camera, f"`camera` {camera}", fps)
     if given is None or camera is not None:
-        raise UserError("give a video file, a folder of images or --camera 0, one of them")
+        raise UserError("give a video file, a folder of images or `camera` 0, one of them")
     if given.is_dir():
         return ImageFolder(given, fps or DEFAULT_FPS)
     if not given.is_file():
-        raise UserError(f"{given} does not exist; give a video file or a folder of images")
+        raise UserError(f"{given} does not exist", "give a video file or a folder of images")
     return _captured(str(given), str(given), fps, live=False)
 
 
@@ -132,7 +132,7 @@ def _captured(address: int | str, title: str, fps: float | None, *, live: bool =
     capture = cv2.VideoCapture(address)
     if not capture.isOpened():
         hint = "see that it is connected and free" if live else "give a video, such as .mp4"
-        raise UserError(f"{title} cannot be opened; {hint}")
+        raise UserError(f"{title} cannot be opened", f"{hint}")
     own = capture.get(cv2.CAP_PROP_FPS)
     known = own if 0 < own <= _HIGHEST_FPS else DEFAULT_FPS
     return Capture(capture, title, fps or known, live=live)

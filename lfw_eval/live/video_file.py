@@ -35,7 +35,7 @@ def video_file(path: Path, fps: float, *, keep_time: bool) -> Iterator[Write]:
             film.close()
         if film.written != _frames_in(temporary):
             raise UserError(
-                f"{path} could not be written whole; make room on its disk, or name another place"
+                f"{path} could not be written whole", "make room on its disk, or name another place"
             )
 
 

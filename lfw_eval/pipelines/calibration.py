@@ -63,7 +63,7 @@ def calibrate(
             infinity of one.
     """
     if len(crops) == 0:
-        raise UserError("calibration needs at least one crop; the calibration list is empty")
+        raise UserError("calibration needs at least one crop", "the calibration list is empty")
     built_from = {
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,
@@ -81,8 +81,8 @@ def calibrate(
         wanted = image_shape(model)
         if crops.shape[1:] != wanted:
             raise UserError(
-                f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}; "
-                "prepare them with lfw-eval prepare"
+                f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}",
+                "prepare them with lfw-eval prepare",
             )
         counting = Counting(model, checkpoint.normalisation)
         histograms = _observe(counting, crops, folder / _HISTOGRAMS, cluster)

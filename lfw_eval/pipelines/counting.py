@@ -17,6 +17,7 @@ from calibration.histogram import (
 )
 from calibration.scales import observed_tensors
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
+from lfw_eval.system.hardware import cpu_threads
 from lfw_eval.workers.ray import Cluster, Row
 
 _BATCH = 16
@@ -36,7 +37,7 @@ class Counting:
     def observer(self) -> Observer:
         """Return one that takes crops."""
         network = accept_crops(self.model, self.normalisation)
-        return Observer(network, observed_tensors(self.model))
+        return Observer(network, observed_tensors(self.model), cpu_threads())
 
 
 def count(

@@ -28,7 +28,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
 # What a field is called on the command line, where that is not its name.
-_OPTIONS = {"batch_size": "bs", "cache": "calibration-cache", "tensorrt": "gpu or --streams"}
+_OPTIONS = {"cache": "calibration_cache", "tensorrt": "gpu` or `streams"}
 # The fields that a detector other than FaceDetect has.
 _KEPT = {
     "yunet": {"detector", "model", "fit", "size", "least_score", "clustering"},
@@ -72,7 +72,7 @@ class DetectorJob:
         if self.detector == "mtcnn":
             return MtcnnDetector()
         if self.model is None:
-            raise UserError(f"--detector {self.detector} needs --model, its ONNX file")
+            raise UserError(f"`detector` {self.detector} needs `model`, its ONNX file")
         if self.detector == "yunet":
             return YuNet(
                 self.model,
@@ -96,25 +96,25 @@ class DetectorJob:
             own = Clustering(nms_iou_threshold=self.clustering.nms_iou_threshold)
             if self.clustering != own:
                 raise UserError(
-                    f"--detector {self.detector} has no clustering but NMS; leave out all but "
-                    "--nms-iou-threshold"
+                    f"`detector` {self.detector} has no clustering but NMS",
+                    "leave out all but `nms_iou_threshold`",
                 )
         elif self.precision != "int8" and (self.cache or self.calibration_list):
             raise UserError(
-                "--calibration-cache and --calibration-list are for --precision int8, not "
+                "`calibration_cache` and `calibration_list` are for `precision` int8, not "
                 f"{self.precision}"
             )
         elif self.cache and self.calibration_list:
-            raise UserError("--calibration-cache and --calibration-list: give one of the two")
+            raise UserError("`calibration_cache` and `calibration_list`: give one of the two")
 
     def _refuse_all_but(self, kept: set[str]) -> None:
         plain = DetectorJob(self.detector)
         for option in (each.name for each in fields(self) if each.name not in kept):
             if getattr(self, option) != getattr(plain, option):
-                name = _OPTIONS.get(option, option.replace("_", "-"))
+                name = _OPTIONS.get(option, option)
                 raise UserError(
-                    f"--detector {self.detector} has no --{name}; leave it out, or take "
-                    "--detector facedetect"
+                    f"`detector` {self.detector} has no `{name}`",
+                    "leave it out, or take `detector` facedetect",
                 )
 
     def _scales(self, faces: FaceDataset) -> dict[str, str]:
@@ -136,7 +136,9 @@ class DetectorJob:
         """
         checkpoint = self.checkpoint
         if self.engine == "dummy":
-            raise UserError("--engine dummy finds no faces; take openvino, onnxruntime or tensorrt")
+            raise UserError(
+                "`engine` dummy finds no faces", "take openvino, onnxruntime or tensorrt"
+            )
         self.tensorrt.check(self.engine, self.precision)
         found = engine_class_with(self.engine, self.precision)
         request = BuildRequest(
@@ -171,7 +173,7 @@ class DetectorJob:
             UserError: There is none, or the file is no such network.
         """
         if self.model is None:
-            raise UserError(f"--detector {self.detector} needs --model, its ONNX file")
+            raise UserError(f"`detector` {self.detector} needs `model`, its ONNX file")
         return open_facedetect(self.model)
 
     def calibrate(self, faces: FaceDataset) -> Calibration:

@@ -122,7 +122,7 @@ class Job:
             self.tensorrt.check(self.engine, self.precision)
             if self.tensorrt.gpus != TensorRTOptions().gpus:
                 raise UserError(
-                    "--gpu does not go with --ray, where each worker has one of its own"
+                    "`gpu` does not go with `ray`, where each worker has one of its own"
                 )
             return
         found = self.engine_class(self.precision)

@@ -93,8 +93,9 @@ def _measure_engine(
     with job.build(job.precision, job.calibrate_if_needed()) as engine:
         if plan.threads and not engine.shareable:
             raise UserError(
-                f"--threads is for engines that threads can share, which --engine {job.engine} is "
-                "not; take onnxruntime or tensorrt"
+                f"`threads` is for engines that threads can share, which `engine` {job.engine} is "
+                "not",
+                "take onnxruntime or tensorrt",
             )
         speeds = tuple(measure_speed(engine, crops, size, plan) for size in sizes)
         (embeddings,) = engine.run(batches_of(engine, crops, job.batch_size)[0]).values()

@@ -35,13 +35,13 @@ def require_plots(tensors: Collection[str], observed: Collection[str]) -> None:
         UserError: matplotlib is not installed, or a tensor is not among those observed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("--plot needs matplotlib; install it with pip install matplotlib")
+        raise UserError("`plot` needs matplotlib", "install it with pip install matplotlib")
     for tensor in tensors:
         if tensor not in observed:
             near = difflib.get_close_matches(tensor, observed, n=3, cutoff=0)
             names = " or ".join(f"'{printable(name)}'" for name in near)
             raise UserError(
-                f"--plot {printable(tensor)}: no such tensor was observed; did you mean {names}?"
+                f"`plot` {printable(tensor)}: no such tensor was observed", f"did you mean {names}?"
             )
 
 

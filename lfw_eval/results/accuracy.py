@@ -115,10 +115,10 @@ class EngineSpeed:
     """How fast one engine is.
 
     Attributes:
-        name: As `--engine` names it.
+        name: As `engine` names it.
         build_seconds: Of the build, in this run or an earlier one; 0 where there is none.
         hardware: The device's clocks and drivers, as they were after the measurement.
-        speeds: One per batch size, that of `--bs` first.
+        speeds: One per batch size, that of `batch_size` first.
         cosine: Mean cosine of a batch's embeddings to those of the first engine compared.
     """
 

@@ -96,24 +96,27 @@ def read_result(path: Path) -> ResultFile:
         raw = path.read_bytes()
         content = json.loads(raw)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give a result file") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror})", "give a result file"
+        ) from error
     except ValueError as error:
-        raise UserError(f"{path} is no result file ({error}); give one of lfw-eval") from error
+        raise UserError(f"{path} is no result file ({error})", "give one of lfw-eval") from error
     if not isinstance(content, dict) or "schema" not in content or "result" not in content:
-        raise UserError(f"{path} is no result file of lfw-eval; give one that it wrote")
+        raise UserError(f"{path} is no result file of lfw-eval", "give one that it wrote")
     if content["schema"] != SCHEMA:
         raise UserError(
-            f"{path} is of schema {content['schema']!r}, and this version reads schema {SCHEMA}; "
-            "make it again with the command that made it"
+            f"{path} is of schema {content['schema']!r}, and this version reads schema {SCHEMA}",
+            "make it again with the command that made it",
         )
     if content.get("kind") in _UNREAD:
         raise UserError(
             f"{path} is of {content['kind']}, and gate, report and history take results of "
-            "evaluate, benchmark and detect; give one of these"
+            "evaluate, benchmark and detect",
+            "give one of these",
         )
     kind = _KINDS.get(content.get("kind", ""))
     if kind is not SpeedResult and not content.get("arrays_sha256"):
-        raise UserError(f"{path} is damaged: it has no arrays_sha256; make it again")
+        raise UserError(f"{path} is damaged: it has no arrays_sha256", "make it again")
     arrays = _read_arrays(path, content.get("arrays_sha256"))
     try:
         if kind is None:
@@ -122,7 +125,7 @@ def read_result(path: Path) -> ResultFile:
         _check(result, arrays)
         made = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged: {error}; make it again") from error
+        raise UserError(f"{path} is damaged: {error}", "make it again") from error
     return ResultFile(path, sha256(raw).hexdigest(), result, made)
 
 
@@ -161,14 +164,16 @@ def _read_arrays(path: Path, digest: str | None) -> Mapping[str, np.ndarray]:
         return {}
     beside = path.with_suffix(".npz")
     if not beside.is_file():
-        raise UserError(f"{beside} is missing, which holds the scores of {path.name}; put it there")
+        raise UserError(
+            f"{beside} is missing, which holds the scores of {path.name}", "put it there"
+        )
     if file_sha256(beside) != digest:
         raise UserError(
-            f"{beside} is not the one that {path.name} was written with: its hash differs; "
-            "make both again"
+            f"{beside} is not the one that {path.name} was written with: its hash differs",
+            "make both again",
         )
     try:
         with np.load(beside, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{beside} is damaged ({error}); make it again") from error
+        raise UserError(f"{beside} is damaged ({error})", "make it again") from error

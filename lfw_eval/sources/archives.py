@@ -95,8 +95,8 @@ def _reading(archive: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise UserError(
-            f"{archive} is no readable archive ({error}); where it is truncated or corrupt, "
-            "delete it and run again"
+            f"{archive} is no readable archive ({error})",
+            "where it is truncated or corrupt, delete it and run again",
         ) from error
 
 

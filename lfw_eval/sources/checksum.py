@@ -60,7 +60,7 @@ def verify(path: Path, size: int | None, sha256: str | None) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): change that") from error
     if difference:
-        raise UserError(f"{path} is a wrong file: {difference}; delete it and run again")
+        raise UserError(f"{path} is a wrong file: {difference}", "delete it and run again")
 
 
 def _measure_file(path: Path) -> Checksum:

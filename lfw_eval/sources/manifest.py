@@ -108,4 +108,4 @@ def find_entry(entries: dict[str, Entry], name: str) -> Entry:
         return entries[name]
     near = difflib.get_close_matches(name, entries, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"{name!r} is in no manifest; {hint}there are: {', '.join(entries)}")
+    raise UserError(f"{name!r} is in no manifest", f"{hint}there are: {', '.join(entries)}")

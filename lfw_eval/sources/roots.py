@@ -31,12 +31,12 @@ class Collection:
 
 def datasets() -> Collection:
     """The data sets, in `datasets/` or where `LFW_EVAL_DATASETS` says."""
-    return _collection("datasets", "--dataset")
+    return _collection("datasets", "`dataset`")
 
 
 def checkpoints() -> Collection:
     """The checkpoints, in `checkpoints/` or where `LFW_EVAL_CHECKPOINTS` says."""
-    return _collection("checkpoints", "--checkpoint")
+    return _collection("checkpoints", "`checkpoint`")
 
 
 def calibration_caches() -> Path:

@@ -1,8 +1,13 @@
-"""The error that a user's mistake raises."""
+"""The error that a user's mistake raises, one class for calibrator and evaluator."""
 
+try:
+    from calibration.errors import UserError
+except ImportError as error:
+    import calibration
 
-class UserError(Exception):
-    """A mistake of the user's, told in one sentence that names the file or option and the mend.
+    raise ImportError(
+        f"the package 'calibration' of lfw-eval is hidden by another one, {calibration.__path__}; "
+        "start from another folder, or take that one off PYTHONPATH"
+    ) from error
 
-    The command line prints the sentence without a traceback and exits with code 2.
-    """
+__all__ = ["UserError"]

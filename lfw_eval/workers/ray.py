@@ -52,8 +52,9 @@ class Cluster:
         """
         if not _ADDRESS.fullmatch(self.address):
             raise UserError(
-                f"--ray {self.address} is no address; give auto or HOST:PORT, or put a bare --ray "
-                "at the end of the command for a cluster on this machine"
+                f"`ray` {self.address} is no address",
+                "give auto or HOST:PORT, or put a bare `ray` "
+                "at the end of the command for a cluster on this machine",
             )
 
     def map(
@@ -129,7 +130,7 @@ class Cluster:
             import ray
             import ray.data
         except ImportError as error:
-            raise UserError("--ray needs Ray: pip install 'lfw-eval[ray]'") from error
+            raise UserError("`ray` needs Ray: pip install 'lfw-eval[ray]'") from error
         if not ray.is_initialized():
             started = {"include_dashboard": False} if self.address == LOCAL else {}
             try:
@@ -143,9 +144,10 @@ class Cluster:
                 ray.exceptions.RayError,
             ) as error:
                 raise UserError(
-                    f"--ray {self.address}: no Ray cluster can be joined there "
-                    f"({_last_line(error)}); start one with ray start --head, or leave out the "
-                    "address for one on this machine"
+                    f"`ray` {self.address}: no Ray cluster can be joined there "
+                    f"({_last_line(error)})",
+                    "start one with ray start --head, or leave out the "
+                    "address for one on this machine",
                 ) from error
         return ray
 
@@ -162,8 +164,9 @@ class Cluster:
             yield
         except ray.exceptions.RayError as error:
             raise UserError(
-                f"--ray {self.address}: a worker failed ({_last_line(error)}); see that all nodes "
-                "have this version of lfw-eval and the same files under the same paths"
+                f"`ray` {self.address}: a worker failed ({_last_line(error)})",
+                "see that all nodes "
+                "have this version of lfw-eval and the same files under the same paths",
             ) from error
 
     def _room(self, ray: Any, gpus: int) -> tuple[int, int]:
@@ -173,14 +176,14 @@ class Cluster:
             count = sum(int(node.get("GPU", 0)) // gpus for node in nodes)
             if not count:
                 raise UserError(
-                    f"--ray {self.address}: no node of the cluster has a GPU; add one, or take "
-                    "--engine openvino"
+                    f"`ray` {self.address}: no node of the cluster has a GPU",
+                    "add one, or take `engine` openvino",
                 )
             # Those who prepare work for a GPU want all cores.
             return count, 0
         sizes = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
         if not sizes:
-            raise UserError(f"--ray {self.address}: no node of the cluster has a core; add one")
+            raise UserError(f"`ray` {self.address}: no node of the cluster has a core", "add one")
         # No node is too small for a worker.
         cores = min(self.cores, *sizes)
         return sum(size // cores for size in sizes), cores
@@ -254,8 +257,8 @@ class Place:
             os.chdir(self.folder)
         except OSError as error:
             raise UserError(
-                f"{self.folder} is not on all nodes of the cluster; start from a folder that they "
-                "share"
+                f"{self.folder} is not on all nodes of the cluster",
+                "start from a folder that they share",
             ) from error
 
 

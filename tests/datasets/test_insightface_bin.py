@@ -266,7 +266,7 @@ def test_a_corrupt_crop_and_one_that_is_not_square(tmp_path):
 
 def test_pairs_do_not_go_with_it(tmp_path):
     path = written(tmp_path, (CROPS, SAME))
-    with pytest.raises(UserError, match=r"--pairs does not go with .*set\.bin"):
+    with pytest.raises(UserError, match=r"`pairs` does not go with .*set\.bin"):
         open_dataset(str(path), tmp_path / "pairs.txt")
 
 

@@ -78,7 +78,7 @@ def test_unknown_tensor_and_missing_matplotlib(histogram, tmp_path, monkeypatch)
     histograms = {"Block35_1_Activation": histogram, "Block35_2_Activation": histogram}
     with pytest.raises(UserError, match="did you mean 'Block35_1_Activation' or"):
         write_plots(["Block35_1_Activaton"], histograms, table_of("entropy"), tmp_path)
-    with pytest.raises(UserError, match=r"--plot '\\x1b'"):
+    with pytest.raises(UserError, match=r"`plot` '\\x1b'"):
         require_plots(["\x1b"], histograms)
     monkeypatch.setattr(sys, "meta_path", [])
     monkeypatch.setattr(sys, "path", [])

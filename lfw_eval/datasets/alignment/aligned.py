@@ -47,7 +47,8 @@ class AlreadyAligned:
             if height != width:
                 raise UserError(
                     f"{name} has {width}x{height} pixels, but crops that are already aligned are "
-                    "square; align photographs with --align mtcnn or --align five-point"
+                    "square",
+                    "align photographs with `align` mtcnn or `align` five-point",
                 )
         whole = [np.array([0, 0, len(image), len(image)]) for image in images]
         return crop_regions(images, whole, self.side)

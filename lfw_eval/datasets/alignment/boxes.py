@@ -49,7 +49,7 @@ class BoxAlignment:
         try:
             digest = file_sha256(self.path)
         except OSError as error:
-            raise UserError(f"--boxes {self.path} cannot be read: {error.strerror}") from error
+            raise UserError(f"`boxes` {self.path} cannot be read: {error.strerror}") from error
         recipe = f"margin {self.margin:.0%}{side_in_words(self.side)}"
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
 
@@ -77,8 +77,9 @@ class BoxAlignment:
         region = clip(np.rint(grown), image)
         if region is None:
             raise UserError(
-                f"--boxes {self.path}, line {box.line}: the box lies outside the photograph, which "
-                f"has {image.shape[1]}x{image.shape[0]} pixels; give boxes for these photographs"
+                f"`boxes` {self.path}, line {box.line}: the box lies outside the photograph, which "
+                f"has {image.shape[1]}x{image.shape[0]} pixels",
+                "give boxes for these photographs",
             )
         return region
 

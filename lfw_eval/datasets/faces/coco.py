@@ -32,7 +32,7 @@ def read_coco(path: Path) -> Listing:
     try:
         document = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON ({error}); give the annotations' file") from error
+        raise UserError(f"{path} is no JSON ({error})", "give the annotations' file") from error
     if not isinstance(document, dict):
         raise UserError(f"{path} is no COCO annotations: expected an object with `images`")
     category = _face_category(path, document)
@@ -153,4 +153,4 @@ def _face(where: str, entry: dict[str, Any]) -> Face:
 
 
 def _refuse(where: str, problem: str) -> NoReturn:
-    raise UserError(f"{where}: {problem}; correct the entry")
+    raise UserError(f"{where}: {problem}", "correct the entry")

@@ -130,8 +130,8 @@ def face_dataset(listing: Listing, path: Path) -> FaceDataset:
     )
     if not dataset.faces:
         raise UserError(
-            f"{listing.path} has no face that counts in any of its {len(images)} images; "
-            "give annotations with at least one"
+            f"{listing.path} has no face that counts in any of its {len(images)} images",
+            "give annotations with at least one",
         )
     return dataset
 
@@ -146,19 +146,19 @@ def _found(listing: Listing, files: ImageFiles) -> dict[str, ListedImage]:
             missing.append(image)
         elif file in found:
             raise UserError(
-                f"{image.where}: {image.name} is listed already ({found[file].where}); "
-                "keep one of the two"
+                f"{image.where}: {image.name} is listed already ({found[file].where})",
+                "keep one of the two",
             )
         else:
             found[file] = image
     if missing:
         raise UserError(
             f"{len(missing)} of the {len(listing.images)} images that the annotations list are not "
-            f"in {files.path}, the first {missing[0].name} ({missing[0].where}); "
-            "give the folder or archive with all of them"
+            f"in {files.path}, the first {missing[0].name} ({missing[0].where})",
+            "give the folder or archive with all of them",
         )
     if not found:
-        raise UserError(f"{listing.path} lists no image; give annotations with at least one")
+        raise UserError(f"{listing.path} lists no image", "give annotations with at least one")
     return found
 
 
@@ -173,7 +173,8 @@ def _image(
     if listed.size and listed.size != (width, height):
         raise UserError(
             f"{listed.where}: {listed.name} is {width} x {height} pixels and not {listed.size[0]} "
-            f"x {listed.size[1]}; give the images that the annotations are made for"
+            f"x {listed.size[1]}",
+            "give the images that the annotations are made for",
         )
     kept = [(box, face) for face in listed.faces if (box := _within(face, header, tally))]
     suffix = "" if listed.name.lower().endswith(SUFFIXES) else Path(file).suffix
@@ -191,9 +192,9 @@ def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
     """What of a box lies in the image, if anything does."""
     x1, y1, x2, y2 = face.box
     if not all(map(math.isfinite, face.box)):
-        raise UserError(f"{face.where}: a coordinate of the box is not finite; correct it")
+        raise UserError(f"{face.where}: a coordinate of the box is not finite", "correct it")
     if x2 < x1 or y2 < y1:
-        raise UserError(f"{face.where}: width or height of the box is negative; correct it")
+        raise UserError(f"{face.where}: width or height of the box is negative", "correct it")
     if x1 == x2 or y1 == y2:
         tally["empty"] += 1
         return None

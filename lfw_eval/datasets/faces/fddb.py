@@ -63,8 +63,8 @@ def _read(path: Path) -> list[ListedImage]:
         ellipses = [line for _, line in zip(range(announced), lines, strict=False)]
         if len(ellipses) < announced:
             raise UserError(
-                f"{where}: the file ends after {len(ellipses)} of the {announced} faces of {name}; "
-                "get a whole copy"
+                f"{where}: the file ends after {len(ellipses)} of the {announced} faces of {name}",
+                "get a whole copy",
             )
         images.append(ListedImage(name, where, [_face(*line) for line in ellipses]))
     return images
@@ -73,5 +73,5 @@ def _read(path: Path) -> list[ListedImage]:
 def _face(where: str, line: str) -> Face:
     major, minor, angle, cx, cy, _ = numbers(where, line.split(), _FIELDS)
     if not all(map(math.isfinite, (major, minor, angle))) or min(major, minor) < 0:
-        raise UserError(f"{where}: radii must be finite and not negative; correct the line")
+        raise UserError(f"{where}: radii must be finite and not negative", "correct the line")
     return Face(ellipse_box(major, minor, angle, cx, cy), where)

@@ -46,9 +46,9 @@ def open_faces(
     """
     for given in filter(None, (path, annotations)):
         if not given.exists():
-            raise UserError(f"{given} does not exist; give the images and annotations of faces")
+            raise UserError(f"{given} does not exist", "give the images and annotations of faces")
     if not path.is_dir() and not path.name.lower().endswith(_ARCHIVES):
-        raise UserError(f"{path} is no folder and no {', '.join(_ARCHIVES)}; give the images")
+        raise UserError(f"{path} is no folder and no {', '.join(_ARCHIVES)}", "give the images")
     if annotations is not None and annotations.is_file():
         found = annotations
     else:
@@ -56,7 +56,7 @@ def open_faces(
     reader = _reader(found)
     if form is not None and reader is not READERS[form]:
         other = next(name for name, each in READERS.items() if each is reader)
-        raise UserError(f"{found} has annotations in the form of {other}, not {form}; name that")
+        raise UserError(f"{found} has annotations in the form of {other}, not {form}", "name that")
     return face_dataset(reader(found), path)
 
 
@@ -79,7 +79,7 @@ def _places(path: Path) -> Iterator[Path]:
     yield from filter(Path.is_dir, labels)
     if len(documents) > 1:
         names = ", ".join(document.name for document in documents[:3])
-        raise UserError(f"{path} has several .json files ({names}); name the annotations")
+        raise UserError(f"{path} has several .json files ({names})", "name the annotations")
     yield from documents
 
 

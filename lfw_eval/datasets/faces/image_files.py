@@ -40,8 +40,8 @@ class ImageFiles(ABC):
         file = self._by_ending.get(name)
         if file is None and name in self._by_ending:
             raise UserError(
-                f"{where}: several images of {self.path} are called {name}; "
-                "name the folder that holds the right one"
+                f"{where}: several images of {self.path} are called {name}",
+                "name the folder that holds the right one",
             )
         return file
 
@@ -96,7 +96,7 @@ class ArchiveImages(ImageFiles):
         self._headers: dict[str, ImageHeader | UserError] = {}
         for member, content in iter_members(path, SUFFIXES):
             if member in self._headers:
-                raise UserError(f"{path} holds {member} twice; keep one of the two")
+                raise UserError(f"{path} holds {member} twice", "keep one of the two")
             try:
                 self._headers[member] = header_of(content, f"{member} in {path}")
             except UserError as error:

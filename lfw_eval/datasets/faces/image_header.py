@@ -52,13 +52,13 @@ def read_header(file: BinaryIO, where: str) -> ImageHeader:
     start = file.read(_STAMPED)
     size = _png_size(start) if start.startswith(_PNG) else _jpeg_size(file, start)
     if size is None:
-        raise UserError(f"{where} is no JPEG or PNG image, or is cut off; replace it")
+        raise UserError(f"{where} is no JPEG or PNG image, or is cut off", "replace it")
     width, height = size
     if length > MAX_BYTES or width * height > MAX_PIXELS:
         raise UserError(
             f"{where} is {width} x {height} pixels in {length / 1e6:.0f} MB, too large to decode "
-            f"(at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_BYTES / 1e6:.0f} MB); "
-            "scale it down with its boxes, or leave it out"
+            f"(at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_BYTES / 1e6:.0f} MB)",
+            "scale it down with its boxes, or leave it out",
         )
     stamp = hashlib.sha256(b"%d " % length + start).hexdigest()
     return ImageHeader(width, height, stamp)

@@ -29,7 +29,7 @@ def _faces(path: Path) -> Iterator[Face]:
     for where, line in read_lines(path):
         kind, *fields = line.split()
         if len(fields) not in (14, 15):
-            raise UserError(f"{where}: expected a class and {_FIELDS}; correct the line")
+            raise UserError(f"{where}: expected a class and {_FIELDS}", "correct the line")
         left, top, right, bottom = numbers(where, fields[:14], _FIELDS)[3:7]
         if kind.lower() in (_CLASS, _IGNORE):
             ignore = kind.lower() == _IGNORE

@@ -69,7 +69,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8; give the annotations' file") from error
+        raise UserError(f"{path} is not text in UTF-8", "give the annotations' file") from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -99,7 +99,7 @@ def numbers(where: str, fields: Sequence[str], expected: str) -> list[float]:
     except ValueError:
         values = []
     if len(values) != len(expected.split()):
-        raise UserError(f"{where}: expected the numbers {expected}; correct the line")
+        raise UserError(f"{where}: expected the numbers {expected}", "correct the line")
     return values
 
 
@@ -110,5 +110,5 @@ def count(where: str, line: str) -> int:
         UserError: The line is no such number.
     """
     if not (line.isascii() and line.isdigit() and len(line) < 9):
-        raise UserError(f"{where}: expected the number of faces of the image; correct the line")
+        raise UserError(f"{where}: expected the number of faces of the image", "correct the line")
     return int(line)

@@ -58,16 +58,18 @@ def _read_txt(path: Path) -> Iterator[ListedImage]:
     while at < len(lines):
         where, name = lines[at]
         if not name.lower().endswith(".jpg"):
-            raise UserError(f"{where}: expected the path of a .jpg; correct the line")
+            raise UserError(f"{where}: expected the path of a .jpg", "correct the line")
         if at + 1 == len(lines):
-            raise UserError(f"{where}: the file ends before the faces of {name}; get a whole copy")
+            raise UserError(
+                f"{where}: the file ends before the faces of {name}", "get a whole copy"
+            )
         announced = count(*lines[at + 1])
         at += 2
         rows = lines[at : at + announced]
         if len(rows) < announced:
             raise UserError(
-                f"{where}: the file ends after {len(rows)} of the {announced} faces of {name}; "
-                "get a whole copy"
+                f"{where}: the file ends after {len(rows)} of the {announced} faces of {name}",
+                "get a whole copy",
             )
         at += announced
         # An image without a face has a line of zeros.
@@ -90,7 +92,8 @@ def _read_mat(path: Path) -> Iterator[ListedImage]:
         if rows.shape != (len(marks), 4):
             raise UserError(
                 f"{where}: {len(marks)} marks for faces of shape {rows.shape}, expected four "
-                "numbers and a mark each; get a whole copy"
+                "numbers and a mark each",
+                "get a whole copy",
             )
         faces = [
             Face(corners(*row), f"{where}, face {number}", ignore=bool(mark))
@@ -107,7 +110,7 @@ def _subset_files(folder: Path, split: str) -> dict[str, Path]:
         if not missing:
             return files
         if len(missing) < len(files):
-            raise UserError(f"{missing[0]} is missing; the subsets need the files of all three")
+            raise UserError(f"{missing[0]} is missing", "the subsets need the files of all three")
     return {}
 
 
@@ -124,8 +127,8 @@ def _with_subsets(
         if rows is None or not set(rows) <= set(range(1, len(of_face) + 1)):
             problem = "lacks" if rows is None else "names faces that there are not in"
             raise UserError(
-                f"{files[subset]} {problem} {image.name} ({image.where}); "
-                "give annotations and subsets of the same edition"
+                f"{files[subset]} {problem} {image.name} ({image.where})",
+                "give annotations and subsets of the same edition",
             )
         for row in rows:
             of_face[int(row) - 1].add(subset)
@@ -144,7 +147,8 @@ def _cells(path: Path, required: str, optional: str = "") -> list[_Cell]:
     except Exception as error:  # loadmat raises what a broken file happens to lead to
         raise UserError(
             f"{path} is no .mat file of WIDER FACE with event_list, file_list and {required} "
-            f"({type(error).__name__}); get a whole copy"
+            f"({type(error).__name__})",
+            "get a whole copy",
         ) from error
 
 

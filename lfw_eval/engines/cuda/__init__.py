@@ -37,7 +37,7 @@ def device_class(library: str | None = None) -> type[Device]:
             reasons.append(f"{name}: {error}")
         else:
             return found
-    raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)}); {_MEND}")
+    raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)})", f"{_MEND}")
 
 
 def open_devices(indices: tuple[int, ...]) -> list[Device]:
@@ -50,11 +50,13 @@ def open_devices(indices: tuple[int, ...]) -> list[Device]:
     count = found.count()
     if count == 0:
         raise UserError(
-            "this machine has no NVIDIA GPU that the driver can use; "
-            "--engine openvino runs on the CPU, and `lfw-eval doctor` prints what is here"
+            "this machine has no NVIDIA GPU that the driver can use",
+            "`engine` openvino runs on the CPU, and `lfw-eval doctor` prints what is here",
         )
     for index in indices:
         if not 0 <= index < count:
-            raise UserError(f"--gpu {index} is not there; this machine has GPUs 0 to {count - 1}")
+            raise UserError(
+                f"`gpu` {index} is not there", f"this machine has GPUs 0 to {count - 1}"
+            )
     make: Callable[[int], Device] = found
     return [make(index) for index in indices]

@@ -28,7 +28,7 @@ def _check(result: tuple[Any, ...]) -> Any:
     status, *values = result
     if status != runtime.cudaError_t.cudaSuccess:
         _, text = runtime.cudaGetErrorString(status)
-        raise UserError(f"CUDA failed: {text.decode()} ({status.name}); run lfw-eval doctor")
+        raise UserError(f"CUDA failed: {text.decode()} ({status.name})", "run lfw-eval doctor")
     return values[0] if values else None
 
 
@@ -131,8 +131,8 @@ class CudaPythonDevice(Device):
         status, address = runtime.cudaHostAlloc(size, runtime.cudaHostAllocPortable)
         if status == _OUT_OF_MEMORY:
             raise UserError(
-                f"{size / 2**20:,.0f} MiB of page-locked host memory cannot be had; "
-                "take a smaller --bs or fewer --streams"
+                f"{size / 2**20:,.0f} MiB of page-locked host memory cannot be had",
+                "take a smaller `batch_size` or fewer `streams`",
             )
         memory: Any = (ctypes.c_byte * size).from_address(_check((status, address)))
         weakref.finalize(memory, runtime.cudaFreeHost, address)

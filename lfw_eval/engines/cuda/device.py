@@ -138,8 +138,8 @@ class Device(ABC):
         free, total = self.memory()
         return UserError(
             f"GPU {self.index} ({self.name}) has too little memory for {wanted}: "
-            f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free; take a smaller --bs or fewer "
-            "--streams, or end what else uses the GPU"
+            f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free",
+            "take a smaller `batch_size` or fewer `streams`, or end what else uses the GPU",
         )
 
 

@@ -41,7 +41,7 @@ class _Stream(Stream):
         try:
             self._stream.synchronize()
         except driver.Error as error:
-            raise UserError(f"CUDA failed: {error}; run lfw-eval doctor") from error
+            raise UserError(f"CUDA failed: {error}", "run lfw-eval doctor") from error
 
     def record(self) -> Event:
         return _Event(self._stream)
@@ -111,7 +111,8 @@ class PycudaDevice(Device):
         except driver.Error as error:
             raise UserError(
                 f"{byte_size(shape, dtype) / 2**20:,.0f} MiB of page-locked host memory cannot be "
-                "had; take a smaller --bs or fewer --streams"
+                "had",
+                "take a smaller `batch_size` or fewer `streams`",
             ) from error
         return array
 

@@ -113,7 +113,7 @@ def _crash(code: int, printed: bytes, log: Path) -> str:
     if code == -signal.SIGKILL:
         return (
             "TensorRT's builder was killed, as the system does where memory is short; "
-            "close other programs or take a smaller --bs"
+            "close other programs or take a smaller `batch_size`"
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:

@@ -44,7 +44,7 @@ class Capabilities:
         numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:4])
         title = f"{'TensorRT-RTX' if rtx else 'TensorRT'} {version}"
         if not rtx and numbers < _OLDEST:
-            raise UserError(f"{title} is too old; install TensorRT 8.5 or newer")
+            raise UserError(f"{title} is too old", "install TensorRT 8.5 or newer")
         return cls(title, numbers, strongly_typed=rtx or numbers >= _STRONGLY_TYPED)
 
     @property
@@ -105,13 +105,13 @@ class Capabilities:
         """
         if precision != "int8":
             if asked:
-                raise UserError(f"--quantization {asked} is for --precision int8, not {precision}")
+                raise UserError(f"`quantization` {asked} is for `precision` int8, not {precision}")
             return None
         if asked in ("cache", "live") and not self.calibrators:
             raise UserError(
                 f"{self.title} has no calibrators and reads no calibration cache, so "
-                f"--quantization {asked} is not possible; leave it out, and the same scales go in "
-                "as Q/DQ nodes"
+                f"`quantization` {asked} is not possible",
+                "leave it out, and the same scales go in as Q/DQ nodes",
             )
         return asked or ("cache" if self.calibrators else "qdq")
 

@@ -90,13 +90,14 @@ class TensorRTEngine(Engine):
         quantization = capabilities.quantization(request.precision, request.tensorrt.quantization)
         if request.tensorrt.cache and not capabilities.calibrators:
             raise UserError(
-                f"{capabilities.title} reads no calibration cache; lfw-eval cache to-qdq "
-                f"{request.tensorrt.cache} MODEL.onnx OUT.onnx makes a network of its scales"
+                f"{capabilities.title} reads no calibration cache",
+                f"lfw-eval cache to-qdq "
+                f"{request.tensorrt.cache} MODEL.onnx OUT.onnx makes a network of its scales",
             )
         devices = open_devices(request.tensorrt.gpus)
         if len({device.name for device in devices}) > 1:
             names = ", ".join(f"{device.index}: {device.name}" for device in devices)
-            raise UserError(f"--gpu names GPUs of several kinds ({names}); an engine is for one")
+            raise UserError(f"`gpu` names GPUs of several kinds ({names})", "an engine is for one")
         store = EngineStore.of(
             folder,
             request,

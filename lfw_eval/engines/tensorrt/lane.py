@@ -138,7 +138,7 @@ class Lane:
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise UserError("TensorRT could not run the engine; lfw-eval doctor checks the GPU")
+            raise UserError("TensorRT could not run the engine", "lfw-eval doctor checks the GPU")
 
 
 def tensor_specs(

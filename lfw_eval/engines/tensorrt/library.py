@@ -29,14 +29,14 @@ def load_tensorrt() -> ModuleType:
                 broken.append(f"{name}: {next(iter(str(error).splitlines()), 'no reason given')}")
     if broken:
         raise UserError(
-            f"TensorRT's Python package is installed but cannot be loaded ({'; '.join(broken)}); "
-            "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again"
+            f"TensorRT's Python package is installed but cannot be loaded ({'; '.join(broken)})",
+            "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again",
         )
     raise UserError(
-        "--engine tensorrt needs TensorRT's Python package, which is not installed: "
+        "`engine` tensorrt needs TensorRT's Python package, which is not installed: "
         "pip install tensorrt cuda-bindings (the scripts do with INSTALL_EXTRA=tensorrt), or on a "
-        "Jetson use the one of JetPack; "
-        "--engine openvino needs no GPU"
+        "Jetson use the one of JetPack",
+        "`engine` openvino needs no GPU",
     )
 
 

@@ -47,17 +47,19 @@ class TensorRTOptions:
         unasked = TensorRTOptions(streams=self.streams if "://" in engine else STREAMS)
         if engine != "tensorrt" and self != unasked:
             raise UserError(
-                "--gpu, --streams, --quantization, --calibration-cache, --workspace, "
-                "--optimization-level and --no-tf32 are for --engine tensorrt, not "
-                f"--engine {engine}; leave them out"
+                "`gpu`, `streams`, `quantization`, `calibration_cache`, `workspace`, "
+                "`optimization_level` and `tf32` are for `engine` tensorrt, not "
+                f"`engine` {engine}",
+                "leave them out",
             )
         if self.cache is None:
             return
         if precision != "int8":
-            raise UserError(f"--calibration-cache is for --precision int8, not {precision}")
+            raise UserError(f"`calibration_cache` is for `precision` int8, not {precision}")
         if self.quantization in ("live", "qdq"):
             raise UserError(
-                f"--calibration-cache and --quantization {self.quantization} are two sources of "
-                "scales; leave one out"
+                f"`calibration_cache` and `quantization` {self.quantization} are two sources of "
+                "scales",
+                "leave one out",
             )
         CalibrationCache.load(self.cache)

@@ -60,7 +60,7 @@ def make_order(
     crops = None
     if quantization == "live":
         if request.calibration_crops is None:
-            raise UserError("--quantization live needs crops to calibrate on")
+            raise UserError("`quantization` live needs crops to calibrate on")
         crops = folder / "crops.npy"
         np.save(crops, request.calibration_crops())
     cache = _cache(request, capabilities) if quantization == "cache" else None
@@ -92,12 +92,13 @@ def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCach
         if cache.version != capabilities.release:
             raise UserError(
                 f"{given} is a cache of TensorRT {cache.version}, which {capabilities.title} would "
-                f"ignore; make one of the same scales with lfw-eval cache convert {given} "
-                f"NEW.cache --tensorrt {capabilities.release}"
+                f"ignore",
+                f"make one of the same scales with lfw-eval cache convert {given} "
+                f"NEW.cache for {capabilities.release}",
             )
         return cache
     if request.scales is None:
-        raise UserError("--precision int8 needs a scale table; run lfw-eval calibrate first")
+        raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
     text = cache_text(request.scales, capabilities.release)
     return CalibrationCache.parse(text.encode(), "the scale table")
 

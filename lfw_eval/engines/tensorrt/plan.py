@@ -117,15 +117,15 @@ def _build(trt: ModuleType, messages: Messages, order: Order, progress: Progress
         builder = trt.Builder(messages.logger)
     except Exception as error:  # pybind11's own, of no class of its own
         raise UserError(
-            f"{capabilities.title} cannot start: {messages.failure()}; see lfw-eval doctor"
+            f"{capabilities.title} cannot start: {messages.failure()}", "see lfw-eval doctor"
         ) from error
     network = builder.create_network(_network_flags(trt, capabilities))
     parser = trt.OnnxParser(network, messages.logger)
     if not parser.parse(Path(order.network).read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else messages.failure()
         raise UserError(
-            f"{capabilities.title} cannot read the network: {one_line(reason)}; {order.log} names "
-            "the node"
+            f"{capabilities.title} cannot read the network: {one_line(reason)}",
+            f"{order.log} names the node",
         )
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(builder, network, order.batches))
@@ -265,8 +265,9 @@ def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> st
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
     if not messages.out_of_memory():
         return f"{failed}; all it said is in {order.log}" if messages.text() else failed
-    limit = f"--workspace {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
-    return f"{failed}; {limit} is too little: raise it, take a smaller --bs, or free the GPU"
+    limit = f"`workspace` {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
+    relief = "raise it, take a smaller `batch_size`, or free the GPU"
+    return f"{failed}; {limit} is too little: {relief}"
 
 
 def _exit_with_parent() -> None:

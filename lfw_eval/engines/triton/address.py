@@ -30,7 +30,7 @@ class Address:
 
     @classmethod
     def parse(cls, given: str) -> "Address":
-        """Read what `--engine` was given; a port that is missing is Triton's own.
+        """Read what `engine` was given; a port that is missing is Triton's own.
 
         Raises:
             UserError: It is no such address.
@@ -38,16 +38,17 @@ class Address:
         scheme = given.partition("://")[0]
         if scheme != given and scheme not in _SCHEMES:
             raise UserError(
-                f"--engine {given}: {scheme}:// is unknown; take triton:// (gRPC) or triton+http://"
+                f"`engine` {given}: {scheme}:// is unknown",
+                "take triton:// (gRPC) or triton+http://",
             )
         try:
             parts = urlsplit(given)
             port = parts.port
         except ValueError as error:
-            raise UserError(f"--engine {given}: {error}; give {_FORM}") from error
+            raise UserError(f"`engine` {given}: {error}", f"give {_FORM}") from error
         found = re.fullmatch(r"/([^/]+)(?:/([1-9]\d{0,17}))?/?", parts.path)
         if not (parts.hostname and found) or parts.username or parts.query or parts.fragment:
-            raise UserError(f"--engine {given} names no model of a server; give {_FORM}")
+            raise UserError(f"`engine` {given} names no model of a server", f"give {_FORM}")
         protocol = _SCHEMES[scheme]
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         version = int(found[2]) if found[2] else None

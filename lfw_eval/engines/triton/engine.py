@@ -100,8 +100,9 @@ class TritonEngine(Engine):
             connection.close()
             if isinstance(error, ServerError):
                 raise UserError(
-                    f"{address}: {_line(error)}; see whether a Triton server is there, and takes "
-                    f"{address.protocol} at this port ({address.usual_port} unless set otherwise)"
+                    f"{address}: {_line(error)}",
+                    f"see whether a Triton server is there, and takes "
+                    f"{address.protocol} at this port ({address.usual_port} unless set otherwise)",
                 ) from error
             raise
 
@@ -175,19 +176,21 @@ class TritonEngine(Engine):
                 reason = _line(error)
             except SlowError as error:
                 raise UserError(
-                    f"{self._address}: no answer to {len(crops)} crops within {timeout():g} s; "
-                    f"take a smaller --bs or --streams, or set {TIMEOUT} to more seconds"
+                    f"{self._address}: no answer to {len(crops)} crops within {timeout():g} s",
+                    f"take a smaller `batch_size` or `streams`, or set {TIMEOUT} to more seconds",
                 ) from error
             except ServerError as error:
                 raise UserError(
                     f"{self._address}: the server answers {len(crops)} crops with an error "
-                    f"({_line(error)}); see its log"
+                    f"({_line(error)})",
+                    "see its log",
                 ) from error
             wait = next(waits, None)
             if wait is None:
                 raise UserError(
                     f"{self._address}: the server went away ({reason}) and was not back in "
-                    f"{len(_WAITS)} further tries; start the same command again when it is"
+                    f"{len(_WAITS)} further tries",
+                    "start the same command again when it is",
                 )
             tqdm.write(f"{self._address}: {reason}; trying again in {wait:g} s", file=sys.stderr)
             self._retries += 1
@@ -199,7 +202,7 @@ class TritonEngine(Engine):
         """See that a server that was away has the same model as before."""
         if Deployment.of(self._connection, self._address) != self._deployed:
             raise UserError(
-                f"{self._address} was deployed anew in the middle of the run; start again"
+                f"{self._address} was deployed anew in the middle of the run", "start again"
             )
 
     def _checked(self, outputs: Outputs, count: int) -> Outputs:
@@ -212,7 +215,8 @@ class TritonEngine(Engine):
                 given = "nothing" if values is None else values.shape
                 raise UserError(
                     f"{self._address}: '{spec.name}' of {count} crops should be {shape}, and the "
-                    f"server answers {given}; mend the model there"
+                    f"server answers {given}",
+                    "mend the model there",
                 )
             found[spec.name] = values[:count]
         return found
@@ -230,7 +234,9 @@ def timeout() -> float:
     except ValueError:
         seconds = 0
     if not 0 < seconds < float("inf"):
-        raise UserError(f"{TIMEOUT}={given} is no time; set it to a number of seconds, such as 300")
+        raise UserError(
+            f"{TIMEOUT}={given} is no time", "set it to a number of seconds, such as 300"
+        )
     return seconds
 
 

@@ -43,7 +43,8 @@ def crop_conversion(
                 return _normaliser(normalisation, (height, width), layout)
     raise UserError(
         f"it takes {_words(inputs)}, and what can be sent is uint8 {_shape(crops)}, float32 "
-        f"{_shape(first)} or float32 {_shape(last)}; deploy it with such an input"
+        f"{_shape(first)} or float32 {_shape(last)}",
+        "deploy it with such an input",
     )
 
 
@@ -66,8 +67,8 @@ def matched_outputs(
     ):
         expected = " and ".join(f"float32 {_shape(sizes)}" for sizes in wanted)
         raise UserError(
-            f"it gives {_words(outputs)}, and the network beside it {expected}; name the network "
-            "that is deployed"
+            f"it gives {_words(outputs)}, and the network beside it {expected}",
+            "name the network that is deployed",
         )
     return tuple(
         TensorSpec(spec.name, (-1, *sizes), spec.dtype)

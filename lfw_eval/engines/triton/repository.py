@@ -53,7 +53,7 @@ class ServedModel:
     def __post_init__(self) -> None:
         """See that the name is one of a folder."""
         if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise UserError(f"'{self.name}' is no name of a model; take letters, digits, - and _")
+            raise UserError(f"'{self.name}' is no name of a model", "take letters, digits, - and _")
 
     def config(self) -> Any:
         """Return the configuration, Triton's `ModelConfig` message.
@@ -93,7 +93,9 @@ def served_model(
     if engine == "tensorrt":
         with engine_class_with(engine, request.precision).build(request, folder) as built:
             if built.path is None:
-                raise UserError("TensorRT keeps no plan of this engine; there is nothing to export")
+                raise UserError(
+                    "TensorRT keeps no plan of this engine", "there is nothing to export"
+                )
             plan, inputs, outputs = built.path.read_bytes(), built.inputs, built.outputs
         file = "model.plan"
         return ServedModel(name, "tensorrt_plan", file, plan, inputs, outputs, largest, labels)
@@ -158,14 +160,15 @@ def _require_same(model: ServedModel, path: Path) -> None:
     except (OSError, ValueError, text_format.ParseError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{path} cannot be read ({reason}); mend it, or take another name"
+            f"{path} cannot be read ({reason})", "mend it, or take another name"
         ) from error
     wanted = model.config()
     differing = [name for name in _SHARED if getattr(found, name) != getattr(wanted, name)]
     if differing:
         raise UserError(
             f"{path} is of a model that this one can be no version of: {', '.join(differing)} "
-            "differ; take another name, or another repository"
+            "differ",
+            "take another name, or another repository",
         )
 
 

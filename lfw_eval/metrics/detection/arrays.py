@@ -57,8 +57,8 @@ def gather(
     """
     if len(detections) != len(truths):
         raise UserError(
-            f"There are detections of {len(detections)} images and faces of {len(truths)}; give "
-            "both for the same images, empty arrays where an image has none."
+            f"There are detections of {len(detections)} images and faces of {len(truths)}",
+            "give both for the same images, empty arrays where an image has none.",
         )
     if max_detections is not None and max_detections < 1:
         raise UserError(
@@ -75,7 +75,7 @@ def gather(
     _check_values("face", face_boxes, face_image)
     if not np.isfinite(scores).all():
         first = image[np.argmin(np.isfinite(scores))]
-        raise UserError(f"A score of image {first} is not finite; mend the detector's output.")
+        raise UserError(f"A score of image {first} is not finite", "mend the detector's output.")
 
     order = np.lexsort((-scores, image))
     if max_detections is not None:
@@ -121,8 +121,8 @@ def _check_shapes(image: int, found: Detections, truth: FaceTruth, names: list[s
             )
     if sorted(truth.subsets) != names:
         raise UserError(
-            f"Image {image} has the subsets {sorted(truth.subsets)}, image 0 has {names}; name the "
-            "same subsets in every image."
+            f"Image {image} has the subsets {sorted(truth.subsets)}, image 0 has {names}",
+            "name the same subsets in every image.",
         )
     for what, values, count in (
         ("scores", found.scores, len(found.boxes)),
@@ -145,6 +145,6 @@ def _check_values(what: str, boxes: FloatArray, image: IntArray) -> None:
     if turned.any():
         row = np.argmax(turned)
         raise UserError(
-            f"The {what} box {boxes[row].tolist()} of image {image[row]} ends before it begins; "
-            "give boxes as x1, y1, x2, y2."
+            f"The {what} box {boxes[row].tolist()} of image {image[row]} ends before it begins",
+            "give boxes as x1, y1, x2, y2.",
         )

@@ -50,5 +50,6 @@ def check_definition(definition: str) -> None:
     """
     if definition not in get_args(Definition):
         raise UserError(
-            f'AP has no definition "{definition}"; choose one of {", ".join(get_args(Definition))}.'
+            f'AP has no definition "{definition}"',
+            f"choose one of {', '.join(get_args(Definition))}.",
         )

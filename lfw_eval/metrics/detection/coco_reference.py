@@ -68,14 +68,14 @@ def load_backend(backend: Backend) -> tuple[Any, Any]:
         UserError: It is not installed.
     """
     if backend not in MODULES:
-        raise UserError(f'There is no backend "{backend}"; choose one of {", ".join(MODULES)}.')
+        raise UserError(f'There is no backend "{backend}"', f"choose one of {', '.join(MODULES)}.")
     coco_module, eval_module, eval_name = MODULES[backend]
     try:
         coco = importlib.import_module(coco_module).COCO
         evaluation = getattr(importlib.import_module(eval_module), eval_name)
     except ImportError as error:
         raise UserError(
-            f"{backend} is not installed; run: python -m pip install {backend}"
+            f"{backend} is not installed", f"run: python -m pip install {backend}"
         ) from error
     return coco, evaluation
 

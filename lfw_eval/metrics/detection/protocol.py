@@ -163,7 +163,7 @@ def mean_average_precision(
 ) -> float:
     """The mean of AP over IoU thresholds, unasked COCO's 0.5, 0.55 … 0.95; else as `evaluate`."""
     if not len(ious):
-        raise UserError("There are no IoU thresholds to take the mean over; give at least one.")
+        raise UserError("There are no IoU thresholds to take the mean over", "give at least one.")
     protocols = [_Protocol(iou, definition, max_detections) for iou in ious]
     gallery = gather(detections, truths, protocols[0].max_detections)
     pairs = overlaps(gallery)

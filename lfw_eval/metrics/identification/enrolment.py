@@ -62,8 +62,8 @@ def enrol_first_images(names: Collection[str]) -> Enrolment:
     firsts = {own[0]: person for person, own in images.items() if len(own) > 1}
     if not firsts:
         raise UserError(
-            f"nobody in the data set has two of its {len(ordered)} images, so no probe has a mate; "
-            "name who shows whom in lists, by --gallery and --probes"
+            f"nobody in the data set has two of its {len(ordered)} images, so no probe has a mate",
+            "name who shows whom in lists, by `gallery` and `probes`",
         )
     probes = [name for name in ordered if name not in firsts]
     return Enrolment(
@@ -98,11 +98,12 @@ def read_enrolment(gallery: Path, probes: Path, available: Collection[str]) -> E
     if both:
         raise UserError(
             f"{len(both)} images are in {gallery} and in {probes}, such as {min(both)}, and would "
-            "find themselves; leave them out of one"
+            "find themselves",
+            "leave them out of one",
         )
     if not set(enrolled.values()) & set(looked_for.values()):
         raise UserError(
-            f"no person of {probes} is in {gallery}, so no probe has a mate; check the identities"
+            f"no person of {probes} is in {gallery}, so no probe has a mate", "check the identities"
         )
     return Enrolment(
         gallery=tuple(enrolled),
@@ -130,19 +131,20 @@ def _read(path: Path) -> dict[str, str]:
                 if len(fields) > 2 or not all(fields):
                     raise UserError(
                         f"{path}, line {number}: expected name or name,identity, not "
-                        f"{','.join(row)[:80]!r}; correct the line"
+                        f"{','.join(row)[:80]!r}",
+                        "correct the line",
                     )
                 if fields[0] in found:
                     raise UserError(f"{path}, line {number}: {fields[0]} is listed twice")
                 found[fields[0]] = fields[1] if len(fields) == 2 else _person(fields[0])
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); name a list of images"
+            f"{path} cannot be read ({error.strerror})", "name a list of images"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no list of images ({error}); give text in UTF-8") from error
+        raise UserError(f"{path} is no list of images ({error})", "give text in UTF-8") from error
     if not found:
-        raise UserError(f"{path} names no image; give one a line")
+        raise UserError(f"{path} names no image", "give one a line")
     return found
 
 
@@ -150,7 +152,7 @@ def _person(name: str) -> str:
     match = _NUMBERED.fullmatch(name)
     if not match:
         raise UserError(
-            f"who is on {name} cannot be told from its name, which is not like Name_0001; give "
-            "--gallery and --probes with lines name,identity"
+            f"who is on {name} cannot be told from its name, which is not like Name_0001",
+            "give `gallery` and `probes` with lines name,identity",
         )
     return match[1]

@@ -88,7 +88,7 @@ def require_faiss() -> Any:
         import faiss
     except ImportError as error:
         raise UserError(
-            "--index faiss needs FAISS, which is not installed; pip install 'lfw-eval[faiss]'"
+            "`index` faiss needs FAISS, which is not installed", "pip install 'lfw-eval[faiss]'"
         ) from error
     return faiss
 

@@ -35,14 +35,14 @@ def check_pairs(
             f"{left.shape}, {right.shape}, {genuine.shape} and {fold.shape}."
         )
     if not len(left):
-        raise UserError("There are no pairs to evaluate; give a pair list that holds some.")
+        raise UserError("There are no pairs to evaluate", "give a pair list that holds some.")
     missing = (np.minimum(left, right) < 0) | (np.maximum(left, right) >= rows)
     if missing.any():
         pair = int(np.argmax(missing))
         raise UserError(
             f"{missing.sum()} pairs name an image without an embedding, the first is pair {pair} "
-            f"with rows {left[pair]} and {right[pair]}, but there are {rows} embeddings; embed "
-            "every image of the pair list."
+            f"with rows {left[pair]} and {right[pair]}, but there are {rows} embeddings",
+            "embed every image of the pair list.",
         )
     if fold.min() < 0:
         raise UserError(f"Folds are numbered from 0, but the pair list has fold {fold.min()}.")
@@ -50,13 +50,14 @@ def check_pairs(
     if len(pairs_of) < 2:
         raise UserError(
             f"All {len(fold)} pairs are in one fold, but a fold's threshold is trained on the other"
-            " folds; give a pair list with at least two folds, such as LFW's pairs.txt (view 2)."
+            " folds",
+            "give a pair list with at least two folds, such as LFW's pairs.txt (view 2).",
         )
     genuine_of = np.bincount(fold, weights=genuine).astype(int)
     for k, (total, same) in enumerate(zip(pairs_of, genuine_of, strict=True)):
         if same == 0 or same == total:
             raise UserError(
                 f"Fold {k} (of 0 to {len(pairs_of) - 1}) has {same} genuine and {total - same} "
-                "impostor pairs, but every fold needs both; make the pair list with fewer folds or "
-                "more pairs."
+                "impostor pairs, but every fold needs both",
+                "make the pair list with fewer folds or more pairs.",
             )

@@ -47,8 +47,8 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
     if not (same_pairs and np.array_equal(reference.fold, candidate.fold)):
         raise UserError(
             f"The reference has {len(reference.genuine)} pairs and the candidate "
-            f"{len(candidate.genuine)}, or they differ in truth or fold; compare runs of one pair "
-            "list."
+            f"{len(candidate.genuine)}, or they differ in truth or fold",
+            "compare runs of one pair list.",
         )
     was_right = reference.decisions == reference.genuine
     is_right = candidate.decisions == candidate.genuine
@@ -77,8 +77,8 @@ def mean_cosine(reference: ArrayLike, candidate: ArrayLike) -> CosineSimilarity:
     a, b = normalise(reference), normalise(candidate)
     if a.shape != b.shape:
         raise UserError(
-            f"Embeddings of shape {a.shape} and {b.shape} cannot be compared image by image; give "
-            "two of the same model and images."
+            f"Embeddings of shape {a.shape} and {b.shape} cannot be compared image by image",
+            "give two of the same model and images.",
         )
     cosine = np.sum(a * b, axis=1)
     return CosineSimilarity(

@@ -73,7 +73,7 @@ def pair_distances(
         return np.broadcast_to(same, (folds, len(left)))
     if distance != "cosine":
         raise UserError(
-            f"Unknown distance {distance!r}; choose one of {', '.join(get_args(Distance))}."
+            f"Unknown distance {distance!r}", f"choose one of {', '.join(get_args(Distance))}."
         )
     similarity = np.sum(unit[left] * unit[right], axis=1)
     if subtract_mean:
@@ -106,6 +106,6 @@ def _unusable(bad: BoolArray, why: str, names: Sequence[str] | None) -> UserErro
     row = int(np.argmax(bad))
     image = f"row {row}" if names is None else f"{names[row]} (row {row})"
     return UserError(
-        f"{bad.sum()} of {len(bad)} embeddings cannot be compared: that of {image} {why}; check "
-        "the crop and the precision of the engine."
+        f"{bad.sum()} of {len(bad)} embeddings cannot be compared: that of {image} {why}",
+        "check the crop and the precision of the engine.",
     )

@@ -45,4 +45,4 @@ def combine_flip(
         return np.concatenate([normalise(straight), normalise(mirrored)], axis=1)
     if mode == "sum":
         return straight + mirrored
-    raise UserError(f"Unknown flip mode {mode!r}; choose one of {', '.join(get_args(Flip))}.")
+    raise UserError(f"Unknown flip mode {mode!r}", f"choose one of {', '.join(get_args(Flip))}.")

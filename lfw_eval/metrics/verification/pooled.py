@@ -51,13 +51,15 @@ def pooled_distances(
     if left.shape != right.shape or left.ndim != 1:
         raise UserError(
             f"Every pair has two rows, but there are {left.shape} on the left and {right.shape} on "
-            "the right; give one of each per pair."
+            "the right",
+            "give one of each per pair.",
         )
     for rows in (left, right):
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(unit):
             raise UserError(
                 f"The pairs name rows {rows.min()} to {rows.max()}, but there are {len(unit)} "
-                "embeddings; embed every image of the pair list."
+                "embeddings",
+                "embed every image of the pair list.",
             )
     distances = np.empty(len(left), np.float32)
     chunk = max(_CHUNK_BYTES // (4 * unit.shape[1]), 1)

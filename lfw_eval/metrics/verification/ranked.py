@@ -79,14 +79,14 @@ def rank_pairs(distances: Float32Array, genuine: BoolArray) -> RankedPairs:
     for name, ascending in (("genuine", ranked.genuine), ("impostor", ranked.impostor)):
         if len(ascending) < 2:
             raise UserError(
-                f"There are {len(ascending)} {name} pairs, and the metrics need two at least; "
-                "give a pair list with more."
+                f"There are {len(ascending)} {name} pairs, and the metrics need two at least",
+                "give a pair list with more.",
             )
         ascending.sort()
         if not np.isfinite(ascending[[0, -1]]).all():  # NaN comes last
             raise UserError(
-                f"A distance of {name} pairs is not finite; check the embeddings and the precision "
-                "of the engine."
+                f"A distance of {name} pairs is not finite",
+                "check the embeddings and the precision of the engine.",
             )
     return ranked
 

@@ -53,8 +53,8 @@ class ScoreHistogram:
             seen = distances[start : start + _CHUNK]
             if not np.isfinite(seen).all():
                 raise UserError(
-                    "A distance of two embeddings is not finite; check the embeddings and the "
-                    "precision of the engine."
+                    "A distance of two embeddings is not finite",
+                    "check the embeddings and the precision of the engine.",
                 )
             bins = np.clip(seen * np.float32(PER_UNIT), 0, BINS - 1).astype(np.intp)
             bins += BINS * genuine[start : start + _CHUNK]
@@ -82,7 +82,8 @@ class ScoreHistogram:
         if min(genuine, impostors) < 2:
             raise UserError(
                 f"There are {genuine} genuine and {impostors} impostor pairs, and the metrics need "
-                "two of either at least; count more pairs."
+                "two of either at least",
+                "count more pairs.",
             )
         eer = edges.eer()
         far, frr, _ = edges.around_eer()

@@ -44,7 +44,7 @@ def template_embeddings(
     if bad.any():
         raise UserError(
             f"{bad.sum()} of {len(bad)} templates cannot be compared, the first is number "
-            f"{np.argmax(bad)}: its embeddings are not finite or add up to nothing; check the "
-            "crops and the precision of the engine."
+            f"{np.argmax(bad)}: its embeddings are not finite or add up to nothing",
+            "check the crops and the precision of the engine.",
         )
     return np.asarray(sums / length, np.float32)

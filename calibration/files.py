@@ -1,0 +1,56 @@
+"""Files written whole or not at all."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from calibration.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its name on success and goes otherwise.
+
+    Parent folders are made. A reader, or a start after Ctrl-C, never sees half a file.
+
+    Raises:
+        UserError: The file cannot be written, or the disk is full.
+    """
+    require_writable(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror})", "make room or name another place"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder that a file is to be written to, and check that it can be.
+
+    Raises:
+        UserError: The folder cannot be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror})", "name a folder that can be written to"
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file, or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
