@@ -47,7 +47,7 @@ from lfw_eval.live.source import open_source
 from lfw_eval.live.stats import LiveStats, Tally
 from lfw_eval.live.video_file import video_file
 from lfw_eval.pipelines.detector_job import DetectorName
-from lfw_eval.results.accuracy import describe_engine
+from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
 

@@ -26,7 +26,7 @@ from lfw_eval.cli.options import takes_job
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.ray import EmbedRows, build, gpus_of, item_size
 from lfw_eval.pipelines.job import Job
-from lfw_eval.results.accuracy import describe_engine
+from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
 from lfw_eval.system.hardware import cpu_count

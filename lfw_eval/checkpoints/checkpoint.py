@@ -7,21 +7,12 @@ from pathlib import Path
 import onnx
 
 from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of
+from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, write_atomically
 
 DEFAULT = "facenet-keras"
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a result says of a network."""
-
-    name: str
-    source_sha256: str
-    onnx_sha256: str
-    normalisation: str
 
 
 @dataclass(frozen=True)

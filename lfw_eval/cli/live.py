@@ -24,8 +24,8 @@ from lfw_eval.live.stats import Tally
 from lfw_eval.live.video_file import video_file
 from lfw_eval.pipelines.detector_job import DetectorName
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.report.tables.live import live_table
-from lfw_eval.results.accuracy import describe_engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from lfw_eval.gate.rules import DEFAULT, Rules
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.file import Result, read_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically

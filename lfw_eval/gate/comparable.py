@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from lfw_eval.pipelines.detection import DetectionReport
-from lfw_eval.results.accuracy import AccuracyResult, SpeedResult
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.file import Result
+from lfw_eval.results.speed import SpeedResult
 from lfw_eval.system.errors import UserError
 
 

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from lfw_eval.gate.judge import judge
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import Finding
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.file import ResultFile, read_result
 from lfw_eval.system.errors import UserError
 

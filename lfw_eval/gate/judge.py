@@ -18,9 +18,10 @@ from lfw_eval.metrics.paired.difference import (
 )
 from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.protocol import VerificationResult
-from lfw_eval.pipelines.detection import DetectionReport
-from lfw_eval.results.accuracy import AccuracyResult, SpeedResult
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.file import Result
+from lfw_eval.results.speed import SpeedResult
 from lfw_eval.system.errors import UserError
 
 _VERIFICATION: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")

@@ -18,8 +18,7 @@ from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.metrics.verification.distance import normalise
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import pass_over
-from lfw_eval.results.accuracy import describe_calibration
+from lfw_eval.pipelines.side_by_side import describe_calibration, pass_over
 from lfw_eval.results.identification import (
     EnrolledImages,
     EnrolmentDescription,

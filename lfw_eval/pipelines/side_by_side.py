@@ -4,12 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.metrics.verification.flip import Flip, combine_flip
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
-from lfw_eval.results.accuracy import EnginePass, describe_engine
+from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.engine import EngineDescription, EnginePass
 
 
 def pass_over(
@@ -47,3 +48,28 @@ def pass_over(
             kept=straight.kept,
         )
     return made, values
+
+
+def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
+    """Return what a result says of an engine that was built for `precision`."""
+    return EngineDescription(
+        precision=precision,
+        arithmetic=engine.arithmetic,
+        runtime=engine.runtime(),
+        device=engine.device,
+        key=engine.key,
+        size=engine.size,
+    )
+
+
+def describe_calibration(calibrated: Calibration) -> CalibrationDescription:
+    """Return what a result says of a calibration."""
+    return CalibrationDescription(
+        images=len(calibrated.images.names),
+        evaluated=calibrated.images.evaluated,
+        origin=calibrated.images.origin,
+        list_sha256=calibrated.images.digest(),
+        table_sha256=calibrated.table.digest(),
+        method=calibrated.table.method,
+        amax=calibrated.table.amax,
+    )

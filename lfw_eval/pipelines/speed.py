@@ -14,8 +14,8 @@ from lfw_eval.engines.contract import Batch, Engine, Precision
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.job import Job
-from lfw_eval.results.accuracy import EngineSpeed, SpeedResult, describe_engine
-from lfw_eval.results.speed import Percentiles, Speed
+from lfw_eval.pipelines.side_by_side import describe_engine
+from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 from lfw_eval.system.errors import UserError
 
 _REFERENCE = "onnxruntime"

@@ -13,8 +13,8 @@ from lfw_eval.metrics.verification.pooled_result import PooledResult
 from lfw_eval.metrics.verification.templates import template_embeddings
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import pass_over
-from lfw_eval.results.accuracy import DataDescription, describe_calibration
+from lfw_eval.pipelines.side_by_side import describe_calibration, pass_over
+from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.test_sets import TemplateResult, TemplateRun
 
 

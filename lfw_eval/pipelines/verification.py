@@ -15,14 +15,8 @@ from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.protocol import evaluate as evaluate_pairs
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import pass_over
-from lfw_eval.results.accuracy import (
-    AccuracyResult,
-    DataDescription,
-    EngineRun,
-    PairRows,
-    describe_calibration,
-)
+from lfw_eval.pipelines.side_by_side import describe_calibration, pass_over
+from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from lfw_eval.datasets.faces import FaceDataset
 from lfw_eval.metrics.detection.arrays import gather
 from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
 from lfw_eval.metrics.detection.matching import match, overlaps
-from lfw_eval.pipelines.detection import DetectionReport
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.system.files import write_atomically
 
 _COLUMNS, _ROWS = 6, 5

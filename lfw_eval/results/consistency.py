@@ -9,9 +9,9 @@ from lfw_eval.metrics.detection.average_precision import average_precision
 from lfw_eval.metrics.detection.precision_recall import precision_recall
 from lfw_eval.metrics.verification.accuracy import accuracy
 from lfw_eval.metrics.verification.protocol import evaluate_distances
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.results.accuracy import AccuracyResult, EngineRun
 from lfw_eval.results.codec import plain
+from lfw_eval.results.detection import DetectionReport
 
 # Another processor's libraries may round otherwise.
 _ROUNDING = 1e-9

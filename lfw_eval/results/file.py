@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lfw_eval.pipelines.detection import DetectionReport
-from lfw_eval.results.accuracy import AccuracyResult, SpeedResult
+from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.results.codec import arrays_of, plain, typed
 from lfw_eval.results.consistency import contradictions
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.environment import Environment, environment
 from lfw_eval.results.identification import IdentificationResult
 from lfw_eval.results.score import ScoreResult
+from lfw_eval.results.speed import SpeedResult
 from lfw_eval.results.test_sets import SetsResult, TemplateResult
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, replacing, write_atomically

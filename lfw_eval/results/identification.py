@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.checkpoints.checkpoint import ModelDescription
 from lfw_eval.metrics.identification.comparison import Rank1Change, TpirChange
 from lfw_eval.metrics.identification.outcome import Outcome
 from lfw_eval.metrics.verification.comparison import CosineSimilarity
-from lfw_eval.results.accuracy import CalibrationDescription, EnginePass
+from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.engine import EnginePass, ModelDescription
 
 Index = Literal["exact", "faiss"]
 

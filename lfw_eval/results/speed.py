@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lfw_eval.results.engine import EngineDescription, ModelDescription
+
 
 @dataclass(frozen=True)
 class Percentiles:
@@ -35,3 +37,38 @@ class Speed:
     latency_ms: Percentiles
     threads: int | None
     threads_fps: float | None
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """How fast one engine is.
+
+    Attributes:
+        name: As `engine` names it.
+        build_seconds: Of the build, in this run or an earlier one; 0 where there is none.
+        hardware: The device's clocks and drivers, as they were after the measurement.
+        speeds: One per batch size, that of `batch_size` first.
+        cosine: Mean cosine of a batch's embeddings to those of the first engine compared.
+    """
+
+    name: str
+    engine: EngineDescription
+    build_seconds: float
+    hardware: dict[str, str]
+    speeds: tuple[Speed, ...]
+    cosine: float | None
+
+
+@dataclass(frozen=True)
+class SpeedResult:
+    """One engine, or several to compare; `judged_index` is the one that was asked for."""
+
+    data: str
+    model: ModelDescription
+    engines: tuple[EngineSpeed, ...]
+    judged_index: int
+
+    @property
+    def judged(self) -> EngineSpeed:
+        """The engine that was asked for."""
+        return self.engines[self.judged_index]

@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass
 
-from lfw_eval.checkpoints.checkpoint import ModelDescription
 from lfw_eval.metrics.verification.comparison import CosineSimilarity
 from lfw_eval.metrics.verification.pooled_result import PooledResult
-from lfw_eval.results.accuracy import (
-    CalibrationDescription,
-    DataDescription,
-    EngineDescription,
-    EnginePass,
-)
+from lfw_eval.results.accuracy import DataDescription
+from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.engine import EngineDescription, EnginePass, ModelDescription
 
 
 @dataclass(frozen=True)

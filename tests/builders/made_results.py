@@ -4,23 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from lfw_eval.checkpoints.checkpoint import ModelDescription
 from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
 from lfw_eval.metrics.detection.protocol import evaluate as evaluate_detections
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.protocol import evaluate
-from lfw_eval.pipelines.detection import DetectionReport, FaceDataDescription
-from lfw_eval.results.accuracy import (
-    AccuracyResult,
-    CalibrationDescription,
-    DataDescription,
-    EngineDescription,
-    EngineRun,
-    EngineSpeed,
-    PairRows,
-    SpeedResult,
-)
-from lfw_eval.results.speed import Percentiles, Speed
+from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
+from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.detection import DetectionReport, FaceDataDescription
+from lfw_eval.results.engine import EngineDescription, ModelDescription
+from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 
 FOLDS = 10
 

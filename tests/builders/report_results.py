@@ -10,25 +10,17 @@ from face_data import jpeg
 
 from calibration.histogram import Histogram, save_histograms
 from calibration.scales import ScaleTable
-from lfw_eval.checkpoints.checkpoint import ModelDescription
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.metrics.detection.protocol import evaluate as evaluate_detections
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.protocol import evaluate
-from lfw_eval.pipelines.detection import DetectionReport, FaceDataDescription
-from lfw_eval.results.accuracy import (
-    AccuracyResult,
-    CalibrationDescription,
-    DataDescription,
-    EngineDescription,
-    EngineRun,
-    EngineSpeed,
-    PairRows,
-    SpeedResult,
-)
+from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
+from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.detection import DetectionReport, FaceDataDescription
+from lfw_eval.results.engine import EngineDescription, ModelDescription
 from lfw_eval.results.file import save_result
-from lfw_eval.results.speed import Percentiles, Speed
+from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 
 MODEL = ModelDescription("facenet-test", "a" * 64, "b" * 64, "fixed")
 

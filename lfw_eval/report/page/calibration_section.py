@@ -10,7 +10,7 @@ from lfw_eval.report.page.calibration_charts import (
 )
 from lfw_eval.report.page.calibration_evidence import CalibrationEvidence, calibration_evidence
 from lfw_eval.report.page.figure import Figure
-from lfw_eval.results.accuracy import CalibrationDescription
+from lfw_eval.results.calibration import CalibrationDescription
 
 _LAYERS = 20
 _HISTOGRAMS = 6

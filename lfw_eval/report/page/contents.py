@@ -8,7 +8,6 @@ from pathlib import Path
 from lfw_eval.datasets.crop_store import find_crop_store
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.gate.rules import Rules
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.report.page.calibration_section import CalibrationSection, calibration_section
 from lfw_eval.report.page.detection_charts import detection_figure
 from lfw_eval.report.page.detection_pictures import DetectionPicture, detection_pictures
@@ -25,6 +24,7 @@ from lfw_eval.report.page.speed_charts import speed_figures
 from lfw_eval.report.page.speeds import LabelledSpeed, labelled_speeds
 from lfw_eval.report.page.verdict_cards import VerdictCard, verdict_cards
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.file import ResultFile
 from lfw_eval.sources import datasets
 

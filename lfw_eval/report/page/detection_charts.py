@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.report.page.curves import rounded, visible
 from lfw_eval.report.page.encodings import Runs, zoom
 from lfw_eval.report.page.figure import Figure, Row
 from lfw_eval.report.page.palette import Style
+from lfw_eval.results.detection import DetectionReport
 
 
 def detection_figure(

@@ -11,8 +11,8 @@ from lfw_eval.datasets.faces import AnnotatedImage, FaceDataset
 from lfw_eval.metrics.detection.arrays import gather
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.metrics.detection.matching import match, overlaps
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.report.page.faces import jpeg_uri
+from lfw_eval.results.detection import DetectionReport
 
 _WIDTH = 480
 _IMAGES = 6

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from lfw_eval.pipelines.detection import DetectionReport
-from lfw_eval.results.accuracy import AccuracyResult, EngineDescription, SpeedResult
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.detection import DetectionReport
+from lfw_eval.results.engine import EngineDescription
 from lfw_eval.results.file import ResultFile
+from lfw_eval.results.speed import SpeedResult
 
 
 def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:

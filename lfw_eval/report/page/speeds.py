@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lfw_eval.report.page.groups import Column, Group
-from lfw_eval.results.accuracy import EngineSpeed, SpeedResult
 from lfw_eval.results.file import ResultFile
-from lfw_eval.results.speed import Speed
+from lfw_eval.results.speed import EngineSpeed, Speed, SpeedResult
 
 # Fewer say little of a speed-up.
 _ENOUGH = 10

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from lfw_eval.metrics.detection.protocol import AveragePrecision
-from lfw_eval.pipelines.detection import DetectionReport
 from lfw_eval.report.tables.speed import speed_rows
+from lfw_eval.results.detection import DetectionReport
 
 _LABEL = 26
 _WIDER = ("easy", "medium", "hard")

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from lfw_eval.results.accuracy import EngineSpeed, SpeedResult
-from lfw_eval.results.speed import Percentiles, Speed
+from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 
 _LABEL = 22
 

@@ -1,0 +1,51 @@
+"""What the evaluation of a face detector found."""
+
+from dataclasses import dataclass
+
+from lfw_eval.metrics.detection.average_precision import Definition
+from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.metrics.detection.protocol import DetectionResult
+from lfw_eval.results.speed import Speed
+
+
+@dataclass(frozen=True)
+class FaceDataDescription:
+    """The data that was evaluated on; `faces` are those that count."""
+
+    title: str
+    images: int
+    faces: int
+    ignored: int
+    clipped: int
+    outside: int
+    empty: int
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionReport:
+    """What a detector reaches.
+
+    Attributes:
+        detector: Its name.
+        settings: All that decides what it finds.
+        fps: Images per second from decoded image to faces, one after another.
+        results: By definition of AP.
+        definition: The one that was asked for.
+        detections: Those of each image, in the data set's order.
+        speed: Of the engine, where that was asked for.
+    """
+
+    data: FaceDataDescription
+    detector: str
+    settings: dict[str, str | float | int]
+    fps: float
+    definition: Definition
+    results: dict[Definition, DetectionResult]
+    detections: tuple[Detections, ...]
+    speed: Speed | None = None
+
+    @property
+    def asked(self) -> DetectionResult:
+        """The result in the definition that was asked for."""
+        return self.results[self.definition]
