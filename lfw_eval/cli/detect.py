@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from calibration.cache import header_digits
+from lfw_eval.cli.checks import CheckMetrics, require_agreement
 from lfw_eval.cli.options import (
     BatchSize,
     CacheFile,
@@ -26,13 +27,14 @@ from lfw_eval.detectors.fitting import Fit
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.engines.tensorrt.options import STREAMS
 from lfw_eval.metrics.detection.average_precision import Definition
-from lfw_eval.metrics.detection.coco_reference import Backend, coco_reference, load_backend
+from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
 from lfw_eval.pipelines.detector_job import DetectorJob, DetectorName
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.report.detection_sheet import write_detection_sheet
 from lfw_eval.report.tables.detection import detection_table
+from lfw_eval.results.checks import check_report
 from lfw_eval.results.file import save_result
 from lfw_eval.results.speed import Speed
 from lfw_eval.system.errors import UserError
@@ -61,9 +63,9 @@ def detect_command(
         Definition, typer.Option(help="Of AP, to be printed first; all three are.")
     ] = "integrate",
     iou: Annotated[float, typer.Option(min=0.01, max=1, help="Least overlap of a hit.")] = 0.5,
+    check_metrics: CheckMetrics = False,
     check_with: Annotated[
-        Backend | None,
-        typer.Option(help="Also take AP in the definition coco by this library, and print it."),
+        Backend | None, typer.Option(help="The same by this library, instead of pycocotools.")
     ] = None,
     clustering: Annotated[
         Literal["nms", "dbscan", "hybrid"], typer.Option(rich_help_panel=_CLUSTERING)
@@ -148,8 +150,9 @@ def detect_command(
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
     if tensorrt and (precision != "int8" or calibration_cache):
         raise UserError("--tensorrt writes caches of a calibration", "give --precision int8 alone")
-    if check_with:
-        load_backend(check_with)
+    library = check_with or ("pycocotools" if check_metrics else None)
+    if library:
+        load_backend(library)
     with job.open(dataset) as opened:
         report = detect(opened, dataset, definition, iou)
         if speed and isinstance(opened, FaceDetect):
@@ -157,16 +160,15 @@ def detect_command(
             report = replace(report, speed=timed)
     save_result(report, path)
     print(detection_table(report))
-    if check_with:
-        truths = [image.truth for image in dataset.images]
-        reference = coco_reference(report.detections, truths, iou=iou, backend=check_with)
-        print(f"{f'AP by {check_with}':<26}{reference:.4f}")
     for cache in write_caches_of(job, dataset, tensorrt or []):
         print(f"{'calibration':<26}{cache}")
     if sheet:
         write_detection_sheet(report, dataset, sheet)
         print(f"{'sheet':<26}{sheet}")
     print(f"{'result':<26}{path}")
+    if library:
+        truths = [image.truth for image in dataset.images]
+        require_agreement([check_report(report, truths, library)])
     reached = report.asked.overall.value
     if tgt is not None and not reached >= tgt:
         print(f"AP {reached:.4f} is below the target of {tgt:g}", file=sys.stderr)

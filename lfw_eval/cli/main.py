@@ -15,6 +15,7 @@ from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.checkpoints.half import half
 from lfw_eval.cli.cache import app as cache_app
 from lfw_eval.cli.calibrate import calibrate_command
+from lfw_eval.cli.checks import CheckMetrics, require_agreement
 from lfw_eval.cli.detect import detect_command
 from lfw_eval.cli.embed import embed_command
 from lfw_eval.cli.errors import sentence
@@ -42,6 +43,7 @@ from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.faces import open_faces, write_coco
 from lfw_eval.datasets.pair_csv import write_pair_list
 from lfw_eval.doctor.probes import diagnose
+from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.pipelines.detection import detect
@@ -53,6 +55,7 @@ from lfw_eval.report.tables.accuracy import accuracy_table
 from lfw_eval.report.tables.build import build_table
 from lfw_eval.report.tables.doctor import doctor_table
 from lfw_eval.report.tables.speed import speed_table
+from lfw_eval.results.checks import check_accuracy
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
@@ -101,6 +104,7 @@ def evaluate_command(
     tgt: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 where ACC is below this.")
     ] = None,
+    check_metrics: CheckMetrics = False,
     output: Output = None,
 ) -> None:
     """Accuracy on LFW: FP32 beside the precision asked for."""
@@ -113,8 +117,10 @@ def evaluate_command(
         )
     require_writable(path)
     result = evaluate(job, Protocol(distance, flip, subtract_mean))
+    truths: list[FaceTruth] = []
     if with_facedetect and faces:
         dataset = open_faces(faces)
+        truths = [image.truth for image in dataset.images]
         reports = []
         for precision in dict.fromkeys(("fp32", job.precision)):
             with beside(job, with_facedetect, precision).open(dataset) as detector:
@@ -123,6 +129,8 @@ def evaluate_command(
     save_result(result, path)
     print(accuracy_table(result))
     print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
+    if check_metrics:
+        require_agreement(check_accuracy(result, truths))
     _require(tgt, result.judged.verification.accuracy.value, "ACC")
 
 
