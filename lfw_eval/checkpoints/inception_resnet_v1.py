@@ -33,7 +33,7 @@ def convert_state_dict(tensors: Tensors) -> onnx.ModelProto:
 
 class _Converter:
     def __init__(self, tensors: Tensors) -> None:
-        self._tensors = {name: np.asarray(v, dtype=np.float32) for name, v in tensors.items()}
+        self._tensors = tensors
         self._graph = GraphBuilder("facenet")
 
     def convert(self) -> onnx.ModelProto:
@@ -55,15 +55,18 @@ class _Converter:
         x = self._residual("block8", x, branches=(1, 3), scale=1.0, relu=False)
         x = self._graph.node("GlobalAveragePool", [x], "avgpool_1a")
         x = self._graph.node("Flatten", [x], "avgpool_1a.flat")
-        kernel = self._graph.constant("last_linear.kernel", self._tensors["last_linear.weight"])
+        kernel = self._graph.constant("last_linear.kernel", self._weight("last_linear.weight"))
         x = self._graph.node("Gemm", [x, kernel], "last_linear", transB=1)
         x = self._normalize("last_bn", x)
-        dimensions = len(self._tensors["last_bn.bias"])
+        dimensions = len(self._weight("last_bn.bias"))
         return self._graph.model({"input": ["batch", 3, 160, 160]}, {x: ["batch", dimensions]})
+
+    def _weight(self, name: str) -> NDArray[np.float32]:
+        return np.asarray(self._tensors[name], dtype=np.float32)
 
     def _unit(self, name: str, source: str, *, stride: int = 1, same: bool = False) -> str:
         """Convolution, batch normalisation, ReLU."""
-        kernel = self._tensors[f"{name}.conv.weight"]
+        kernel = self._weight(f"{name}.conv.weight")
         x = self._graph.convolution(
             source, f"{name}.conv", kernel, strides=(stride, stride), same=same
         )
@@ -73,10 +76,10 @@ class _Converter:
         return self._graph.batch_normalization(
             source,
             name,
-            gamma=self._tensors[f"{name}.weight"],
-            beta=self._tensors[f"{name}.bias"],
-            mean=self._tensors[f"{name}.running_mean"],
-            variance=self._tensors[f"{name}.running_var"],
+            gamma=self._weight(f"{name}.weight"),
+            beta=self._weight(f"{name}.bias"),
+            mean=self._weight(f"{name}.running_mean"),
+            variance=self._weight(f"{name}.running_var"),
             epsilon=_EPSILON,
         )
 
@@ -84,7 +87,7 @@ class _Converter:
         return self._graph.node("MaxPool", [source], name, kernel_shape=[3, 3], strides=[2, 2])
 
     def _units(self, name: str, depth: int) -> list[str]:
-        """Names of the units of a branch; a branch of one is no sequence in PyTorch."""
+        """Names of the units of a branch; a branch of one unit is not a sequence in PyTorch."""
         return [name] if depth == 1 else [f"{name}.{index}" for index in range(depth)]
 
     def _residual(
@@ -98,7 +101,7 @@ class _Converter:
                 x = self._unit(unit, x, same=True)
             ends.append(x)
         x = self._graph.node("Concat", ends, f"{name}.concat", axis=1)
-        kernel, bias = (self._tensors[f"{name}.conv2d.{part}"] for part in ("weight", "bias"))
+        kernel, bias = (self._weight(f"{name}.conv2d.{part}") for part in ("weight", "bias"))
         x = self._graph.convolution(x, f"{name}.conv2d", kernel, bias=bias)
         factor = self._graph.constant(f"{name}.scale", np.array(scale, dtype=np.float32))
         x = self._graph.node("Mul", [x, factor], f"{name}.scaled")

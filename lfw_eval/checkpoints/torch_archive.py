@@ -6,16 +6,18 @@ tensor as a view (offset, shape, strides) of a storage kept outside it.
 """
 
 import math
-import pickle
+import mmap
+import os
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.sources.pickle_operands import dictionary, printable, text_of
+from lfw_eval.sources.pickled_objects import CodeError, MalformedError, PickledFunction
+from lfw_eval.sources.plain_pickle import PickleReader
 from lfw_eval.system.errors import UserError
 
 ZIP_START = b"PK\x03\x04"
@@ -30,6 +32,7 @@ STORAGE_DTYPES = {
     "IntStorage": "<i4",
     "ByteStorage": "u1",
 }
+_MAX_DIMENSIONS = 64
 
 Array = NDArray[Any]
 
@@ -38,13 +41,13 @@ def read_tensors(path: Path) -> dict[str, Array]:
     """Read the state dictionary that `torch.save` wrote to `path`.
 
     Args:
-        path: a file in the zip or the legacy format; it may come from anyone.
+        path: A file in the zip or the legacy format; it may come from anyone.
 
     Returns:
-        The tensors by name, in the order of the file; bfloat16 comes as float32.
+        The tensors by name, in the order of the file, read-only; bfloat16 comes as float32.
 
     Raises:
-        UserError: the file is truncated or malformed, a tensor reaches outside its storage, or the
+        UserError: The file is truncated or malformed, a tensor reaches outside its storage, or the
             pickle names anything but tensors; nothing that it names is run.
     """
     try:
@@ -53,17 +56,22 @@ def read_tensors(path: Path) -> dict[str, Array]:
             file.seek(0)
             return _read_zip(file) if is_zip else _read_legacy(file)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except _MalformedError as error:
-        raise UserError(f"{path} is not a usable PyTorch state dictionary: {error}") from error
-    except Exception as error:  # an unpickler on hostile bytes may raise any exception at all
         raise UserError(
-            f"{path} is not a PyTorch state dictionary, or it is damaged", "fetch it again"
+            f"cannot read {path}: {error.strerror}", "check the path and its permissions"
         ) from error
+    except CodeError as error:
+        raise _unusable(path, f"its pickle calls {error}, which no tensor needs") from error
+    except MalformedError as error:
+        raise _unusable(path, str(error)) from error
+    except Exception as error:  # zipfile raises any exception at all on hostile bytes
+        raise _unusable(path, "it is damaged") from error
 
 
-class _MalformedError(Exception):
-    """What is wrong with the file, without the file's name."""
+def _unusable(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is not a usable PyTorch state dictionary: {reason}",
+        "fetch it again, or save it with torch.save(model.state_dict(), path)",
+    )
 
 
 class _Storage(NamedTuple):
@@ -79,83 +87,90 @@ class _TensorView(NamedTuple):
     strides: tuple[int, ...]
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Builds views of storages and dictionaries of them, and nothing else.
+def _storage(persistent_id: Any) -> _Storage:
+    """Return the storage that a pickle refers to: its tag, type, key, device, length and view."""
+    tag, kind, key, _, length, *view = persistent_id
+    if text_of(tag) != "storage" or text_of(kind) not in STORAGE_DTYPES or any(view):
+        raise MalformedError("its pickle refers to something that is not a plain storage")
+    if type(length) is not int:
+        raise TypeError
+    return _Storage(kind, text_of(key), length)
 
-    The views are tuples and a storage type is its name, so that no instruction of a pickle can
-    change the state of anything that outlives it.
-    """
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in STORAGE_DTYPES:
-            return name
-        allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: (
-                _TensorView(storage, offset, shape, strides)
-            ),
-            ("torch._utils", "_rebuild_parameter"): lambda view, *_: view,
-        }
-        if (module, name) not in allowed:
-            raise _MalformedError(f"its pickle calls {module}.{name}, which no tensor needs")
-        return allowed[module, name]
+def _tensor_view(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _TensorView:
+    if type(storage) is not _Storage or type(offset) is not int:
+        raise TypeError
+    for sizes in (shape, strides):
+        # Python multiplies integers of any number and size: a long shape would never end.
+        if type(sizes) is not tuple or len(sizes) > _MAX_DIMENSIONS:
+            raise TypeError
+        if not all(type(size) is int for size in sizes):
+            raise TypeError
+    return _TensorView(storage, offset, shape, strides)
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        tag, kind, key, _, count, *view = pid
-        if tag != "storage" or kind not in STORAGE_DTYPES or any(view):
-            raise _MalformedError(f"its pickle refers to {pid!r:.80}, which is no plain storage")
-        return _Storage(kind, key, count)
+
+_NAMES: dict[tuple[str, str], Any] = {
+    **{("torch", kind): kind for kind in STORAGE_DTYPES},
+    ("collections", "OrderedDict"): PickledFunction(lambda items=(): dictionary(items)),
+    ("torch._utils", "_rebuild_tensor_v2"): PickledFunction(_tensor_view),
+    ("torch._utils", "_rebuild_parameter"): PickledFunction(lambda view, *_: view),
+}
 
 
 def _read_zip(file: IO[bytes]) -> dict[str, Array]:
     with zipfile.ZipFile(file) as archive:
         pickles = [n for n in archive.namelist() if n.endswith("/data.pkl") and n.count("/") == 1]
         if len(pickles) != 1:
-            raise _MalformedError("the zip archive has no single data.pkl")
+            raise MalformedError("the zip archive has no single data.pkl")
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise _MalformedError("it is compressed, which PyTorch's archives are not")
+            raise MalformedError("it is compressed, which PyTorch's archives are not")
         folder = pickles[0].removesuffix("data.pkl")
         byte_order = f"{folder}byteorder"
         if byte_order in archive.namelist() and archive.read(byte_order) != b"little":
-            raise _MalformedError("its numbers are not little-endian")
-        with archive.open(pickles[0]) as pickled:
-            views = _views(_TensorUnpickler(pickled).load())
-
-        def read(storage: _Storage) -> Array:
-            name = f"{folder}data/{storage.key}"
+            raise MalformedError("its numbers are not little-endian")
+        views = _views(PickleReader(archive.read(pickles[0]), _NAMES, _storage).load())
+        names = {view.storage: f"{folder}data/{view.storage.key}" for view in views.values()}
+        for storage, name in names.items():
             if archive.getinfo(name).file_size != _size(storage):
-                raise _MalformedError(f"{name} has not the size that its pickle tells")
-            return _elements(storage, archive.read(name))
-
-        storages = {storage: read(storage) for storage in {view.storage for view in views.values()}}
+                raise MalformedError(f"{name} does not have the size that its pickle states")
+        # Entries may overlap, and take more memory than the file has bytes.
+        if sum(map(_size, names)) > os.fstat(file.fileno()).st_size:
+            raise MalformedError("its storages are larger than the file")
+        storages = {storage: _elements(storage, archive.read(n)) for storage, n in names.items()}
     return _tensors(views, storages)
 
 
 def _read_legacy(file: IO[bytes]) -> dict[str, Array]:
-    if _TensorUnpickler(file).load() != LEGACY_MAGIC:
-        raise _MalformedError("it does not begin with PyTorch's magic number")
-    if _TensorUnpickler(file).load() != LEGACY_PROTOCOL:
-        raise _MalformedError("its protocol is not 1001")
-    if not _TensorUnpickler(file).load()["little_endian"]:
-        raise _MalformedError("its numbers are not little-endian")
-    views = _views(_TensorUnpickler(file).load())
-    declared = {view.storage.key: view.storage for view in views.values()}
-    storages = {}
-    for key in _TensorUnpickler(file).load():
-        storage = declared[key]
-        if int.from_bytes(file.read(8), "little", signed=True) != storage.length:
-            raise _MalformedError(f"storage {key} has not the size that its pickle tells")
-        storages[storage] = _elements(storage, file.read(_size(storage)))
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        reader = PickleReader(content, _NAMES, _storage)
+        if reader.load() != LEGACY_MAGIC:
+            raise MalformedError("it does not begin with PyTorch's magic number")
+        if reader.load() != LEGACY_PROTOCOL:
+            raise MalformedError(f"its protocol is not {LEGACY_PROTOCOL}")
+        if not reader.load()["little_endian"]:
+            raise MalformedError("its numbers are not little-endian")
+        views = _views(reader.load())
+        declared = {view.storage.key: view.storage for view in views.values()}
+        storages = {}
+        for key in reader.load():
+            storage = declared[text_of(key)]
+            if int.from_bytes(reader.take(8), "little", signed=True) != storage.length:
+                raise MalformedError(
+                    f"storage {printable(storage.key)} does not have the size that its pickle "
+                    "states"
+                )
+            storages[storage] = _elements(storage, reader.take(_size(storage)))
     return _tensors(views, storages)
 
 
 def _views(content: Any) -> dict[str, _TensorView]:
-    if not isinstance(content, dict):
-        raise _MalformedError("it holds no dictionary of tensors")
-    for name, view in content.items():
-        if not isinstance(name, str) or not isinstance(view, _TensorView):
-            raise _MalformedError(f"its entry {name!r:.80} is no tensor")
-    return dict(content)
+    if type(content) is not dict:
+        raise MalformedError("it does not hold a dictionary of tensors")
+    views = {text_of(name): view for name, view in content.items()}
+    for name, view in views.items():
+        if type(view) is not _TensorView:
+            raise MalformedError(f"its entry {printable(name)!r} is not a tensor")
+    return views
 
 
 def _size(storage: _Storage) -> int:
@@ -164,7 +179,7 @@ def _size(storage: _Storage) -> int:
 
 def _elements(storage: _Storage, data: bytes) -> Array:
     if len(data) != _size(storage):
-        raise _MalformedError(f"storage {storage.key} is truncated")
+        raise MalformedError(f"storage {printable(storage.key)} is truncated")
     elements = np.frombuffer(data, STORAGE_DTYPES[storage.kind])
     if storage.kind == "BFloat16Storage":
         return (elements.astype(np.uint32) << 16).view(np.float32)
@@ -176,13 +191,14 @@ def _tensors(views: dict[str, _TensorView], storages: dict[_Storage, Array]) -> 
 
 
 def _tensor(name: str, view: _TensorView, elements: Array) -> Array:
-    """Copy the view out of its storage; NumPy checks that it lies within."""
+    """Return the view of its storage; NumPy checks that it lies within."""
     _, offset, shape, strides = view
-    # A tensor that repeats elements could ask for terabytes; no checkpoint has one.
+    # A tensor that repeats elements could stand for terabytes; no checkpoint has one.
     if math.prod(shape) > elements.size:
-        raise _MalformedError(f"tensor {name} has more elements than its storage")
+        raise MalformedError(f"tensor {printable(name)} has more elements than its storage")
     start, byte_strides = offset * elements.itemsize, [n * elements.itemsize for n in strides]
     try:
-        return np.array(np.ndarray(shape, elements.dtype, elements.data, start, byte_strides))
+        tensor: Array = np.ndarray(shape, elements.dtype, elements.data, start, byte_strides)
     except (OverflowError, ValueError) as error:
-        raise _MalformedError(f"tensor {name} reaches outside its storage") from error
+        raise MalformedError(f"tensor {printable(name)} reaches outside its storage") from error
+    return tensor

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import Photographs, decode
-from lfw_eval.datasets.pickled_functions import MalformedError, PickledArray
-from lfw_eval.datasets.plain_pickle import CodeError, read_pickle
+from lfw_eval.datasets.pickled_arrays import NAMES, PickledArray
+from lfw_eval.sources.pickled_objects import CodeError, MalformedError
+from lfw_eval.sources.plain_pickle import PickleReader
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
 FOLDS = 10
-_LARGEST = 4 * 2**30  # the largest of insightface's has a thirtieth of this
+_MAX_SIZE = 4 * 2**30  # 30 times the largest of insightface's
 
 
 class PackedCrops(Photographs):
-    """Crops in a .bin, named by their place in it; bytes that recur are one crop."""
+    """The crops of a .bin, named by their position; identical crops are stored once."""
 
     def __init__(self, path: Path, crops: Mapping[str, bytes]) -> None:
         self._path = path
@@ -30,7 +31,7 @@ class PackedCrops(Photographs):
 
     @property
     def paths(self) -> Mapping[str, str]:
-        """Their names: there are no paths in a .bin."""
+        """Return the names: a .bin has no paths."""
         return {name: name for name in self.names}
 
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -42,21 +43,24 @@ class PackedCrops(Photographs):
 def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
     """Read the crops and pairs of a .bin.
 
-    It is a pickle of `(bins, issame_list)`: two encoded images for each pair, in its order, and
-    whether they show one person. The code that a pickle may hold is never run. The pairs are in ten
-    consecutive folds, as those of scikit-learn's `KFold` without shuffling, which insightface uses.
+    It is a pickle of `(bins, issame_list)`: two encoded images per pair, in order, and whether they
+    show the same person. The code that a pickle may hold is never run. The pairs are in ten
+    consecutive folds, those of scikit-learn's `KFold` without shuffling, which insightface uses.
 
     Raises:
-        UserError: The file cannot be read, is no such pickle or wants to run code.
+        UserError: The file cannot be read, is not such a pickle or wants to run code.
     """
     images, same = _content(path)
     if len(images) != 2 * len(same):
         raise UserError(
-            f"{path} has {len(images):,} images for {len(same):,} pairs, but takes two for each",
+            f"{path} has {len(images):,} images for {len(same):,} pairs, but needs two per pair",
             "get a complete copy",
         )
     if len(same) < FOLDS:
-        raise UserError(f"{path} has {len(same)} pairs, too few for {FOLDS} folds", "get another")
+        raise UserError(
+            f"{path} has {len(same)} pairs, too few for {FOLDS} folds",
+            f"pack at least {FOLDS} pairs",
+        )
     genuine = np.array(same, bool)
     sizes = np.full(FOLDS, len(same) // FOLDS)
     sizes[: len(same) % FOLDS] += 1
@@ -64,8 +68,8 @@ def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
     shares = np.bincount(fold, weights=genuine) / sizes
     if shares.min() == 0 or shares.max() == 1:
         raise UserError(
-            f"{path} has pairs of one kind only in one of its ten consecutive folds, for which "
-            "the protocol has no value",
+            f"{path} has only genuine or only impostor pairs in one of its ten consecutive folds, "
+            "which the protocol cannot score",
             "pack genuine and impostor pairs fold by fold",
         )
     first: dict[bytes, str] = {}
@@ -76,16 +80,21 @@ def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
 
 def _content(path: Path) -> tuple[list[bytes], list[bool]]:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise UserError(f"{path} has more than 4 GiB, so it is no .bin of insightface's sets")
+        if path.stat().st_size > _MAX_SIZE:
+            raise UserError(
+                f"{path} is larger than 4 GiB, so it is not an insightface .bin",
+                "give a file such as lfw.bin or cfp_fp.bin",
+            )
         with path.open("rb") as file:
             # An empty file cannot be mapped.
             if not file.read(1):
                 raise _malformed(path, "it is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                content = read_pickle(mapped)
+                content = PickleReader(mapped, NAMES).load()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
+        ) from error
     except CodeError as error:
         raise UserError(
             f"{path} wants to run code ({error}), which was refused: a test set holds images and "
@@ -97,23 +106,23 @@ def _content(path: Path) -> tuple[list[bytes], list[bool]]:
     if type(content) not in (tuple, list) or len(content) != 2:
         raise _malformed(path, "it holds something else")
     images, same = map(_items, content)
-    if not all(type(each) in (bool, int) and each in (0, 1) for each in same):
-        raise _malformed(path, "its second part is no list of true and false")
-    encoded = [each.content.tobytes() if type(each) is PickledArray else each for each in images]
-    if not all(type(each) is bytes and each for each in encoded):
-        raise _malformed(path, "its first part is no list of encoded images")
+    if not all(type(value) in (bool, int) and value in (0, 1) for value in same):
+        raise _malformed(path, "its second part is not a list of true and false")
+    encoded = [image.content if type(image) is PickledArray else image for image in images]
+    if not all(type(image) is bytes and image for image in encoded):
+        raise _malformed(path, "its first part is not a list of encoded images")
     return encoded, same
 
 
 def _items(part: Any) -> list[Any]:
-    """Return the items of a list, tuple or array; of anything else none that are valid."""
+    """Return the items of a list, tuple or array; for anything else, an invalid item."""
     if type(part) is PickledArray:
-        return list(part.content.tolist())
+        return list(part.content)
     return list(part) if type(part) in (list, tuple) else [None]
 
 
 def _malformed(path: Path, why: str) -> UserError:
     return UserError(
-        f"{path} is no .bin of insightface, a pickle of (images, same): {why}",
+        f"{path} is not an insightface .bin, a pickle of (images, same): {why}",
         "get a complete copy",
     )

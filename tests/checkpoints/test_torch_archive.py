@@ -1,5 +1,7 @@
 import collections
+import copy
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -167,7 +169,7 @@ HOSTILE = {
     "a list": b"]" + value(1) + b"a.",
     "an entry that is no tensor": b"}" + value("x") + value(1) + b"s.",
     "a name that is no text": b"}" + value(1) + view("Float", "0", 0, 0, (), (), False) + b"s.",
-    "a storage that is none": b"(" + value("module") + value("x") + b"tQ.",
+    "a storage that is not one": b"(" + value("module") + value("x") + b"tQ.",
     "no instruction": b"\xff",
     "nothing": b"",
 }
@@ -179,6 +181,65 @@ def test_hostile_pickles_are_refused(tmp_path, format_, pickled):
     with pytest.raises(UserError, match=r"evil\.pt"):
         read_tensors(tmp_path / "evil.pt")
     assert len(collections.OrderedDict()) == 0
+
+
+def test_names_from_python_2(tmp_path):
+    """Python 2 pickles strings as bytes, and an OrderedDict as a call with a list of lists."""
+    name = b"U\x01x"
+    storage = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x02NtQ"
+    rest = b"".join(map(value, (0, (2,), (1,), False))) + ORDERED_DICT
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + rest + b"tR"
+    pickled = b"\x80\x02ccollections\nOrderedDict\n]](" + name + tensor + b"ea\x85R."
+    write_legacy(tmp_path / "x.pt", pickled, {"0": np.array([1, 2], np.float32)})
+    assert read_tensors(tmp_path / "x.pt")["x"].tolist() == [1, 2]
+
+
+def test_a_file_that_asks_for_more_memory_than_it_has_bytes_is_refused(tmp_path, format_):
+    """Nine bytes for which Python's own reader would allocate 512 MB."""
+    WRITERS[format_](tmp_path / "x.pt", b"\x80\x02}r\xff\xff\xff\x01.", {})
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"x\.pt .*beyond its size"):
+            read_tensors(tmp_path / "x.pt")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_tensors_of_one_storage_take_its_memory_once(tmp_path, format_):
+    size, legacy = 1 << 20, format_ == "legacy"
+    views = {f"{n}": view("Byte", "0", size, 0, (size,), (1,), legacy) for n in range(100)}
+    WRITERS[format_](tmp_path / "x.pt", state_dict(views), {"0": np.ones(size, np.uint8)})
+    tracemalloc.start()
+    try:
+        assert len(read_tensors(tmp_path / "x.pt")) == 100
+        assert tracemalloc.get_traced_memory()[1] < 4 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_overlapping_entries_of_a_zip_are_refused(tmp_path):
+    keys = [str(number) for number in range(10)]
+    size = 1 << 16
+    views = {key: view("Byte", key, size, 0, (size,), (1,), legacy=False) for key in keys}
+    write_zip(tmp_path / "x.pt", state_dict(views), {"0": np.ones(size, np.uint8)})
+    with zipfile.ZipFile(tmp_path / "x.pt", "a") as archive:
+        for key in keys[1:]:
+            entry = copy.copy(archive.getinfo("archive/data/0"))
+            entry.filename = f"archive/data/{key}"
+            archive.filelist.append(entry)
+        archive._didModify = True
+    with pytest.raises(UserError, match="larger than the file"):
+        read_tensors(tmp_path / "x.pt")
+
+
+def test_a_reference_that_takes_forever_to_print_is_refused_at_once(tmp_path, format_):
+    """A tuple of the same tuple twice, and so on: 2**60 leaves."""
+    nested = b"N" + b"q\x00h\x00\x86" * 60
+    for part in (b"(" + nested + b"tQ", b"(" + value("storage") + nested + b"NNNtQ"):
+        WRITERS[format_](tmp_path / "x.pt", b"\x80\x02" + part + b".", {})
+        with pytest.raises(UserError, match=r"x\.pt"):
+            read_tensors(tmp_path / "x.pt")
 
 
 def test_every_truncation_is_refused(tmp_path, format_):
@@ -194,7 +255,7 @@ def test_every_truncation_is_refused(tmp_path, format_):
 def test_a_storage_of_another_size_is_refused(tmp_path, format_):
     pickled = state_dict({"x": view("Float", "0", 6, 0, (6,), (1,), format_ == "legacy")})
     WRITERS[format_](tmp_path / "x.pt", pickled, {"0": np.zeros(5, np.float32)})
-    with pytest.raises(UserError, match="has not the size"):
+    with pytest.raises(UserError, match="does not have the size"):
         read_tensors(tmp_path / "x.pt")
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +18,18 @@ from sklearn.model_selection import KFold
 
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.insightface_bin import read_insightface_bin
-from lfw_eval.datasets.pickled_functions import MalformedError, PickledArray
-from lfw_eval.datasets.plain_pickle import CodeError, read_pickle
+from lfw_eval.datasets.pickled_arrays import NAMES, PickledArray
+from lfw_eval.sources.pickled_objects import CodeError, MalformedError
+from lfw_eval.sources.plain_pickle import PickleReader
 from lfw_eval.system.errors import UserError
 
 PAIRS = 23
 SAME = [index % 2 == 0 for index in range(PAIRS)]
 CROPS = [encoded(picture(seed, 112, 112)) for seed in range(2 * PAIRS)]
+
+
+def read_pickle(content: bytes) -> Any:
+    return PickleReader(content, NAMES).load()
 
 
 def python2_pickle(images: list[bytes], same: list[bool], protocol: int) -> bytes:
@@ -47,7 +53,7 @@ def python2_pickle(images: list[bytes], same: list[bool], protocol: int) -> byte
 def forms() -> dict[str, bytes]:
     arrays = [np.frombuffer(crop, np.uint8) for crop in CROPS]
     scalars = [np.bool_(value) for value in SAME]
-    found = {}
+    pickles = {}
     for protocol in range(6):
         for name, content in {
             "bytes": (CROPS, SAME),
@@ -55,10 +61,10 @@ def forms() -> dict[str, bytes]:
             "array of bools": (CROPS, np.array(SAME)),
             "list": [tuple(CROPS), tuple(SAME)],
         }.items():
-            found[f"{name}, protocol {protocol}"] = pickle.dumps(content, protocol=protocol)
+            pickles[f"{name}, protocol {protocol}"] = pickle.dumps(content, protocol=protocol)
     for protocol in range(3):
-        found[f"Python 2, protocol {protocol}"] = python2_pickle(CROPS, SAME, protocol)
-    return found
+        pickles[f"Python 2, protocol {protocol}"] = python2_pickle(CROPS, SAME, protocol)
+    return pickles
 
 
 FORMS = forms()
@@ -85,7 +91,7 @@ def test_older_numpy_is_known(tmp_path):
     new = pickle.dumps(([np.frombuffer(CROPS[0], np.uint8)], [np.bool_(True)]), protocol=0)
     for content in (new.replace(b"numpy._core", b"numpy.core"), new):
         images, same = read_pickle(content)
-        assert images[0].content.tobytes() == CROPS[0]
+        assert images[0].content == CROPS[0]
         assert same == [True]
 
 
@@ -207,30 +213,31 @@ def written(tmp_path, content: object) -> Path:
     ("content", "why"),
     [
         (b"", "it is empty"),
-        (b"no pickle", "it is no"),
-        (b"\xff\xd8\xff\xe0JFIF", "it is no pickle"),
-        (b"PK\x03\x04" + bytes(100), "it holds more than lists of images"),
+        (b"no pickle", "it is not a pickle"),
+        (b"\xff\xd8\xff\xe0JFIF", "it is not a pickle"),
+        (b"PK\x03\x04" + bytes(100), "it holds more than plain data"),
         (FORMS["bytes, protocol 4"][:-3000], "cut off"),
         (FORMS["bytes, protocol 2"][:5000], "cut off"),
         (b"\x80\x04C\xff.", "cut off"),
         (b"\x80\x04\x8e" + b"\xff" * 8 + b".", "cut off"),
-        (b"\x80\x02r\xff\xff\xff\xff.", "no well-formed pickle"),
-        (b"h\x07.", "no well-formed pickle"),
-        (b")a.", "no well-formed pickle"),
-        (b"I" + b"9" * 5000 + b"\n.", "no well-formed pickle"),
-        ({"bins": []}, "more than lists of images"),
+        (b"\x80\x02r\xff\xff\xff\xff.", "not a well-formed pickle"),
+        (b"\x80\x02]r\xff\xff\xff\xff.", "numbers its values beyond its size"),
+        (b"h\x07.", "not a well-formed pickle"),
+        (b")a.", "not a well-formed pickle"),
+        (b"I" + b"9" * 5000 + b"\n.", "not a well-formed pickle"),
+        ({"bins": []}, "something else"),
         ((CROPS,), "something else"),
         ((CROPS, SAME, 1), "something else"),
         (7, "something else"),
-        ((CROPS, 7), "its second part is no list of true and false"),
-        ((CROPS, ["yes"] * PAIRS), "its second part is no list of true and false"),
-        ((CROPS, [2] * PAIRS), "its second part is no list of true and false"),
-        ((7, SAME), "its first part is no list of encoded images"),
-        ((["text"] * 2 * PAIRS, SAME), "its first part is no list of encoded images"),
-        (([b""] * 2 * PAIRS, SAME), "its first part is no list of encoded images"),
-        ((CROPS[:-1], SAME), "45 images for 23 pairs, but takes two for each"),
+        ((CROPS, 7), "its second part is not a list of true and false"),
+        ((CROPS, ["yes"] * PAIRS), "its second part is not a list of true and false"),
+        ((CROPS, [2] * PAIRS), "its second part is not a list of true and false"),
+        ((7, SAME), "its first part is not a list of encoded images"),
+        ((["text"] * 2 * PAIRS, SAME), "its first part is not a list of encoded images"),
+        (([b""] * 2 * PAIRS, SAME), "its first part is not a list of encoded images"),
+        ((CROPS[:-1], SAME), "45 images for 23 pairs, but needs two per pair"),
         ((CROPS[:10], SAME[:5]), "5 pairs, too few for 10 folds"),
-        ((CROPS, sorted(SAME)), "pairs of one kind only"),
+        ((CROPS, sorted(SAME)), "only genuine or only impostor pairs"),
         ((np.zeros(46), SAME), "type f8"),
     ],
 )
@@ -242,10 +249,10 @@ def test_other_files_are_refused_in_a_sentence(content, why, tmp_path):
 
 def test_files_that_ask_for_more_memory_than_they_have_bytes(tmp_path):
     text = pickle.dumps("x" * 100_000, protocol=2)[2:-1] + b"q\x01"
-    again = b"c_codecs\nencode\n(h\x01S'latin1'\ntR0"
-    with pytest.raises(MalformedError):
-        read_pickle(b"\x80\x02" + text + again * 1000 + b".")
-    with pytest.raises(UserError, match="more than 4 GiB"):
+    again = b"c_codecs\nencode\n(h\x01S'latin1'\ntR"
+    with pytest.raises(MalformedError, match="the same values many times"):
+        read_pickle(b"\x80\x02(" + text + again * 1000 + b"t.")
+    with pytest.raises(UserError, match="larger than 4 GiB"):
         path = tmp_path / "huge.bin"
         with path.open("wb") as file:
             file.truncate(5 * 2**30)
@@ -285,9 +292,9 @@ def test_plain_data_is_read_as_python_does(value, protocol):
 @given(st.lists(st.booleans(), min_size=1) | st.binary(min_size=1), st.integers(0, 5))
 def test_arrays_are_read_as_numpy_does(values, protocol):
     array = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.array(values)
-    found = read_pickle(pickle.dumps(array, protocol=protocol))
-    assert isinstance(found, PickledArray)
-    np.testing.assert_array_equal(found.content, array)
+    result = read_pickle(pickle.dumps(array, protocol=protocol))
+    assert isinstance(result, PickledArray)
+    np.testing.assert_array_equal(np.frombuffer(result.content, array.dtype), array)
 
 
 @settings(max_examples=500)
