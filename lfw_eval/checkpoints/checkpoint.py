@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of
+from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of, source_sha256
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
 from lfw_eval.system.errors import UserError
@@ -24,7 +24,7 @@ class Checkpoint:
         folder: Where everything made from it is kept.
         model: The FP32 ONNX file, batch normalisation folded.
         normalisation: What its input wants.
-        source_sha256: Of the file that it was converted from.
+        source_sha256: Of the file that it was converted from, with those that belong to it.
     """
 
     name: str
@@ -65,7 +65,7 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
             f"`checkpoint` {given} is neither a file nor one of {', '.join(names)}",
             "give a .h5, .pt or .onnx file",
         )
-    digest = file_sha256(source)
+    digest = source_sha256(source)
     built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
     folder = collection.root / f"{name}-{digest[:8]}"
     model, record = folder / "fp32.onnx", folder / "fp32.json"

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.onnx_file import onnx_sha256, read_onnx
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import file_sha256, write_atomically
+from lfw_eval.system.files import write_atomically
 
 RECIPE = 1
 """Of adoption: raise it when the same file would give another network."""
@@ -32,7 +32,7 @@ def open_facedetect(path: Path) -> Checkpoint:
             "FaceDetect's deployable ONNX file is on NVIDIA's NGC "
             "(nvidia/tao/facenet, an account is needed)",
         )
-    digest = file_sha256(path)
+    digest = onnx_sha256(path)
     folder = checkpoints().root / f"{path.stem}-{digest[:8]}"
     model, record = folder / "fp32.onnx", folder / "fp32.json"
     built_from = f"{digest} recipe {RECIPE} onnx {onnx.__version__}"
@@ -43,12 +43,7 @@ def open_facedetect(path: Path) -> Checkpoint:
 
 
 def _adopted(path: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path} is no ONNX network ({reason})") from error
+    model = read_onnx(path)
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [info for info in model.graph.input if info.name not in constants]
     shapes = [_shape(info) for info in inputs]

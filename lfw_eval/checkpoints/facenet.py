@@ -8,9 +8,11 @@ from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
 from lfw_eval.checkpoints.keras_h5 import convert_keras
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
+from lfw_eval.checkpoints.onnx_file import onnx_sha256
 from lfw_eval.checkpoints.torch_archive import read_tensors
 from lfw_eval.checkpoints.user_onnx import adopt_onnx
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 RECIPE = 1
 """Of conversion: raise it when the same checkpoint would give another network."""
@@ -61,6 +63,19 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
     properties = {item.key: item.value for item in model.metadata_props}
     onnx.helper.set_model_props(model, {**properties, _NORMALISATION: wanted})
     return model
+
+
+def source_sha256(path: Path) -> str:
+    """Return the sha256 of a checkpoint, of all its files where an ONNX file has weights outside.
+
+    Raises:
+        UserError: Those are missing, lie out of the checkpoint's folder, or are too large.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start == _HDF5 or start.startswith(_TORCH):
+        return file_sha256(path)
+    return onnx_sha256(path)
 
 
 def normalisation_of(model: onnx.ModelProto) -> str | None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
 from onnx import helper
 
+from lfw_eval.checkpoints.onnx_file import read_onnx
 from lfw_eval.system.errors import UserError
 
 _SIDE = 160  # FaceNet's, of networks that take any
@@ -27,15 +27,12 @@ def adopt_onnx(path: Path) -> onnx.ModelProto:
         UserError: The file is no ONNX network, or has no such input or output.
     """
     try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-        model = onnx.shape_inference.infer_shapes(model)
-    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        model = onnx.shape_inference.infer_shapes(read_onnx(path))
+    except UserError as error:
         raise UserError(
             f"{path} is not a checkpoint that can be read (Keras .h5, facenet-pytorch .pt or a "
-            f"valid .onnx): {reason}",
-            "give another with `checkpoint`",
+            f"valid .onnx): {error.problem}",
+            error.hint or "give another with `checkpoint`",
         ) from error
     _keep_only_embedding(path, model)
     model = _channels_first(path, model)

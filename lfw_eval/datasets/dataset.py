@@ -116,7 +116,13 @@ class Dataset:
         return replace(self, remark=RESIZED.format(side=side))
 
 
-def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = True) -> Dataset:
+def open_dataset(
+    given: str | None,
+    pairs: Path | None,
+    *,
+    pairs_needed: bool = True,
+    verify_images: bool = False,
+) -> Dataset:
     """Open what `dataset` names: a path, `lfw`, `lfw-funneled` or `celebrities`.
 
     Without one: LFW from the root of the data sets or its mirror; where neither has it, the
@@ -127,26 +133,28 @@ def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = 
         pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
             in the folder, or `pairs.txt` beside it, or the official one.
         pairs_needed: Else images in a folder or archive without a list are a data set too.
+        verify_images: Read all images to tell whether they are those of an earlier run, even
+            where size, times and inode say so.
 
     Raises:
         UserError: There is no such path or name, or the pairs name images that it lacks.
     """
     if given is None:
         try:
-            return _photographs(_local_or_fetched_lfw(), pairs)
+            return _photographs(_local_or_fetched_lfw(), pairs, verify_images)
         except NoSourceError as error:
             if pairs is not None:
                 raise
             print(f"LFW is not here and cannot be fetched: {error}", file=sys.stderr)
             print("Taking the celebrities instead.", file=sys.stderr)
-            return _celebrities()
+            return _celebrities(verify_images)
     path = Path(given)
     if given == "celebrities":
         _refuse_pairs(pairs, given, "draws its own")
-        return _celebrities()
+        return _celebrities(verify_images)
     if given in LFW_NAMES and not path.exists():
         collection = datasets()
-        return _photographs(fetch(collection.entry(given), collection), pairs)
+        return _photographs(fetch(collection.entry(given), collection), pairs, verify_images)
     if not path.exists():
         raise UserError(
             f"the data set {given} does not exist",
@@ -166,8 +174,9 @@ def open_dataset(given: str | None, pairs: Path | None, *, pairs_needed: bool = 
     # A list beside a folder may well be that of another data set.
     listed = pairs or _pairs_within(path) or (local_pairs(path) if path.is_file() else None)
     if not (pairs_needed or listed):
-        return Dataset(path.name.partition(".")[0], str(path), open_photographs(path), NO_PAIRS)
-    return _photographs(path, listed)
+        photographs = open_photographs(path, verify_images=verify_images)
+        return Dataset(_short_name(path), str(path), photographs, NO_PAIRS)
+    return _photographs(path, listed, verify_images)
 
 
 def has_templates(path: Path) -> bool:
@@ -185,9 +194,9 @@ def _local_or_fetched_lfw() -> Path:
     return local_lfw() or fetch(collection.entry("lfw"), collection)
 
 
-def _photographs(path: Path, pairs: Path | None) -> Dataset:
-    photographs = open_photographs(path)
-    name = path.name.partition(".")[0]
+def _photographs(path: Path, pairs: Path | None, verify_images: bool) -> Dataset:
+    photographs = open_photographs(path, verify_images=verify_images)
+    name = _short_name(path)
     listed = pairs or _pairs_within(path) or local_pairs(path)
     if listed and listed.suffix.lower() == ".csv":
         found = read_pair_csv(listed, photographs.paths)
@@ -202,6 +211,12 @@ def _photographs(path: Path, pairs: Path | None) -> Dataset:
         )
     found.check_images(photographs.names)
     return Dataset(name, f"LFW layout, {path}", photographs, found)
+
+
+def _short_name(path: Path) -> str:
+    """The name up to the first dot; a folder given as `.` or `..` has that of where it is."""
+    names = (path.name, path.resolve().name)
+    return next(filter(None, (name.partition(".")[0] for name in names)), "images")
 
 
 def _pairs_within(photographs: Path) -> Path | None:
@@ -219,8 +234,9 @@ def _official_pairs(photographs: Path) -> Path:
         ) from error
 
 
-def _celebrities() -> Dataset:
+def _celebrities(verify_images: bool) -> Dataset:
     collection = datasets()
     files = celebrity_files(fetch(collection.entry("celebrities"), collection))
     pairs = draw_pairs(list(files))
-    return Dataset("celebrities", "five celebrities", FolderPhotographs(files), pairs, NOT_LFW)
+    photographs = FolderPhotographs(files, verify_images=verify_images)
+    return Dataset("celebrities", "five celebrities", photographs, pairs, NOT_LFW)

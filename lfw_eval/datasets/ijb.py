@@ -54,12 +54,15 @@ class TemplateSet:
     digest: str
 
 
-def open_ijb(folder: Path) -> TemplateSet:
+def open_ijb(folder: Path, *, verify_images: bool = False) -> TemplateSet:
     """Open `meta/ijbX_face_tid_mid.txt` and its like, and `loose_crop/`.
 
     `face_tid_mid` has an image, its template and its medium on a line; `name_5pts_score`, in the
     same order, the image, ten coordinates of landmarks and the detector's score;
     `template_pair_label` two templates and 1 for one person, 0 for two.
+
+    Args:
+        verify_images: See `FolderPhotographs`.
 
     Raises:
         UserError: A file is missing or departs from this; the line is named.
@@ -86,7 +89,7 @@ def open_ijb(folder: Path) -> TemplateSet:
     left, right, genuine = _read_pairs(pairs, ids)
     row = {file: index for index, file in enumerate(paths)}
     title = f"{name[:3].upper()}-{name[3:].upper()} layout, {folder}"
-    photographs = FolderPhotographs(paths, folder)
+    photographs = FolderPhotographs(paths, folder, verify_images=verify_images)
     origin = f"{landmarks.name} (sha256 {file_sha256(landmarks)[:12]})"
     given = GivenLandmarks(dict(zip(files, points, strict=True)), origin)
     return TemplateSet(

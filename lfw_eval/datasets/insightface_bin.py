@@ -1,20 +1,22 @@
 """insightface's verification sets: lfw.bin, cfp_fp.bin, agedb_30.bin, calfw.bin, cplfw.bin."""
 
+import hashlib
 import mmap
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.image_hashes import combined_sha256
 from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import Photographs, decode
 from lfw_eval.datasets.pickled_arrays import NAMES, PickledArray
 from lfw_eval.sources.pickled_objects import CodeError, MalformedError
 from lfw_eval.sources.plain_pickle import PickleReader
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import file_sha256
 
 FOLDS = 10
 _MAX_SIZE = 4 * 2**30  # 30 times the largest of insightface's
@@ -27,7 +29,12 @@ class PackedCrops(Photographs):
         self._path = path
         self._crops = crops
         self.names = tuple(sorted(crops))
-        self.digest = file_sha256(path)
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash over the names and contents of all crops, which are in memory."""
+        hashes = {name: hashlib.sha256(self._crops[name]).hexdigest() for name in self.names}
+        return combined_sha256(hashes)
 
     @property
     def paths(self) -> Mapping[str, str]:

@@ -1,18 +1,19 @@
 """A set of photographs: a folder or archive in LFW's layout, read one image at a time."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, require_unchanged
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import file_sha256
+from lfw_eval.system.file_stamp import FileStamp
 
 RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""
@@ -26,8 +27,15 @@ class Photographs(ABC):
 
     names: tuple[str, ...]
     """Sorted."""
-    digest: str
-    """Hexadecimal; changes when an image does."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """A hash over names and contents, hexadecimal; taken when it is first asked for.
+
+        Raises:
+            UserError: A file cannot be read, or changes meanwhile.
+        """
 
     @property
     @abstractmethod
@@ -39,21 +47,35 @@ class Photographs(ABC):
         """Yield the named images, uint8 (height, width, 3) RGB, in the cheapest order.
 
         Raises:
-            UserError: An image is corrupt; its file is named.
+            UserError: An image is corrupt, or is not what `digest` was taken of; its file is named.
         """
 
 
 class FolderPhotographs(Photographs):
     """Image files by name."""
 
-    def __init__(self, files: Mapping[str, Path], root: Path | None = None) -> None:
+    def __init__(
+        self, files: Mapping[str, Path], root: Path | None = None, *, verify_images: bool = False
+    ) -> None:
+        """Take files by name.
+
+        Args:
+            root: Below which they are.
+            verify_images: Read all files for the digest, even those that seem unchanged since an
+                earlier run did.
+        """
         self._files = dict(sorted(files.items()))
         self._root = root
+        self._verify_images = verify_images
+        self._hashes: dict[str, str] = {}
         self.names = tuple(self._files)
-        # Names, sizes and times of change stand for the content, which would take long to read.
-        stats = ((name, path.stat()) for name, path in self._files.items())
-        listing = "\n".join(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats)
-        self.digest = hashlib.sha256(listing.encode()).hexdigest()
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash over the names and contents of all files."""
+        hashes = image_hashes(self._files.values(), verify_images=self._verify_images)
+        self._hashes = dict(zip(self._files, hashes, strict=True))
+        return combined_sha256(self._hashes)
 
     @property
     def paths(self) -> Mapping[str, str]:
@@ -67,17 +89,30 @@ class FolderPhotographs(Photographs):
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images, sorted by name."""
         for name in sorted(names):
-            yield name, decode(self._files[name].read_bytes(), str(self._files[name]))
+            path = self._files[name]
+            content = path.read_bytes()
+            if name in self._hashes:
+                require_unchanged(content, self._hashes[name], str(path))
+            yield name, decode(content, str(path))
 
 
 class ArchivePhotographs(Photographs):
     """Images of a .tgz, which is never unpacked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verify_images: bool = False) -> None:
+        """Read the names in an archive; see `FolderPhotographs` for `verify_images`."""
         self._path = path
-        self.digest = file_sha256(path)
+        self._verify_images = verify_images
+        self._stamp: FileStamp | None = FileStamp.of(path.stat())
         self._members = _named(member for member, _ in iter_members(path, SUFFIXES))
         self.names = tuple(sorted(self._members))
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the archive."""
+        (sha256,) = image_hashes([self._path], verify_images=self._verify_images)
+        self._require_unchanged()
+        return sha256
 
     @property
     def paths(self) -> Mapping[str, str]:
@@ -90,10 +125,22 @@ class ArchivePhotographs(Photographs):
         for member, content in iter_members(self._path, SUFFIXES):
             if member in wanted:
                 yield wanted[member], decode(content, f"{member} in {self._path}")
+        self._require_unchanged()
+
+    def __getstate__(self) -> dict[str, object]:
+        # Another node may have a copy of its own.
+        return {**self.__dict__, "_stamp": None}
+
+    def _require_unchanged(self) -> None:
+        if self._stamp and FileStamp.of(self._path.stat()) != self._stamp:
+            raise changed(str(self._path))
 
 
-def open_photographs(path: Path) -> Photographs:
+def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
     """Open a folder, or a .tgz, of images, however deep and of any size.
+
+    Args:
+        verify_images: See `FolderPhotographs`.
 
     Raises:
         UserError: There is no such image.
@@ -102,9 +149,10 @@ def open_photographs(path: Path) -> Photographs:
     if path.is_dir():
         files = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p))
         named = _named(file.relative_to(path).as_posix() for file in files)
-        photographs = FolderPhotographs({name: path / each for name, each in named.items()}, path)
+        by_name = {name: path / file for name, file in named.items()}
+        photographs = FolderPhotographs(by_name, path, verify_images=verify_images)
     else:
-        photographs = ArchivePhotographs(path)
+        photographs = ArchivePhotographs(path, verify_images=verify_images)
     if not photographs.names:
         raise UserError(
             f"{path} holds no image", "`dataset` takes a folder or a .tgz with Name/Name_0001.jpg"

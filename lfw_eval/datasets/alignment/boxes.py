@@ -50,7 +50,7 @@ class BoxAlignment:
             digest = file_sha256(self.path)
         except OSError as error:
             raise UserError(f"`boxes` {self.path} cannot be read: {error.strerror}") from error
-        recipe = f"margin {self.margin:.0%}{side_in_words(self.side)}"
+        recipe = f"margin {100 * self.margin:g}%{side_in_words(self.side)}"
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
 
     @property

@@ -93,7 +93,7 @@ class FaceDataset:
             yield images[file], pixels
 
 
-def face_dataset(listing: Listing, path: Path) -> FaceDataset:
+def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -> FaceDataset:
     """Put together what the annotations say and what the images are.
 
     A box that reaches out of its image is cut at the edge; one that lies outside, or has no area,
@@ -102,6 +102,7 @@ def face_dataset(listing: Listing, path: Path) -> FaceDataset:
     Args:
         listing: The annotations.
         path: A folder, or a .tgz or .zip, with the images, however deep.
+        verify_images: See `open_images`.
 
     Raises:
         UserError: There is no image or no face; an image is listed twice, is not there, is no
@@ -109,15 +110,17 @@ def face_dataset(listing: Listing, path: Path) -> FaceDataset:
             size is negative.
     """
     folders = (path / folder for folder in listing.folders)
-    files = open_images(next((folder for folder in folders if folder.is_dir()), path))
+    images_path = next((folder for folder in folders if folder.is_dir()), path)
+    files = open_images(images_path, verify_images=verify_images)
     found = _found(listing, files)
     tally: Counter[str] = Counter()
-    images = []
+    images = [
+        _image(listed, file, files.header(file), listing.subsets, tally)
+        for file, listed in found.items()
+    ]
     digest = hashlib.sha256()
-    for file, listed in found.items():
-        header = files.header(file)
-        images.append(_image(listed, file, header, listing.subsets, tally))
-        digest.update(f"{header.stamp} {_said(images[-1])}\n".encode())
+    for image, sha256 in zip(images, files.hashes(found), strict=True):
+        digest.update(f"{sha256} {_said(image)}\n".encode())
     dataset = FaceDataset(
         title=listing.title,
         images=tuple(images),

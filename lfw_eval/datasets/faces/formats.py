@@ -30,7 +30,11 @@ _KNOWN = (
 
 
 def open_faces(
-    path: Path, annotations: Path | None = None, form: Form | None = None
+    path: Path,
+    annotations: Path | None = None,
+    form: Form | None = None,
+    *,
+    verify_images: bool = False,
 ) -> FaceDataset:
     """Open a face detection data set in the format of COCO, WIDER FACE, FDDB or KITTI.
 
@@ -40,6 +44,8 @@ def open_faces(
             all, or the folder with KITTI's labels. By default what is in the folder in its
             official place, or beside an archive.
         form: The only format to take; any if left out.
+        verify_images: Read all images to tell whether they are those of an earlier run, even
+            where size, times and inode say so.
 
     Raises:
         UserError: It is none of these, or the annotations or images are not in order.
@@ -57,7 +63,7 @@ def open_faces(
     if form is not None and reader is not READERS[form]:
         other = next(name for name, each in READERS.items() if each is reader)
         raise UserError(f"{found} has annotations in the form of {other}, not {form}", "name that")
-    return face_dataset(reader(found), path)
+    return face_dataset(reader(found), path, verify_images=verify_images)
 
 
 def _places(path: Path) -> Iterator[Path]:

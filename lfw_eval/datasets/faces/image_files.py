@@ -1,5 +1,6 @@
 """The image files of a data set, in a folder or an archive, found by the end of their path."""
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_header
+from lfw_eval.datasets.image_hashes import image_hashes, require_unchanged
 from lfw_eval.datasets.photographs import SUFFIXES, decode
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
@@ -54,19 +56,29 @@ class ImageFiles(ABC):
         """
 
     @abstractmethod
+    def hashes(self, files: Collection[str]) -> list[str]:
+        """Return the sha256 of each file's content; `read` then refuses one that has changed.
+
+        Raises:
+            UserError: A file cannot be read, or changes meanwhile.
+        """
+
+    @abstractmethod
     def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield images, uint8 (height, width, 3) RGB, in the cheapest order.
 
         Raises:
-            UserError: An image is corrupt or gone; it is named.
+            UserError: An image is corrupt, gone or has changed; it is named.
         """
 
 
 class FolderImages(ImageFiles):
     """Image files below a folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verify_images: bool = False) -> None:
         super().__init__(path, _walk(path))
+        self._verify_images = verify_images
+        self._hashes: dict[str, str] = {}
 
     def header(self, file: str) -> ImageHeader:
         """Read a file's size in pixels."""
@@ -77,6 +89,13 @@ class FolderImages(ImageFiles):
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
+    def hashes(self, files: Collection[str]) -> list[str]:
+        """Return the sha256 of each file's content."""
+        paths = [self.path / file for file in files]
+        hashes = image_hashes(paths, verify_images=self._verify_images)
+        self._hashes.update(zip(files, hashes, strict=True))
+        return hashes
+
     def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield images in the order asked for."""
         for file in files:
@@ -85,6 +104,8 @@ class FolderImages(ImageFiles):
                 content = path.read_bytes()
             except OSError as error:
                 raise UserError(f"{path} cannot be read: {error.strerror}") from error
+            if file in self._hashes:
+                require_unchanged(content, self._hashes[file], str(path))
             yield file, decode(content, str(path), _AS_STORED)
 
 
@@ -92,8 +113,9 @@ class ArchiveImages(ImageFiles):
     """Image files in a .tgz or .zip, which is never unpacked."""
 
     def __init__(self, path: Path) -> None:
-        # One pass for names and sizes; an image that is broken matters only if it is asked for.
+        # One pass for names, sizes and hashes; a broken image matters only if it is asked for.
         self._headers: dict[str, ImageHeader | UserError] = {}
+        self._hashes: dict[str, str] = {}
         for member, content in iter_members(path, SUFFIXES):
             if member in self._headers:
                 raise UserError(f"{path} holds {member} twice", "keep one of the two")
@@ -101,6 +123,7 @@ class ArchiveImages(ImageFiles):
                 self._headers[member] = header_of(content, f"{member} in {path}")
             except UserError as error:
                 self._headers[member] = error
+            self._hashes[member] = hashlib.sha256(content).hexdigest()
         super().__init__(path, self._headers)
 
     def header(self, file: str) -> ImageHeader:
@@ -110,17 +133,29 @@ class ArchiveImages(ImageFiles):
             raise header
         return header
 
+    def hashes(self, files: Collection[str]) -> list[str]:
+        """Return the sha256 of each file's content."""
+        return [self._hashes[file] for file in files]
+
     def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield images in the order of the archive."""
         wanted = set(files)
         for member, content in iter_members(self.path, SUFFIXES):
             if member in wanted:
+                require_unchanged(content, self._hashes[member], f"{member} in {self.path}")
                 yield member, decode(content, f"{member} in {self.path}", _AS_STORED)
 
 
-def open_images(path: Path) -> ImageFiles:
-    """Open a folder, or a .tgz or .zip, of .jpg and .png files, however deep."""
-    return FolderImages(path) if path.is_dir() else ArchiveImages(path)
+def open_images(path: Path, *, verify_images: bool = False) -> ImageFiles:
+    """Open a folder, or a .tgz or .zip, of .jpg and .png files, however deep.
+
+    Args:
+        verify_images: Read the files of a folder for their hashes, even those that seem unchanged
+            since an earlier run; an archive is read anyway.
+    """
+    if path.is_dir():
+        return FolderImages(path, verify_images=verify_images)
+    return ArchiveImages(path)
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -1,0 +1,106 @@
+"""An ONNX file and the weights that lie in files beside it."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import ExternalDataInfo
+
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
+
+_MAX_BYTES = 2**31  # a whole network is one protobuf message, which cannot hold more
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read a network with all of its weights, and check it.
+
+    Weights outside of the file are read from its own folder only.
+
+    Raises:
+        UserError: The file is no valid ONNX network; or weights outside of it are missing, lie out
+            of its folder, or are too large.
+    """
+    try:
+        # Left to itself, onnx would take the format from the file's name.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        _weight_files(path, model)
+        onnx.load_external_data_for_model(model, str(path.parent))
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{path} is not a valid ONNX network: {reason}") from error
+    return model
+
+
+def onnx_sha256(path: Path) -> str:
+    """Return the sha256 of an ONNX file, or, where it has weights outside, one over all its files.
+
+    Raises:
+        UserError: As `read_onnx`, as far as weights outside of the file are concerned.
+    """
+    try:
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        files = _weight_files(path, model)
+    except (DecodeError, ValueError):
+        files = {}  # no network, which its reader tells in better words
+    digest = file_sha256(path)
+    if not files:
+        return digest
+    listing = [digest, *(f"{file_sha256(file)} {name!a}" for name, file in sorted(files.items()))]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+
+
+def _weight_files(path: Path, model: onnx.ModelProto) -> dict[str, Path]:
+    """The files beside a network that hold weights of it, by the name that it has for them."""
+    folder = path.parent.resolve()
+    files: dict[str, Path] = {}
+    total = 0
+    for tensor in _tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        info = ExternalDataInfo(tensor)
+        file = folder / info.location
+        inside = ".." not in PurePosixPath(info.location).parts
+        if not (info.location and inside and file.resolve().is_relative_to(folder)):
+            raise UserError(
+                f"{path} has weights in {info.location!r}, which is not in its folder",
+                "copy the file into the network's folder and name it without a path",
+            )
+        if not file.is_file():
+            raise UserError(
+                f"{file}, with weights of {path.name}, does not exist",
+                "copy it to the network's folder",
+            )
+        # Without a length, all from the offset on is read; many tensors may name the same bytes.
+        total += file.stat().st_size - (info.offset or 0) if info.length is None else info.length
+        files[info.location] = file
+    if total > _MAX_BYTES:
+        raise UserError(
+            f"{path} has {total / 2**30:.1f} GiB of weights outside of it, but a network may have "
+            f"no more than {_MAX_BYTES // 2**30}"
+        )
+    return files
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _graph_tensors(graph)
