@@ -1,4 +1,4 @@
-"""Observation of every tensor of a network while crops pass through it."""
+"""Observe every tensor of a network while crops pass through it."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -24,7 +24,7 @@ class Observer:
     Args:
         model: FP32 model.
         tensors: Names of the float32 tensors to observe, each a node's output.
-        threads: None takes as many as there are cores.
+        threads: None for one per core.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Observer:
         threads = threads or os.cpu_count() or 1
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Its threads would go on spinning while ours count.
+        # Idle threads would otherwise spin while ours count.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -50,7 +50,7 @@ class Observer:
         """Return a histogram per tensor, its bins set by the largest |x| of these batches.
 
         Args:
-            first: What TensorRT's calibrator would be given as its first batch, in parts.
+            first: The first batch that TensorRT's calibrator would see, in parts.
         """
         references = dict.fromkeys(self._tensors, 0.0)
         for batch in first:
@@ -59,7 +59,7 @@ class Observer:
         return {name: Histogram(amax) for name, amax in references.items()}
 
     def amax(self, batch: Batch) -> dict[str, float]:
-        """Return the largest |x| of every tensor, to make the histograms' references of."""
+        """Return the largest |x| of every tensor: the histograms' references."""
         outputs = self._session.run(self._tensors, dict(batch))
         largest = self._pool.map(lambda values: max(-values.min(), values.max(), 0.0), outputs)
         return dict(zip(self._tensors, map(float, largest), strict=True))
@@ -68,7 +68,7 @@ class Observer:
         """Count the activations of one batch.
 
         Raises:
-            UserError: A tensor holds NaN or infinite values; it is named.
+            UserError: A tensor holds NaN or infinite values; the message names it.
         """
         outputs = self._session.run(self._tensors, dict(batch))
 
@@ -77,7 +77,7 @@ class Observer:
                 histograms[name].update(values)
             except ValueError as error:
                 raise UserError(
-                    f"tensor '{name}' has {error}", "check the model in FP32 and the crops first"
+                    f"tensor '{name}' has {error}", "check the model in FP32 and the crops"
                 ) from error
 
         list(self._pool.map(count, self._tensors, outputs))

@@ -1,4 +1,4 @@
-"""TensorRT calibration caches: one INT8 scale per tensor, read, compared and written."""
+"""TensorRT calibration caches, one INT8 scale per tensor: read, compare and write them."""
 
 import re
 import struct
@@ -13,7 +13,7 @@ _HEADER = re.compile(r"TRT-(?P<digits>[0-9]{4,6})-(?P<algorithm>\S+)(?P<ending>[
 _ENTRY = re.compile(r"(?P<name>.+): (?P<digits>[0-9A-Fa-f]{1,8})(?P<ending>[ \t\r]*\n?)")
 _INFINITY = 0x7F80_0000
 # 200 thousand tensors; the largest networks have a tenth of that.
-_LARGEST = 16 << 20
+_MAX_SIZE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Entry:
     """A line of a cache.
 
     Attributes:
-        name: The tensor's.
+        name: The tensor's name.
         digits: 1 to 8 hexadecimal digits, as written.
         ending: What follows them up to the next line, as written.
     """
@@ -32,23 +32,23 @@ class Entry:
 
     @property
     def scale(self) -> float:
-        """The step of int8, amax / 127, in the tensor's unit."""
+        """Return the int8 step, amax / 127, in the tensor's unit."""
         scale: float = struct.unpack(">f", bytes.fromhex(self.digits.zfill(8)))[0]
         return scale
 
     @property
     def internal(self) -> bool:
-        """Whether TensorRT made the tensor itself, under a name that no ONNX file has."""
+        """Return whether TensorRT made the tensor itself, under a name that no ONNX file has."""
         return self.name.startswith("(Unnamed Layer*")
 
 
 @dataclass(frozen=True)
 class CalibrationCache:
-    """A calibration cache, whose `text` is byte for byte what was read.
+    """A calibration cache whose `text` is byte for byte what was read.
 
     Attributes:
         digits: TensorRT's version in the header, see `header_digits`.
-        algorithm: The calibrator's, such as EntropyCalibration2; unknown ones are kept.
+        algorithm: The calibrator's, such as EntropyCalibration2; unknown ones are preserved.
         ending: What follows the header up to the next line.
         entries: The lines, in the file's order.
     """
@@ -63,77 +63,80 @@ class CalibrationCache:
         """Read a cache.
 
         Raises:
-            UserError: The file is none, or cannot be read.
+            UserError: The file cannot be read, or is not a cache.
         """
         try:
             with path.open("rb") as file:
-                content = file.read(_LARGEST + 1)
+                content = file.read(_MAX_SIZE + 1)
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read ({error.strerror})", "give a calibration cache"
+                f"{path} cannot be read ({error.strerror})", "check the path and its permissions"
             ) from error
         cache = cls.parse(content, str(path))
         if not cache.entries:
-            raise UserError(f"{path} has a header and no tensor", "give a whole calibration cache")
+            raise UserError(
+                f"{path} has a header but no tensors", "give a complete calibration cache"
+            )
         return cache
 
     @classmethod
     def parse(cls, content: bytes, source: str) -> "CalibrationCache":
         """Read a cache from its bytes.
 
-        A tensor may be listed again with the same scale, not with another: which of the two
-        TensorRT would take is not documented.
+        A tensor may be repeated with the same scale, but not with another: which of the two
+        TensorRT would use is undocumented.
 
         Args:
             content: A file's content. Lines end in LF or CRLF, the last one in either or nothing.
             source: The file's name, for errors.
 
         Raises:
-            UserError: It is no cache, or a scale is negative, infinite or NaN.
+            UserError: It is not a cache, or a scale is negative, infinite or NaN.
         """
         if not content:
             raise UserError(f"{source} is empty", "give a calibration cache")
-        if len(content) > _LARGEST:
+        if len(content) > _MAX_SIZE:
             raise UserError(
-                f"{source} has more than {_LARGEST >> 20} MiB, too many for a calibration cache"
+                f"{source} is larger than {_MAX_SIZE >> 20} MiB, too large for a calibration cache",
+                "give a cache that a TensorRT calibrator wrote",
             )
         try:
             text = content.decode()
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise UserError(
-                f"{source}, line {line} is not text", "a calibration cache is, an engine is not"
+                f"{source}, line {line} is not text", "give a calibration cache, not an engine"
             ) from error
-        # str.splitlines would also split at characters that may be part of a name.
+        # str.splitlines would also split at characters that names may contain.
         first, *rest = text.removesuffix("\n").split("\n")
         ends = ["\n"] * len(rest) + ["\n" * text.endswith("\n")]
         header = _HEADER.fullmatch(first + ends[0])
         if header is None:
             raise UserError(
-                f"{source}, line 1 is no header such as TRT-8601-EntropyCalibration2",
+                f"{source}, line 1 is not a header such as TRT-8601-EntropyCalibration2",
                 "give a cache that a TensorRT calibrator wrote",
             )
         entries = tuple(
             _read_entry(line + end, f"{source}, line {number}")
             for number, (line, end) in enumerate(zip(rest, ends[1:], strict=True), start=2)
         )
-        _require_one_scale_each(entries, source)
+        _check_scales_agree(entries, source)
         return cls(header["digits"], header["algorithm"], header["ending"], entries)
 
     @property
     def header(self) -> str:
-        """The first line, without its ending."""
+        """Return the first line, without its ending."""
         return f"TRT-{self.digits}-{self.algorithm}"
 
     @property
     def text(self) -> str:
-        """The whole file."""
+        """Return the whole file."""
         lines = [f"{entry.name}: {entry.digits}{entry.ending}" for entry in self.entries]
         return "".join([self.header, self.ending, *lines])
 
     @property
     def version(self) -> str | None:
-        """TensorRT's version as major.minor.patch; None where no release counts like this."""
+        """Return TensorRT's version as major.minor.patch; None if no release has such digits."""
         number = int(self.digits)
         if 10_000 <= number < 100_000:
             return None
@@ -142,24 +145,24 @@ class CalibrationCache:
 
     @property
     def scales(self) -> dict[str, float]:
-        """Scale per tensor, amax / 127, in the file's order."""
+        """Return the scale per tensor, amax / 127, in the file's order."""
         return {entry.name: entry.scale for entry in self.entries}
 
     @property
     def named(self) -> dict[str, float]:
-        """Scale per tensor, without TensorRT's own tensors."""
+        """Return the scale per tensor, without TensorRT's own tensors."""
         return {entry.name: entry.scale for entry in self.entries if not entry.internal}
 
     def for_version(self, version: str) -> "CalibrationCache":
-        """Return the same scales under the header of another TensorRT, such as "10.3.0".
+        """Return the same scales under the header of another TensorRT version, such as "10.3.0".
 
         Raises:
-            UserError: That version reads no calibration cache.
+            UserError: That version does not read calibration caches.
         """
         return replace(self, digits=str(header_digits(version)))
 
     def to_table(self) -> ScaleTable:
-        """Return the scales as a table; what a cache does not say is empty in it."""
+        """Return the scales as a table; fields that a cache does not have are empty."""
         amax = {name: scale * 127 for name, scale in self.scales.items()}
         return ScaleTable(amax=amax, method=self.algorithm, model="", images="", crops=0)
 
@@ -174,41 +177,41 @@ class Change:
 
     @property
     def ratio(self) -> float:
-        """New by old: 1 where both are zero, infinite where only the old one is."""
+        """Return new / old: 1 if both are zero, infinite if only the old one is."""
         if self.old:
             return self.new / self.old
         return float("inf") if self.new else 1.0
 
     @property
     def relative(self) -> float:
-        """How far the ratio is from 1."""
+        """Return how far the ratio is from 1."""
         return abs(self.ratio - 1)
 
 
 def changes(old: dict[str, float], new: dict[str, float]) -> list[Change]:
-    """Return the tensors that both have, those that moved most first."""
-    both = [Change(name, scale, new[name]) for name, scale in old.items() if name in new]
-    return sorted(both, key=lambda change: change.relative, reverse=True)
+    """Return the tensors that both have, the largest change first."""
+    common = [Change(name, scale, new[name]) for name, scale in old.items() if name in new]
+    return sorted(common, key=lambda change: change.relative, reverse=True)
 
 
 def header_digits(version: str) -> int:
     """Return the digits of a cache's header for a TensorRT version such as "8.6.1".
 
-    TensorRT counts major * 1000 + minor * 100 + patch up to 9, and major * 10000 from 10 on.
+    They are major * 1000 + minor * 100 + patch up to TensorRT 9, with major * 10000 from 10 on.
 
     Raises:
-        UserError: It is no version of TensorRT 7 to 10, the ones that read such caches.
+        UserError: It is not a version of TensorRT 7 to 10, the ones that read such caches.
     """
     match = re.fullmatch(r"(\d+)\.(\d{1,2})\.(\d{1,2})(\.\d+)?", version)
     if match is None:
         raise UserError(
-            f"{version!r} is no version of TensorRT", "give it as major.minor.patch, such as 8.6.1"
+            f"{version!r} is not a TensorRT version", "give it as major.minor.patch, such as 8.6.1"
         )
     major, minor, patch = (int(match[group]) for group in (1, 2, 3))
     if not 7 <= major <= 10:
         raise UserError(
-            f"TensorRT {version} reads no calibration cache, only 7 to 10 do",
-            "use the Q/DQ network, which `lfw-eval cache to-qdq` makes of a cache",
+            f"TensorRT {version} does not read calibration caches, only 7 to 10 do",
+            "use the Q/DQ network that `lfw-eval cache to-qdq` makes from a cache",
         )
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch
 
@@ -217,7 +220,7 @@ def cache_name(method: str, version: str) -> str:
     """Return the file name of the cache for a table's method and a TensorRT version.
 
     Raises:
-        UserError: That version reads no calibration cache.
+        UserError: That version does not read calibration caches.
     """
     algorithm = "entropy2" if method == "entropy" else method
     return f"trt-{header_digits(version)}-{algorithm}.cache"
@@ -227,11 +230,11 @@ def cache_text(table: ScaleTable, version: str) -> str:
     """Return the cache that a TensorRT calibrator of that version would read.
 
     A line is `name: hex`, the big-endian float32 of amax / 127. The calibrator is
-    `IInt8MinMaxCalibrator` for a table of that method and `IInt8EntropyCalibrator2` for any
-    other: TensorRT has no calibrator for the other methods, and this one takes any scale.
+    `IInt8MinMaxCalibrator` for a minmax table and `IInt8EntropyCalibrator2` for any other:
+    TensorRT has no calibrator for the other methods, and this one takes any scale.
 
     Raises:
-        UserError: That version reads no calibration cache.
+        UserError: That version does not read calibration caches.
     """
     algorithm = "MinMaxCalibration" if table.method == "minmax" else "EntropyCalibration2"
     entries = tuple(Entry(name, _hexadecimal(amax / 127)) for name, amax in table.amax.items())
@@ -239,7 +242,7 @@ def cache_text(table: ScaleTable, version: str) -> str:
 
 
 def _hexadecimal(scale: float) -> str:
-    """The digits as TensorRT writes them: without leading zeros."""
+    """Return the digits as TensorRT writes them: without leading zeros."""
     return f"{int.from_bytes(struct.pack('>f', scale), 'big'):x}"
 
 
@@ -259,13 +262,13 @@ def _read_entry(line: str, place: str) -> Entry:
     return Entry(match["name"], match["digits"], match["ending"])
 
 
-def _require_one_scale_each(entries: tuple[Entry, ...], source: str) -> None:
+def _check_scales_agree(entries: tuple[Entry, ...], source: str) -> None:
     lines: dict[str, tuple[int, float]] = {}
     for number, entry in enumerate(entries, start=2):
         first, scale = lines.setdefault(entry.name, (number, entry.scale))
         if scale != entry.scale:
             raise UserError(
-                f"{source}, line {number} gives tensor {entry.name!r} another scale than line "
+                f"{source}, line {number} gives tensor {entry.name!r} a different scale from line "
                 f"{first}",
-                "remove one of the two",
+                "remove one of the two lines",
             )

@@ -7,7 +7,7 @@ from calibration.histogram import BINS, Histogram
 
 LEVELS = 128
 _LAST = np.arange(LEVELS, BINS + 1)
-# Bin k of the first i falls into level floor(128 k / i); where each level begins, for every i.
+# Bin k of the first i falls into level floor(128 k / i). The bin where a level begins, for all i.
 _EDGES = -(-np.arange(LEVELS + 1) * _LAST[:, None] // LEVELS)
 
 
@@ -17,19 +17,19 @@ def entropy_threshold(histogram: Histogram) -> float:
     S. Migacz, "8-bit inference with TensorRT", GTC 2017: for every number of bins i from 128 up,
     the reference P is the first i bins with all outliers added to the last of them; the candidate
     Q is the first i bins merged into 128 levels, each level spread evenly over those of its bins
-    that are not empty; the threshold is (i + 0.5) bins for that i for which KL(P || Q) is least
-    (the smallest, of equals). What TensorRT does beyond that talk was found by comparing with a
-    cache of TensorRT 8.6 (`benchmarks/calibration_parity.py`): the bins of `Histogram`; bin 0
-    first takes the count of bin 1, since exact zeros, which any scale represents, would drown the
-    rest; P and Q are normalised each by its own sum; an i whose last bin is empty is passed over
-    as long as there are outliers, since Q is zero where P is not.
+    that are not empty; the threshold is (i + 0.5) bins for the i with the lowest KL(P || Q) (the
+    smallest such i). What TensorRT does beyond that talk was found by comparing with a cache of
+    TensorRT 8.6 (`benchmarks/calibration_parity.py`): the bins of `Histogram`; bin 0 first takes
+    the count of bin 1, since exact zeros, which any scale represents, would drown the rest; P and Q
+    are each normalised by their own sum; an i whose last bin is empty is skipped while there are
+    outliers, since Q is zero where P is not.
 
     With prefix sums of h and h*log(h) the divergence of every candidate follows from its 128
-    level sums alone, so that the whole search is a (candidates, 128) array and no loop:
+    level sums alone, so the whole search is a (candidates, 128) array without a loop:
     KL = sum(p log p) - sum over levels of (mass of P in the level) * log(level sum / non-empty).
 
     Returns:
-        The threshold, in units of x; `amax` where there is nothing but zeros.
+        The threshold, in units of x; `amax` if all values are zero.
     """
     last, values = divergences(histogram)
     if not np.isfinite(values).any():

@@ -2,14 +2,14 @@
 
 
 class UserError(Exception):
-    """A mistake of the user's: what is wrong, and how to mend it.
+    """A user's mistake: what is wrong, and how to fix it.
 
-    Parameters of the public calls stand in backticks in both texts; the command line prints them as
-    its options, without a traceback, and exits with code 2.
+    Both texts put parameters of the public calls in backticks; the command line prints these as its
+    options, without a traceback, and exits with code 2.
 
     Attributes:
         problem: What is wrong; names the file or the parameter.
-        hint: How to mend it; empty where the problem says so.
+        hint: How to fix it; empty where the problem makes it clear.
     """
 
     def __init__(self, problem: str, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Write files completely or not at all."""
 
 import errno
 import os
@@ -11,9 +11,9 @@ from calibration.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its name on success and goes otherwise.
+    """Yield a temporary path beside `path`, renamed to it on success and removed otherwise.
 
-    Parent folders are made. A reader, or a start after Ctrl-C, never sees half a file.
+    Parent folders are created. A reader, or a rerun after Ctrl-C, never sees half a file.
 
     Raises:
         UserError: The file cannot be written, or the disk is full.
@@ -25,7 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror})", "make room or name another place"
+            f"{path} cannot be written ({error.strerror})",
+            "free some disk space or choose another folder",
         ) from error
     finally:
         with suppress(OSError):
@@ -33,10 +34,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def require_writable(path: Path) -> None:
-    """Make the folder that a file is to be written to, and check that it can be.
+    """Create the folder of a file, and check that the file can be written.
 
     Raises:
-        UserError: The folder cannot be made or written to.
+        UserError: The folder cannot be created or written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,11 +47,11 @@ def require_writable(path: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror})", "name a folder that can be written to"
+            f"{path} cannot be written ({error.strerror})", "choose a writable folder"
         ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file, or nothing."""
+    """Write a file completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)

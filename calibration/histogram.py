@@ -1,4 +1,4 @@
-"""TensorRT's histogram of |x|: its range doubles as it must, in one pass and constant memory."""
+"""TensorRT's histogram of |x|: its range doubles as needed, in one pass and constant memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,16 +23,16 @@ _TINY = 2.0**-100
 class Histogram:
     """Counts of |x| in `BINS` equal bins over [0, reference * 2**exponent].
 
-    TensorRT's calibrator lays 2,048 bins over the largest value of the first batch that it is
-    given, and merges them in pairs whenever a later batch has a larger one. Here the range is the
-    smallest of these that holds `amax`, whatever the order of the values. Crops may therefore be
-    split over processes that share the references, and merged in any order to the same counts,
-    bit for bit.
+    TensorRT's calibrator spreads 2,048 bins up to the largest value of its first batch, and merges
+    them in pairs whenever a later batch has a larger one. Here the range is the smallest of these
+    that holds `amax`, whatever the order of the values. Crops may therefore be split over processes
+    that share the references, and their counts merged in any order with the same result, bit for
+    bit.
 
     Attributes:
-        reference: The largest |x| of the first batch; 1 stands in where that was 0.
+        reference: The largest |x| of the first batch; 1 if that was 0.
         counts: int64 (BINS,).
-        exponent: Doublings of the reference; None before the first value other than zero.
+        exponent: Doublings of the reference; None before the first nonzero value.
         amax: The largest |x| seen.
     """
 
@@ -72,8 +72,8 @@ class Histogram:
         scale = np.float32(np.ldexp(_bins_per_unit(self.reference), -self.exponent))
         bins = np.empty(values.size, dtype=np.uint16)
         np.multiply(np.abs(values) if low < 0 else values, scale, out=bins, casting="unsafe")
-        # Every other value counts in a second histogram: a run of equal values, such as a ReLU's
-        # zeros, then waits only half as often for the count before.
+        # Every other value is counted in a second histogram: in a run of equal values, such as a
+        # ReLU's zeros, an increment then waits half as often for the one before.
         np.add(bins, _ALTERNATING[: bins.size], out=bins)
         counted = cv2.calcHist([bins.reshape(1, -1)], [0], None, [2 * BINS], [0, 2 * BINS])
         self.counts += counted.reshape(2, BINS).sum(axis=0).astype(np.int64)
@@ -87,7 +87,7 @@ class Histogram:
         if self.reference != other.reference:
             raise ValueError(
                 f"histograms of references {self.reference:g} and {other.reference:g} "
-                "do not merge; all parts of a calibration share those of its first batch"
+                "cannot be merged: all parts of a calibration share those of its first batch"
             )
         merged = Histogram(self.reference, self.counts.copy(), self.exponent, self.amax)
         merged._grow(other.amax)
@@ -112,7 +112,7 @@ class Histogram:
 
 
 def _bins_per_unit(reference: float) -> float:
-    """The largest factor of float32 that takes the reference itself into the last bin."""
+    """Return the largest float32 factor that puts the reference itself into the last bin."""
     top, scale = np.float32(reference), np.float32(BINS / reference)
     while top * scale >= BINS:
         scale = np.nextafter(scale, np.float32(0))
@@ -120,7 +120,7 @@ def _bins_per_unit(reference: float) -> float:
 
 
 def _coarsen(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
-    """The same counts over a range that is 2**doublings times wider."""
+    """Return the same counts over a range 2**doublings times as wide."""
     # Past a certain width everything is in the first bin.
     merged = counts.reshape(-1, min(2**doublings, BINS)).sum(axis=1)
     return np.pad(merged, (0, BINS - len(merged)))
@@ -129,30 +129,30 @@ def _coarsen(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
 def merge_histograms(
     first: dict[str, Histogram], second: dict[str, Histogram]
 ) -> dict[str, Histogram]:
-    """Merge what two processes counted, tensor by tensor.
+    """Merge the counts of two processes, tensor by tensor.
 
     Raises:
-        ValueError: They observed other tensors, or from other references.
+        ValueError: Their tensors or references differ.
     """
     if first.keys() != second.keys():
-        raise ValueError("histograms of different tensors do not merge")
+        raise ValueError("histograms of different tensors cannot be merged")
     return {name: histogram.merge(second[name]) for name, histogram in first.items()}
 
 
 def pack_histograms(histograms: dict[str, Histogram]) -> dict[str, NDArray[np.generic]]:
-    """Return histograms as arrays, n tensors to each."""
-    found = histograms.values()
+    """Return histograms as arrays with a row per tensor."""
+    rows = histograms.values()
     return {
         "names": np.array(list(histograms)),
-        "references": np.array([histogram.reference for histogram in found]),
-        "counts": np.stack([histogram.counts for histogram in found]),
-        "exponents": np.array([histogram.exponent or 0 for histogram in found]),
-        "amax": np.array([histogram.amax for histogram in found]),
+        "references": np.array([histogram.reference for histogram in rows]),
+        "counts": np.stack([histogram.counts for histogram in rows]),
+        "exponents": np.array([histogram.exponent or 0 for histogram in rows]),
+        "amax": np.array([histogram.amax for histogram in rows]),
     }
 
 
 def unpack_histograms(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Histogram]:
-    """Return the histograms that `pack_histograms` made arrays of."""
+    """Return the histograms from the arrays of `pack_histograms`."""
     columns = (packed[name] for name in ("names", "references", "counts", "exponents", "amax"))
     return {
         str(name): Histogram(
@@ -163,7 +163,7 @@ def unpack_histograms(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Hi
 
 
 def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) -> None:
-    """Write histograms, and how many crops they have seen, as one .npz file."""
+    """Write histograms, and the number of crops they counted, to an .npz file."""
     with replacing(path) as temporary:
         np.savez_compressed(
             temporary, allow_pickle=False, crops=np.array(crops), **pack_histograms(histograms)

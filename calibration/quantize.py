@@ -12,7 +12,7 @@ from calibration.errors import UserError
 from calibration.scales import ScaleTable
 
 RECIPE = 1
-"""Of Q/DQ networks: raise it when the same network and table would give another one."""
+"""Version of Q/DQ networks: raise it when the same network and table would give another one."""
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _SAME_VALUES = ("Concat", "MaxPool")
@@ -24,10 +24,10 @@ class QdqTypes:
 
     Attributes:
         unsigned: Store tensors that are never negative as uint8 over [0, amax], twice as fine as
-            int8. OpenVINO and ONNX Runtime take it; TensorRT takes int8 alone.
-        float_weights: Store weights as float32 with a QuantizeLinear of their own, four times the
-            size of int8 with the same values. TensorRT 8.6 takes them only so: it merges
-            convolutions of the same input, and fails to where their constants are int8.
+            int8. OpenVINO and ONNX Runtime accept it; TensorRT accepts only int8.
+        float_weights: Store weights as float32 with a QuantizeLinear of their own: the same values
+            at four times the size of int8. TensorRT 8.6 needs this: it merges convolutions of the
+            same input, and fails if their constants are int8.
     """
 
     unsigned: bool
@@ -35,14 +35,14 @@ class QdqTypes:
 
 
 def layer_name(node: onnx.NodeProto) -> str:
-    """Return a node's name; ONNX lets it be empty, and then its first output stands in."""
+    """Return a node's name, or its first output: ONNX allows empty names."""
     return str(node.name or node.output[0])
 
 
 def quantized_layers(model: onnx.ModelProto) -> list[str]:
     """Return the names of the layers that `quantize` quantises, first to last: those with weights.
 
-    Concatenations, poolings and sums are quantised for their sake.
+    Concatenations, poolings and sums are quantised only for their sake.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     return [layer_name(node) for node in model.graph.node if _has_weights(node, constants)]
@@ -56,20 +56,19 @@ def quantize(
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ nodes: symmetric, per channel for weights.
 
-    Quantised are the inputs of convolutions, dense layers, concatenations and poolings, and that
-    input of a residual sum which no convolution makes for it alone (the other is fused into the
-    convolution, whose accumulator is wider). Concatenation and pooling move values without
-    arithmetic, so all their tensors share one scale. Weights are int8 with one scale per output
-    channel; biases and whatever follows the last dense layer stay float.
+    It quantises the inputs of convolutions, dense layers, concatenations and poolings, and the
+    input of a residual sum that is not the output of a convolution for this sum alone (such a
+    convolution fuses the sum, and its accumulator is wider). Concatenation and pooling move values
+    without arithmetic, so all their tensors share a scale. Weights are int8 with a scale per output
+    channel; biases and everything after the last dense layer stay float.
 
     Args:
         model: FP32 model, batch normalisation folded.
         table: Thresholds; names of tensors that the model lacks are ignored.
-        types: What is stored.
-        skip: Names of nodes that stay float: no Q/DQ on their inputs or weights. With a
-            convolution also the sum that it is fused into does, and with all that read a
-            concatenation or a pooling also that does: 8 bits there would cost accuracy and
-            spare nothing.
+        types: How the values are stored.
+        skip: Names of nodes that stay float: no Q/DQ on their inputs or weights. So do the sum
+            that a skipped convolution fuses, and a concatenation or pooling that only skipped
+            nodes read: 8 bits there would cost accuracy and save nothing.
 
     Raises:
         UserError: The table lacks a tensor that would be quantised.
@@ -132,36 +131,36 @@ class _Quantizer:
         return []
 
     def _nodes_left_float(self, skip: frozenset[str]) -> set[str]:
-        """First outputs of the nodes to skip, and of those that are quantised for them alone."""
+        """Return first outputs of the nodes to skip, and of those quantised for them alone."""
         left: set[str] = set()
-        # By tensor, the first outputs of the nodes that would quantise it or what is made of it.
+        # By tensor, the first outputs of the nodes that would quantise it or its derivatives.
         readers: dict[str, set[str]] = {}
         for node in reversed(self._model.graph.node):
-            made = node.output[0]
+            output_name = node.output[0]
             after = {name for output in node.output for name in readers.get(output, set())}
             indices = self._quantized_inputs(node)
             if layer_name(node) in skip:
-                left.add(made)
+                left.add(output_name)
             elif indices and not _has_weights(node, self._constants):
                 fused = [self._producers[n] for n in node.input if self._fused_branch(n)]
-                # Without a quantised convolution to be fused into, or any that reads it in INT8.
+                # No quantised convolution fuses it, or none reads it in INT8.
                 if node.op_type == "Add" and fused:
                     alone = all(layer_name(convolution) in skip for convolution in fused)
                 else:
                     alone = bool(after) and after <= left
                 if alone:
-                    left.add(made)
+                    left.add(output_name)
             for name in node.input:
-                readers.setdefault(name, set()).update({made} if indices else after)
+                readers.setdefault(name, set()).update({output_name} if indices else after)
         return left
 
     def _fused_branch(self, name: str) -> bool:
         producer = self._producers.get(name)
-        made_by_convolution = producer is not None and producer.op_type == "Conv"
-        return made_by_convolution and self._consumers[name] == 1
+        is_convolution = producer is not None and producer.op_type == "Conv"
+        return is_convolution and self._consumers[name] == 1
 
     def _shared_scales(self) -> dict[str, float]:
-        """Amax by tensor, equal for all tensors of a concatenation or a pooling."""
+        """Return the amax by tensor, equal for all tensors of a concatenation or pooling."""
         groups: dict[str, set[str]] = {}
         for node in self._model.graph.node:
             if node.op_type in _SAME_VALUES:
@@ -176,12 +175,12 @@ class _Quantizer:
         }
 
     def _never_negative(self) -> set[str]:
-        found: set[str] = set()
+        tensors: set[str] = set()
         for node in self._model.graph.node:
-            passed_on = node.op_type in (*_SAME_VALUES, "GlobalAveragePool", "Flatten")
-            if node.op_type == "Relu" or (passed_on and all(n in found for n in node.input)):
-                found.add(node.output[0])
-        return found
+            keeps_sign = node.op_type in (*_SAME_VALUES, "GlobalAveragePool", "Flatten")
+            if node.op_type == "Relu" or (keeps_sign and all(n in tensors for n in node.input)):
+                tensors.add(node.output[0])
+        return tensors
 
     def _activation(self, name: str) -> str:
         if name not in self._dequantized:
@@ -189,11 +188,11 @@ class _Quantizer:
             if amax is None:
                 raise UserError(
                     f"the scale table has no tensor '{name}', which this model quantises",
-                    "calibrate this model, or give the cache that belongs to it",
+                    "calibrate this model, or give its own cache",
                 )
             unsigned = self._types.unsigned and name in self._non_negative
             scale = np.array(amax / (255 if unsigned else 127), dtype=np.float32)
-            # A tensor that was always zero quantises to zero with any scale but zero.
+            # A tensor that was always zero quantises to zero with any nonzero scale.
             scale = scale if scale > 0 else np.ones_like(scale)
             parameters = [
                 self._constant(f"{name}.scale", scale),
@@ -218,7 +217,7 @@ class _Quantizer:
             ]
             quantized, dequantized = f"{name}.quantized", f"{name}.dequantized"
             if self._types.float_weights:
-                # Rounded already, so that no engine's division decides a tie in another way.
+                # Already rounded, so that no engine's division breaks a tie differently.
                 self._constant(name, levels * scale)
                 self._add("QuantizeLinear", [name, *parameters], quantized, axis=axis)
             else:
@@ -241,6 +240,6 @@ def _has_weights(node: onnx.NodeProto, constants: Collection[str]) -> bool:
 
 
 def _output_axis(node: onnx.NodeProto) -> int:
-    """The axis of the weights that counts output channels."""
+    """Return the axis of the weights that holds output channels."""
     transposed = any(a.name == "transB" and a.i == 1 for a in node.attribute)
     return 0 if node.op_type == "Conv" or transposed else 1

@@ -1,4 +1,4 @@
-"""Which images to calibrate on: outside the evaluated pairs, spread over identities."""
+"""Choose the images to calibrate on: outside the evaluated pairs, spread over identities."""
 
 import hashlib
 from collections.abc import Collection
@@ -9,8 +9,8 @@ from calibration.errors import UserError
 
 LISTS = Path(__file__).parent / "lists"
 CROPS = 512
-# Fewer crops than this outside of the pairs leave thresholds to chance.
-_ENOUGH = 64
+# Fewer crops than this outside the pairs leave thresholds to chance.
+_MIN_OUTSIDE = 64
 _SEED = "lfw-eval calibration"
 
 
@@ -20,8 +20,8 @@ class CalibrationList:
 
     Attributes:
         names: In the order in which they are fed.
-        origin: Where the list is from, in words.
-        evaluated: How many of them are also in the evaluated pairs.
+        origin: Where the list comes from, in words.
+        evaluated: The number of them that are also in the evaluated pairs.
     """
 
     names: tuple[str, ...]
@@ -29,35 +29,35 @@ class CalibrationList:
     evaluated: int
 
     def digest(self) -> str:
-        """Return the sha256 of the list as it is written to a file."""
+        """Return the sha256 of the list's text."""
         return hashlib.sha256(list_text(self.names).encode()).hexdigest()
 
 
 def choose_images(
-    available: Collection[str], evaluated: Collection[str], given: Path | None = None
+    available: Collection[str], evaluated: Collection[str], path: Path | None = None
 ) -> CalibrationList:
     """Choose the images to calibrate on.
 
-    In this order: the list that the user gave; the committed list `lists/lfw.txt`, if all of its
-    images are available and outside of the pairs; 512 images drawn outside of the pairs; where
-    there are fewer than 64 of those, 512 of the evaluated images.
+    In this order: the user's list; the committed list `lists/lfw.txt`, if all of its images are
+    available and outside the pairs; 512 images drawn from outside the pairs; if there are fewer
+    than 64 of those, 512 of the evaluated images.
 
     Args:
         available: Names of all images of the data set, as `Name_0001`.
         evaluated: Names of the images in the pairs.
-        given: A file with one name per line.
+        path: The user's list, a file with one name per line.
 
     Raises:
-        UserError: The given list is empty or names an image that is not available.
+        UserError: The user's list is empty or names an image that is not available.
     """
     present, used = set(available), set(evaluated)
-    if given is not None:
-        return _labelled(_read_given(given, present), str(given), used)
+    if path is not None:
+        return _labelled(_read_available(path, present), str(path), used)
     committed = read_list(LISTS / "lfw.txt")
     if present.issuperset(committed) and used.isdisjoint(committed):
         return _labelled(committed, "calibration/lists/lfw.txt", used)
     outside = present - used
-    if len(outside) >= _ENOUGH:
+    if len(outside) >= _MIN_OUTSIDE:
         drawn = draw_images(outside, CROPS)
         origin = "drawn outside of the evaluated pairs" if used else "drawn from all images"
         return _labelled(drawn, origin, used)
@@ -65,9 +65,9 @@ def choose_images(
 
 
 def draw_images(names: Collection[str], count: int) -> tuple[str, ...]:
-    """Draw up to `count` images, one of each identity before a second of any.
+    """Draw up to `count` images: one of every identity before a second of any.
 
-    The draw follows the order of a hash, so it is the same on every machine and release.
+    The draw follows the order of a hash, so it is the same on every machine and in every release.
     """
     people: dict[str, list[str]] = {}
     for name in sorted(names, key=_rank):
@@ -77,32 +77,35 @@ def draw_images(names: Collection[str], count: int) -> tuple[str, ...]:
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """Read a list of image names, one per line; empty lines do not count."""
+    """Read a list of image names, one per line; empty lines are skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UserError(
-            f"the calibration list {path} cannot be read: {error.strerror}", "name one that exists"
+            f"the calibration list {path} cannot be read: {error.strerror}",
+            "check the path and its permissions",
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"the calibration list {path} is not text in UTF-8") from error
+        raise UserError(
+            f"the calibration list {path} is not UTF-8 text", "give one image name per line"
+        ) from error
     return tuple(line.strip() for line in lines if line.strip())
 
 
 def list_text(names: Collection[str]) -> str:
-    """Return a list as the text of its file."""
+    """Return the text of a list's file."""
     return "".join(f"{name}\n" for name in names)
 
 
-def _read_given(path: Path, present: set[str]) -> tuple[str, ...]:
+def _read_available(path: Path, present: set[str]) -> tuple[str, ...]:
     names = read_list(path)
     if not names:
-        raise UserError(f"the calibration list {path} is empty", "it takes one image name per line")
+        raise UserError(f"the calibration list {path} is empty", "give one image name per line")
     if missing := [name for name in names if name not in present]:
         raise UserError(
-            f"the calibration list {path} names {len(missing)} images that the data set lacks, "
-            f"such as {missing[0]}",
-            "take them out or give the data set that has them",
+            f"the calibration list {path} names images that are not in the data set: "
+            f"{len(missing)}, such as {missing[0]}",
+            "remove them, or give the data set that has them",
         )
     return names
 

@@ -1,4 +1,4 @@
-"""The scale table: one amax per tensor, the source of every INT8 artefact."""
+"""The scale table: an amax per tensor, the source of every INT8 artefact."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from calibration.thresholds import METHODS, Method
 
 @dataclass(frozen=True)
 class ScaleTable:
-    """What calibration measured.
+    """The result of a calibration.
 
     Attributes:
         amax: Clipping threshold per tensor name; int8 steps are amax / 127.
         method: How thresholds were chosen.
         model: sha256 of the FP32 ONNX file.
         images: sha256 of the calibration list.
-        crops: How many crops were seen.
+        crops: The number of crops.
     """
 
     amax: dict[str, float]
@@ -50,14 +50,14 @@ class ScaleTable:
         """Read a table.
 
         Raises:
-            UserError: The file is no scale table.
+            UserError: The file cannot be read, or is not a scale table.
         """
         try:
             table = ScaleTable(**json.loads(path.read_text(encoding="utf-8")))
             valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read ({error.strerror})", "give a scale table"
+                f"{path} cannot be read ({error.strerror})", "check the path and its permissions"
             ) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not a scale table ({error})", "calibrate again") from error
@@ -71,7 +71,7 @@ def thresholds(
 ) -> dict[str, float]:
     """Return the threshold of every tensor.
 
-    As in TensorRT, a max pooling's output has its input's threshold; it is not observed.
+    As in TensorRT, the output of a max pooling has the threshold of its input and is not observed.
     """
     amax = {name: METHODS[method](histogram) for name, histogram in histograms.items()}
     for node in model.graph.node:
@@ -81,7 +81,7 @@ def thresholds(
 
 
 def observed_tensors(model: onnx.ModelProto) -> list[str]:
-    """Return the tensors whose histograms `thresholds` needs: input and outputs of all nodes."""
+    """Return the tensors whose histograms `thresholds` needs: the input and all nodes' outputs."""
     names = [info.name for info in model.graph.input]
     names += [node.output[0] for node in model.graph.node if node.op_type != "MaxPool"]
     return names

@@ -1,4 +1,4 @@
-"""Sensitivity: what quantising one layer alone does to the embedding, and which to leave out."""
+"""Sensitivity: what quantising a single layer does to embeddings, and which layers to skip."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class EmbeddingError:
     Attributes:
         cosine: Mean over images of the cosine between the two.
         sqnr: 10 log10(sum |e|^2 / sum |e - e_q|^2) over the raw embeddings of all images, in dB;
-            infinite where they are equal.
+            infinite if they are equal.
     """
 
     cosine: float
@@ -37,18 +37,18 @@ class EmbeddingError:
 
     @property
     def drop(self) -> float:
-        """1 - cosine: zero for equal embeddings."""
+        """Return 1 - cosine: zero for equal embeddings."""
         return 1 - self.cosine
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What INT8 costs, by layer.
+    """The cost of INT8, by layer.
 
     Attributes:
         network: The error with all layers quantised.
-        layers: The error of each layer, by name, with that one alone quantised; worst first.
-        images: How many images were embedded.
+        layers: The error by layer, with only that layer quantised; worst first.
+        images: The number of images embedded.
     """
 
     network: EmbeddingError
@@ -62,12 +62,12 @@ class Mixed:
 
     Attributes:
         network: The network that was measured.
-        kept: The layers left out, the most sensitive first.
+        skipped: The layers left out, the most sensitive first.
         error: The network's error.
     """
 
     network: onnx.ModelProto
-    kept: tuple[str, ...]
+    skipped: tuple[str, ...]
     error: EmbeddingError
 
 
@@ -97,12 +97,12 @@ def embedding_error(
 
 
 class Probe:
-    """Embeds the same images by networks made from one model, and compares them with FP32.
+    """Embeds the same images with networks derived from one model, and compares them with FP32.
 
     Args:
         model: FP32 model, batch normalisation folded; its first output is the embedding.
         table: Thresholds.
-        images: float32 (n, ...), what the model's input takes. All pass through in one batch.
+        images: float32 (n, ...), for the model's input. All pass through in one batch.
     """
 
     def __init__(
@@ -113,65 +113,64 @@ class Probe:
         self._images = images
         self._reference = _embed(model, images)
         self._layers = quantized_layers(model)
-        # What the measurements depend on, next to the code; the table names the model.
+        # What the measurements depend on, besides the code; the table identifies the model.
         digest = hashlib.sha256(f"{table.digest()} {onnxruntime.__version__}".encode())
         digest.update(images.tobytes())
         self._key = digest.hexdigest()
 
     def sensitivity(self, record: Path) -> Sensitivity:
-        """Measure the whole network and every layer alone, or read what was measured before.
+        """Measure the whole network and every layer alone, or read earlier measurements.
 
-        With a layer's weights and input comes what `quantize` quantises for it: the other input of
-        the sum that a convolution is fused into, which as a layer of 16 bits it would spare.
+        Besides a layer's weights and input, `quantize` quantises what serves it: the other input of
+        the sum that a convolution fuses.
 
-        After Ctrl-C the next start goes on with the layers that are missing.
+        After Ctrl-C, a rerun resumes with the missing layers.
 
         Args:
-            record: The JSON file that the result is kept in.
+            record: The JSON file for the result.
         """
         part = record.with_suffix(f".part{record.suffix}")
-        found = self._read(record) or self._read(part)
+        errors = self._read(record) or self._read(part)
         names = [_NETWORK, *self._layers]
-        missing = [name for name in names if name not in found]
+        missing = [name for name in names if name not in errors]
         done = len(names) - len(missing)
         bar = tqdm(total=len(names), initial=done, desc="sensitivity", unit="layer", disable=None)
         with bar:
             for name in missing:
                 network = self.quantized() if name == _NETWORK else self._alone(name)
-                found[name] = self.error(network)
-                # Less than a hundredth of what a layer takes.
-                self._write(part, found)
+                errors[name] = self.error(network)
+                # Takes less than a hundredth of the time of a layer.
+                self._write(part, errors)
                 bar.update()
-        worst = sorted(self._layers, key=lambda name: (found[name].cosine, found[name].sqnr))
-        ranked = {name: found[name] for name in [_NETWORK, *worst]}
+        worst = sorted(self._layers, key=lambda name: (errors[name].cosine, errors[name].sqnr))
+        ranked = {name: errors[name] for name in [_NETWORK, *worst]}
         if missing:
             self._write(record, ranked)
         part.unlink(missing_ok=True)
         network_error = ranked.pop(_NETWORK)
         return Sensitivity(network_error, ranked, len(self._images))
 
-    def fewest_kept(
+    def mixed_network(
         self,
         ranking: Sequence[str],
         max_drop: float,
         finish: Callable[[onnx.ModelProto], onnx.ModelProto],
     ) -> Mixed:
-        """Leave the fewest layers out of INT8 that bring the mean cosine to 1 - `max_drop`.
+        """Leave the fewest layers out of INT8 for a mean cosine of at least 1 - `max_drop`.
 
-        The fewest in order of the ranking, that is: the k first are left out, and k is bisected.
-        With the k found the network was measured to reach the cosine, with k - 1 to miss it. Some
-        other choice of fewer layers may reach it too.
+        It leaves out the first k of the ranking, and bisects k: measured, k layers reach the cosine
+        and k - 1 miss it. Another choice of fewer layers may reach it too.
 
         Args:
             ranking: Layers, worst first.
             max_drop: The largest 1 - cosine allowed, between 0 and 1.
-            finish: Makes of a Q/DQ network what is measured and returned.
+            finish: Turns a Q/DQ network into the one that is measured and returned.
 
         Raises:
-            UserError: `max_drop` is out of range, or not reached with all layers left out.
+            UserError: `max_drop` is out of range, or missed even with all layers left out.
         """
         check_drop(max_drop)
-        # The network with `missed` layers left out is too far away; that with `reached` is not.
+        # Leaving out `missed` layers is not enough, `reached` layers is.
         missed, reached, best = -1, len(ranking) + 1, None
         with tqdm(desc="mixed network", unit="network", disable=None) as bar:
             trial = 0
@@ -188,7 +187,7 @@ class Probe:
             raise UserError(
                 f"a drop of {max_drop:g} is not reached even with all {len(ranking)} layers left "
                 f"out of INT8: 16 bits alone cost {error.drop:.2g}",
-                "allow more",
+                "allow a larger drop",
             )
         return best
 
@@ -201,7 +200,7 @@ class Probe:
         return embedding_error(self._reference, _embed(network, self._images))
 
     def _alone(self, layer: str) -> onnx.ModelProto:
-        """The network with one layer in INT8: its weights, its input, and what serves it."""
+        """Return the network with one layer in INT8: its weights, input, and what serves it."""
         return self.quantized([name for name in self._layers if name != layer])
 
     def _read(self, path: Path) -> dict[str, EmbeddingError]:
@@ -219,11 +218,11 @@ class Probe:
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
-    def _write(self, path: Path, found: Mapping[str, EmbeddingError]) -> None:
+    def _write(self, path: Path, errors: Mapping[str, EmbeddingError]) -> None:
         rows = {
             # JSON has no infinity.
             name: {"cosine": e.cosine, "sqnr": e.sqnr if math.isfinite(e.sqnr) else None}
-            for name, e in found.items()
+            for name, e in errors.items()
         }
         network = rows.pop(_NETWORK)
         content = {
@@ -236,14 +235,14 @@ class Probe:
 
 
 def check_drop(max_drop: float) -> None:
-    """Refuse a drop that no network can be held to.
+    """Refuse an impossible drop.
 
     Raises:
         UserError: It is not between 0 and 1.
     """
     if not 0 < max_drop < 1:
         raise UserError(
-            f"a drop of the cosine of {max_drop:g} cannot be asked for",
+            f"{max_drop:g} is not a possible drop of the mean cosine",
             "give one between 0 and 1, such as 0.0005",
         )
 
@@ -251,7 +250,7 @@ def check_drop(max_drop: float) -> None:
 def _embed(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Q/DQ nodes as they stand: fused INT8 kernels saturate on some CPUs, and take no float16.
+    # Run Q/DQ nodes as they are: fused INT8 kernels saturate on some CPUs, and reject float16.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]

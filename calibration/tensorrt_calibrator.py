@@ -12,17 +12,16 @@ _BASES = {"entropy": "IInt8EntropyCalibrator2", "minmax": "IInt8MinMaxCalibrator
 
 
 def cached_calibrator(trt: ModuleType, algorithm: Algorithm, cache: bytes) -> Any:
-    """Return a calibrator that hands a calibration cache over.
+    """Return a calibrator that supplies a calibration cache.
 
-    It never has a batch, so that a tensor that the cache lacks stays without a scale, and runs in
-    floating point.
+    It never has a batch, so a tensor that the cache lacks gets no scale and runs in floating point.
 
     Args:
         trt: TensorRT's module, of a version that has calibrators.
-        algorithm: That of the cache's header; TensorRT ignores a cache of another.
-        cache: The whole file, its header that of this very version.
+        algorithm: The one in the cache's header; TensorRT ignores a cache of another.
+        cache: The whole file, with the header of exactly this version.
     """
-    return _calibrator(trt, algorithm, 1, lambda: None, cache, lambda written: None)
+    return _calibrator(trt, algorithm, 1, lambda: None, cache, lambda _: None)
 
 
 def live_calibrator(
@@ -31,21 +30,21 @@ def live_calibrator(
     crops: NDArray[np.uint8],
     batch_size: int,
     upload: Callable[[NDArray[np.uint8]], int],
-    keep: Callable[[bytes], None],
+    save: Callable[[bytes], None],
 ) -> Any:
     """Return a calibrator that runs the network on crops.
 
-    What `upload` or `keep` raises is its `failure` afterwards: TensorRT would print it and go on,
-    as if there were no more crops.
+    An exception of `upload` or `save` becomes its `failure`: TensorRT would print it and go on, as
+    if there were no more crops.
 
     Args:
         trt: TensorRT's module, of a version that has calibrators.
-        algorithm: Entropy of `IInt8EntropyCalibrator2`, or the largest value seen.
-        crops: uint8 (n, 160, 160, 3); what does not fill a last batch is left out, since
-            TensorRT takes full batches only.
+        algorithm: That of `IInt8EntropyCalibrator2`, or the largest value.
+        crops: uint8 (n, 160, 160, 3); an incomplete last batch is left out, since
+            TensorRT takes only full batches.
         batch_size: Its first batch sets the histograms' bins.
         upload: Puts a batch into the GPU's memory and returns the address, valid until the next.
-        keep: Called with the calibration cache that TensorRT made.
+        save: Called with TensorRT's calibration cache.
     """
     batches = iter(range(0, len(crops) - batch_size + 1, batch_size))
 
@@ -53,7 +52,7 @@ def live_calibrator(
         start = next(batches, None)
         return None if start is None else upload(crops[start : start + batch_size])
 
-    return _calibrator(trt, algorithm, batch_size, next_batch, None, keep)
+    return _calibrator(trt, algorithm, batch_size, next_batch, None, save)
 
 
 def _calibrator(
@@ -62,13 +61,13 @@ def _calibrator(
     batch_size: int,
     next_batch: Callable[[], int | None],
     cache: bytes | None,
-    keep: Callable[[bytes], None],
+    save: Callable[[bytes], None],
 ) -> Any:
     base: Any = getattr(trt, _BASES[algorithm])
 
     class Calibrator(base):  # type: ignore[misc]
         def __init__(self) -> None:
-            # TensorRT's classes refuse to be made by super().
+            # TensorRT's classes cannot be initialised through super().
             base.__init__(self)
             self.failure: Exception | None = None
 
@@ -86,9 +85,9 @@ def _calibrator(
         def read_calibration_cache(self) -> bytes | None:
             return cache
 
-        def write_calibration_cache(self, written: Any) -> None:
+        def write_calibration_cache(self, content: Any) -> None:
             try:
-                keep(bytes(written))
+                save(bytes(content))
             except Exception as error:
                 self.failure = error
 

@@ -1,4 +1,4 @@
-"""Where to clip a tensor: the methods of calibration."""
+"""The methods of calibration: where to clip a tensor."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,7 +10,7 @@ from calibration.histogram import BINS, Histogram
 
 Method = Literal["entropy", "minmax", "percentile", "mse"]
 PERCENTILE = 99.99
-# Thresholds tried by `mse`, in bins: every eighth, so 0.4 to 6 % apart.
+# Thresholds that `mse` tries, in bins: every eighth, so 0.4 to 6 % apart.
 _CANDIDATES = np.arange(LEVELS, BINS + 1, 8)
 
 
@@ -22,17 +22,17 @@ def minmax_threshold(histogram: Histogram) -> float:
 def percentile_threshold(histogram: Histogram) -> float:
     """Return the value that 99.99 % of all |x| do not exceed, linear within a bin."""
     cumulative = np.cumsum(histogram.counts)
-    wanted = PERCENTILE / 100 * cumulative[-1]
-    upper = int(np.searchsorted(cumulative, wanted))
+    target = PERCENTILE / 100 * cumulative[-1]
+    upper = int(np.searchsorted(cumulative, target))
     below = cumulative[upper] - histogram.counts[upper]
-    inside = (wanted - below) / max(int(histogram.counts[upper]), 1)
+    inside = (target - below) / max(int(histogram.counts[upper]), 1)
     return min((upper + float(inside)) * histogram.width, histogram.amax)
 
 
 def mse_threshold(histogram: Histogram) -> float:
-    """Return the threshold of least mean squared error between x and its int8 value.
+    """Return the threshold with the lowest mean squared error between x and its int8 value.
 
-    Every bin stands for its centre; int8 steps are threshold / 127.
+    Every bin is represented by its centre; int8 steps are threshold / 127.
     """
     used = int(np.flatnonzero(histogram.counts)[-1]) + 1 if histogram.counts.any() else 0
     centres = np.arange(used, dtype=np.float32) + np.float32(0.5)

@@ -52,13 +52,13 @@ class SensitivityStudy:
     def write_mixed(self, ranking: Sensitivity, max_drop: float) -> tuple[Mixed, Path]:
         """Write the network with the fewest layers in 16 bits that holds a drop of the cosine.
 
-        It is measured as it is written, in float16 where it is not INT8. `Probe.fewest_kept` says
+        It is measured as it is written, in float16 where it is not INT8. `Probe.mixed_network` says
         which are the fewest.
 
         Raises:
             UserError: The drop is out of range or cannot be reached.
         """
-        mixed = self.probe.fewest_kept(list(ranking.layers), max_drop, half)
+        mixed = self.probe.mixed_network(list(ranking.layers), max_drop, half)
         path = self.calibration.folder / f"int8-{self.calibration.table.method}-qdq-mixed-fp16.onnx"
         save_model(mixed.network, path)
         return mixed, path

@@ -148,10 +148,10 @@ HEADER = b"TRT-8600-EntropyCalibration2\n"
     ("content", "told"),
     [
         (b"", "some.cache is empty"),
-        (b"\n", "line 1 is no header"),
-        (b"input: 3d2f60c7\n", "line 1 is no header"),
-        (b"\xef\xbb\xbf" + HEADER, "line 1 is no header"),
-        (b"TRT-8600\n", "line 1 is no header"),
+        (b"\n", "line 1 is not a header"),
+        (b"input: 3d2f60c7\n", "line 1 is not a header"),
+        (b"\xef\xbb\xbf" + HEADER, "line 1 is not a header"),
+        (b"TRT-8600\n", "line 1 is not a header"),
         (b"ftrt\x00\x00\xff\xfe", "line 1 is not text"),
         (HEADER + b"x: 0\n\xff: 0\n", "line 3 is not text"),
         (HEADER + b"x: 0\n\ny: 0\n", "line 3 is not 'name: scale'"),
@@ -163,8 +163,8 @@ HEADER = b"TRT-8600-EntropyCalibration2\n"
         (HEADER + b"x: 7f800000\n", "line 2 has a scale that is negative, infinite or NaN"),
         (HEADER + b"x: 7fc00000\n", "line 2 has a scale that is negative, infinite or NaN"),
         (HEADER + b"x: bd2f60c7\n", "line 2 has a scale that is negative, infinite or NaN"),
-        (HEADER + b"x: 3d\ny: 0\nx: 3e\n", "line 4 gives tensor 'x' another scale than line 2"),
-        (HEADER + b"x: 0\n" * (4 << 20), "more than 16 MiB"),
+        (HEADER + b"x: 3d\ny: 0\nx: 3e\n", "line 4 gives tensor 'x' a different scale from line 2"),
+        (HEADER + b"x: 0\n" * (4 << 20), "larger than 16 MiB"),
     ],
 )
 def test_what_is_no_cache_is_refused_with_its_line(tmp_path, content, told):

@@ -72,7 +72,7 @@ def test_a_list_of_the_users_own(tmp_path):
     chosen = choose_images(["A_0001", "A_0002", "B_0001"], ["A_0001"], path)
     assert chosen.names == ("A_0002", "A_0001")
     assert chosen.evaluated == 1
-    with pytest.raises(UserError, match="lacks, such as A_0002"):
+    with pytest.raises(UserError, match="not in the data set: 1, such as A_0002"):
         choose_images(["A_0001"], [], path)
     path.write_text("\n")
     with pytest.raises(UserError, match="empty"):

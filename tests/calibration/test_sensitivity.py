@@ -154,21 +154,21 @@ def test_drop_falls_as_layers_are_left_out(network, table, images, tmp_path):
     assert drops == sorted(drops, reverse=True)
     kept = []
     for k, drop in enumerate(drops):
-        mixed = probe.fewest_kept(ranking, drop * 1.0001, half)
-        assert mixed.kept == tuple(ranking[:k])
+        mixed = probe.mixed_network(ranking, drop * 1.0001, half)
+        assert mixed.skipped == tuple(ranking[:k])
         assert mixed.error.drop == pytest.approx(drop)
         assert probe.error(mixed.network).drop <= drop * 1.0001
-        kept.append(len(mixed.kept))
+        kept.append(len(mixed.skipped))
     assert kept == list(range(len(LAYERS) + 1))
 
 
 def test_drop_that_cannot_be_reached(network, table, images):
     probe = Probe(network, table, images)
     with pytest.raises(UserError, match="even with all 5 layers"):
-        probe.fewest_kept(LAYERS, 1e-15, half)
+        probe.mixed_network(LAYERS, 1e-15, half)
     for drop in (0.0, 1.0, -0.1, math.nan, math.inf):
         with pytest.raises(UserError, match="between 0 and 1"):
-            probe.fewest_kept(LAYERS, drop, half)
+            probe.mixed_network(LAYERS, drop, half)
 
 
 def test_tables(network):

@@ -272,7 +272,7 @@ def test_mistakes_are_told_in_one_sentence(cache_command, cache, tmp_path):
     before = files(tmp_path)
     convert = ("convert", cache, "new.cache", "--tensorrt")
     sentence = refused(cache_command(*convert, "11.0.0"))
-    assert "reads no calibration cache" in sentence
+    assert "does not read calibration caches" in sentence
     assert "lfw-eval cache to-qdq" in sentence
     cache.write_text(f"{HEADER}\ninput: 7fc00000\n")
     for verb, *rest in (

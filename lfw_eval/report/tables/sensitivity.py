@@ -38,10 +38,10 @@ def mixed_table(mixed: Mixed, layers: int, max_drop: float) -> str:
         f"cosine {mixed.error.cosine:.6f} to FP32, 1 - cosine {mixed.error.drop:.2e} "
         f"(at most {max_drop:g} allowed), SQNR {mixed.error.sqnr:.1f} dB"
     )
-    if not mixed.kept:
+    if not mixed.skipped:
         return f"no layer has to stay in 16 bits: {reached}"
-    heading = f"{len(mixed.kept):,} of {layers:,} layers stay in 16 bits: {reached}"
-    return "\n".join([heading, *(f"    {printable(name)}" for name in mixed.kept)])
+    heading = f"{len(mixed.skipped):,} of {layers:,} layers stay in 16 bits: {reached}"
+    return "\n".join([heading, *(f"    {printable(name)}" for name in mixed.skipped)])
 
 
 def _name(row: tuple[str, EmbeddingError]) -> str:
