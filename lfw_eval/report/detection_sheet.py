@@ -54,7 +54,7 @@ def draw(
     gallery = gather([detections], [truth])
     matches = match(gallery, overlaps(gallery), iou, gallery.regions)
     false = ~(matches.hit | matches.ignored)
-    missed = ~(matches.found | gallery.regions)
+    missed = ~(matches.detected | gallery.regions)
     for boxes, colour in (
         (gallery.face_boxes[missed], _RED_BGR),
         (gallery.boxes[false], _AMBER_BGR),

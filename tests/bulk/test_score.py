@@ -99,7 +99,7 @@ def test_labels_that_are_neither(embedded, tmp_path, label):
         ("a/0_0.jpg,nobody.jpg,1\n", "pair 1: there is no embedding of 'nobody.jpg'"),
         ("a/0_0.jpg,a/0_1.jpg,maybe\n", "cannot be read as pairs"),
         ("a/0_0.jpg a/0_1.jpg 1\n", "cannot be read as pairs"),
-        ("a/0_0.jpg,a/0_1.jpg,1\n", "There are 1 genuine pairs"),
+        ("a/0_0.jpg,a/0_1.jpg,1\n", "there are 1 genuine pairs"),
         ("", "cannot be read as pairs"),
     ],
 )

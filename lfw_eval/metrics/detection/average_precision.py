@@ -14,22 +14,22 @@ RECALL_POINTS: dict[Definition, int] = {"tao11": 11, "coco": 101}
 
 
 def average_precision(curve: PrecisionRecall, definition: Definition = "integrate") -> float:
-    """AP, where precision counts at a recall as the highest that is reached there or beyond.
+    """Return AP, with the precision at a recall being the highest at that recall or beyond.
 
     With that non-increasing precision p(r), which is 0 beyond the last recall reached:
 
     - `integrate`: the area under p from 0 to 1, as Pascal VOC from 2010 on.
     - `tao11`: the mean of p(0), p(0.1) … p(1), as Pascal VOC 2007 and, in the mode SAMPLE, the
-      evaluator of NVIDIA's TAO. The recalls are that evaluator's floats, some of which lie just
-      above the tenth that is meant (0.30000000000000004).
-    - `coco`: the mean of p(0), p(0.01) … p(1), as pycocotools, if ties in the curve are split.
+      evaluator of NVIDIA's TAO. The recalls are that evaluator's floats, some of which are just
+      above the intended tenth (0.30000000000000004).
+    - `coco`: the mean of p(0), p(0.01) … p(1), as pycocotools, if the curve splits ties.
 
     Args:
         curve: From `precision_recall`.
-        definition: One of the above.
+        definition: A name from the list above.
 
     Returns:
-        0 to 1; NaN where there are no faces, because recall has no value then (pycocotools: -1).
+        0 to 1; NaN without faces, since recall is undefined then (pycocotools: -1).
     """
     check_definition(definition)
     if not curve.faces:
@@ -43,13 +43,13 @@ def average_precision(curve: PrecisionRecall, definition: Definition = "integrat
 
 
 def check_definition(definition: str) -> None:
-    """Refuse a name that is no definition.
+    """Check the name of a definition.
 
     Raises:
-        UserError: Then.
+        UserError: The definition does not exist.
     """
     if definition not in get_args(Definition):
         raise UserError(
-            f'AP has no definition "{definition}"',
-            f"choose one of {', '.join(get_args(Definition))}.",
+            f'unknown definition of AP "{definition}"',
+            f"choose from {', '.join(get_args(Definition))}",
         )

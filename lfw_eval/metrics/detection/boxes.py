@@ -1,4 +1,4 @@
-"""Faces in images: those that a detector found, and those that are there."""
+"""Faces in images: a detector's output, and the ground truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector found in one image.
+    """A detector's output for an image.
 
     Attributes:
-        boxes: float64 (k, 4) of x1, y1, x2, y2 in pixels of the image; an edge has no width of its
-            own, so that a box is x2 - x1 wide.
-        scores: float64 (k,), higher is surer.
+        boxes: float64 (k, 4) of x1, y1, x2, y2 in pixels of the image; edges have no width, so a
+            box is x2 - x1 wide.
+        scores: float64 (k,), higher is more confident.
     """
 
     boxes: NDArray[np.float64]
@@ -23,13 +23,13 @@ class Detections:
 
 @dataclass(frozen=True, eq=False)
 class FaceTruth:
-    """The faces of one image.
+    """The faces in an image.
 
     Attributes:
         boxes: float64 (m, 4), as those of `Detections`.
-        ignore: bool (m,): regions where a detection counts neither as a hit nor as a false one.
-        subsets: bool (m,) by name, such as "easy": the faces that a part of the evaluation asks
-            for; in that part all others are regions to ignore.
+        ignore: bool (m,): regions where a detection is neither a hit nor a false positive.
+        subsets: bool (m,) by name, such as "easy": the faces that count in that subset, where all
+            others are regions to ignore.
     """
 
     boxes: NDArray[np.float64]

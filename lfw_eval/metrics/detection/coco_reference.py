@@ -1,4 +1,4 @@
-"""AP as the COCO libraries themselves compute it."""
+"""AP as computed by the COCO libraries themselves."""
 
 import contextlib
 import importlib
@@ -31,25 +31,25 @@ def coco_reference(
     max_detections: int = COCO_MAX_DETECTIONS,
     backend: Backend = "pycocotools",
 ) -> float:
-    """AP of the definition `coco` by the library; arguments as `protocol.evaluate`.
+    """Return the library's AP, definition `coco`; arguments as in `protocol.evaluate`.
 
     Returns:
-        0 to 1; NaN where the library says -1, because there are no faces.
+        0 to 1; NaN without faces, where the library returns -1.
 
     Raises:
-        UserError: If an array has a wrong shape or value, or the backend is missing.
+        UserError: An array has a wrong shape or value, or the backend is not installed.
     """
     coco, evaluation = load_backend(backend)
     gallery = gather(detections, truths)
-    found = _annotations(gallery.boxes, gallery.image)
-    for annotation, score in zip(found, gallery.scores.tolist(), strict=True):
+    detected = _annotations(gallery.boxes, gallery.image)
+    for annotation, score in zip(detected, gallery.scores.tolist(), strict=True):
         annotation["score"] = score
     faces = _annotations(gallery.face_boxes, gallery.face_image)
     for annotation, region in zip(faces, gallery.regions.tolist(), strict=True):
         annotation["iscrowd"] = int(region)
     with contextlib.redirect_stdout(io.StringIO()):
         judge = evaluation(
-            _dataset(coco, faces, gallery.images), _dataset(coco, found, gallery.images), "bbox"
+            _dataset(coco, faces, gallery.images), _dataset(coco, detected, gallery.images), "bbox"
         )
         judge.params.iouThrs = np.array([iou])
         judge.params.maxDets = [max_detections]
@@ -68,7 +68,7 @@ def load_backend(backend: Backend) -> tuple[Any, Any]:
         UserError: It is not installed.
     """
     if backend not in MODULES:
-        raise UserError(f'There is no backend "{backend}"', f"choose one of {', '.join(MODULES)}.")
+        raise UserError(f'unknown backend "{backend}"', f"choose from {', '.join(MODULES)}")
     coco_module, eval_module, eval_name = MODULES[backend]
     try:
         coco = importlib.import_module(coco_module).COCO
@@ -81,28 +81,28 @@ def load_backend(backend: Backend) -> tuple[Any, Any]:
 
 
 def _annotations(boxes: Any, image: Any) -> list[dict[str, Any]]:
-    """COCO's form of boxes (n, 4) and the image of each, numbered from 1: 0 means none there."""
+    """Return COCO's form of boxes (n, 4) and their images; ids start at 1, as 0 means none."""
     sides = boxes[:, 2:] - boxes[:, :2]
     rows = zip(image.tolist(), np.hstack([boxes[:, :2], sides]).tolist(), areas(boxes), strict=True)
     return [
         {
             "id": number,
-            "image_id": of,
+            "image_id": image_id,
             "category_id": 1,
             "bbox": box,
             "area": float(area),
             "iscrowd": 0,
         }
-        for number, (of, box, area) in enumerate(rows, 1)
+        for number, (image_id, box, area) in enumerate(rows, 1)
     ]
 
 
 def _dataset(coco: Any, annotations: list[dict[str, Any]], images: int) -> Any:
-    made = coco()
-    made.dataset = {
+    dataset = coco()
+    dataset.dataset = {
         "images": [{"id": number} for number in range(images)],
         "categories": [{"id": 1, "name": "face"}],
         "annotations": annotations,
     }
-    made.createIndex()
-    return made
+    dataset.createIndex()
+    return dataset

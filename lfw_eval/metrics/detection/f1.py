@@ -9,13 +9,13 @@ from lfw_eval.metrics.detection.precision_recall import PrecisionRecall
 
 @dataclass(frozen=True)
 class BestF1:
-    """The largest F1 and the point of the curve that has it.
+    """The largest F1 and its point on the curve.
 
     Attributes:
         value: Harmonic mean of precision and recall, 0 to 1.
-        threshold: Least score accepted.
+        threshold: Lowest score accepted.
         precision: Share of the accepted detections that hit.
-        recall: Share of the faces that were found.
+        recall: Share of the faces that were detected.
         false_positives_per_image: From 0 up.
     """
 
@@ -27,10 +27,10 @@ class BestF1:
 
 
 def best_f1(curve: PrecisionRecall) -> BestF1:
-    """F1 = 2 hits / (accepted + faces) at its best threshold, of equally good ones the highest.
+    """Return F1 = 2 hits / (accepted + faces) at its best threshold, the highest if several tie.
 
-    Where nothing was detected F1 is 0, precision NaN and the threshold infinite: nothing is
-    accepted. Where there are no faces F1 and recall are NaN, and the threshold is infinite.
+    Without detections F1 is 0, precision NaN and the threshold infinite: nothing is accepted.
+    Without faces F1 and recall are NaN, and the threshold is infinite.
     """
     accepted = curve.hits + curve.false_positives
     if not curve.faces or not accepted.size:

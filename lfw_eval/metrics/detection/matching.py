@@ -1,4 +1,4 @@
-"""Which detections hit which faces."""
+"""Match detections with faces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from lfw_eval.metrics.detection.arrays import BoolArray, FloatArray, Gallery, IntArray, areas
 
-PAIRS_AT_ONCE = 1 << 18  # what a step works on stays in the CPU's cache
+PAIRS_AT_ONCE = 1 << 18  # the data of a step stays in the CPU's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,47 +29,46 @@ class Overlaps:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The outcome of every detection; one that neither hit nor is ignored is a false positive.
+    """The outcome of every detection: a hit, ignored, or else a false positive.
 
     Attributes:
-        hit: bool (k,): it found a face that counts.
-        ignored: bool (k,): it counts neither as a hit nor as false.
-        found: bool (m,): the faces that were hit.
+        hit: bool (k,): it hit a face that counts.
+        ignored: bool (k,): it counts neither as a hit nor as a false positive.
+        detected: bool (m,): the faces that were hit.
     """
 
     hit: BoolArray
     ignored: BoolArray
-    found: BoolArray
+    detected: BoolArray
 
 
 def overlaps(gallery: Gallery) -> Overlaps:
     """Find all pairs that share some area; a box without area shares none."""
-    found = list(_touching(gallery))
-    detection, face, common = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    batches = list(_touching(gallery))
+    detection, face, common = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     own, other = areas(gallery.boxes)[detection], areas(gallery.face_boxes)[face]
     return Overlaps(detection, face, common / (own + other - common), common / own)
 
 
 def match(gallery: Gallery, pairs: Overlaps, iou: float, ignored: BoolArray) -> Matches:
-    """Let the detections of each image choose their faces, from the highest score down.
+    """Match the detections of each image with its faces, from the highest score down.
 
-    This is COCO's rule, as pycocotools has it. A detection takes, of the faces that count and that
-    no detection before it took, the one of largest IoU; of several the last. If none reaches the
-    threshold it takes what is to be ignored, and is ignored itself: a region
-    (`FaceTruth.ignore`, COCO's crowd) by intersection over the detection's own area and as often
-    as it is met, an ignored face by IoU and once.
+    This is COCO's rule, as in pycocotools. A detection takes the face with the largest IoU among
+    those that count and are not yet taken; if several tie, the last. If none reaches the threshold
+    it takes something to ignore, and is ignored itself: a region (`FaceTruth.ignore`, COCO's crowd)
+    by intersection over the detection's own area, repeatedly; an ignored face by IoU, once.
 
-    Pascal VOC and NVIDIA's TAO differ: there a detection stays with the face of largest IoU even
-    if that is taken, and is false then; TAO also counts a box one pixel wider and higher.
+    Pascal VOC and NVIDIA's TAO differ: there a detection keeps the face with the largest IoU even
+    if it is taken, and is then false; TAO also counts a box as one pixel wider and higher.
 
     Args:
         gallery: k detections and m faces.
         pairs: Their overlaps.
-        iou: Least overlap, above 0; the threshold itself is enough.
-        ignored: bool (m,): what does not count; all of `gallery.regions` and any faces.
+        iou: Minimum overlap, above 0; inclusive.
+        ignored: bool (m,): faces that do not count: all of `gallery.regions`, and any others.
     """
     measure = np.where(gallery.regions[pairs.face], pairs.share, pairs.iou)
-    # pycocotools' margin: boxes that agree may have an IoU of a little less than 1.
+    # pycocotools' margin: identical boxes may have an IoU slightly below 1.
     enough = np.flatnonzero(measure >= min(iou, 1 - 1e-10))
     detection, face, measure = pairs.detection[enough], pairs.face[enough], measure[enough]
     order = np.lexsort((-face, -measure, ignored[face], detection))
@@ -81,8 +80,8 @@ def match(gallery: Gallery, pairs: Overlaps, iou: float, ignored: BoolArray) -> 
     gone = np.zeros(len(ignored), np.bool_)
     decided = np.zeros_like(hit)
     left = np.arange(len(detection))
-    # In every image the first pair that is left is the choice of the best detection that is left,
-    # so the rounds are as many as the detections of the fullest image, not as all.
+    # In every image the first remaining pair is the choice of the best remaining detection, so
+    # there are as many rounds as detections in the fullest image, not as in all images.
     while left.size:
         here = image[left]
         chosen = left[np.append(True, here[1:] != here[:-1])]
@@ -92,11 +91,11 @@ def match(gallery: Gallery, pairs: Overlaps, iou: float, ignored: BoolArray) -> 
         decided[detection[chosen]] = True
         gone[taken] = ~gallery.regions[taken]
         left = left[~(decided[detection[left]] | gone[face[left]])]
-    return Matches(hit, passed, found=gone & ~ignored)
+    return Matches(hit, passed, detected=gone & ~ignored)
 
 
 def _touching(gallery: Gallery) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
-    """Yield detection, face and common area of the pairs that share any, some images at a time."""
+    """Yield detection, face and common area of overlapping pairs, some images at a time."""
     x1, y1, x2, y2 = np.ascontiguousarray(gallery.boxes.T)
     face_x1, face_y1, face_x2, face_y2 = np.ascontiguousarray(gallery.face_boxes.T)
     first = np.searchsorted(gallery.face_image, gallery.image)
@@ -108,7 +107,7 @@ def _touching(gallery: Gallery) -> Iterator[tuple[IntArray, IntArray, FloatArray
         stop = max(start + 1, int(np.searchsorted(ends, begin + PAIRS_AT_ONCE, side="right")))
         here = slice(start, stop)
         detection = np.repeat(np.arange(start, stop), count[here])
-        # A detection's faces are neighbours: a running number, set back for every detection.
+        # A detection's faces are consecutive: a running number that restarts at every detection.
         offset = first[here] - (ends[here] - count[here])
         face = np.arange(begin, begin + len(detection)) + np.repeat(offset, count[here])
         width = np.minimum(x2[detection], face_x2[face]) - np.maximum(x1[detection], face_x1[face])

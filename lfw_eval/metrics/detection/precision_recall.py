@@ -9,14 +9,14 @@ from lfw_eval.metrics.detection.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class PrecisionRecall:
-    """What is accepted at each of t thresholds: detections of that score and above.
+    """The detections accepted at each of t thresholds: those with that score or above.
 
     Attributes:
         thresholds: float64 (t,), descending.
-        hits: int (t,): faces found.
+        hits: int (t,): faces detected.
         false_positives: int (t,).
-        faces: To be found.
-        images: That were looked at.
+        faces: Number of faces that count.
+        images: Number of images.
     """
 
     thresholds: FloatArray
@@ -27,17 +27,17 @@ class PrecisionRecall:
 
     @property
     def precision(self) -> FloatArray:
-        """Share of the accepted detections that hit, (t,), 0 to 1."""
+        """Return the share of the accepted detections that hit, (t,), 0 to 1."""
         return self.hits / (self.hits + self.false_positives)
 
     @property
     def recall(self) -> FloatArray:
-        """Share of the faces that were found, (t,), 0 to 1; NaN where there are no faces."""
+        """Return the share of the faces that were detected, (t,), 0 to 1; NaN without faces."""
         return self.hits / (self.faces or np.nan)
 
     @property
     def false_positives_per_image(self) -> FloatArray:
-        """(t,), from 0 up."""
+        """Return the false positives per image, (t,)."""
         return self.false_positives / self.images
 
 
@@ -49,10 +49,10 @@ def precision_recall(
     Args:
         scores: (k,), of the detections that are not ignored.
         hit: bool (k,).
-        faces: To be found.
-        images: That were looked at.
-        split_ties: Whether detections of equal score are accepted one by one, in the order given,
-            instead of together. No threshold does that, but pycocotools does.
+        faces: Number of faces that count.
+        images: Number of images.
+        split_ties: Accept detections of equal score one by one, in their order, instead of
+            together. No threshold does that, but pycocotools does.
     """
     order = np.argsort(-scores, kind="stable")
     ordered, hits = scores[order], np.cumsum(hit[order], dtype=np.intp)

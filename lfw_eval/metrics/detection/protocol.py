@@ -1,4 +1,4 @@
-"""The evaluation of a face detector: detections and faces to AP, of all faces and of parts."""
+"""Evaluate a face detector: from detections and faces to AP, overall and by subset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ SIZES: dict[Size, tuple[float, float]] = {
     "medium": (32**2, 96**2),
     "large": (96**2, 1e5**2),
 }
-"""COCO's least and largest area in square pixels, both included."""
+"""COCO's minimum and maximum area in square pixels, both inclusive."""
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 COCO_MAX_DETECTIONS = 100
@@ -41,7 +41,7 @@ JACKKNIFE_GROUPS = 20
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What became of the k detections that count, and how many faces each of n images has.
+    """The outcomes of the k detections that count, and the number of faces in each of n images.
 
     Attributes:
         scores: float64 (k,).
@@ -60,22 +60,22 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class AveragePrecision(Metric):
-    """AP and what it is of; `n` is the number of faces that count.
+    """AP and its basis; `n` is the number of faces that count.
 
-    The standard error is of a delete-a-group jackknife (Kott 2001) over images, in 20 groups:
-    image i is in group i % 20. NaN for one image, or where a group has all the faces.
+    The standard error is that of a delete-a-group jackknife (Kott 2001) over images, in 20 groups:
+    image i is in group i % 20. It is NaN for a single image, or if a group has all the faces.
 
     Attributes:
-        definition: How AP was taken.
-        iou: Least overlap of a hit.
-        max_detections: Detections of an image that count, or None for all.
-        outcomes: What AP was taken of.
-        curve: One point for every distinct score of a detection that is not ignored.
-        best_f1: And its threshold, with the false positives per image there.
-        images: All of them, with faces or without.
+        definition: The definition of AP.
+        iou: Minimum overlap of a hit.
+        max_detections: Detections per image that count, or None for all.
+        outcomes: The detections and faces that AP was computed from.
+        curve: A point for every distinct score of a detection that is not ignored.
+        best_f1: With its threshold and the false positives per image there.
+        images: All images, with or without faces.
         ignored: Faces and regions that do not count.
         detections: All but those beyond `max_detections`.
-        ignored_detections: Those of them that count neither as a hit nor as false.
+        ignored_detections: Those of them that count neither as hits nor as false positives.
     """
 
     definition: Definition
@@ -92,14 +92,14 @@ class AveragePrecision(Metric):
 
 @dataclass(frozen=True, eq=False)
 class DetectionResult:
-    """AP of all faces, and of parts of them.
+    """AP of all faces, and of subsets.
 
     Attributes:
-        overall: All faces but those in `FaceTruth.ignore`.
-        subsets: By name of `FaceTruth.subsets`. Other faces are regions to ignore, as those in
+        overall: All faces except those in `FaceTruth.ignore`.
+        subsets: By name of `FaceTruth.subsets`. Other faces are regions to ignore, like those in
             `FaceTruth.ignore`; WIDER FACE's own evaluation ignores what overlaps them by IoU.
-        sizes: By area of the face. As in COCO, faces of another size are ignored, each can be
-            matched once, by IoU, and so is a detection of another size that matches nothing.
+        sizes: By area of the face. As in COCO, faces of other sizes are ignored (each can be
+            matched once, by IoU), and so are unmatched detections of other sizes.
     """
 
     overall: AveragePrecision
@@ -118,18 +118,18 @@ def evaluate(
     """Evaluate detections of n images.
 
     Args:
-        detections: One per image, empty arrays where nothing was found.
+        detections: One per image, with empty arrays if nothing was detected.
         truths: Of the same images in the same order.
-        iou: Least overlap of a hit, above 0 and up to 1; see `matching.match`.
+        iou: Minimum overlap of a hit, above 0 and at most 1; see `matching.match`.
         definition: See `average_precision`.
-        max_detections: Detections of an image that count, those of highest score. Unasked, all do,
-            but 100 in the definition `coco`, as in pycocotools.
+        max_detections: Detections per image that count, those with the highest scores. By default
+            all, or 100 for the definition `coco`, as in pycocotools.
 
     Returns:
-        AP is NaN where there are no faces; where there are faces and no detections it is 0.
+        AP is NaN without faces, and 0 with faces but no detections.
 
     Raises:
-        UserError: If an array has a wrong shape or value (see `arrays.gather`), or an option has.
+        UserError: An array (see `arrays.gather`) or an option is invalid.
     """
     protocol = _Protocol(iou, definition, max_detections)
     gallery = gather(detections, truths, protocol.max_detections)
@@ -137,18 +137,18 @@ def evaluate(
     area, face_area = areas(gallery.boxes), areas(gallery.face_boxes)
     regions = gallery.regions
 
-    def subset(asked: BoolArray) -> AveragePrecision:
-        part = replace(gallery, regions=regions | ~asked)
+    def subset(members: BoolArray) -> AveragePrecision:
+        part = replace(gallery, regions=regions | ~members)
         return protocol.measure(part, pairs, part.regions)
 
-    def size(least: float, largest: float) -> AveragePrecision:
-        other = (face_area < least) | (face_area > largest)
-        exempt = (area < least) | (area > largest)
+    def size(smallest: float, largest: float) -> AveragePrecision:
+        other = (face_area < smallest) | (face_area > largest)
+        exempt = (area < smallest) | (area > largest)
         return protocol.measure(gallery, pairs, regions | other, exempt)
 
     return DetectionResult(
         overall=protocol.measure(gallery, pairs, regions),
-        subsets={name: subset(asked) for name, asked in gallery.subsets.items()},
+        subsets={name: subset(members) for name, members in gallery.subsets.items()},
         sizes={name: size(*bounds) for name, bounds in SIZES.items()},
     )
 
@@ -161,28 +161,28 @@ def mean_average_precision(
     definition: Definition = "coco",
     max_detections: int | None = None,
 ) -> float:
-    """The mean of AP over IoU thresholds, unasked COCO's 0.5, 0.55 … 0.95; else as `evaluate`."""
+    """Return the mean AP over IoU thresholds, by default COCO's; otherwise as `evaluate`."""
     if not len(ious):
-        raise UserError("There are no IoU thresholds to take the mean over", "give at least one.")
+        raise UserError("there are no IoU thresholds to average AP over", "give at least one")
     protocols = [_Protocol(iou, definition, max_detections) for iou in ious]
     gallery = gather(detections, truths, protocols[0].max_detections)
     pairs = overlaps(gallery)
     faces = int(np.sum(~gallery.regions))
-    found = []
+    values = []
     for protocol in protocols:
         matches = match(gallery, pairs, protocol.iou, gallery.regions)
         counted = ~matches.ignored
-        found.append(protocol.value(gallery.scores[counted], matches.hit[counted], faces))
-    return float(np.mean(found))
+        values.append(protocol.value(gallery.scores[counted], matches.hit[counted], faces))
+    return float(np.mean(values))
 
 
 class _Protocol:
-    """The options of an evaluation, checked, and how they are applied."""
+    """The checked options of an evaluation, and how they are applied."""
 
     def __init__(self, iou: float, definition: Definition, max_detections: int | None) -> None:
         check_definition(definition)
         if not 0 < iou <= 1:
-            raise UserError(f"The IoU threshold must be above 0 and at most 1, but is {iou}.")
+            raise UserError(f"the IoU threshold is {iou}", "give one above 0 and at most 1")
         if definition == "coco" and max_detections is None:
             max_detections = COCO_MAX_DETECTIONS
         self.iou, self.definition, self.max_detections = iou, definition, max_detections
@@ -194,7 +194,7 @@ class _Protocol:
         ignored: BoolArray,
         exempt: BoolArray | None = None,
     ) -> AveragePrecision:
-        """Match and measure; `exempt` (k,) are the detections that never count as false."""
+        """Match and measure; `exempt` (k,) are detections that never count as false positives."""
         matches = match(gallery, pairs, self.iou, ignored)
         passed = matches.ignored if exempt is None else matches.ignored | (~matches.hit & exempt)
         counted = ~passed
@@ -221,7 +221,7 @@ class _Protocol:
         )
 
     def value(self, scores: FloatArray, hit: BoolArray, faces: int) -> float:
-        """AP of detections (k,)."""
+        """Return the AP of detections (k,)."""
         split = self.definition == "coco"
         curve = precision_recall(scores, hit, faces, 0, split_ties=split)
         return average_precision(curve, self.definition)
@@ -229,15 +229,15 @@ class _Protocol:
     def _standard_error(
         self, scores: FloatArray, hit: BoolArray, image: IntArray, faces: IntArray
     ) -> float:
-        """Of AP, from `faces` (n,) of each image."""
+        """Return the standard error of AP, from the `faces` (n,) in each image."""
         groups = min(JACKKNIFE_GROUPS, len(faces))
         if groups < 2:
             return float("nan")
-        # Sorted once here, the many sorts below find their work done.
+        # Sorting once here makes the many sorts below cheap.
         order = np.argsort(-scores, kind="stable")
         scores, hit, group = scores[order], hit[order], image[order] % groups
         left = faces.sum() - np.bincount(np.arange(len(faces)) % groups, weights=faces)
-        found = [
+        values = [
             self.value(scores[group != k], hit[group != k], int(left[k])) for k in range(groups)
         ]
-        return float(np.sqrt((groups - 1) * np.var(found)))
+        return float(np.sqrt((groups - 1) * np.var(values)))

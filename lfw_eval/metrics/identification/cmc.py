@@ -6,13 +6,13 @@ from lfw_eval.metrics.verification.arrays import FloatArray, IntArray
 
 
 def mate_ranks(candidates: IntArray, people: IntArray) -> IntArray:
-    """The rank of each probe's mate among the people of its candidates; 0 where it is not there.
+    """Return the rank of each probe's mate among the people of its candidates; 0 if absent.
 
-    A person with several images in the gallery is one person, at the place of the nearest.
+    A person with several gallery images counts once, at the rank of the nearest.
 
     Args:
-        candidates: The people of each probe's nearest images, nearest first, `(m, depth)`; -1 where
-            there is none.
+        candidates: The people of each probe's nearest images, nearest first, `(m, depth)`; -1 for
+            no image.
         people: The person on each probe, `(m,)`.
 
     Returns:
@@ -28,10 +28,10 @@ def mate_ranks(candidates: IntArray, people: IntArray) -> IntArray:
 
 
 def cmc(ranks: IntArray, largest: int) -> FloatArray:
-    """The cumulative match characteristic of mated probes, at ranks 1 to `largest`.
+    """Return the cumulative match characteristic of mated probes, at ranks 1 to `largest`.
 
     Args:
-        ranks: Of the mates `(m,)`, 0 where beyond the candidates.
+        ranks: Of the mates `(m,)`, 0 if not among the candidates.
         largest: The last rank.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Two runs of the same probes, compared probe by probe."""
+"""Compare two runs of the same probes, probe by probe."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lfw_eval.metrics.verification.pooled_result import allowed_accepts
 
 @dataclass(frozen=True)
 class Change:
-    """Mated probes that the candidate decides otherwise than the reference."""
+    """Mated probes on which the candidate and the reference disagree."""
 
     right_to_wrong: int
     wrong_to_right: int
@@ -23,7 +23,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Rank1Change(Change):
-    """Of the nearest person."""
+    """Changes of the nearest person."""
 
     p_value: float
     """Exact two-sided McNemar test (1947); 1 where no probe changed."""
@@ -31,15 +31,15 @@ class Rank1Change(Change):
 
 @dataclass(frozen=True)
 class TpirChange(Change):
-    """At the thresholds of the two runs; McNemar's test would take these as given."""
+    """Changes at the thresholds of the two runs, which McNemar's test would treat as fixed."""
 
     interval: tuple[float, float]
-    """95 % of the change of TPIR: people resampled, mated and non-mated ones apart, each run's
-    threshold fixed anew by the non-mated probes drawn (Efron & Tibshirani 1993, 13.3)."""
+    """95 % interval of the change of TPIR: resamples people, mated and non-mated separately; the
+    non-mated probes drawn set each run's threshold (Efron & Tibshirani 1993, 13.3)."""
 
 
 def compare_rank1(reference: Outcome, candidate: Outcome) -> Rank1Change:
-    """Compare who was nearest to the mated probes."""
+    """Compare the nearest people of the mated probes."""
     lost, gained = _changed(*(run.ranks[run.mated] == 1 for run in (reference, candidate)))
     p_value = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
     return Rank1Change(lost, gained, float(p_value))
@@ -51,38 +51,42 @@ def compare_tpir(
     """Compare TPIR at each FPIR target.
 
     Args:
-        reference: One run.
-        candidate: Another of the same probes.
+        reference: A run.
+        candidate: Another run of the same probes.
         probe_people: The person on each probe, `(m,)`.
     """
     people, person = np.unique(probe_people, return_inverse=True)
     strata = np.zeros(len(people), np.intp)
     strata[person[reference.mated]] = 1
-    for one, other in zip(reference.tpir, candidate.tpir, strict=True):
+    for reference_rate, candidate_rate in zip(reference.tpir, candidate.tpir, strict=True):
         changes = resampled(
-            _weighted(reference, one, person), _weighted(candidate, other, person), strata
+            _weighted(reference, reference_rate, person),
+            _weighted(candidate, candidate_rate, person),
+            strata,
         )
         low, high = np.quantile(changes, [0.025, 0.975])
-        lost, gained = _changed(reference.identified(one), candidate.identified(other))
+        lost, gained = _changed(
+            reference.identified(reference_rate), candidate.identified(candidate_rate)
+        )
         yield TpirChange(lost, gained, (float(low), float(high)))
 
 
 def _weighted(run: Outcome, rate: IdentificationRate, person: IntArray) -> Weighted:
-    """TPIR of drawn people."""
+    """Return a function for the TPIR of draws of people."""
     mated = np.flatnonzero(run.mated)
     nonmated = np.flatnonzero(~run.mated)
     nonmated = nonmated[np.argsort(run.distances[nonmated], kind="stable")]
     distances = np.where(run.ranks[mated] == 1, run.distances[mated], np.inf)
 
-    def of(drawn: IntArray) -> float:
-        returned = np.cumsum(drawn[person[nonmated]])
+    def tpir_of(draw: IntArray) -> float:
+        returned = np.cumsum(draw[person[nonmated]])
         allowed = allowed_accepts(rate.fpir_target, int(returned[-1]))
         threshold = run.distances[nonmated[np.searchsorted(returned, allowed, side="right")]]
-        weights = drawn[person[mated]]
+        weights = draw[person[mated]]
         return float(weights[distances < threshold].sum() / weights.sum())
 
-    def tpir(drawn: IntArray) -> FloatArray:
-        return np.array([of(each) for each in drawn])
+    def tpir(draws: IntArray) -> FloatArray:
+        return np.array([tpir_of(draw) for draw in draws])
 
     return tpir
 

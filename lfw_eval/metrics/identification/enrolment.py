@@ -1,4 +1,4 @@
-"""Who is in the gallery and who is looked for: by the data set's own names, or by two lists."""
+"""Split images into gallery and probes: by the data set's names, or by two lists."""
 
 import csv
 import hashlib
@@ -20,9 +20,9 @@ _HEADER = ["name", "identity"]
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Images of the gallery and probes, with the person that each shows.
+    """Gallery images and probes, with the person in each.
 
-    A probe is mated where its person is in the gallery, non-mated where not.
+    A probe is mated if its person is in the gallery, and non-mated otherwise.
     """
 
     gallery: tuple[str, ...]
@@ -30,11 +30,11 @@ class Enrolment:
     probes: tuple[str, ...]
     probe_people: tuple[str, ...]
     origin: str
-    """Where the lists are from, in words."""
+    """Where the lists come from, in words."""
 
     @property
     def mated(self) -> BoolArray:
-        """`(probes,)`."""
+        """Return whether each probe is mated, `(probes,)`."""
         enrolled = set(self.gallery_people)
         return np.array([person in enrolled for person in self.probe_people], np.bool_)
 
@@ -45,15 +45,15 @@ class Enrolment:
 
 
 def enrol_first_images(names: Collection[str]) -> Enrolment:
-    """Enrol the first image, by name, of everyone who has two or more; the others are mated probes.
+    """Enrol the first image, by name, of everyone with two or more; the others are mated probes.
 
-    Those who have one image only are the non-mated probes: nobody in the gallery is theirs.
+    People with a single image are the non-mated probes.
 
     Args:
         names: Images as `Name_0001`.
 
     Raises:
-        UserError: An image is named otherwise, or nobody has two.
+        UserError: An image is not named like that, or nobody has two.
     """
     ordered = sorted(names)
     images: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def enrol_first_images(names: Collection[str]) -> Enrolment:
     if not firsts:
         raise UserError(
             f"nobody in the data set has two of its {len(ordered)} images, so no probe has a mate",
-            "name who shows whom in lists, by `gallery` and `probes`",
+            "give `gallery` and `probes`, lists of images with identities",
         )
     probes = [name for name in ordered if name not in firsts]
     return Enrolment(
@@ -76,52 +76,53 @@ def enrol_first_images(names: Collection[str]) -> Enrolment:
 
 
 def read_enrolment(gallery: Path, probes: Path, available: Collection[str]) -> Enrolment:
-    """Read two lists of images, one `name` or `name,identity` a line, in UTF-8.
+    """Read two lists of images, with a `name` or `name,identity` per line, in UTF-8.
 
-    Without an identity it is that of `Name_0001`. Several images of a person may be enrolled; the
+    The default identity is the one in `Name_0001`. Several images of a person may be enrolled; the
     nearest counts.
 
     Raises:
-        UserError: A file cannot be read or is empty, a line is not of that form, an image is not
-            available or named twice, or no probe has a mate.
+        UserError: A file cannot be read or is empty, a line is malformed, an image is not
+            available or is listed twice, or no probe has a mate.
     """
-    enrolled, looked_for = _read(gallery), _read(probes)
+    enrolled, probed = _read(gallery), _read(probes)
     present = set(available)
-    for path, images in ((gallery, enrolled), (probes, looked_for)):
+    for path, images in ((gallery, enrolled), (probes, probed)):
         missing = [name for name in images if name not in present]
         if missing:
             raise UserError(
-                f"{path} names {len(missing)} images that the data set lacks, such as {missing[0]};"
-                " a name is that of the file, without folder and suffix"
+                f"{path} names images that are not in the data set: {len(missing)}, such as "
+                f"{missing[0]}",
+                "give file names without folder and suffix",
             )
-    both = enrolled.keys() & looked_for.keys()
+    both = enrolled.keys() & probed.keys()
     if both:
         raise UserError(
-            f"{len(both)} images are in {gallery} and in {probes}, such as {min(both)}, and would "
-            "find themselves",
-            "leave them out of one",
+            f"{len(both)} images are in both {gallery} and {probes}, such as {min(both)}, and "
+            "would match themselves",
+            "remove them from one of the lists",
         )
-    if not set(enrolled.values()) & set(looked_for.values()):
+    if not set(enrolled.values()) & set(probed.values()):
         raise UserError(
-            f"no person of {probes} is in {gallery}, so no probe has a mate", "check the identities"
+            f"nobody in {probes} is in {gallery}, so no probe has a mate", "check the identities"
         )
     return Enrolment(
         gallery=tuple(enrolled),
         gallery_people=tuple(enrolled.values()),
-        probes=tuple(looked_for),
-        probe_people=tuple(looked_for.values()),
+        probes=tuple(probed),
+        probe_people=tuple(probed.values()),
         origin=f"{gallery} and {probes}",
     )
 
 
 def most_images(people: Sequence[str]) -> int:
-    """How many images the person has who has the most."""
+    """Return the largest number of images of a person."""
     return max(Counter(people).values())
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Person by image, in the file's order."""
-    found: dict[str, str] = {}
+    """Return the person by image, in the file's order."""
+    people: dict[str, str] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
@@ -134,25 +135,27 @@ def _read(path: Path) -> dict[str, str]:
                         f"{','.join(row)[:80]!r}",
                         "correct the line",
                     )
-                if fields[0] in found:
-                    raise UserError(f"{path}, line {number}: {fields[0]} is listed twice")
-                found[fields[0]] = fields[1] if len(fields) == 2 else _person(fields[0])
+                if fields[0] in people:
+                    raise UserError(
+                        f"{path}, line {number}: {fields[0]} is listed twice", "remove a line"
+                    )
+                people[fields[0]] = fields[1] if len(fields) == 2 else _person(fields[0])
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror})", "name a list of images"
+            f"{path} cannot be read ({error.strerror})", "check the path and its permissions"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no list of images ({error})", "give text in UTF-8") from error
-    if not found:
-        raise UserError(f"{path} names no image", "give one a line")
-    return found
+        raise UserError(f"{path} is not a list of images ({error})", "give UTF-8 text") from error
+    if not people:
+        raise UserError(f"{path} names no images", "give a name per line")
+    return people
 
 
 def _person(name: str) -> str:
     match = _NUMBERED.fullmatch(name)
     if not match:
         raise UserError(
-            f"who is on {name} cannot be told from its name, which is not like Name_0001",
-            "give `gallery` and `probes` with lines name,identity",
+            f"the name {name} does not say who is shown, as Name_0001 does",
+            "give `gallery` and `probes`, with lines name,identity",
         )
     return match[1]

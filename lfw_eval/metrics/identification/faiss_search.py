@@ -1,4 +1,4 @@
-"""Approximate search through FAISS, for galleries that a matrix product takes too long for."""
+"""Approximate search through FAISS, for galleries too large for matrix products."""
 
 from typing import Any
 
@@ -17,15 +17,15 @@ from lfw_eval.system.hardware import cpu_count
 RECALL = 0.99
 SAMPLE = 400
 _NEIGHBOURS = 32
-_FEWEST_VISITED, _MOST_VISITED = 32, 4096
+_MIN_VISITED, _MAX_VISITED = 32, 4096
 
 
 def faiss_search(gallery: Float32Array, probes: Float32Array, depth: int) -> Candidates:
     """Find nearly the nearest `depth` images of each probe, in a graph of neighbours.
 
-    A search keeps the nearest 32 images that it has come to, doubled until `RECALL` of half a
-    sample of the probes find their nearest. Distances are measured again and ties ordered as by
-    `search`. Threads build the graph in no fixed order, so that another run can miss others.
+    A search tracks the 32 nearest images visited, a number that doubles until `RECALL` of half a
+    sample of the probes find their nearest. Distances are recomputed and ties ordered as in
+    `search`. Threads build the graph in no fixed order, so another run may miss other images.
 
     Raises:
         UserError: FAISS is not installed.
@@ -36,9 +36,9 @@ def faiss_search(gallery: Float32Array, probes: Float32Array, depth: int) -> Can
 
 
 def build_index(gallery: Float32Array) -> Any:
-    """Build the graph (HNSW; Malkov & Yashunin 2018), 32 neighbours an image.
+    """Build the graph (HNSW; Malkov & Yashunin 2018), with 32 neighbours per image.
 
-    It takes about half as much memory as the gallery of 128 dimensions that it holds a copy of.
+    Besides a copy of the gallery it takes about half as much memory again, at 128 dimensions.
 
     Raises:
         UserError: FAISS is not installed.
@@ -51,31 +51,31 @@ def build_index(gallery: Float32Array) -> Any:
 
 
 def tune_index(index: Any, gallery: Float32Array, probes: Float32Array) -> None:
-    """Choose how many images a search keeps; see `faiss_search`."""
+    """Choose how many images a search tracks; see `faiss_search`."""
     sample = probes[_sample(len(probes))[::2]]
     exact = search(gallery, sample, 1).distances
-    index.hnsw.efSearch = _FEWEST_VISITED
-    while index.hnsw.efSearch < _MOST_VISITED:
-        found = search_index(index, gallery, sample, 1)
-        if np.mean(found.distances <= exact) >= RECALL:
+    index.hnsw.efSearch = _MIN_VISITED
+    while index.hnsw.efSearch < _MAX_VISITED:
+        candidates = search_index(index, gallery, sample, 1)
+        if np.mean(candidates.distances <= exact) >= RECALL:
             return
         index.hnsw.efSearch *= 2
 
 
 def search_index(index: Any, gallery: Float32Array, probes: Float32Array, depth: int) -> Candidates:
-    """Search an index of FAISS that holds the gallery."""
+    """Search a FAISS index of the gallery."""
     return measured(gallery, probes, index.search(probes, depth)[1].astype(np.intp))
 
 
-def nearest_recall(gallery: Float32Array, probes: Float32Array, found: Candidates) -> float:
-    """Share of the half of the sample that tuned nothing whose nearest image was found.
+def nearest_recall(gallery: Float32Array, probes: Float32Array, candidates: Candidates) -> float:
+    """Return how often the nearest image was found, over the half of the sample not tuned on.
 
-    An image as near as the nearest counts as it.
+    An equally near image counts as the nearest.
     """
     sample = _sample(len(probes))
     judged = sample[1::2] if len(sample) > 1 else sample
     exact = search(gallery, probes[judged], 1)
-    return float(np.mean(found.distances[judged, :1] <= exact.distances))
+    return float(np.mean(candidates.distances[judged, :1] <= exact.distances))
 
 
 def require_faiss() -> Any:
@@ -88,11 +88,12 @@ def require_faiss() -> Any:
         import faiss
     except ImportError as error:
         raise UserError(
-            "`index` faiss needs FAISS, which is not installed", "pip install 'lfw-eval[faiss]'"
+            "`index` faiss needs FAISS, which is not installed",
+            "run: python -m pip install 'lfw-eval[faiss]'",
         ) from error
     return faiss
 
 
 def _sample(count: int) -> RowArray:
-    """Up to `SAMPLE` of so many rows, evenly spread."""
+    """Return up to `SAMPLE` of `count` rows, evenly spread."""
     return np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.intp)

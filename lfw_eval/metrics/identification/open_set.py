@@ -1,4 +1,4 @@
-"""TPIR at FPIR: open-set identification, where a probe's person may not be enrolled at all."""
+"""TPIR at FPIR: open-set identification, where a probe's person may not be enrolled."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from lfw_eval.metrics.verification.pooled_result import allowed_accepts
 class IdentificationRate(Metric):
     """TPIR at an FPIR; `n` counts mated probes.
 
-    The standard error is that of a share of `n` independent probes at a given threshold; `interval`
-    also has that few non-mated probes fix it.
+    The standard error is that of a share of `n` independent probes at a fixed threshold; `interval`
+    also accounts for the few non-mated probes that set the threshold.
     """
 
     interval: tuple[float, float]
     """95 % confidence interval, by the method of VAL's."""
     fpir_target: float
     fpir: float
-    """FPIR reached, the largest that a threshold gives and that is not above the target."""
+    """FPIR reached: the largest possible that is not above the target."""
     threshold: float
     """A candidate is returned below this distance."""
     nonmated: int
@@ -31,17 +31,17 @@ class IdentificationRate(Metric):
 
     @property
     def resolved(self) -> bool:
-        """Whether the target can be told from 0; if not, TPIR is that without a false positive."""
+        """Return whether FPIR can resolve the target; if not, TPIR allows no false positive."""
         return 1 / self.nonmated <= self.fpir_target
 
 
 def tpir_at(
     fpir_target: float, ranks: IntArray, distances: Float32Array, nonmated: Float32Array
 ) -> IdentificationRate:
-    """TPIR, which is 1 - FNIR, at the threshold where FPIR reaches the target.
+    """Return TPIR, which is 1 - FNIR, at the threshold where FPIR reaches the target.
 
-    A mated probe is identified where its mate is at rank 1 and nearer than the threshold. FPIR is
-    the share of non-mated probes to which anybody is nearer than that. (Grother, Ngan & Hanaoka
+    A mated probe is identified if its mate is at rank 1 and nearer than the threshold. FPIR is the
+    share of non-mated probes with anybody nearer than that. (Grother, Ngan & Hanaoka
     2019, "Face Recognition Vendor Test Part 2: Identification", NISTIR 8271: FNIR(N, R, T), here
     with R = 1.)
 
@@ -49,10 +49,10 @@ def tpir_at(
         fpir_target: Above 0 and below 1.
         ranks: Of the mate of each mated probe, `(m,)`.
         distances: From each mated probe to its nearest image, `(m,)`.
-        nonmated: From each non-mated probe to its nearest image, at least one.
+        nonmated: From each non-mated probe to its nearest image; at least one probe.
 
     Raises:
-        UserError: If the target is not between 0 and 1.
+        UserError: The target is not between 0 and 1.
     """
     ranked = np.sort(nonmated)
     mates = np.sort(distances[ranks == 1])

@@ -1,4 +1,4 @@
-"""What a search came to: rank-1, CMC and TPIR at FPIR."""
+"""The outcome of a search: rank-1, CMC and TPIR at FPIR."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,24 +25,24 @@ class Rank1(Metric):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The metrics of one run and what became of each of its m probes."""
+    """The metrics of a run and the outcome of each of its m probes."""
 
     rank1: Rank1
     tpir: tuple[IdentificationRate, ...]
-    """One of each FPIR target; empty where every probe has a mate."""
+    """One per FPIR target; empty if every probe has a mate."""
     cmc: tuple[float, ...]
-    """At rank 1, 2, ...: the share of mated probes whose mate is at that rank or before."""
+    """At rank 1, 2, ...: the share of mated probes whose mate is at that rank or better."""
     ranks: IntArray
-    """`(m,)`: of the mate among people; 0 where beyond the candidates, or there is none."""
+    """`(m,)`: of the mate among people; 0 if not among the candidates, or without a mate."""
     nearest: IntArray
-    """`(m,)`: row of the nearest gallery image, -1 where an approximate search found none."""
+    """`(m,)`: row of the nearest gallery image, -1 if an approximate search found none."""
     distances: Float32Array
     """`(m,)`: squared L2 to it."""
     mated: BoolArray
     """`(m,)`."""
 
     def identified(self, rate: IdentificationRate) -> BoolArray:
-        """Which mated probes, in their order, are identified at the rate's threshold."""
+        """Return which mated probes, in their order, are identified at the rate's threshold."""
         near = self.distances[self.mated] < rate.threshold
         return np.asarray(near & (self.ranks[self.mated] == 1))
 
@@ -58,16 +58,16 @@ def evaluate_search(
     """Evaluate the candidates of probes, at least one of which is mated.
 
     Args:
-        candidates: Of `(m, depth)`; up to the rank wanted of people, if depth is that rank times
-            the most images that a person has in the gallery.
+        candidates: `(m, depth)`; a depth of `largest_rank` times the most gallery images of a
+            person covers all ranks.
         gallery_people: The person on each gallery image, `(n,)`, from 0.
         probe_people: The person on each probe, `(m,)`, from 0.
-        largest_rank: To which the CMC goes.
-        fpir_targets: Each above 0 and below 1.
+        largest_rank: The last rank of the CMC.
+        fpir_targets: All above 0 and below 1.
     """
-    found = np.where(candidates.rows < 0, -1, gallery_people[candidates.rows])
+    people = np.where(candidates.rows < 0, -1, gallery_people[candidates.rows])
     mated = np.isin(probe_people, gallery_people)
-    ranks = mate_ranks(found, probe_people)
+    ranks = mate_ranks(people, probe_people)
     nearest = candidates.distances[:, 0]
     hits, count = int(np.sum(ranks == 1)), int(mated.sum())
     share = hits / count

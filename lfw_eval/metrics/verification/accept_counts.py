@@ -1,4 +1,4 @@
-"""The pairs that are accepted at each threshold, counted: the ROC in whole numbers."""
+"""Counts of the pairs accepted at each threshold: the ROC in whole numbers."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from lfw_eval.metrics.verification.roc import Roc
 
 @dataclass(frozen=True, eq=False)
 class AcceptCounts:
-    """The corners of an ROC: pairs strictly below each threshold, from none to all of them.
+    """The corners of an ROC: pairs strictly below each threshold, from none to all.
 
-    Between two corners only one class rises, or both by pairs whose order is not known: tied
-    distances, or those of one bin.
+    Between two corners either a single class rises, or both by pairs in unknown order: tied
+    distances, or those in the same bin.
     """
 
     thresholds: NDArray[np.float32]
@@ -27,7 +27,7 @@ class AcceptCounts:
     """`(m,)`, from 0 to all."""
 
     def thinned(self) -> "AcceptCounts":
-        """Without the points that lie on a straight line between their neighbours."""
+        """Return the corners without those on a straight line between their neighbours."""
         moves = np.append(True, (np.diff(self.impostors) > 0) | (np.diff(self.genuines) > 0))
         distinct = self._at(np.flatnonzero(moves))
         flat = np.diff(distinct.genuines) == 0
@@ -36,25 +36,25 @@ class AcceptCounts:
         return distinct._at(np.flatnonzero(np.concatenate([[True], ~inside, [True]])))
 
     def roc(self, points: int | None = None) -> Roc:
-        """The ROC; with `points` at most so many of its corners, even in log FAR and in TAR."""
+        """Return the ROC, or at most `points` of its corners, spread evenly in log FAR and TAR."""
         far = self.impostors / self.impostors[-1]
         tar = self.genuines / self.genuines[-1]
-        kept = np.arange(len(far))
+        corners = np.arange(len(far))
         if points is not None and points < len(far):
             decades = np.log10(np.maximum(far, 1 / self.impostors[-1]))
-            way = (decades - decades[0]) / (decades[-1] - decades[0] or 1) + tar
-            kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], points)))
-        return Roc(self.thresholds[kept].astype(np.float64), far[kept], tar[kept])
+            path = (decades - decades[0]) / (decades[-1] - decades[0] or 1) + tar
+            corners = np.unique(np.searchsorted(path, np.linspace(0, path[-1], points)))
+        return Roc(self.thresholds[corners].astype(np.float64), far[corners], tar[corners])
 
     def auc(self) -> Metric:
-        """AUC and DeLong's standard error, as in `auc.py`; half the unknown order.
+        """Return AUC with DeLong's standard error, as in `auc.py`; unknown order counts half.
 
-        Pairs between two corners have one placement, so that no pair is visited. The sum is of
-        whole numbers: the AUC is rounded once. Needs two pairs of either class.
+        Pairs between two corners share a placement, so no pair is visited. The sum is over whole
+        numbers: the AUC is rounded once. Needs two pairs of each class.
         """
         impostors, genuines = int(self.impostors[-1]), int(self.genuines[-1])
         new_impostors, new_genuines = np.diff(self.impostors), np.diff(self.genuines)
-        # Twice the genuine pairs nearer than each new impostor, and the other way round.
+        # Twice the genuine pairs nearer than each new impostor, and vice versa.
         nearer = self.genuines[1:] + self.genuines[:-1]
         nearer_impostors = self.impostors[1:] + self.impostors[:-1]
         value = int(new_impostors @ nearer) / (2 * impostors * genuines)
@@ -70,7 +70,7 @@ class AcceptCounts:
         )
 
     def eer(self) -> EqualErrorRate:
-        """The EER between two of these thresholds, as `lfw_eval.metrics.verification.eer`."""
+        """Return the EER, between two of these thresholds, as in `eer.py`."""
         impostors, genuines = int(self.impostors[-1]), int(self.genuines[-1])
         far, frr, thresholds = self.around_eer()
         weight = (frr[0] - far[0]) / (far[1] - far[0] + frr[0] - frr[1])
@@ -85,12 +85,14 @@ class AcceptCounts:
         )
 
     def around_eer(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """FAR, FRR and threshold, `(2,)` each: the last with FAR <= FRR, and the next."""
+        """Return FAR, FRR and threshold, all `(2,)`: the last with FAR <= FRR, and the next."""
         far = self.impostors / self.impostors[-1]
         frr = 1 - self.genuines / self.genuines[-1]
         after = int(np.searchsorted(far - frr, 0, side="right"))
         two = slice(after - 1, after + 1)
         return far[two], frr[two], self.thresholds[two].astype(np.float64)
 
-    def _at(self, kept: NDArray[np.intp]) -> "AcceptCounts":
-        return AcceptCounts(self.thresholds[kept], self.impostors[kept], self.genuines[kept])
+    def _at(self, corners: NDArray[np.intp]) -> "AcceptCounts":
+        return AcceptCounts(
+            self.thresholds[corners], self.impostors[corners], self.genuines[corners]
+        )

@@ -1,4 +1,4 @@
-"""ACC: pairs decided rightly at the threshold that is best on the other folds."""
+"""ACC: pairs decided correctly at the threshold that is best on the other folds."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,16 @@ class Accuracy(Metric):
     """Mean accuracy over the folds."""
 
     std: float
-    """Over folds, `ddof=0`: what facenet and most papers print behind the ±."""
+    """Over folds, `ddof=0`: what facenet and most papers print after the ±."""
     per_fold: tuple[float, ...]
     thresholds: tuple[float, ...]
     """Each fold's, trained on the other folds."""
 
 
 def best_thresholds(distances: FloatArray, genuine: BoolArray, fold: IntArray) -> FloatArray:
-    """For every fold the threshold of `THRESHOLDS` that decides most pairs of the others rightly.
+    """Return, for every fold, the threshold that decides most pairs of the other folds correctly.
 
-    Of several equally good ones the smallest, as in facenet. A pair is decided to be genuine where
+    If several of `THRESHOLDS` tie, the smallest wins, as in facenet. A pair is decided genuine if
     its distance is strictly below the threshold.
 
     Args:
@@ -48,7 +48,7 @@ def best_thresholds(distances: FloatArray, genuine: BoolArray, fold: IntArray) -
 def accuracy(
     decisions: BoolArray, genuine: BoolArray, fold: IntArray, thresholds: FloatArray
 ) -> Accuracy:
-    """ACC of decisions `(n,)` that were taken at the fold thresholds `(k,)`."""
+    """Return the ACC of decisions `(n,)` taken at the fold thresholds `(k,)`."""
     correct = decisions == genuine
     per_fold = np.bincount(fold, weights=correct) / np.bincount(fold)
     return Accuracy(

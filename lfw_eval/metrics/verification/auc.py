@@ -8,16 +8,15 @@ from lfw_eval.metrics.verification.metric import Metric
 
 
 def auc(distances: FloatArray, genuine: BoolArray) -> Metric:
-    """The chance that a genuine pair is nearer than an impostor pair, a tie counting half.
+    """Return the probability that a genuine pair is nearer than an impostor pair; ties count half.
 
     This is the exact area under the ROC of all pairs, the Mann-Whitney statistic (Hanley & McNeil
     1982, "The meaning and use of the area under a ROC curve"), as scikit-learn's `roc_auc_score`.
-    facenet prints the area under the mean of the folds' ROCs on 400 thresholds, which the grid
-    makes some 5e-6 smaller on LFW.
+    facenet prints the area under the mean of the folds' ROCs on a grid of 400 thresholds, some 5e-6
+    less on LFW.
 
     The standard error is DeLong's (DeLong et al. 1988), from ranks (Sun & Xu 2014, "Fast
-    Implementation of DeLong's Algorithm"). It is 0 where all genuine pairs are nearer than all
-    impostors.
+    Implementation of DeLong's Algorithm"). It is 0 if the classes are separated.
 
     Args:
         distances: `(n,)`, of at least two genuine and two impostor pairs.
@@ -35,10 +34,10 @@ def auc(distances: FloatArray, genuine: BoolArray) -> Metric:
 
 
 def placements(distances: FloatArray, genuine: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """DeLong's placements: for each pair the share of the other class that lies on its right side.
+    """Return DeLong's placements: per pair, the share of the other class that is ranked correctly.
 
     Returns:
-        Of the genuine pairs and of the impostor pairs; the mean of either is the AUC.
+        Those of the genuine and of the impostor pairs; the mean of either is the AUC.
     """
     ranks = rankdata(distances)
     impostors, genuines = np.sum(~genuine), np.sum(genuine)

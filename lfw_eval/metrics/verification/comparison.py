@@ -1,4 +1,4 @@
-"""Two runs on the same pairs, compared pair by pair."""
+"""Compare two runs on the same pairs, pair by pair."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from lfw_eval.system.errors import UserError
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from a reference run to a candidate."""
+    """The changes from a reference run to a candidate."""
 
     right_to_wrong: int
-    """Pairs that only the reference decided rightly."""
+    """Pairs that only the reference decided correctly."""
     wrong_to_right: int
-    """Pairs that only the candidate decided rightly."""
+    """Pairs that only the candidate decided correctly."""
     p_value: float
-    """Exact two-sided McNemar test; 1 where no pair changed sides."""
+    """Exact two-sided McNemar test; 1 if no decision changed."""
     accuracy_difference: Metric
     """ACC of the candidate minus that of the reference, its standard error paired by fold."""
 
@@ -34,21 +34,20 @@ class CosineSimilarity(Metric):
 
 
 def compare(reference: VerificationResult, candidate: VerificationResult) -> Comparison:
-    """Compares the decisions of two runs on the same pairs.
+    """Compare the decisions of two runs on the same pairs.
 
-    A pair changes sides where its decision does, each run deciding at its own thresholds. If both
-    runs were equally good, each such pair would be as likely to turn right as wrong (McNemar 1947),
-    so the p-value is an exact binomial one.
+    Each run decides at its own thresholds. If both were equally good, a changed decision would be
+    as likely to turn right as wrong (McNemar 1947), so the p-value is exactly binomial.
 
     Raises:
-        UserError: If the runs are not of the same pairs in the same order.
+        UserError: The runs are not of the same pairs in the same order.
     """
     same_pairs = np.array_equal(reference.genuine, candidate.genuine)
     if not (same_pairs and np.array_equal(reference.fold, candidate.fold)):
         raise UserError(
-            f"The reference has {len(reference.genuine)} pairs and the candidate "
+            f"the reference has {len(reference.genuine)} pairs and the candidate "
             f"{len(candidate.genuine)}, or they differ in truth or fold",
-            "compare runs of one pair list.",
+            "compare runs on the same pair list",
         )
     was_right = reference.decisions == reference.genuine
     is_right = candidate.decisions == candidate.genuine
@@ -65,20 +64,20 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
 
 
 def mean_cosine(reference: ArrayLike, candidate: ArrayLike) -> CosineSimilarity:
-    """Cosine similarity of each image's two embeddings: mean, its standard error, and minimum.
+    """Return the cosine of each image's two embeddings: mean, its standard error, and minimum.
 
     Args:
         reference: `(images, d)`, at least two images.
         candidate: `(images, d)`, the same images in the same order.
 
     Raises:
-        UserError: If the shapes differ, or an embedding is not finite or of length zero.
+        UserError: The shapes differ, or an embedding is not finite or of length zero.
     """
     a, b = normalise(reference), normalise(candidate)
     if a.shape != b.shape:
         raise UserError(
-            f"Embeddings of shape {a.shape} and {b.shape} cannot be compared image by image",
-            "give two of the same model and images.",
+            f"embeddings of shape {a.shape} and {b.shape} cannot be compared image by image",
+            "give embeddings of the same dimensions and images",
         )
     cosine = np.sum(a * b, axis=1)
     return CosineSimilarity(

@@ -9,7 +9,7 @@ from lfw_eval.metrics.verification.arrays import BoolArray
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of pairs; positive means decided to be genuine."""
+    """Counts of pairs; positive means decided genuine."""
 
     true_positive: int
     false_positive: int
@@ -18,23 +18,23 @@ class Confusion:
 
     @property
     def precision(self) -> float:
-        """Share of the pairs decided to be genuine that are; 0 where there is no such pair."""
+        """Return the share of genuine pairs among those decided genuine; 0 without such pairs."""
         return _share(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def recall(self) -> float:
-        """Share of the genuine pairs that are decided to be; 0 where there is no genuine pair."""
+        """Return the share of the genuine pairs decided genuine; 0 without genuine pairs."""
         return _share(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0 where both are."""
+        """Return the harmonic mean of precision and recall; 0 if both are 0."""
         errors = self.false_positive + self.false_negative
         return _share(2 * self.true_positive, 2 * self.true_positive + errors)
 
 
 def confusion(decisions: BoolArray, genuine: BoolArray) -> Confusion:
-    """Counts decisions `(n,)` against the truth `(n,)`."""
+    """Count decisions `(n,)` against the truth `(n,)`."""
     return Confusion(
         true_positive=int(np.sum(decisions & genuine)),
         false_positive=int(np.sum(decisions & ~genuine)),

@@ -13,18 +13,20 @@ Distance = Literal["squared_l2", "cosine"]
 
 
 def normalise(embeddings: ArrayLike, names: Sequence[str] | None = None) -> FloatArray:
-    """Scales every embedding to length 1, in float64 as facenet's host code computes.
+    """Scale every embedding to length 1, in float64 as facenet's host code does.
 
     Args:
         embeddings: `(n, d)`, any real dtype.
         names: Image name of every row, for messages.
 
     Raises:
-        UserError: If an embedding is not finite or has no length; names the row.
+        UserError: An embedding is not finite or of length zero; the message names the row.
     """
     rows = np.asarray(embeddings, np.float64)
     if rows.ndim != 2:
-        raise UserError(f"Embeddings must have the shape (images, dimensions), not {rows.shape}.")
+        raise UserError(
+            f"the embeddings have shape {rows.shape}", "give an array of shape (images, dimensions)"
+        )
     with np.errstate(over="ignore"):
         length = np.linalg.norm(rows, axis=1)
     bad = ~(np.isfinite(length) & (length > 0))
@@ -42,10 +44,10 @@ def pair_distances(
     subtract_mean: bool = False,
     names: Sequence[str] | None = None,
 ) -> FloatArray:
-    """Distance of every pair, as each fold sees it when it is the test fold.
+    """Return the distance of every pair, as each fold sees it when it is the test fold.
 
-    `squared_l2` is `|a - b|²`, 0 to 4. `cosine` is `arccos(a·b / |a||b|) / pi`, 0 to 1, the
-    similarity being clipped to [-1, 1], outside of which rounding takes facenet's to NaN.
+    `squared_l2` is `|a - b|²`, 0 to 4. `cosine` is `arccos(a·b / |a||b|) / pi`, 0 to 1, with
+    the similarity clipped to [-1, 1]; facenet's becomes NaN where rounding exceeds that.
 
     `subtract_mean` subtracts the mean embedding of the training folds (an image counts once per
     pair it is in) and, as in facenet, does not normalise again. It changes only `cosine`: a
@@ -57,7 +59,7 @@ def pair_distances(
         right: Row of each pair's second image, `(n,)`.
         fold: Fold of each pair, 0 to k - 1, `(n,)`.
         distance: Which distance.
-        subtract_mean: Whether to subtract the mean of the training folds first.
+        subtract_mean: Subtract the mean of the training folds first.
         names: Image name of every row, for messages.
 
     Returns:
@@ -65,7 +67,7 @@ def pair_distances(
         where folds see the same.
 
     Raises:
-        UserError: If the distance is unknown, or an embedding equals the subtracted mean.
+        UserError: The distance is unknown, or an embedding equals the subtracted mean.
     """
     folds = int(fold.max()) + 1
     if distance == "squared_l2":
@@ -73,11 +75,11 @@ def pair_distances(
         return np.broadcast_to(same, (folds, len(left)))
     if distance != "cosine":
         raise UserError(
-            f"Unknown distance {distance!r}", f"choose one of {', '.join(get_args(Distance))}."
+            f"unknown distance {distance!r}", f"choose from {', '.join(get_args(Distance))}"
         )
     similarity = np.sum(unit[left] * unit[right], axis=1)
     if subtract_mean:
-        # Expanding (a-m)·(b-m) needs two small matrix products in place of k sets of embeddings.
+        # Expanding (a-m)·(b-m) takes two small matrix products instead of k sets of embeddings.
         means = _training_means(unit, left, right, fold)
         along = means @ unit.T
         squared_mean = np.sum(np.square(means), axis=1)[:, None]
@@ -94,7 +96,7 @@ def pair_distances(
 def _training_means(
     unit: FloatArray, left: IntArray, right: IntArray, fold: IntArray
 ) -> FloatArray:
-    """`(k, d)`: row i is the mean embedding over both sides of the pairs outside fold i."""
+    """Return `(k, d)`: row i is the mean embedding over both sides of the pairs outside fold i."""
     uses = np.zeros((fold.max() + 1, len(unit)))
     np.add.at(uses, (fold, left), 1)
     np.add.at(uses, (fold, right), 1)
@@ -107,5 +109,5 @@ def _unusable(bad: BoolArray, why: str, names: Sequence[str] | None) -> UserErro
     image = f"row {row}" if names is None else f"{names[row]} (row {row})"
     return UserError(
         f"{bad.sum()} of {len(bad)} embeddings cannot be compared: that of {image} {why}",
-        "check the crop and the precision of the engine.",
+        "check the crop and the precision of the engine",
     )

@@ -11,20 +11,20 @@ from lfw_eval.metrics.verification.roc import roc
 
 @dataclass(frozen=True)
 class EqualErrorRate(Metric):
-    """The rate at which as many impostor pairs are accepted as genuine pairs rejected."""
+    """The rate at which impostor pairs are accepted as often as genuine pairs are rejected."""
 
     threshold: float
 
 
 def equal_error_rate(distances: FloatArray, genuine: BoolArray) -> EqualErrorRate:
-    """The EER of all pairs, on the straight line between the two ROC points that it lies between.
+    """Return the EER of all pairs, on the straight line between the two nearest ROC points.
 
     With finitely many pairs FAR and FRR rarely meet at a threshold; rate and threshold are
-    interpolated linearly between the last one with FAR <= FRR and the next.
+    interpolated linearly between the last threshold with FAR <= FRR and the next.
 
     The standard error is that of the mean of FAR and FRR at the threshold, `sqrt(EER (1 - EER) / 4
     * (1 / impostors + 1 / genuines))` (Bengio & Mariéthoz 2004, "A statistical significance test
-    for person authentication"). It is 0 where the classes are separated.
+    for person authentication"). It is 0 if the classes are separated.
 
     Args:
         distances: `(n,)`, of genuine and impostor pairs.

@@ -1,4 +1,4 @@
-"""Embeddings of a crop and of its mirror image, combined into one."""
+"""Combine the embeddings of a crop and of its mirror image."""
 
 from typing import Literal, get_args
 
@@ -15,9 +15,9 @@ Flip = Literal["concatenate", "sum"]
 def combine_flip(
     embeddings: ArrayLike, flipped: ArrayLike, mode: Flip = "concatenate"
 ) -> FloatArray:
-    """Combines each crop's embedding with that of its horizontal mirror image.
+    """Combine each crop's embedding with that of its horizontal mirror image.
 
-    `concatenate` puts the two, each of length 1, one after the other, as facenet's
+    `concatenate` joins the two, both scaled to length 1, as facenet's
     `validate_on_lfw --use_flipped_images`. `sum` adds them as they are, as InsightFace's
     `verification.test`. The protocol then normalises the result: a squared L2 distance stays within
     0 to 4, and that of concatenated embeddings is half of facenet's, which it leaves at length
@@ -32,17 +32,17 @@ def combine_flip(
         `(n, 2 d)` for `concatenate`, `(n, d)` for `sum`; not of length 1.
 
     Raises:
-        UserError: If the shapes differ, the mode is unknown, or an embedding to concatenate is not
+        UserError: The shapes differ, the mode is unknown, or an embedding to concatenate is not
             finite or of length zero.
     """
     straight, mirrored = np.asarray(embeddings, np.float64), np.asarray(flipped, np.float64)
     if straight.shape != mirrored.shape:
         raise UserError(
-            "Every crop needs one flipped embedding, but there are embeddings of shape "
-            f"{straight.shape} and flipped ones of shape {mirrored.shape}."
+            f"the embeddings have shape {straight.shape}, but the flipped ones {mirrored.shape}",
+            "give a flipped embedding for every crop",
         )
     if mode == "concatenate":
         return np.concatenate([normalise(straight), normalise(mirrored)], axis=1)
     if mode == "sum":
         return straight + mirrored
-    raise UserError(f"Unknown flip mode {mode!r}", f"choose one of {', '.join(get_args(Flip))}.")
+    raise UserError(f"unknown flip mode {mode!r}", f"choose from {', '.join(get_args(Flip))}")

@@ -1,19 +1,19 @@
-"""The two steps of VAL's confidence interval, of distances that are ranked or counted."""
+"""The two steps of VAL's confidence interval, for ranked or counted distances."""
 
 from scipy.stats import binom, binomtest
 
 
 def threshold_ranks(impostors: int, far_target: float) -> tuple[int, int]:
-    """Ranks, from 0, of the two impostor distances that hold the true threshold at a FAR, 95 %.
+    """Return ranks, from 0, of the impostor distances around the true threshold at a FAR, 95 %.
 
-    `confidence_interval` in `val.py` has the method, its source and its limits.
+    See `confidence_interval` in `val.py` for the method, its source and its limits.
     """
     below = binom.ppf([0.025, 0.975], impostors, far_target).astype(int)
     return max(int(below[0]) - 1, 0), min(int(below[1]), impostors - 1)
 
 
 def binomial_limits(lower: int, upper: int, n: int) -> tuple[float, float]:
-    """95 % limits of a share: the lower one of `lower` in n, the upper one of `upper` in n.
+    """Return 95 % limits of a share: the lower limit of `lower` in n, the upper of `upper` in n.
 
     Exact (Clopper & Pearson 1934).
     """

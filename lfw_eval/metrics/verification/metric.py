@@ -1,4 +1,4 @@
-"""What every metric carries, and its estimate from folds."""
+"""What every metric has, and its estimate from folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from lfw_eval.metrics.verification.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured value and how far to trust it.
+    """A measured value and its uncertainty.
 
-    Standard errors take pairs (or folds) as independent. LFW's pairs share images and the folds
-    share training pairs, so they are a little too small.
+    Standard errors assume independent pairs (or folds). LFW's pairs share images and the folds
+    share training pairs, so they are slightly too small.
     """
 
     value: float
@@ -24,10 +24,10 @@ class Metric:
 
 
 def standard_error(values: Sequence[float] | FloatArray) -> float:
-    """Standard error of the mean of at least two values: `std(ddof=1) / sqrt(len)`."""
+    """Return the standard error of the mean of at least two values: `std(ddof=1) / sqrt(len)`."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def mean_over_folds(values: Sequence[float] | FloatArray, n: int) -> Metric:
-    """The mean of one value per fold, with its standard error over folds; higher is better."""
+    """Return the mean of a value per fold, with its standard error; higher is better."""
     return Metric(float(np.mean(values)), n, standard_error(values), higher_is_better=True)

@@ -1,7 +1,7 @@
 """Distances and metrics of tens of millions of pairs without folds, exact, in bounded memory.
 
-IJB-B and IJB-C have one list of pairs and no folds: a threshold is not trained on other folds but
-read off the impostor pairs of the whole list.
+IJB-B and IJB-C have a single list of pairs without folds: a threshold is not trained on other folds
+but read off the impostor pairs of the whole list.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ _CHUNK_BYTES = 1 << 19
 def pooled_distances(
     unit: Float32Array, left: NDArray[np.integer], right: NDArray[np.integer]
 ) -> Float32Array:
-    """Squared L2 distance `|a - b|²` of every pair, in float32.
+    """Return the squared L2 distance `|a - b|²` of every pair, in float32.
 
-    Rows are gathered in chunks that stay in the cache, by as many threads as there are cores; a
-    pair's distance depends on neither. It is rounded by some 1e-7, so that one can be above 4.
+    Rows are gathered in chunks that stay in the cache, by a thread per core; a pair's distance
+    depends on neither. Rounding is some 1e-7, so a distance can exceed 4.
 
     Args:
         unit: Embeddings of length 1, `(images, d)`; may be a memory map.
@@ -46,20 +46,19 @@ def pooled_distances(
         `(n,)`.
 
     Raises:
-        UserError: If the two sides differ in length or name a row that does not exist.
+        UserError: The two sides differ in length or name a row that does not exist.
     """
     if left.shape != right.shape or left.ndim != 1:
         raise UserError(
-            f"Every pair has two rows, but there are {left.shape} on the left and {right.shape} on "
-            "the right",
-            "give one of each per pair.",
+            f"the sides of the pairs have shapes {left.shape} and {right.shape}",
+            "give two arrays of shape (pairs,)",
         )
     for rows in (left, right):
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(unit):
             raise UserError(
-                f"The pairs name rows {rows.min()} to {rows.max()}, but there are {len(unit)} "
+                f"the pairs name rows {rows.min()} to {rows.max()}, but there are {len(unit)} "
                 "embeddings",
-                "embed every image of the pair list.",
+                "embed every image of the pair list",
             )
     distances = np.empty(len(left), np.float32)
     chunk = max(_CHUNK_BYTES // (4 * unit.shape[1]), 1)
@@ -84,20 +83,20 @@ def pooled_distances(
 def evaluate_pooled(
     distances: Float32Array, genuine: BoolArray, far_targets: Sequence[float] = FAR_TARGETS
 ) -> PooledResult:
-    """AUC, EER and VAL at each FAR target, of all pairs together: exact, ties included.
+    """Return AUC, EER and VAL at each FAR target, of all pairs together: exact, including ties.
 
-    AUC and EER are those of `auc.py` and `eer.py`. VAL is the largest true accept
-    rate of all thresholds whose FAR is not above the target, as it is read off scikit-learn's
-    `roc_curve`. A target below 1 / impostor pairs cannot be told from 0: its VAL is that without a
-    false accept, and `PooledRate.resolved` says so.
+    AUC and EER are those of `auc.py` and `eer.py`. VAL is the largest true accept rate of all
+    thresholds whose FAR is not above the target, as read off scikit-learn's `roc_curve`. A target
+    below 1 / impostor pairs is indistinguishable from 0: its VAL is that without a false accept,
+    and `PooledRate.resolved` says so.
 
     Args:
         distances: `(n,)`, of at least two genuine and two impostor pairs.
         genuine: `(n,)`.
-        far_targets: Each above 0 and below 1.
+        far_targets: All above 0 and below 1.
 
     Raises:
-        UserError: If a distance is not finite, there are fewer than two genuine or impostor pairs,
+        UserError: A distance is not finite, there are fewer than two genuine or impostor pairs,
             or a target is not between 0 and 1.
     """
     ranked = rank_pairs(distances, genuine)

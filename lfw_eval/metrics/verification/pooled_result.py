@@ -1,4 +1,4 @@
-"""The metrics of pairs without folds, and what they are made of."""
+"""The metrics of pairs without folds, and their parts."""
 
 from dataclasses import dataclass
 
@@ -16,31 +16,31 @@ ROC_POINTS = 2000
 class PooledRate(Metric):
     """VAL at a FAR, of all pairs at one threshold; `n` counts genuine pairs.
 
-    The standard error is that of a share of `n` pairs at a given threshold; `interval` also has
-    that few impostor pairs fix the threshold.
+    The standard error is that of a share of `n` pairs at a fixed threshold; `interval` also
+    accounts for the few impostor pairs that set the threshold.
     """
 
     interval: tuple[float, float]
     """95 % confidence interval, by the method of `confidence_interval` in `val.py`."""
     far_target: float
     far: float
-    """FAR reached, the largest that a threshold gives and that is not above the target."""
+    """FAR reached: the largest possible that is not above the target."""
     threshold: float
-    """A pair is accepted below it; of ranked distances the nearest impostor not accepted."""
+    """A pair is accepted below it; with ranked distances, the nearest impostor not accepted."""
     impostors: int
     """Impostor pairs; FAR has steps of 1 / impostors."""
     error: float = 0.0
-    """The exact VAL is between the value and the value + `error`; 0 where nothing was binned."""
+    """The exact VAL is between the value and the value + `error`; 0 without binning."""
 
     @property
     def resolved(self) -> bool:
-        """Whether the target can be told from 0; if not, VAL is that without a false accept."""
+        """Return whether FAR can resolve the target; if not, VAL allows no false accept."""
         return 1 / self.impostors <= self.far_target
 
 
 @dataclass(frozen=True, eq=False)
 class PooledResult:
-    """The metrics of one list of pairs."""
+    """The metrics of a list of pairs."""
 
     genuine: int
     """Genuine pairs."""
@@ -49,11 +49,11 @@ class PooledResult:
     auc: Metric
     eer: EqualErrorRate
     val: tuple[PooledRate, ...]
-    """One of each FAR target."""
+    """One per FAR target."""
     roc: Roc
     """Corners of the ROC, at most `ROC_POINTS`, for a plot; `RankedPairs.corners` has all."""
     auc_error: float = 0.0
-    """How far the exact AUC can be from this one; as `eer_error` 0 where nothing was binned."""
+    """Largest distance to the exact AUC; like `eer_error`, 0 without binning."""
     eer_error: float = 0.0
 
 
@@ -68,7 +68,7 @@ def pooled_rate(
     interval: tuple[float, float],
     error: float = 0.0,
 ) -> PooledRate:
-    """VAL and its standard error from the pairs accepted at a threshold."""
+    """Return VAL and its standard error from the pairs accepted at a threshold."""
     value = true_accepts / genuine
     return PooledRate(
         value=value,
@@ -85,12 +85,12 @@ def pooled_rate(
 
 
 def allowed_accepts(far_target: float, impostors: int) -> int:
-    """The most impostor pairs, k, of which k / impostors is not above the target.
+    """Return the largest k for which k / impostors is not above the target.
 
     Raises:
-        UserError: If the target is not between 0 and 1.
+        UserError: The target is not between 0 and 1.
     """
     if not 0 < far_target < 1:
-        raise UserError(f"The FAR target must be above 0 and below 1, but it is {far_target}.")
-    nearest = round(far_target * impostors)  # the product itself can be a rounding off
+        raise UserError(f"the FAR target is {far_target}", "give one above 0 and below 1")
+    nearest = round(far_target * impostors)  # the product itself may have a rounding error
     return nearest if nearest / impostors <= far_target else nearest - 1

@@ -18,24 +18,24 @@ from lfw_eval.metrics.verification.val import ValidationRate, validation_rate
 
 @dataclass(frozen=True, eq=False)
 class VerificationResult:
-    """The metrics of one run and the outcome of each of its n pairs."""
+    """The metrics of a run and the outcome of each of its n pairs."""
 
     accuracy: Accuracy
     auc: Metric
     eer: EqualErrorRate
     val: ValidationRate
     precision: Metric
-    """Mean over folds, as recall and F1; `n` counts the pairs decided to be genuine."""
+    """Mean over folds, like recall and F1; `n` counts the pairs decided genuine."""
     recall: Metric
     f1: Metric
     confusion: Confusion
-    """Of all folds together, each at its own threshold."""
+    """Of all folds together, all at their own thresholds."""
     distances: FloatArray
-    """`(n,)`, as the pair's own fold sees them."""
+    """`(n,)`, as seen by the pair's own fold."""
     decisions: BoolArray
-    """`(n,)`: whether the pair is decided to be genuine at its fold's threshold."""
+    """`(n,)`: whether the pair is decided genuine at its fold's threshold."""
     genuine: BoolArray
-    """`(n,)`: whether it is."""
+    """`(n,)`: whether the pair is genuine."""
     fold: IntArray
     """`(n,)`."""
 
@@ -52,24 +52,24 @@ def evaluate(
     far_target: float = 1e-3,
     names: Sequence[str] | None = None,
 ) -> VerificationResult:
-    """Evaluates embeddings on pairs, as facenet's `lfw.evaluate`.
+    """Evaluate embeddings on pairs, as facenet's `lfw.evaluate`.
 
     The embeddings are normalised to length 1. The thresholds of ACC and VAL are trained per fold on
-    the other folds; AUC and EER are of all pairs together.
+    the other folds; AUC and EER use all pairs together.
 
     Args:
-        embeddings: One per image, `(images, d)`, any real dtype, of any length but 0.
+        embeddings: One per image, `(images, d)`, any real dtype, of any nonzero length.
         left: Row of each pair's first image, `(n,)`.
         right: Row of each pair's second image, `(n,)`.
         genuine: Whether both images of a pair show one person, `(n,)`.
         fold: Fold of each pair, 0 to k - 1, `(n,)`.
         distance: Squared L2 distance, or the angle over pi.
-        subtract_mean: Whether to subtract the training folds' mean embedding; see `pair_distances`.
+        subtract_mean: Subtract the training folds' mean embedding; see `pair_distances`.
         far_target: The FAR at which VAL is taken.
         names: Image name of every row, for messages.
 
     Raises:
-        UserError: If an embedding is not finite or of length zero, the pairs allow no value (see
+        UserError: An embedding is not finite or of length zero, the pairs are unusable (see
             `check_pairs`), or an option is unknown.
     """
     unit = normalise(embeddings, names)
@@ -84,10 +84,10 @@ def evaluate(
 def evaluate_distances(
     distances: FloatArray, genuine: BoolArray, fold: IntArray, far_target: float = 1e-3
 ) -> VerificationResult:
-    """Evaluates the distances of pairs, as `evaluate` does.
+    """Evaluate the distances of pairs, as `evaluate` does.
 
     Args:
-        distances: `(k, n)`; row i is as fold i sees them.
+        distances: `(k, n)`; row i as seen by fold i.
         genuine: `(n,)`.
         fold: 0 to k - 1, `(n,)`.
         far_target: The FAR at which VAL is taken.

@@ -1,7 +1,7 @@
-"""Distances of either class in ascending order: what exact metrics of many pairs are read off.
+"""Sorted distances of both classes, from which exact metrics of many pairs are read off.
 
-Each class is sorted once, as float32. Whatever else is looked up, the smaller class is in the
-larger, so that a few arrays as long as the smaller one are all that is needed beside them.
+Each class is sorted once, as float32. Only the smaller class is looked up in the larger, so the
+other arrays are no longer than the smaller class.
 """
 
 from bisect import bisect_right
@@ -26,7 +26,7 @@ class RankedPairs:
     impostor: Float32Array
 
     def accepted(self, thresholds: Float32Array) -> AcceptCounts:
-        """Count the pairs below each of these thresholds, which are float32 as the distances."""
+        """Count the pairs below each of these thresholds, float32 like the distances."""
         return AcceptCounts(
             thresholds,
             impostors=np.searchsorted(self.impostor, thresholds),
@@ -34,7 +34,7 @@ class RankedPairs:
         )
 
     def corners(self) -> AcceptCounts:
-        """The exact ROC: its corners are at and just above distances of the smaller class."""
+        """Return the exact ROC: its corners are at or just above distances of the smaller class."""
         smaller = min(self.genuine, self.impostor, key=len)
         values = smaller[np.append(True, smaller[1:] != smaller[:-1])]
         steps = np.stack([values, _just_above(values)], axis=1).ravel()
@@ -42,7 +42,7 @@ class RankedPairs:
         return self.accepted(np.concatenate([lowest, steps, self._top])).thinned()
 
     def eer(self) -> EqualErrorRate:
-        """The EER as `eer.py` finds it on all distances, by bisection."""
+        """Return the EER of `eer.py`, by bisection instead of over all distances."""
         before: list[float] = []
         after: list[float] = self._top.tolist()
         for distances in (self.genuine, self.impostor):
@@ -54,39 +54,39 @@ class RankedPairs:
 
     @property
     def _top(self) -> Float32Array:
-        """Just above the largest distance, `(1,)`."""
+        """Return the value just above the largest distance, `(1,)`."""
         return _just_above(np.maximum(self.genuine[-1:], self.impostor[-1:]))
 
     def _gap(self, threshold: np.float32) -> float:
-        """FAR - FRR, which rises with the threshold from -1 to 1."""
+        """Return FAR - FRR, which rises with the threshold from -1 to 1."""
         far = np.searchsorted(self.impostor, threshold) / len(self.impostor)
         return float(far - (1 - np.searchsorted(self.genuine, threshold) / len(self.genuine)))
 
 
 def rank_pairs(distances: Float32Array, genuine: BoolArray) -> RankedPairs:
-    """Sort the distances `(n,)` of either class.
+    """Sort the distances `(n,)` of both classes.
 
     Raises:
-        UserError: If there is not one truth per distance, a distance is not finite, or there are
-            fewer than two genuine or impostor pairs.
+        UserError: The shapes differ, a distance is not finite, or there are fewer than two genuine
+            or impostor pairs.
     """
     if distances.shape != genuine.shape or distances.ndim != 1:
         raise UserError(
-            f"Every pair has one distance and one truth, but their shapes are {distances.shape} "
-            f"and {genuine.shape}."
+            f"distances and truth have shapes {distances.shape} and {genuine.shape}",
+            "give two arrays of shape (pairs,)",
         )
     ranked = RankedPairs(distances[genuine], distances[~genuine])
     for name, ascending in (("genuine", ranked.genuine), ("impostor", ranked.impostor)):
         if len(ascending) < 2:
             raise UserError(
-                f"There are {len(ascending)} {name} pairs, and the metrics need two at least",
-                "give a pair list with more.",
+                f"there are {len(ascending)} {name} pairs, but the metrics need at least two",
+                "give a pair list with more",
             )
         ascending.sort()
         if not np.isfinite(ascending[[0, -1]]).all():  # NaN comes last
             raise UserError(
-                f"A distance of {name} pairs is not finite",
-                "check the embeddings and the precision of the engine.",
+                f"a distance of {name} pairs is not finite",
+                "check the embeddings and the precision of the engine",
             )
     return ranked
 

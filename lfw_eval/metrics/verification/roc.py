@@ -1,4 +1,4 @@
-"""Pairs accepted at a threshold, and the exact ROC."""
+"""The pairs accepted at a threshold, and the exact ROC."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
 
 
 def accepted(distances: FloatArray, thresholds: FloatArray) -> IntArray:
-    """How many distances are strictly below each threshold: `sum(distances < t)` for every t."""
+    """Count the distances strictly below each threshold: `sum(distances < t)` for every t."""
     return np.searchsorted(np.sort(distances), thresholds, side="left")
 
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """Accept rates at every threshold at which one changes; a pair is accepted below it."""
+    """Accept rates at every threshold where one changes; a pair is accepted below it."""
 
     thresholds: FloatArray
     """Ascending `(m,)`: the distinct distances, then one just above the largest."""
@@ -25,7 +25,7 @@ class Roc:
 
 
 def roc(distances: FloatArray, genuine: BoolArray) -> Roc:
-    """The exact ROC of `(n,)` distances, which must include genuine and impostor pairs."""
+    """Return the exact ROC of `(n,)` distances, which must include genuine and impostor pairs."""
     distinct = np.unique(distances)
     thresholds = np.append(distinct, np.nextafter(distinct[-1], np.inf))
     return Roc(

@@ -1,4 +1,4 @@
-"""Pairs counted by distance, for more of them than memory holds, with the error that this makes."""
+"""Histograms of more distances than memory holds, and the error of metrics from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from lfw_eval.metrics.verification.ranked import Float32Array
 from lfw_eval.system.errors import UserError
 
 PER_UNIT = 1 << 18
-"""Bins per unit of squared distance. A power of two, so that a float32 is put into its bin without
-rounding and every edge is a float32."""
+"""Bins per unit of squared distance: a power of two, so that binning a float32 does not round and
+every edge is a float32."""
 BINS = 4 * PER_UNIT
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreHistogram:
-    """How many pairs have a squared distance in each bin of [0, 4).
+    """Counts of pairs by squared distance, in bins of [0, 4).
 
-    Distances that rounding has put below 0 are in the first bin, those from 4 on in the last.
-    Counts are whole numbers: shards counted apart and merged in any order give the same histogram,
-    and so the same metrics, bit for bit.
+    Distances rounded below 0 are in the first bin, those from 4 up in the last. Counts are whole
+    numbers: shards counted separately and merged in any order give the same histogram and metrics,
+    bit for bit.
     """
 
     genuine: NDArray[np.int64]
@@ -46,15 +46,15 @@ class ScoreHistogram:
         """Count pairs: float32 distances `(n,)` and their truth `(n,)`; n may be 0.
 
         Raises:
-            UserError: If a distance is not finite.
+            UserError: A distance is not finite.
         """
         counts = np.zeros(2 * BINS, np.int64)
         for start in range(0, len(distances), _CHUNK):
             seen = distances[start : start + _CHUNK]
             if not np.isfinite(seen).all():
                 raise UserError(
-                    "A distance of two embeddings is not finite",
-                    "check the embeddings and the precision of the engine.",
+                    "a distance of two embeddings is not finite",
+                    "check the embeddings and the precision of the engine",
                 )
             bins = np.clip(seen * np.float32(PER_UNIT), 0, BINS - 1).astype(np.intp)
             bins += BINS * genuine[start : start + _CHUNK]
@@ -62,28 +62,28 @@ class ScoreHistogram:
         return cls(genuine=counts[BINS:], impostor=counts[:BINS])
 
     def merge(self, other: "ScoreHistogram") -> "ScoreHistogram":
-        """The pairs of both."""
+        """Return the histogram of the pairs of both."""
         return ScoreHistogram(self.genuine + other.genuine, self.impostor + other.impostor)
 
     def evaluate(self, far_targets: Sequence[float] = FAR_TARGETS) -> PooledResult:
-        """The metrics that `evaluate_pooled` gives, with the bounds of what binning changes.
+        """Return the metrics of `evaluate_pooled`, with bounds on the error from binning.
 
-        A threshold is always an edge between bins, where the pairs accepted are known: VAL and FAR
-        are those of that threshold. The best one is within the next bin, whose genuine pairs are
-        the `error`. AUC counts half of the pairs of pairs that share a bin, and `auc_error` is that
-        half. EER is interpolated over the bin in which FAR passes FRR, between its edges.
+        A threshold is always an edge between bins, where the number of accepted pairs is exact: VAL
+        and FAR are those of that threshold. The best one is within the next bin, whose genuine
+        pairs are the `error`. AUC counts half of the pairs of pairs that share a bin, and
+        `auc_error` is that half. EER is interpolated over the bin where FAR crosses FRR.
 
         Raises:
-            UserError: If there are fewer than two genuine or impostor pairs, or a target is not
+            UserError: There are fewer than two genuine or impostor pairs, or a target is not
                 between 0 and 1.
         """
         edges = self._edges()
         genuine, impostors = int(edges.genuines[-1]), int(edges.impostors[-1])
         if min(genuine, impostors) < 2:
             raise UserError(
-                f"There are {genuine} genuine and {impostors} impostor pairs, and the metrics need "
-                "two of either at least",
-                "count more pairs.",
+                f"there are {genuine} genuine and {impostors} impostor pairs, but the metrics need "
+                "at least two of each",
+                "count more pairs",
             )
         eer = edges.eer()
         far, frr, _ = edges.around_eer()

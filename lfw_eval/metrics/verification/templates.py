@@ -1,4 +1,4 @@
-"""Templates: one embedding for all images of a person that were taken together."""
+"""Templates: an embedding for a set of images of the same person."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +14,24 @@ def template_embeddings(
     medium: NDArray[np.intp],
     weight: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """The embedding of each template, as insightface's `image2template_feature`.
+    """Return the embedding of each template, as insightface's `image2template_feature`.
 
-    The embeddings of one medium, such as the frames of a video, count as their mean; the template
-    is the sum over its media, of length 1. The embeddings are not normalised before: a network's
-    long ones, and those of a high `weight`, count more.
+    The embeddings of a medium, such as the frames of a video, count as their mean; the template is
+    the sum over its media, scaled to length 1. The embeddings are not normalised first: longer
+    ones, and those with a higher `weight`, count more.
 
     Args:
         embeddings: `(images, d)`.
         image: Row of the embeddings, one per image in a template, `(n,)`.
         template: Its template, 0 to k - 1, `(n,)`.
         medium: Its medium, a number of any size, `(n,)`.
-        weight: What its embedding is multiplied with, `(n,)`.
+        weight: The factor of its embedding, `(n,)`.
 
     Returns:
         `(k, d)`.
 
     Raises:
-        UserError: If a template's sum is not finite or of length zero.
+        UserError: A template's sum is not finite or of length zero.
     """
     _, group, size = np.unique(
         np.column_stack([template, medium]), axis=0, return_inverse=True, return_counts=True
@@ -44,7 +44,7 @@ def template_embeddings(
     if bad.any():
         raise UserError(
             f"{bad.sum()} of {len(bad)} templates cannot be compared, the first is number "
-            f"{np.argmax(bad)}: its embeddings are not finite or add up to nothing",
-            "check the crops and the precision of the engine.",
+            f"{np.argmax(bad)}: its embeddings are not finite or add up to zero",
+            "check the crops and the precision of the engine",
         )
     return np.asarray(sums / length, np.float32)

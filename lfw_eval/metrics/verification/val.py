@@ -17,8 +17,8 @@ THRESHOLDS = np.arange(0, 4, 0.001)
 class ValidationRate(Metric):
     """Mean VAL over the folds; `n` counts genuine pairs.
 
-    The standard error over folds leaves out that all folds share the few impostor pairs that fix
-    the threshold; `interval` has that.
+    The standard error over folds ignores that all folds share the few impostor pairs that set the
+    threshold; `interval` accounts for it.
     """
 
     std: float
@@ -27,8 +27,8 @@ class ValidationRate(Metric):
     """95 % confidence interval, see `confidence_interval`."""
     far_target: float
     far: float
-    """FAR reached on the test folds, their mean. Where impostor distances are tied it can be far
-    above the target (embeddings that are all the same have VAL 1 at FAR 1): show it beside VAL."""
+    """Mean FAR reached on the test folds. With tied impostor distances it can far exceed the target
+    (identical embeddings have VAL 1 at FAR 1): show it beside VAL."""
     impostors: int
     """Impostor pairs in all folds; FAR has steps of 1 / impostors."""
     thresholds: tuple[float, ...]
@@ -38,12 +38,12 @@ class ValidationRate(Metric):
 def validation_rate(
     distances: FloatArray, genuine: BoolArray, fold: IntArray, far_target: float = 1e-3
 ) -> ValidationRate:
-    """VAL at a FAR, as facenet's `calculate_val`.
+    """Return VAL at a FAR, as facenet's `calculate_val`.
 
     Each fold's threshold is where the FAR of the other folds, on `THRESHOLDS`, reaches the target,
     interpolated linearly (`threshold_at`). A target below 1 / (impostor pairs of the other folds)
-    cannot be told from 0: as in facenet the threshold is then interpolated between the last that
-    accepts no impostor and the first that accepts one.
+    is indistinguishable from 0: as in facenet, the threshold is then interpolated between the last
+    that accepts no impostor and the first that does.
 
     Args:
         distances: `(k, n)`; row i is used for fold i. Every fold has genuine and impostor pairs.
@@ -52,10 +52,10 @@ def validation_rate(
         far_target: Above 0 and below 1.
 
     Raises:
-        UserError: If the target is not between 0 and 1.
+        UserError: The target is not between 0 and 1.
     """
     if not 0 < far_target < 1:
-        raise UserError(f"The FAR target must be above 0 and below 1, but it is {far_target}.")
+        raise UserError(f"the FAR target is {far_target}", "give one above 0 and below 1")
     vals, fars, thresholds = [], [], []
     for k, seen in enumerate(distances):
         test, training = fold == k, fold != k
@@ -83,13 +83,13 @@ def validation_rate(
 
 
 def threshold_at(far_target: float, far: FloatArray) -> float:
-    """The threshold at which a FAR that rises in steps over `THRESHOLDS` reaches the target.
+    """Return the threshold where a FAR that rises in steps over `THRESHOLDS` reaches the target.
 
     facenet calls `interp1d(far, thresholds, kind="slinear")`. Most of these FARs are repeated,
-    which newer SciPy refuses; the spline itself has a value there, which is what this gives:
+    which newer SciPy rejects; the spline itself has a value there, which this returns:
 
     - between two steps: on the line from the last threshold of the lower to the first of the upper;
-    - a step equal to the target: its last threshold, of the topmost step too, where the spline is
+    - a step equal to the target: its last threshold, even of the top step, where the spline is
       degenerate and has 0;
     - all steps below the target: 0, which accepts nothing.
     """
@@ -105,20 +105,20 @@ def threshold_at(far_target: float, far: FloatArray) -> float:
 def confidence_interval(
     genuine: FloatArray, impostor: FloatArray, far_target: float
 ) -> tuple[float, float]:
-    """95 % confidence interval of the VAL at the true FAR, given the distances of all pairs.
+    """Return the 95 % confidence interval of the VAL at the true FAR, from all distances.
 
-    The true threshold is a quantile of the impostor distances. How many of them lie below it is
-    binomial, which bounds it by two of them without an assumption about their distribution
+    The true threshold is a quantile of the impostor distances. The number of them below it is
+    binomial, which bounds it by two of them without assumptions about their distribution
     (Conover 1999, "Practical Nonparametric Statistics", 3.2). The interval goes from the exact
     binomial lower limit (Clopper & Pearson 1934) of VAL at the lower bound to the upper limit at
-    the upper bound. Simulated with 3,000 + 3,000 normal scores at FAR 1e-3 it held the true VAL in
-    97 to 98 % of runs; Clopper-Pearson at the measured threshold held it in 24 to 48 %, a t
-    interval over folds in 34 to 53 %: three impostor pairs fix the threshold.
+    the upper bound. Simulated with 3,000 + 3,000 normal scores at FAR 1e-3, it covered the true VAL
+    in 97 to 98 % of runs; Clopper-Pearson at the measured threshold covered it in 24 to 48 %, a t
+    interval over folds in 34 to 53 %: three impostor pairs set the threshold.
 
-    Below about 3.7 / FAR impostor pairs no distance bounds the threshold from below. The smallest
-    one is then taken, and the interval can be too narrow (80 % for 1,000 + 1,000 pairs).
+    With fewer than about 3.7 / FAR impostor pairs no distance bounds the threshold from below. The
+    smallest one stands in, and the interval can be too narrow (80 % for 1,000 + 1,000 pairs).
     """
     ranked = np.sort(impostor)
     lower, upper = ranked[list(threshold_ranks(len(ranked), far_target))]
-    fewest, most = int(np.sum(genuine < lower)), int(np.sum(genuine < upper))
-    return binomial_limits(fewest, most, len(genuine))
+    lowest, highest = int(np.sum(genuine < lower)), int(np.sum(genuine < upper))
+    return binomial_limits(lowest, highest, len(genuine))

@@ -57,7 +57,7 @@ def _draw(
     gallery = gather([detections], [image.truth])
     matches = match(gallery, overlaps(gallery), iou, gallery.regions)
     false = ~(matches.hit | matches.ignored)
-    missed = ~(matches.found | gallery.regions)
+    missed = ~(matches.detected | gallery.regions)
     for box in (gallery.face_boxes[missed] * factor).round().astype(int).tolist():
         _corners(small, box)
     for box in (gallery.boxes[false] * factor).round().astype(int).tolist():

@@ -142,7 +142,7 @@ BOX = [0, 0, 10, 10]
 @pytest.mark.parametrize(
     ("detections", "truths", "sentence"),
     [
-        ([found(BOX, [1])], [], "detections of 1 images and faces of 0"),
+        ([found(BOX, [1])], [], "detections for 1 images but faces for 0"),
         ([found(BOX, [np.nan])], [faces(BOX)], "score of image 0 is not finite"),
         ([found(BOX, [np.inf])], [faces(BOX)], "score of image 0 is not finite"),
         ([found([0, 0, np.nan, 1], [1])], [faces(BOX)], "detection box of image 0"),
@@ -153,7 +153,7 @@ BOX = [0, 0, 10, 10]
         ([found(BOX, [1, 2])], [faces(BOX)], r"scores of image 0 has shape \(2,\)"),
         ([found([], [])], [faces(BOX, [0, 1])], "ignore of image 0"),
         ([found([], [])], [faces(BOX, easy=[1, 0])], '"easy" of image 0'),
-        ([found([], [])] * 2, [faces(BOX, easy=[1]), faces(BOX)], "Image 1 has the subsets"),
+        ([found([], [])] * 2, [faces(BOX, easy=[1]), faces(BOX)], "image 1 has the subsets"),
     ],
 )
 def test_bad_arrays_are_refused(detections, truths, sentence):
@@ -167,8 +167,8 @@ def test_bad_arrays_are_refused(detections, truths, sentence):
         ({"iou": 0}, "IoU threshold"),
         ({"iou": 1.1}, "IoU threshold"),
         ({"iou": np.nan}, "IoU threshold"),
-        ({"definition": "voc"}, "choose one of integrate, tao11, coco"),
-        ({"max_detections": 0}, "max_detections is 0"),
+        ({"definition": "voc"}, "choose from integrate, tao11, coco"),
+        ({"max_detections": 0}, "`max_detections` is 0"),
     ],
 )
 def test_bad_options_are_refused(options, sentence):

@@ -50,7 +50,7 @@ def test_a_missing_backend_is_named(monkeypatch):
     monkeypatch.setitem(reference_module.MODULES, "faster-coco-eval", missing)
     with pytest.raises(UserError, match="pip install faster-coco-eval"):
         coco_reference([], [], backend="faster-coco-eval")
-    with pytest.raises(UserError, match="no backend"):
+    with pytest.raises(UserError, match="unknown backend"):
         coco_reference([], [], backend="coco")
 
 

@@ -253,16 +253,16 @@ def test_lists(tmp_path):
 @pytest.mark.parametrize(
     ("gallery", "probes", "message"),
     [
-        ("Ann_0001", "Ann_0001", "in .*gallery.csv and in .*probes.csv, such as Ann_0001"),
+        ("Ann_0001", "Ann_0001", "in both .*gallery.csv and .*probes.csv, such as Ann_0001"),
         ("Ann_0001\nAnn_0001", "Ann_0002", "line 2: Ann_0001 is listed twice"),
         ("Ann_0001,Ann,x", "Ann_0002", "line 1: expected name or name,identity"),
         ("Ann_0001,", "Ann_0002", "line 1: expected name or name,identity"),
-        ("Ann_0001.jpg", "Ann_0002", "who is on Ann_0001.jpg"),
-        ("Dan_0001", "Ann_0002", "1 images that the data set lacks, such as Dan_0001"),
+        ("Ann_0001.jpg", "Ann_0002", "the name Ann_0001.jpg does not say"),
+        ("Dan_0001", "Ann_0002", "not in the data set: 1, such as Dan_0001"),
         ("Ann_0001", "Bo_0001", "no probe has a mate"),
         ("\n", "Ann_0002", "names no image"),
         ("name,identity\n", "Ann_0002", "names no image"),
-        ("Ann_0001,\xff", "Ann_0002", "is no list of images"),
+        ("Ann_0001,\xff", "Ann_0002", "is not a list of images"),
     ],
 )
 def test_refused_lists(tmp_path, gallery, probes, message):
@@ -273,7 +273,7 @@ def test_refused_lists(tmp_path, gallery, probes, message):
 
 
 def test_refused_names():
-    with pytest.raises(UserError, match="who is on portrait"):
+    with pytest.raises(UserError, match="the name portrait does not say"):
         enrol_first_images(["portrait", "Ann_0001"])
     with pytest.raises(UserError, match="nobody in the data set has two"):
         enrol_first_images(["Ann_0001", "Bo_0001"])

@@ -251,5 +251,5 @@ def test_refused_pairs():
     for bad in (-1, 3):
         with pytest.raises(UserError, match=f"{bad}.*3 embeddings"):
             pooled_distances(unit, np.array([0]), np.array([bad]))
-    with pytest.raises(UserError, match="two rows"):
+    with pytest.raises(UserError, match=r"shapes \(1,\) and \(2,\)"):
         pooled_distances(unit, np.array([0]), np.array([0, 1]))

@@ -282,16 +282,16 @@ GOOD = {
     [
         ({"left": [0, 1, 2, 4]}, "1 pairs name an image without an embedding.*pair 3.*4 and 2"),
         ({"right": [0, -1, 1, 2]}, "without an embedding"),
-        ({"left": [0, 1, 2]}, "one value per pair"),
+        ({"left": [0, 1, 2]}, "a value per pair"),
         ({"left": [], "right": [], "genuine": [], "fold": []}, "no pairs"),
         ({"fold": [0, 0, 0, 0]}, "one fold.*view 2"),
-        ({"fold": [0, 2, 0, 2]}, "Fold 1 .*0 genuine and 0 impostor"),
+        ({"fold": [0, 2, 0, 2]}, "fold 1 .*0 genuine and 0 impostor"),
         ({"fold": [0, -1, 0, -1]}, "fold -1"),
-        ({"genuine": [True] * 4}, "Fold 0 .*2 genuine and 0 impostor"),
-        ({"genuine": [True, True, False, True]}, "Fold 1 .*2 genuine and 0 impostor"),
-        ({"genuine": [False] * 4}, "Fold 0 .*0 genuine and 2 impostor"),
-        ({"embeddings": np.eye(4)[0]}, r"not \(4,\)"),
-        ({"distance": "l3"}, "'l3'; choose one of squared_l2, cosine"),
+        ({"genuine": [True] * 4}, "fold 0 .*2 genuine and 0 impostor"),
+        ({"genuine": [True, True, False, True]}, "fold 1 .*2 genuine and 0 impostor"),
+        ({"genuine": [False] * 4}, "fold 0 .*0 genuine and 2 impostor"),
+        ({"embeddings": np.eye(4)[0]}, r"shape \(4,\)"),
+        ({"distance": "l3"}, "'l3'; choose from squared_l2, cosine"),
         ({"far_target": 0}, "FAR target"),
         ({"far_target": np.nan}, "FAR target"),
     ],
@@ -323,11 +323,11 @@ def test_embedding_equal_to_the_mean_is_refused():
 def test_incomparable_runs_are_refused():
     reference = evaluate(**GOOD)
     other = evaluate(**(GOOD | {"fold": [1, 0, 0, 1]}))
-    with pytest.raises(UserError, match="one pair list"):
+    with pytest.raises(UserError, match="the same pair list"):
         compare(reference, other)
-    with pytest.raises(UserError, match="same model"):
+    with pytest.raises(UserError, match="same dimensions"):
         mean_cosine(np.eye(3), np.eye(4))
     with pytest.raises(UserError, match="one flipped embedding"):
         combine_flip(np.eye(3), np.eye(4))
-    with pytest.raises(UserError, match="choose one of concatenate, sum"):
+    with pytest.raises(UserError, match="choose from concatenate, sum"):
         combine_flip(np.eye(3), np.eye(3), "mean")
