@@ -114,6 +114,6 @@ def test_refused(tmp_path, facenet, mtcnn_weights):
 
     (tmp_path / "list").write_text("nobody_0001\n")
     assert "give both lists or neither" in identify("--gallery", "list")
-    assert "images that are not in the data set" in identify("--gallery", "list", "--probes", "list")
+    assert "that are not in the data set" in identify("--gallery", "list", "--probes", "list")
     assert "must end in .json" in identify("--output", "result.txt")
     assert not (tmp_path / "results").exists()

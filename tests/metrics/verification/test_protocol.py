@@ -327,7 +327,7 @@ def test_incomparable_runs_are_refused():
         compare(reference, other)
     with pytest.raises(UserError, match="same dimensions"):
         mean_cosine(np.eye(3), np.eye(4))
-    with pytest.raises(UserError, match="one flipped embedding"):
+    with pytest.raises(UserError, match="a flipped embedding for every crop"):
         combine_flip(np.eye(3), np.eye(4))
     with pytest.raises(UserError, match="choose from concatenate, sum"):
         combine_flip(np.eye(3), np.eye(3), "mean")
