@@ -1,7 +1,7 @@
 """Images of any number to embeddings: aligned, embedded and written shard by shard."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.bulk.embedding_shards import EmbeddingShards, Found
-from lfw_eval.bulk.image_shards import ImageShards, list_shards, read_shard
+from lfw_eval.bulk.embedding_shards import EmbeddingShards, Found, MadeOf
+from lfw_eval.bulk.image_shards import HashShard, ImageShards, ShardContent, list_shards, read_shard
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment
 from lfw_eval.datasets.alignment.photographs_to_crops import aligned_row
+from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.ray import build, describe, gpus_of
@@ -74,7 +75,7 @@ class EmbedJob:
     folder: Path
 
     def run(self, cluster: Cluster | InProcess) -> Found:
-        """Embed all images; shards that are finished are not done again.
+        """Embed all images; shards that are finished are not done again while their images are.
 
         An image that cannot be decoded is left out and named in the output's `unreadable.txt`.
 
@@ -91,6 +92,7 @@ class EmbedJob:
                 "source_digest": shards.digest,
                 "shards": len(shards.items),
                 "alignment": self.alignment.fingerprint,
+                "decode": DECODING,
                 **self.alignment.versions,
                 "model": file_sha256(request.model),
                 "normalisation": request.normalisation,
@@ -98,6 +100,8 @@ class EmbedJob:
                 "scales": request.scales.digest() if request.scales else "",
                 "engine": self.engine,
                 "runtime": described["runtime"],
+                "device": described["device"],
+                "key": described["key"],
             }
         )
         if done and not described["known"]:
@@ -106,7 +110,8 @@ class EmbedJob:
                 "is the same network",
                 "delete it, or name another folder",
             )
-        remaining = [item for item in shards.items if item["shard"] not in done]
+        current = self._current(cluster, done)
+        remaining = [item for item in shards.items if item["shard"] not in current]
         reused = shards.images - sum(map(_size, remaining))
         bar = tqdm(total=shards.images, initial=reused, desc="embed", unit="img", disable=None)
         with bar:
@@ -114,6 +119,19 @@ class EmbedJob:
                 written.write(item["shard"], found)
                 bar.update(_size(item))
         return written.finish()
+
+    def _current(self, cluster: Cluster | InProcess, done: Mapping[int, MadeOf]) -> set[int]:
+        """The finished shards whose images are those that they were made of."""
+        finished = [item for item in self.shards.items if item["shard"] in done]
+        current = {
+            item["shard"] for item in finished if item["stamp"] == done[item["shard"]].stamp != ""
+        }
+        doubtful = [item for item in finished if item["shard"] not in current]
+        rows = cluster.map(doubtful, HashShard) if doubtful else ()
+        for item, row in zip(doubtful, rows, strict=True):
+            if row["content"] == done[item["shard"]].content:
+                current.add(item["shard"])
+        return current
 
     def _rows(self, cluster: Cluster | InProcess, items: list[Row]) -> Iterator[Row]:
         if not items:
@@ -163,20 +181,28 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
     """Read and align a shard.
 
     Returns:
-        `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), and the names
-        of `unreadable` images, which have none of these.
+        `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), the names of
+        `unreadable` images, which have none of these, and `stamp` and `content` of the shard.
     """
     names: list[str] = []
     unreadable: list[str] = []
-    row = aligned_row(_decoded(item, names, unreadable), alignment)
-    return {**row, "names": names, "unreadable": unreadable}
+    content = ShardContent()
+    row = aligned_row(_decoded(item, names, unreadable, content), alignment)
+    return {
+        **row,
+        "names": names,
+        "unreadable": unreadable,
+        "stamp": item["stamp"],
+        "content": content.hexdigest(),
+    }
 
 
 def _decoded(
-    item: Row, names: list[str], unreadable: list[str]
+    item: Row, names: list[str], unreadable: list[str], read: ShardContent
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield images under the names that boxes have, noting their own."""
+    """Yield images under the names that boxes have, noting their own and what was read."""
     for name, content in read_shard(item):
+        read.add(name, content)
         try:
             image = decode(content, name)
         except UserError:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,15 @@ from lfw_eval.system.files import replacing, write_atomically
 from lfw_eval.workers.ray import Row
 
 _ABOUT = "embeddings.json"
-_UNREADABLE = b"unreadable"
+_UNREADABLE, _CONTENT, _STAMP = b"unreadable", b"content", b"stamp"
 _MAGIC = b"PAR1"
+
+
+class MadeOf(NamedTuple):
+    """The images that a finished shard was made of; see `ImageShards` and `ShardContent`."""
+
+    stamp: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,10 @@ class EmbeddingShards:
         if not empty and not (folder / _ABOUT).is_file():
             raise UserError(f"{folder} is something else", "name a folder that does not exist")
 
-    def begin(self, about: Mapping[str, object]) -> set[int]:
-        """Begin, or go on with the same; return the numbers of the shards that are there.
+    def begin(self, about: Mapping[str, object]) -> dict[int, MadeOf]:
+        """Begin, or go on with the same; return the shards that are there, by their numbers.
+
+        Until `finish`, the folder counts as incomplete.
 
         Args:
             about: What the embeddings are of.
@@ -67,15 +76,16 @@ class EmbeddingShards:
                 )
             for stale in (*self.folder.glob(".part-*"), *filter(_damaged, self.parts())):
                 stale.unlink()
-            return {int(path.stem.partition("-")[2]) for path in self.parts()}
-        self.require_free()
+        else:
+            self.require_free()
         write_atomically(record, (json.dumps({"of": about}, indent=1) + "\n").encode())
-        return set()
+        return {int(path.stem.partition("-")[2]): _made_of(path) for path in self.parts()}
 
     def write(self, shard: int, found: Row) -> None:
         """Write one shard: `names`, `embeddings` (n, d), `boxes` (n, 4), `detected` (n,).
 
-        The names of `unreadable` images, which have none of these, go into the file's metadata.
+        The names of `unreadable` images, which have none of these, go into the file's metadata, and
+        so do `stamp` and `content` of what was read.
         """
         import pyarrow
         from pyarrow import parquet
@@ -87,7 +97,9 @@ class EmbeddingShards:
             "detected": pyarrow.array(found["detected"], pyarrow.bool_()),
         }
         unreadable = json.dumps([str(name) for name in found["unreadable"]])
-        table = pyarrow.table(columns).replace_schema_metadata({_UNREADABLE: unreadable})
+        table = pyarrow.table(columns).replace_schema_metadata(
+            {_UNREADABLE: unreadable, _STAMP: found["stamp"], _CONTENT: found["content"]}
+        )
         with replacing(self.folder / f"part-{shard:06d}.parquet") as temporary:
             parquet.write_table(table, temporary, compression="NONE")
 
@@ -161,6 +173,13 @@ class EmbeddingShards:
             names = table["name"].to_pylist()
             values = table["embedding"].combine_chunks().flatten().to_numpy()
             yield names, values.reshape(len(names), table.schema.field("embedding").type.list_size)
+
+
+def _made_of(path: Path) -> MadeOf:
+    from pyarrow import parquet
+
+    metadata = parquet.read_schema(path).metadata
+    return MadeOf(metadata[_STAMP].decode(), metadata[_CONTENT].decode())
 
 
 def _damaged(path: Path) -> bool:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.file_stamp import FileStamp
 from lfw_eval.workers.ray import Row
 
 Form = Literal["folder", "tar", "parquet"]
@@ -25,9 +27,11 @@ class ImageShards:
     """A source of images, cut into items of work.
 
     Attributes:
-        items: Of each its number `shard`, and what `read_shard` needs.
+        items: Of each its number `shard`, what `read_shard` needs, and a `stamp`: it is the same
+            while sizes, times and inodes of the shard's files are, and empty where they tell
+            nothing since a file has only just changed.
         images: How many there are.
-        digest: Over names or files, sizes and times: it differs when the source does.
+        digest: Over which images are in which shard; not over what they show.
     """
 
     items: tuple[Row, ...]
@@ -37,6 +41,11 @@ class ImageShards:
 
 def list_shards(source: Path, size: int) -> ImageShards:
     """Cut a source into shards of up to `size` images.
+
+    Millions of images are not read here to tell whether they have changed: they are read anyway
+    when they are embedded, and the embeddings are kept with the `ShardContent` of what was read.
+    A shard whose `stamp` is still the same is not read again; any other is, and its content says
+    whether its embeddings still hold.
 
     Args:
         source: A folder of images, of .tar or of .parquet files, however deep; or one such file.
@@ -60,16 +69,17 @@ def list_shards(source: Path, size: int) -> ImageShards:
         )
     (kind,) = found
     cut = {"folder": _cut_folder, "tar": _cut_tar, "parquet": _cut_parquet}[kind]
+    stamps = _stamps(kinds[kind])
     items = [
         {"shard": number, "form": kind, **item}
         for number, item in enumerate(cut(source, kinds[kind], size))
     ]
-    listing = json.dumps([_stamp(path) for path in kinds[kind]] + [size])
-    return ImageShards(
-        tuple(items),
-        sum(item["stop"] - item["start"] for item in items),
-        hashlib.sha256(listing.encode()).hexdigest(),
-    )
+    digest = hashlib.sha256(json.dumps(items).encode()).hexdigest()
+    for item in items:
+        root = Path(item["path"])
+        files = [root / name for name in item["names"]] if kind == "folder" else [root]
+        item["stamp"] = _combined([stamps[file] for file in files])
+    return ImageShards(tuple(items), sum(item["stop"] - item["start"] for item in items), digest)
 
 
 def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
@@ -91,15 +101,52 @@ def read_shard(item: Row) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
-    try:
-        str(path).encode()
-        stat = path.stat()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{path!r} has a name that is not UTF-8", "rename it") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend or remove it") from error
-    return str(path), stat.st_size, stat.st_mtime_ns
+class ShardContent:
+    """A hash over names and contents of the images of a shard, in the order of `read_shard`."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, content: bytes) -> None:
+        """Take in the next image."""
+        self._digest.update(f"{hashlib.sha256(content).hexdigest()} {name!a}\n".encode())
+
+    def hexdigest(self) -> str:
+        """Return the hash over the images so far."""
+        return self._digest.hexdigest()
+
+
+class HashShard:
+    """A worker: the `content` of a shard; see `ShardContent`."""
+
+    def __call__(self, item: Row) -> Row:
+        """Read a shard."""
+        content = ShardContent()
+        for image in read_shard(item):
+            content.add(*image)
+        return {"content": content.hexdigest()}
+
+
+def _stamps(paths: Sequence[Path]) -> dict[Path, FileStamp | None]:
+    """The stamp of each file, None where it has changed so recently that it may do so unseen."""
+    now = time.time_ns()
+    stamps: dict[Path, FileStamp | None] = {}
+    for path in paths:
+        try:
+            str(path).encode()
+            stamp = FileStamp.of(path.stat())
+        except UnicodeEncodeError as error:
+            raise UserError(f"{path!r} has a name that is not UTF-8", "rename it") from error
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read: {error.strerror}", "mend or remove it"
+            ) from error
+        stamps[path] = stamp if stamp.settled(now) else None
+    return stamps
+
+
+def _combined(stamps: Sequence[FileStamp | None]) -> str:
+    return "" if None in stamps else hashlib.sha256(repr(stamps).encode()).hexdigest()
 
 
 def _files(source: Path) -> Iterator[Path]:

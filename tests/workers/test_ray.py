@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -40,6 +41,7 @@ class Shrunk:
     """An alignment that needs no network: the whole image, shrunk."""
 
     fingerprint = "whole image"
+    versions: ClassVar[dict[str, str]] = {}
 
     def align(self, names, images):
         crops = np.empty((len(images), 160, 160, 3), np.uint8)
