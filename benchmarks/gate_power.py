@@ -23,7 +23,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from tqdm import tqdm
 
-from lfw_eval.gate.judge import Gate
+from lfw_eval.gate.accuracy import verification_findings
+from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.gate.verdict import GateResult
 from lfw_eval.metrics.verification.comparison import compare
@@ -72,7 +73,7 @@ def simulate(seed: tuple[int, int], noise: float) -> tuple[dict[str, str], int]:
         return evaluate_distances(np.tile(distances, (FOLDS, 1)), genuine, fold)
 
     baseline, candidate = run(NOISE), run(noise)
-    findings = tuple(Gate(DEFAULT, METRICS).verification(candidate, baseline))
+    findings = tuple(verification_findings(candidate, baseline, Criteria(DEFAULT, METRICS)))
     changed = compare(baseline, candidate)
     verdicts = {finding.metric: str(finding.verdict) for finding in findings}
     verdicts["gate"] = GateResult("", "", findings, ()).verdict

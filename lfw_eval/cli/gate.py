@@ -13,9 +13,9 @@ from lfw_eval.gate.junit import junit_xml
 from lfw_eval.gate.rules import DEFAULT, Rules
 from lfw_eval.gate.verdict import GateResult
 from lfw_eval.report.tables.gate import gate_markdown, gate_table
-from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.results.codec import plain
 from lfw_eval.results.file import ResultFile, read_result
+from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, require_writable, write_atomically
 
@@ -63,7 +63,7 @@ def gate_command(
         if not accept or not baseline:
             raise
         _accept(judged, baseline)
-        print(f"accepted: {baseline} is the candidate now; {error}")
+        print(f"accepted: {baseline} is the candidate now; {error.problem}")
         return
     if json_file:
         content = {"verdict": result.verdict, **plain(result)}
@@ -88,16 +88,14 @@ def gate_command(
         raise typer.Exit(_CANNOT_TELL)
 
 
-def _judge(judged: ResultFile, baseline: Path | None, rules: Rules) -> GateResult:
+def _judge(judged: ResultFile[Result], baseline: Path | None, rules: Rules) -> GateResult:
     if baseline:
         names = (judged.path.name, baseline.name)
         return judge(judged.result, read_result(baseline).result, rules, names)
-    if not isinstance(judged.result, AccuracyResult):
-        raise UserError(f"{judged.path} has no FP32 beside it", "name a --baseline to compare with")
     return judge_against_reference(judged.result, rules)
 
 
-def _accept(judged: ResultFile, baseline: Path) -> None:
+def _accept(judged: ResultFile[Result], baseline: Path) -> None:
     """Copy the result over the baseline: the JSON last, since it holds the hash of the other."""
     if baseline.suffix != ".json":
         raise UserError(

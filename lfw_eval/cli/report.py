@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from lfw_eval.gate.rules import DEFAULT, Rules
-from lfw_eval.results.accuracy import AccuracyResult
-from lfw_eval.results.detection import DetectionReport
-from lfw_eval.results.file import Result, read_result
+from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically
 
@@ -66,12 +64,14 @@ def report_command(
     require_writable(path if form == "html" else path / "figure")
     require_drawing()
     # What draws is not needed by the other commands, and takes a second to import.
-    from lfw_eval.report.page.contents import FaceOptions, contents_of
+    from lfw_eval.report.page.contents import contents_of
+    from lfw_eval.report.page.detection_section import detector_reports
+    from lfw_eval.report.page.faces import FaceOptions
     from lfw_eval.report.page.figure_files import write_figures
     from lfw_eval.report.page.render import render
 
     files = [read_result(each) for each in results]
-    if faces and not any(_detects(file.result) for file in files):
+    if faces and not detector_reports(files):
         raise UserError(
             "--faces are images to draw a detector's boxes on, and none of the results is of one",
             "give that of lfw-eval detect too",
@@ -88,12 +88,6 @@ def report_command(
     else:
         for written in write_figures(contents.figures, form, path):
             print(written)
-
-
-def _detects(result: Result) -> bool:
-    if isinstance(result, AccuracyResult):
-        return bool(result.detection)
-    return isinstance(result, DetectionReport)
 
 
 def require_drawing() -> None:

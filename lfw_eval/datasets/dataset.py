@@ -25,20 +25,12 @@ from lfw_eval.datasets.lfw import local_lfw, local_pairs
 from lfw_eval.datasets.pair_csv import read_pair_csv
 from lfw_eval.datasets.pairs import NO_PAIRS, Pairs, read_pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
+from lfw_eval.results.caution import Caution
 from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
 from lfw_eval.workers.ray import Cluster
 
 Align = Literal["mtcnn", "five-point", "none"]
-
-NOT_LFW = (
-    "This is NOT LFW: 118 photographs of five people, for want of LFW. It shows that the pipeline "
-    "works; its accuracy cannot be compared with published numbers."
-)
-RESIZED = (
-    "The crops were aligned for ArcFace's networks, of 112x112, and are resized to {side}x{side}: "
-    "this network was trained on other crops; its numbers compare precisions, not networks."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +40,7 @@ class Dataset:
     Attributes:
         name: Short, for paths and calibration lists.
         title: For people.
-        remark: What a reader of the numbers must know; empty for LFW.
+        caution: Why its numbers may not be compared with others.
         aligned: The photographs are crops that were aligned already.
         landmarks: Those that come with the photographs.
     """
@@ -57,7 +49,7 @@ class Dataset:
     title: str
     photographs: Photographs
     pairs: Pairs
-    remark: str = ""
+    caution: Caution = ""
     aligned: bool = False
     landmarks: GivenLandmarks | None = None
 
@@ -106,14 +98,14 @@ class Dataset:
         return FivePointAlignment(side)
 
     def for_network(self, side: int) -> "Dataset":
-        """Return the same with the remark that crops of another size than the network's call for.
+        """Return the same with the caution that crops of another size than the network's call for.
 
         Args:
             side: What the network takes.
         """
         if not self.aligned or side == TEMPLATE_SIDE:
             return self
-        return replace(self, remark=RESIZED.format(side=side))
+        return replace(self, caution="resized")
 
 
 def open_dataset(
@@ -239,4 +231,4 @@ def _celebrities(verify_images: bool) -> Dataset:
     files = celebrity_files(fetch(collection.entry("celebrities"), collection))
     pairs = draw_pairs(list(files))
     photographs = FolderPhotographs(files, verify_images=verify_images)
-    return Dataset("celebrities", "five celebrities", photographs, pairs, NOT_LFW)
+    return Dataset("celebrities", "five celebrities", photographs, pairs, "stand-in")

@@ -6,7 +6,7 @@ from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.results.accuracy import AccuracyResult
 
-_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline with `accept`"
+_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline"
 
 
 def calibration_findings(
@@ -15,19 +15,19 @@ def calibration_findings(
     """Yield a finding for each thing that the rule asks to be the same."""
     own, other = candidate.calibration, baseline.calibration
     if rule.list == "same":
-        names = [each.list_sha256[:12] if each else "none" for each in (other, own)]
+        names = [c.list_sha256[:12] if c else "none" for c in (other, own)]
         yield _same("calibration list", names)
     if rule.engine == "same":
-        keys = [each.judged.engine.key for each in (baseline, candidate)]
+        keys = [result.judged.engine.key for result in (baseline, candidate)]
         yield _same("engine key", keys)
     if rule.scales is not None:
-        before, after = (each.amax if each else {} for each in (other, own))
+        before, after = (c.amax if c else {} for c in (other, own))
         worst, tensor = max(_moved(before, after), default=(0.0, "none"))
         missing = len(before.keys() ^ after.keys())
-        kept = worst <= rule.scales and not missing
+        held = worst <= rule.scales and not missing
         yield Finding(
             metric="scales",
-            verdict="passed" if kept else "regressed",
+            verdict="passed" if held else "regressed",
             baseline=None,
             candidate=None,
             worse_by=worst,
@@ -36,7 +36,7 @@ def calibration_findings(
             allowed=rule.scales,
             reason=f"largest change {worst:.1%}, of {tensor}"
             + (f"; {missing} tensors are in one table only" if missing else "")
-            + ("" if kept else f"; {_ACCEPT}"),
+            + ("" if held else f"; {_ACCEPT}"),
         )
 
 

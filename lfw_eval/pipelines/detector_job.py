@@ -117,16 +117,20 @@ class DetectorJob:
                     "leave it out, or take `detector` facedetect",
                 )
 
-    def _scales(self, faces: FaceDataset) -> dict[str, str]:
-        """In words, where INT8 scales come from."""
+    def _scales(self, faces: FaceDataset) -> dict[str, str | int]:
+        """Where INT8 scales come from."""
         if self.precision != "int8" or is_served(self.engine):
             return {}
         if self.cache:
-            return {"scales": f"{self.cache.name} (sha256 {file_sha256(self.cache)[:12]})"}
+            return {
+                "calibration_cache": self.cache.name,
+                "calibration_cache_sha256": file_sha256(self.cache)[:12],
+            }
         images = self._calibration_images(faces)
-        count = len(images.names)
-        said = f"calibrated on {count} images, {images.evaluated} OF THEM ALSO EVALUATED"
-        return {"scales": said}
+        return {
+            "calibration_images": len(images.names),
+            "calibration_evaluated": images.evaluated,
+        }
 
     def build(self, faces: FaceDataset) -> Engine:
         """Build FaceDetect's engine, or load what was built before.

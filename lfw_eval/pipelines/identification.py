@@ -120,7 +120,7 @@ def _describe(job: Job, enrolment: Enrolment, store: CropStore) -> EnrolmentDesc
     return EnrolmentDescription(
         name=job.dataset.name,
         title=job.dataset.title,
-        remark=job.dataset.remark,
+        caution=job.dataset.caution,
         origin=enrolment.origin,
         gallery=len(enrolment.gallery),
         people=len(set(enrolment.gallery_people)),

@@ -45,7 +45,7 @@ def pass_over(
             batch_size=job.batch_size,
             fps=len(values) / seconds,
             measured=straight.measured,
-            kept=straight.kept,
+            from_cache=straight.kept,
         )
     return made, values
 

@@ -40,7 +40,7 @@ def evaluate_templates(job: Job, templates: TemplateSet, flip: Flip | None) -> T
         data=DataDescription(
             name=job.dataset.name,
             title=job.dataset.title,
-            remark=job.dataset.remark,
+            caution=job.dataset.caution,
             images=len(store.names),
             pairs=len(templates.genuine),
             folds=0,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from calibration.sampler import CalibrationList
 from lfw_eval.datasets.dataset import Dataset, has_templates, open_dataset
 from lfw_eval.datasets.ijb import TemplateSet, open_ijb
 from lfw_eval.metrics.verification.accuracy import Accuracy
@@ -13,10 +12,13 @@ from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.metrics.verification.pooled_result import PooledRate
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.val import ValidationRate
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.side_by_side import describe_calibration
 from lfw_eval.pipelines.templates import evaluate_templates
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.results.accuracy import AccuracyResult, EngineRun
+from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.file import save_result
 from lfw_eval.results.test_sets import (
     FailedSet,
@@ -105,18 +107,22 @@ def evaluate_sets(
         engine=judged.judged.engine,
         batch_size=judged.judged.batch_size,
         flip=flip or "none",
-        calibrated=_calibrated(calibrated.images, calibrating, sets) if calibrated else "",
+        calibration=_calibration(calibrated, calibrating, sets) if calibrated else None,
         rows=tuple(_row(result, f"{folder.name}/{name}.json") for name, result in results.items()),
         failed=tuple(failed),
     )
 
 
-def _calibrated(images: CalibrationList, on: Dataset, sets: Sequence[Dataset | TemplateSet]) -> str:
-    found = f"{len(images.names):,} crops, {images.origin} of {on.title}"
-    digests = [images_of(one).photographs.digest for one in sets]
-    if not images.evaluated or on.photographs.digest not in digests:
-        return found
-    return f"{found} *** {images.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
+def _calibration(
+    calibrated: Calibration, on: Dataset, sets: Sequence[Dataset | TemplateSet]
+) -> CalibrationDescription:
+    described = describe_calibration(calibrated)
+    evaluated = on.photographs.digest in [images_of(one).photographs.digest for one in sets]
+    return replace(
+        described,
+        origin=f"{described.origin} of {on.title}",
+        evaluated=described.evaluated if evaluated else 0,
+    )
 
 
 def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
@@ -125,7 +131,7 @@ def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
     return SetRow(
         name=data.name,
         title=data.title,
-        remark=data.remark,
+        caution=data.caution,
         images=data.images,
         pairs=data.pairs,
         alignment=data.alignment,
@@ -155,7 +161,7 @@ def _rates(run: EngineRun | TemplateRun) -> SetRates:
         val=val.value,
         interval=val.interval,
         fps=run.fps,
-        kept=run.kept,
+        from_cache=run.from_cache,
     )
 
 

@@ -97,7 +97,7 @@ def _describe_data(job: Job, store: CropStore) -> DataDescription:
     return DataDescription(
         name=dataset.name,
         title=dataset.title,
-        remark=dataset.remark,
+        caution=dataset.caution,
         images=len(store.names),
         pairs=len(dataset.pairs),
         folds=dataset.pairs.folds,

@@ -18,16 +18,20 @@ def history_figures(history: History) -> tuple[Figure, ...]:
     """Return a figure for each metric that any result has."""
     named = history.series()
     looks = styles(named)
-    data = list(dict.fromkeys(moment.data for moment in history.moments))
+    data = list(dict.fromkeys(moment.tracked.data for moment in history.moments))
     found = []
     for number, title in enumerate(data, start=1):
         # Data sets of other difficulty on one scale would hide what matters on each.
-        own = {name: moments for name, moments in named.items() if moments[0].data == title}
+        own = {name: moments for name, moments in named.items() if moments[0].tracked.data == title}
         prefix = f"{number}-" if len(data) > 1 else ""
         for metric in _METRICS:
-            kept = {name: moments for name, moments in own.items() if metric in moments[0].metrics}
-            if kept:
-                found.append(_figure(metric, title, prefix, kept, looks))
+            having = {
+                name: moments
+                for name, moments in own.items()
+                if metric in moments[0].tracked.metrics
+            }
+            if having:
+                found.append(_figure(metric, title, prefix, having, looks))
     return tuple(found)
 
 
@@ -48,7 +52,7 @@ def _figure(
                     "time": moment.time.isoformat(),
                     "commit": moment.commit,
                     "file": moment.path.name,
-                    "value": moment.metrics[metric],
+                    "value": moment.tracked.metrics[metric],
                     "verdict": finding.verdict if finding else "",
                     "reason": finding.reason if finding else moment.differs,
                 }

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from lfw_eval.metrics.verification.comparison import Comparison, CosineSimilarity
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.caution import Caution
 from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.engine import EnginePass, ModelDescription
 
@@ -25,7 +26,7 @@ class DataDescription:
 
     name: str
     title: str
-    remark: str
+    caution: Caution
     images: int
     pairs: int
     folds: int

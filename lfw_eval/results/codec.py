@@ -10,21 +10,24 @@ from typing import Any
 
 import numpy as np
 
+UNSTORED = types.MappingProxyType({"stored": False})
+"""Metadata of a field that no file has; it needs a default."""
+
 
 def plain(value: Any) -> Any:
     """Return dataclasses and mappings as objects, without their arrays; NaN becomes null."""
     if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
+            for field in _stored(value)
             if not isinstance(getattr(value, field.name), np.ndarray)
         }
     if isinstance(value, float) and not math.isfinite(value):
         # JSON has no such numbers; AP of no face is one.
         return None
-    return [plain(each) for each in value] if isinstance(value, tuple) else value
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def arrays_of(value: Any, place: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -32,13 +35,13 @@ def arrays_of(value: Any, place: str = "") -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(value, np.ndarray):
         yield place, value
     elif isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from arrays_of(each, _join(place, name))
+        for name, item in value.items():
+            yield from arrays_of(item, _join(place, name))
     elif isinstance(value, tuple):
-        for index, each in enumerate(value):
-            yield from arrays_of(each, _join(place, str(index)))
+        for index, item in enumerate(value):
+            yield from arrays_of(item, _join(place, str(index)))
     elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
+        for field in _stored(value):
             yield from arrays_of(getattr(value, field.name), _join(place, field.name))
 
 
@@ -64,7 +67,7 @@ def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -
                 field.name: typed(
                     hints[field.name], value.get(field.name), _join(place, field.name), arrays
                 )
-                for field in dataclasses.fields(kind)
+                for field in _stored(kind)
             }
         )
     if origin in (typing.Union, types.UnionType):
@@ -91,6 +94,11 @@ def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -
     if not fits:
         raise ValueError(f"{place} is {json.dumps(value)[:40]}")
     return value
+
+
+def _stored(value: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a dataclass, or of an instance, that a file has."""
+    return [field for field in dataclasses.fields(value) if field.metadata.get("stored", True)]
 
 
 def _join(place: str, name: str) -> str:

@@ -17,26 +17,27 @@ from lfw_eval.results.detection import DetectionReport
 _ROUNDING = 1e-9
 
 
-def contradictions(result: AccuracyResult | DetectionReport) -> Iterator[str]:
-    """Yield a phrase for each metric that does not follow from the scores."""
-    if isinstance(result, DetectionReport):
-        yield from _of_detection(result)
-        return
-    for report in result.detection:
-        yield from _of_detection(report)
+def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
+    """Yield a phrase for each FPS that is none and each metric that its scores do not give."""
     for run in filter(None, (result.reference, result.candidate)):
-        for place, stated, found in _differing(run, bool(result.protocol.get("subtract_mean"))):
-            yield f"{place} of {run.engine.precision} is {stated}, and its scores give {found}"
+        if not run.fps > 0:
+            yield f"FPS of {run.engine.precision} is not above 0"
+    for report in result.detection:
+        yield from detection_contradictions(report)
+    for run in filter(None, (result.reference, result.candidate)):
+        for place, stated, computed in _differing(run, bool(result.protocol.get("subtract_mean"))):
+            yield f"{place} of {run.engine.precision} is {stated}, and its scores give {computed}"
 
 
-def _of_detection(report: DetectionReport) -> Iterator[str]:
+def detection_contradictions(report: DetectionReport) -> Iterator[str]:
+    """Yield a phrase for AP if the detections do not give it."""
     stated = report.asked.overall
-    kept, split = stated.outcomes, stated.definition == "coco"
-    curve = precision_recall(kept.scores, kept.hit, stated.n, 0, split_ties=split)
-    found = average_precision(curve, stated.definition)
+    outcomes, split = stated.outcomes, stated.definition == "coco"
+    curve = precision_recall(outcomes.scores, outcomes.hit, stated.n, 0, split_ties=split)
+    computed = average_precision(curve, stated.definition)
     # Of no face both are NaN.
-    if stated.n and not abs(stated.value - found) <= _ROUNDING:
-        yield f"AP is {stated.value:g}, and its detections give {found:g}"
+    if stated.n and not abs(stated.value - computed) <= _ROUNDING:
+        yield f"AP is {stated.value:g}, and its detections give {computed:g}"
 
 
 def _differing(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, Any, Any]]:
@@ -48,21 +49,21 @@ def _differing(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, Any, 
         yield from _unequal("accuracy", plain(stated.accuracy), plain(decided))
         return
     distances = np.tile(stated.distances, (int(stated.fold.max()) + 1, 1))
-    found = evaluate_distances(distances, stated.genuine, stated.fold, stated.val.far_target)
-    yield from _unequal("", plain(stated), plain(found))
+    computed = evaluate_distances(distances, stated.genuine, stated.fold, stated.val.far_target)
+    yield from _unequal("", plain(stated), plain(computed))
 
 
-def _unequal(place: str, stated: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(found, dict):
-        for name, value in found.items():
+def _unequal(place: str, stated: Any, computed: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(computed, dict):
+        for name, value in computed.items():
             yield from _unequal(f"{place}.{name}" if place else name, stated[name], value)
-    elif isinstance(found, list):
-        if len(stated) != len(found):
-            yield place, stated, found
-        for index, (one, other) in enumerate(zip(stated, found, strict=False)):
-            yield from _unequal(f"{place}[{index}]", one, other)
-    elif isinstance(found, float) and stated is not None:
-        if not abs(stated - found) <= _ROUNDING:
-            yield place, stated, found
-    elif stated != found:
-        yield place, stated, found
+    elif isinstance(computed, list):
+        if len(stated) != len(computed):
+            yield place, stated, computed
+        for index, values in enumerate(zip(stated, computed, strict=False)):
+            yield from _unequal(f"{place}[{index}]", *values)
+    elif isinstance(computed, float) and stated is not None:
+        if not abs(stated - computed) <= _ROUNDING:
+            yield place, stated, computed
+    elif stated != computed:
+        yield place, stated, computed

@@ -1,10 +1,11 @@
 """What the evaluation of a face detector found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.metrics.detection.protocol import DetectionResult
+from lfw_eval.results.codec import UNSTORED
 from lfw_eval.results.speed import Speed
 
 
@@ -32,7 +33,8 @@ class DetectionReport:
         fps: Images per second from decoded image to faces, one after another.
         results: By definition of AP.
         definition: The one that was asked for.
-        detections: Those of each image, in the data set's order.
+        detections: Those of each image, in the data set's order; a file has none, since those of
+            all images together are in the outcomes.
         speed: Of the engine, where that was asked for.
     """
 
@@ -42,7 +44,7 @@ class DetectionReport:
     fps: float
     definition: Definition
     results: dict[Definition, DetectionResult]
-    detections: tuple[Detections, ...]
+    detections: tuple[Detections, ...] = field(default=(), metadata=UNSTORED)
     speed: Speed | None = None
 
     @property

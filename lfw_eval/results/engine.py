@@ -35,5 +35,5 @@ class EnginePass:
     """Crops per second from the crop store to embeddings, building left out."""
     measured: str
     """The day."""
-    kept: bool
+    from_cache: bool
     """Embeddings and FPS are of an earlier run: the machine may have been faster or slower."""

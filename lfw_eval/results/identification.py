@@ -10,6 +10,7 @@ from lfw_eval.metrics.identification.comparison import Rank1Change, TpirChange
 from lfw_eval.metrics.identification.outcome import Outcome
 from lfw_eval.metrics.verification.comparison import CosineSimilarity
 from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.caution import Caution
 from lfw_eval.results.engine import EnginePass, ModelDescription
 
 Index = Literal["exact", "faiss"]
@@ -21,7 +22,7 @@ class EnrolmentDescription:
 
     name: str
     title: str
-    remark: str
+    caution: Caution
     origin: str
     gallery: int
     people: int

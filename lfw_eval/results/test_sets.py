@@ -6,6 +6,7 @@ from lfw_eval.metrics.verification.comparison import CosineSimilarity
 from lfw_eval.metrics.verification.pooled_result import PooledResult
 from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.caution import Caution
 from lfw_eval.results.engine import EngineDescription, EnginePass, ModelDescription
 
 
@@ -48,7 +49,7 @@ class SetRates:
     val: float
     interval: tuple[float, float]
     fps: float
-    kept: bool
+    from_cache: bool
     """Embeddings and FPS are of an earlier run."""
 
 
@@ -63,7 +64,7 @@ class SetRow:
 
     name: str
     title: str
-    remark: str
+    caution: Caution
     images: int
     pairs: int
     alignment: str
@@ -87,13 +88,13 @@ class SetsResult:
     """All sets by one engine.
 
     Attributes:
-        calibrated: What INT8 was calibrated on, in words; empty for other precisions.
+        calibration: What INT8 was calibrated on, for all sets; None for other precisions.
     """
 
     model: ModelDescription
     engine: EngineDescription
     batch_size: int
     flip: str
-    calibrated: str
+    calibration: CalibrationDescription | None
     rows: tuple[SetRow, ...]
     failed: tuple[FailedSet, ...]

@@ -46,7 +46,7 @@ def made_accuracy(
         data=DataDescription(
             name="made",
             title="made pairs",
-            remark="",
+            caution="",
             images=2 * pairs,
             pairs=pairs,
             folds=FOLDS,

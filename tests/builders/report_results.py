@@ -53,16 +53,16 @@ class Evaluated:
         rng = np.random.default_rng(len(precision))
         return self.exact + NOISE[precision] * rng.normal(size=self.exact.shape)
 
-    def run(self, precision: str, *, kept: bool = False, fps: float = 70.0) -> EngineRun:
+    def run(self, precision: str, *, from_cache: bool = False, fps: float = 70.0) -> EngineRun:
         outcome = evaluate(
             self.embeddings(precision), self.left, self.right, self.genuine, self.fold
         )
-        return EngineRun(engine(precision), 64, fps, "2026-11-21", kept, outcome)
+        return EngineRun(engine(precision), 64, fps, "2026-11-21", from_cache, outcome)
 
     def result(
-        self, precision: str | None, *, kept: bool = False, table: str | None = None
+        self, precision: str | None, *, from_cache: bool = False, table: str | None = None
     ) -> AccuracyResult:
-        reference = self.run("fp32", kept=kept)
+        reference = self.run("fp32", from_cache=from_cache)
         candidate = self.run(precision, fps=280.0) if precision else None
         calibration = None
         if precision == "int8":

@@ -110,4 +110,4 @@ def test_refusals(results, tmp_path):
     alone = replace(made_accuracy(100), candidate=None, comparison=None, cosine=None)
     save_result(alone, tmp_path / "alone.json")
     assert "FP32 alone" in refused(gate(tmp_path, "alone.json"))
-    assert "no result file" in refused(gate(REPOSITORY, "setup.cfg"))
+    assert "not a result file" in refused(gate(REPOSITORY, "setup.cfg"))

@@ -11,7 +11,7 @@ from lfw_eval.datasets.alignment import BoxAlignment
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.crop_store import build_crop_store
-from lfw_eval.datasets.dataset import NOT_LFW, open_dataset
+from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
@@ -147,7 +147,7 @@ def test_dataset_with_pairs_beside_it(folder):
     (folder / "pairs.txt").write_text("1\t1\nBo\t1\t2\nBo\t1\tAnn_Lee\t2\n")
     dataset = open_dataset(str(folder), None)
     assert dataset.pairs.names == ("Ann_Lee_0002", "Bo_0001", "Bo_0002")
-    assert not dataset.remark
+    assert not dataset.caution
     (folder / "pairs.txt").write_text("1\t1\nBo\t1\t9\nBo\t1\tAnn_Lee\t2\n")
     with pytest.raises(UserError, match="Bo_0009"):
         open_dataset(str(folder), None)
@@ -185,7 +185,7 @@ def test_celebrities_from_the_package_index():
     assert len(files) == len({path.read_bytes() for path in files.values()}) == 118
     assert len({name.rpartition("_")[0] for name in files}) == 5
     dataset = open_dataset("celebrities", None)
-    assert dataset.remark == NOT_LFW
+    assert dataset.caution == "stand-in"
     assert dataset.pairs.digest().startswith("d4b1979def5a2bb3709324bbe79724e6853e17ec")
 
 

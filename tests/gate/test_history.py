@@ -77,7 +77,7 @@ def test_one_result_has_nothing_to_be_judged_by(tmp_path):
 
 def test_refusals(tmp_path):
     missing = refused(lfw_eval("history", tmp_path / "none", cwd=tmp_path))
-    assert "none is no folder" in missing
+    assert "none is not a directory" in missing
     assert "has no result" in refused(lfw_eval("history", tmp_path, cwd=tmp_path))
     asked = lfw_eval("history", tmp_path, "--format", "svg", cwd=tmp_path)
     assert "needs --output" in refused(asked)

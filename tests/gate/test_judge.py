@@ -195,7 +195,7 @@ def test_calibration():
     assert result.candidate
     engine = replace(result.candidate.engine, key="new")
     rebuilt = replace(result, candidate=replace(result.candidate, engine=engine))
-    assert "`accept`" in found(rebuilt, engine="same")["engine key"].reason
+    assert "accept it as the new baseline" in found(rebuilt, engine="same")["engine key"].reason
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from lfw_eval.cli.report import report_command
 from lfw_eval.datasets.crop_store import find_crop_store
 from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.metrics.verification.roc import roc
-from lfw_eval.report.page.contents import FaceOptions, contents_of
+from lfw_eval.report.page.contents import contents_of
 from lfw_eval.report.page.curves import visible
+from lfw_eval.report.page.faces import FaceOptions
 from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, contrast, styles
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
@@ -89,11 +90,11 @@ def test_fp32_of_two_files_is_one_column_and_other_data_a_group_of_their_own(roo
 
 def test_a_speedup_is_of_one_run(roots: Path) -> None:
     evaluated = Evaluated()
-    kept = saved(roots, kept=evaluated.result("int8", kept=True))
-    page = text_of(reported(kept, roots))
+    cached = saved(roots, cached=evaluated.result("int8", from_cache=True))
+    page = text_of(reported(cached, roots))
     assert "FP32 was measured on 2026-11-21, in an earlier one" in page
     assert "times as fast" not in page
-    measured = text_of(reported([*kept, *saved(roots, speed=speeds())], roots))
+    measured = text_of(reported([*cached, *saved(roots, speed=speeds())], roots))
     assert "4.1 times as fast as FP32" in measured
     assert "FP32, ONNX Runtime" in measured
 
@@ -104,7 +105,7 @@ def test_names_are_text(roots: Path) -> None:
     result = evaluated.result("int8")
     hostile = replace(
         result,
-        data=replace(result.data, title=HOSTILE, remark=HOSTILE),
+        data=replace(result.data, title=HOSTILE),
         model=replace(MODEL, name=HOSTILE),
         candidate=replace(
             result.candidate,

@@ -102,7 +102,7 @@ def test_an_edited_ap(tmp_path):
         read_result(tmp_path / "d.json")
 
 
-def test_detections_are_kept_once(tmp_path):
+def test_detections_are_stored_once(tmp_path):
     report = made_detection(5, 20)
     reports = (report, made_detection(9, 20))
     save_result(dataclasses.replace(made_accuracy(100), detection=reports), tmp_path / "a.json")
@@ -126,11 +126,11 @@ def test_scores_that_are_nan(result, tmp_path):
         read_result(tmp_path / "n.json")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": 3}', b"\xff\xfe", b"3"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": 4}', b"\xff\xfe", b"3"])
 def test_no_result_file(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="no result file"):
+    with pytest.raises(UserError, match="not a result file"):
         read_result(path)
 
 

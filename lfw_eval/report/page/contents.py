@@ -3,18 +3,19 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lfw_eval.datasets.crop_store import find_crop_store
-from lfw_eval.datasets.faces import open_faces
 from lfw_eval.gate.rules import Rules
 from lfw_eval.report.page.calibration_section import CalibrationSection, calibration_section
-from lfw_eval.report.page.detection_charts import detection_figure
-from lfw_eval.report.page.detection_pictures import DetectionPicture, detection_pictures
-from lfw_eval.report.page.faces import Faces
+from lfw_eval.report.page.detection_section import (
+    DetectionSection,
+    detection_section,
+    detector_reports,
+)
+from lfw_eval.report.page.faces import FaceOptions, Faces
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.groups import Group, accuracy_groups
-from lfw_eval.report.page.labels import detector_label, distinct, engine_labels
+from lfw_eval.report.page.labels import engine_labels
 from lfw_eval.report.page.metric_rows import MetricRow, metric_rows
 from lfw_eval.report.page.palette import Style, styles
 from lfw_eval.report.page.roc_charts import roc_figures
@@ -24,26 +25,12 @@ from lfw_eval.report.page.speed_charts import speed_figures
 from lfw_eval.report.page.speeds import LabelledSpeed, labelled_speeds
 from lfw_eval.report.page.verdict_cards import VerdictCard, verdict_cards
 from lfw_eval.results.accuracy import AccuracyResult
-from lfw_eval.results.detection import DetectionReport
-from lfw_eval.results.file import ResultFile
+from lfw_eval.results.file import ResultFile, of_type
+from lfw_eval.results.kinds import Result
+from lfw_eval.results.speed import SpeedResult
 from lfw_eval.sources import datasets
 
 _ALIGNMENT = ("--dataset", "--pairs", "--boxes", "--margin")
-
-
-@dataclass(frozen=True)
-class FaceOptions:
-    """Which faces are shown.
-
-    Attributes:
-        shown: Whether any are, with their names.
-        images: The images that a detector was evaluated on.
-        annotations: Of these, where they are not beside them.
-    """
-
-    shown: bool = True
-    images: Path | None = None
-    annotations: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,22 +58,10 @@ class GroupSection:
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionSection:
-    """The results of detectors on one set of images."""
-
-    reports: tuple[tuple[str, DetectionReport], ...]
-    figure: Figure
-    pictures: tuple[DetectionPicture, ...]
-    pictured: str
-    """Whose detections are drawn."""
-    missing: str
-
-
-@dataclass(frozen=True, eq=False)
 class Contents:
     """All that a report holds."""
 
-    files: tuple[ResultFile, ...]
+    files: tuple[ResultFile[Result], ...]
     styles: Mapping[str, Style]
     groups: tuple[GroupSection, ...]
     speeds: tuple[LabelledSpeed, ...]
@@ -119,7 +94,7 @@ class Contents:
         return tuple(dict.fromkeys(found))
 
 
-def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -> Contents:
+def contents_of(files: Sequence[ResultFile[Result]], faces: FaceOptions, rules: Rules) -> Contents:
     """Collect the contents of a report.
 
     Raises:
@@ -127,9 +102,10 @@ def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -
     """
     files = tuple({file.sha256: file for file in files}.values())
     labels = engine_labels(files)
-    groups = accuracy_groups(files, labels)
-    speeds = labelled_speeds(files, labels)
-    detections = _detections(files)
+    accuracy = of_type(files, AccuracyResult)
+    groups = accuracy_groups(accuracy, labels)
+    speeds = labelled_speeds(of_type(files, SpeedResult), labels)
+    detections = detector_reports(files)
     names = [column.label for group in groups for column in group.columns]
     names += [each.label for each in speeds]
     names += [label for reports in detections for label, _ in reports]
@@ -137,7 +113,7 @@ def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -
     sections = []
     for number, group in enumerate(groups, start=1):
         prefix = f"{number}-" if len(groups) > 1 else ""
-        sections.append(_group_section(group, files, speeds, drawn, prefix, faces.shown, rules))
+        sections.append(_group_section(group, accuracy, speeds, drawn, prefix, faces.shown, rules))
     return Contents(
         files=files,
         styles=drawn,
@@ -145,7 +121,7 @@ def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -
         speeds=speeds,
         speed_figures=tuple(speed_figures(speeds, drawn, "")) if speeds else (),
         detections=tuple(
-            _detection_section(reports, drawn, f"{number}-" if len(detections) > 1 else "", faces)
+            detection_section(reports, drawn, f"{number}-" if len(detections) > 1 else "", faces)
             for number, reports in enumerate(detections, start=1)
         ),
         faces_shown=faces.shown,
@@ -154,7 +130,7 @@ def contents_of(files: Sequence[ResultFile], faces: FaceOptions, rules: Rules) -
 
 def _group_section(
     group: Group,
-    files: Sequence[ResultFile],
+    files: Sequence[ResultFile[AccuracyResult]],
     speeds: Sequence[LabelledSpeed],
     drawn: Mapping[str, Style],
     prefix: str,
@@ -193,14 +169,9 @@ def _group_section(
     )
 
 
-def _prepare_command(group: Group, files: Sequence[ResultFile]) -> str:
+def _prepare_command(group: Group, files: Sequence[ResultFile[AccuracyResult]]) -> str:
     """The command that makes the group's crop store, as far as its own command says."""
-    file = next(
-        f
-        for f in files
-        if isinstance(f.result, AccuracyResult)
-        and f.result.data.crops_sha256 == group.data.crops_sha256
-    )
+    file = next(f for f in files if f.result.data.crops_sha256 == group.data.crops_sha256)
     try:
         words = shlex.split(file.environment.command)
     except ValueError:
@@ -212,57 +183,3 @@ def _prepare_command(group: Group, files: Sequence[ResultFile]) -> str:
         elif word.startswith(tuple(f"{option}=" for option in _ALIGNMENT)):
             given.append(word)
     return shlex.join(["lfw-eval", "prepare", *given])
-
-
-def _detections(files: Sequence[ResultFile]) -> list[list[tuple[str, DetectionReport]]]:
-    """Reports of detectors, by the images that they are of."""
-    found: dict[str, list[tuple[str, DetectionReport]]] = {}
-    for file in files:
-        result = file.result
-        if isinstance(result, DetectionReport):
-            named = [(detector_label(result), result)]
-        elif isinstance(result, AccuracyResult):
-            runs = [run for run in (result.reference, result.candidate) if run]
-            named = [
-                (f"{report.detector}, {run.engine.precision.upper()}", report)
-                for report, run in zip(result.detection, runs, strict=False)
-            ]
-        else:
-            continue
-        for label, report in named:
-            members = found.setdefault(report.data.digest, [])
-            taken = [each for each, _ in members]
-            members.append((distinct(label, taken, file.path.stem), report))
-    return list(found.values())
-
-
-def _detection_section(
-    reports: Sequence[tuple[str, DetectionReport]],
-    drawn: Mapping[str, Style],
-    prefix: str,
-    faces: FaceOptions,
-) -> DetectionSection:
-    label, report = reports[-1]
-    pictures: list[DetectionPicture] = []
-    missing = ""
-    if faces.shown and faces.images is None:
-        missing = (
-            "To see boxes drawn on images, name those that were evaluated by --faces, the folder "
-            "or archive that lfw-eval detect was given."
-        )
-    elif faces.shown and faces.images is not None:
-        opened = open_faces(faces.images, faces.annotations)
-        if opened.digest == report.data.digest:
-            pictures = detection_pictures(report, opened)
-        else:
-            missing = (
-                f"The images of --faces {faces.images} are not those that {label} was evaluated "
-                "on, so that no boxes are drawn; name the same folder or archive."
-            )
-    return DetectionSection(
-        reports=tuple(reports),
-        figure=detection_figure(reports, drawn, prefix),
-        pictures=tuple(pictures),
-        pictured=label,
-        missing=missing,
-    )

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,21 @@ from lfw_eval.datasets.crop_store import CropStore
 
 _SIDE = 96
 _QUALITY = 80
+
+
+@dataclass(frozen=True)
+class FaceOptions:
+    """Which faces are shown.
+
+    Attributes:
+        shown: Whether any are, with their names.
+        images: The images that a detector was evaluated on.
+        annotations: Of these, where they are not beside them.
+    """
+
+    shown: bool = True
+    images: Path | None = None
+    annotations: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -58,27 +58,27 @@ class Group:
         return next(found, None)
 
 
-def accuracy_groups(files: Sequence[ResultFile], labels: Mapping[str, str]) -> tuple[Group, ...]:
-    """Return the accuracy results of all files in groups.
+def accuracy_groups(
+    files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str]
+) -> tuple[Group, ...]:
+    """Return results in groups.
 
     Args:
         labels: Of engines by key.
     """
-    members: dict[str, list[ResultFile]] = {}
+    members: dict[str, list[ResultFile[AccuracyResult]]] = {}
     for file in files:
-        if isinstance(result := file.result, AccuracyResult):
-            data = result.data
-            key = f"{data.pairs_digest} {data.crops_sha256} {sorted(result.protocol.items())}"
-            members.setdefault(key, []).append(file)
+        data, protocol = file.result.data, file.result.protocol
+        key = f"{data.pairs_digest} {data.crops_sha256} {sorted(protocol.items())}"
+        members.setdefault(key, []).append(file)
     return tuple(_group(each, labels) for each in members.values())
 
 
-def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
+def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str]) -> Group:
     columns: list[Column] = []
     repeated: list[str] = []
     for file in files:
         result = file.result
-        assert isinstance(result, AccuracyResult)
         for run in (result.reference, result.candidate):
             if run is None:
                 continue
@@ -86,7 +86,7 @@ def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
             same = _same(columns, run, judged)
             if same is not None:
                 # A measured FPS rather than one that was kept from an earlier run.
-                if columns[same].run.kept and not run.kept:
+                if columns[same].run.from_cache and not run.from_cache:
                     columns[same] = Column(columns[same].label, run, result.model.name, judged)
                 elif judged:
                     shown = columns[same]
@@ -103,7 +103,6 @@ def _group(files: Sequence[ResultFile], labels: Mapping[str, str]) -> Group:
         key=lambda c: (c.judged is not None, _ORDER.get(c.run.engine.precision, len(_ORDER)))
     )
     first = files[0].result
-    assert isinstance(first, AccuracyResult)
     return Group(first.data, first.pairs, first.protocol, tuple(columns), tuple(repeated))
 
 

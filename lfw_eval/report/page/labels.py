@@ -1,18 +1,20 @@
 """What runs, engines and detectors are called in a report, each name but once."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.engine import EngineDescription
-from lfw_eval.results.file import ResultFile
+from lfw_eval.results.file import ResultFile, of_type
+from lfw_eval.results.kinds import Result
 from lfw_eval.results.speed import SpeedResult
 
 
-def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:
+def engine_labels(files: Sequence[ResultFile[Result]]) -> dict[str, str]:
     """Return a name for every engine, by its key: its precision, and where two share it, more."""
     found: dict[str, str] = {}
-    for engine, model, file in _engines(files):
+    for engine, model, path in _engines(files):
         if engine.key in found:
             continue
         name = engine.precision.upper()
@@ -22,7 +24,7 @@ def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:
             f"{name}, {runtime.rpartition(' ')[0] or runtime}",
             f"{name}, {runtime}",
             f"{name}, {model}",
-            f"{name}, {file.path.stem}",
+            f"{name}, {path.stem}",
         )
         taken = set(found.values())
         fallback = f"{name}, {engine.key}"
@@ -30,21 +32,22 @@ def engine_labels(files: Sequence[ResultFile]) -> dict[str, str]:
     return found
 
 
-def _engines(files: Sequence[ResultFile]) -> Iterator[tuple[EngineDescription, str, ResultFile]]:
-    accuracy = [(file, r) for file in files if isinstance(r := file.result, AccuracyResult)]
+def _engines(
+    files: Sequence[ResultFile[Result]],
+) -> Iterator[tuple[EngineDescription, str, Path]]:
+    accuracy = of_type(files, AccuracyResult)
     # FP32 first, so that each candidate is named beside it.
-    for file, result in accuracy:
-        yield result.reference.engine, result.model.name, file
-    for file, result in accuracy:
-        if result.candidate:
-            yield result.candidate.engine, result.model.name, file
-    for file in files:
-        if isinstance(speed := file.result, SpeedResult):
-            # Those of an accelerated runtime before the plain one that they are compared with.
-            first = speed.judged.engine.runtime
-            ordered = sorted(speed.engines, key=lambda each: each.engine.runtime != first)
-            for each in ordered:
-                yield each.engine, speed.model.name, file
+    for file in accuracy:
+        yield file.result.reference.engine, file.result.model.name, file.path
+    for file in accuracy:
+        if file.result.candidate:
+            yield file.result.candidate.engine, file.result.model.name, file.path
+    for speed in of_type(files, SpeedResult):
+        # Those of an accelerated runtime before the plain one that they are compared with.
+        first = speed.result.judged.engine.runtime
+        engines = [measured.engine for measured in speed.result.engines]
+        for engine in sorted(engines, key=lambda engine: engine.runtime != first):
+            yield engine, speed.result.model.name, speed.path
 
 
 def detector_label(report: DetectionReport) -> str:

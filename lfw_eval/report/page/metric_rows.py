@@ -92,7 +92,7 @@ def _between(low: float, high: float) -> str:
 def _fps(column: Column, values: Sequence[float], highest: float) -> Cell:
     if len(values) > 1:
         said = f"{min(values):,.1f} to {max(values):,.1f} in {len(values)} measurements"
-    elif column.run.kept:
+    elif column.run.from_cache:
         said = f"of {column.run.measured}, an earlier run"
     else:
         said = "one measurement"

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from lfw_eval import __version__
+from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.page.contents import Contents
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
@@ -31,6 +32,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         command,
         contents=contents,
         speedup_of_engine=speedup_of_engine,
+        cautions=CAUTIONS,
     )
 
 

@@ -30,16 +30,16 @@ class Speedup:
 
 
 def labelled_speeds(
-    files: Sequence[ResultFile], labels: Mapping[str, str]
+    files: Sequence[ResultFile[SpeedResult]], labels: Mapping[str, str]
 ) -> tuple[LabelledSpeed, ...]:
     """Return the speeds of all files; of an engine that was measured twice, the first."""
     found: dict[str, LabelledSpeed] = {}
     for file in files:
-        if isinstance(result := file.result, SpeedResult):
-            for row, each in enumerate(result.engines):
-                label = labels[each.engine.key]
-                judged = row == result.judged_index
-                found.setdefault(label, LabelledSpeed(label, each, result, judged))
+        result = file.result
+        for row, measured in enumerate(result.engines):
+            label = labels[measured.engine.key]
+            judged = row == result.judged_index
+            found.setdefault(label, LabelledSpeed(label, measured, result, judged))
     return tuple(found.values())
 
 
@@ -50,7 +50,7 @@ def measured_fps(column: Column, speeds: Sequence[LabelledSpeed]) -> list[float]
     """
     found = _of_engine(column.run.engine.key, speeds)
     measured = [s.end_to_end_fps for each in found for s in _at(each.speed, column.run.batch_size)]
-    if not column.run.kept or not measured:
+    if not column.run.from_cache or not measured:
         measured.append(column.run.fps)
     return measured
 
@@ -75,7 +75,7 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
                         + _too_few(min(fast.latency_ms.batches, slow.latency_ms.batches)),
                     )
     base = column.judged.reference
-    if base.kept or column.run.kept:
+    if base.from_cache or column.run.from_cache:
         return Speedup(
             None,
             f"How much faster it is, this run does not say: FP32 was measured on {base.measured}, "

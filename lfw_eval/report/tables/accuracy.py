@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lfw_eval.metrics.verification.metric import Metric
+from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.results.accuracy import AccuracyResult
 
 _LABEL, _COLUMN = 26, 22
@@ -21,8 +22,8 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
         f"{data.pairs:,} pairs in {data.folds} folds, {data.images:,} images; "
         f"{result.protocol['distance']} distance, flip {result.protocol['flip']}"
     )
-    if data.remark:
-        yield f"*** {data.remark} ***"
+    if data.caution:
+        yield f"*** {CAUTIONS[data.caution]} ***"
 
 
 def _rows(result: AccuracyResult) -> Iterator[str]:
@@ -53,11 +54,11 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         counts = [getattr(o.confusion, field) for o in outcomes]
         yield _row(label, [f"{n:,}" for n in counts], _change(counts, "+d"))
     # Speeds of two runs say nothing of the engines: the machine may have been busy in one.
-    comparable = len(runs) > 1 and not runs[0].kept
+    comparable = len(runs) > 1 and not runs[0].from_cache
     speedup = f"x{runs[1].fps / runs[0].fps:.2f}" if comparable else ""
     yield _row(
         "FPS, crops to embeddings",
-        [f"{run.fps:,.1f}{' (kept)' * run.kept}" for run in runs],
+        [f"{run.fps:,.1f}{' (kept)' * run.from_cache}" for run in runs],
         speedup,
     )
     if detection := result.detection:
@@ -93,7 +94,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
             f"{overall.standard_error:.5f}); {about.images:,} images, {about.faces:,} faces of "
             f"{about.title}; {report.fps:,.1f} images/s"
         )
-    if result.reference.kept:
+    if result.reference.from_cache:
         yield f"            FP32 is kept from a run on {result.reference.measured}"
     yield (
         f"alignment   {data.alignment}; in {data.undetected:,} of {data.images:,} images no face "

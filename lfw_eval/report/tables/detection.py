@@ -83,3 +83,5 @@ def _notes(report: DetectionReport) -> Iterator[str]:
             yield f"{label:<{_LABEL}}{words}"
     for name, value in report.settings.items():
         yield f"{name:<{_LABEL}}{value}"
+    if evaluated := report.settings.get("calibration_evaluated"):
+        yield f"*** {evaluated:,} OF THE CALIBRATION IMAGES ARE ALSO EVALUATED ***"

@@ -7,7 +7,7 @@ def history_table(history: History) -> str:
     """Return a block of lines for each series, oldest result first."""
     lines: list[str] = []
     for name, moments in history.series().items():
-        metrics = list(moments[0].metrics)
+        metrics = list(moments[0].tracked.metrics)
         header = "".join(f"{metric:>10}" for metric in metrics)
         lines += [name, f"  {'time':16}  {'commit':8}{header}"]
         for moment in moments:
@@ -30,7 +30,7 @@ def history_table(history: History) -> str:
 def _line(moment: Moment, metrics: list[str]) -> str:
     cells = []
     for metric in metrics:
-        value = moment.metrics[metric]
+        value = moment.tracked.metrics[metric]
         finding = moment.findings.get(metric)
         mark = "!" if finding and finding.verdict == "regressed" else ""
         text = f"{value:,.1f}" if metric == "FPS" else f"{value:.5f}"

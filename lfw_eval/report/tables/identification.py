@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lfw_eval.metrics.identification.comparison import Change, Rank1Change, TpirChange
+from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.results.identification import IdentificationResult
 
 _LABEL, _COLUMN = 26, 22
@@ -19,8 +20,8 @@ def _heading(result: IdentificationResult) -> Iterator[str]:
     yield f"{result.model.name} on {data.title}"
     yield f"gallery: {data.gallery:,} images of {data.people:,} people ({data.origin})"
     yield f"probes: {data.mated:,} mated, {data.nonmated:,} non-mated"
-    if data.remark:
-        yield f"*** {data.remark} ***"
+    if data.caution:
+        yield f"*** {CAUTIONS[data.caution]} ***"
 
 
 def _rows(result: IdentificationResult) -> Iterator[str]:
@@ -43,7 +44,7 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
         yield _row("  below distance", [f"{each.threshold:.4f}" for each in rates])
         yield from _changed(result.tpir_changes[index] if result.candidate else None)
     yield _row(
-        "FPS, crops to embeddings", [f"{run.fps:,.1f}{' (kept)' * run.kept}" for run in runs]
+        "FPS, crops to embeddings", [f"{run.fps:,.1f}{' (kept)' * run.from_cache}" for run in runs]
     )
     yield _row("search, seconds", [f"{run.search.seconds:.2f}" for run in runs])
     recalls = [run.search.recall for run in runs if run.search.recall is not None]
@@ -72,7 +73,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     kind = "exact" if done.recall is None else "approximate, FAISS (HNSW)"
     yield f"search      {kind}, {done.depth} candidates per probe"
     yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
-    if result.reference.kept:
+    if result.reference.from_cache:
         yield f"            FP32 is kept from a run on {result.reference.measured}"
     yield (
         f"alignment   {data.alignment}; in {data.undetected:,} images no face was found "

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import fill
 
+from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -42,7 +43,7 @@ def _rates(rows: Sequence[SetRow]) -> Iterator[str]:
         runs = _runs(row)
         cells = [f"{rates.eer:.5f}" for rates in runs]
         cells += [f"{runs[0].far_target:g}", *(f"{rates.val:.5f}" for rates in runs)]
-        cells += [f"{rates.fps:,.1f}{'*' * rates.kept}" for rates in runs]
+        cells += [f"{rates.fps:,.1f}{'*' * rates.from_cache}" for rates in runs]
         yield _line(row.name, cells, _RATE_WIDTHS)
 
 
@@ -51,16 +52,19 @@ def _notes(result: SetsResult) -> Iterator[str]:
         yield f"*** {each.name} FAILED: {each.reason} ***"
     engine = result.engine
     yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
-    if result.calibrated:
-        yield _note("calibrated", f"for all sets on {result.calibrated}")
-    if any(row.reference.kept for row in result.rows):
+    if calibration := result.calibration:
+        said = f"for all sets on {calibration.images:,} crops, {calibration.origin}"
+        if calibration.evaluated:
+            said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
+        yield _note("calibrated", said)
+    if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "kept from an earlier run")
     for row in result.rows:
         undetected = f"; no face found in {row.undetected:,}" if row.undetected else ""
         yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
-    for remark in dict.fromkeys(row.remark for row in result.rows if row.remark):
-        names = ", ".join(row.name for row in result.rows if row.remark == remark)
-        yield fill(f"*** {names}: {remark} ***", _WIDTH)
+    for caution in dict.fromkeys(row.caution for row in result.rows if row.caution):
+        names = ", ".join(row.name for row in result.rows if row.caution == caution)
+        yield fill(f"*** {names}: {CAUTIONS[caution]} ***", _WIDTH)
 
 
 def _precisions(rows: Sequence[SetRow]) -> list[str]:

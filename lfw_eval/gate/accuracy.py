@@ -1,0 +1,161 @@
+"""Two accuracy results on the same pairs: ACC, AUC, EER, VAL, AP, FPS and calibration."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from lfw_eval.gate.calibration_findings import calibration_findings
+from lfw_eval.gate.comparable import (
+    device_note,
+    engine_notes,
+    model_notes,
+    protocol_differences,
+    refuse,
+)
+from lfw_eval.gate.detection import ap_finding, detection_differences
+from lfw_eval.gate.findings import Criteria, speed_finding, speed_floor
+from lfw_eval.gate.rules import Metric, Rules
+from lfw_eval.gate.tracked import Tracked
+from lfw_eval.gate.verdict import Finding
+from lfw_eval.metrics.paired.bootstrap import resampled, weighted_eer, weighted_val
+from lfw_eval.metrics.paired.difference import (
+    Difference,
+    accuracy_difference,
+    auc_difference,
+    resampled_difference,
+)
+from lfw_eval.metrics.verification.comparison import compare
+from lfw_eval.metrics.verification.protocol import VerificationResult
+from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.system.errors import UserError
+
+_METRICS: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
+
+
+def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
+    """Yield a phrase for each difference of pairs, crops and protocol."""
+    own, other = candidate.data, baseline.data
+    if own.pairs_digest != other.pairs_digest:
+        yield (
+            f"other pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name}; "
+            f"digest {other.pairs_digest[:12]}, now {own.pairs_digest[:12]})"
+        )
+    elif own.crops_sha256 != other.crops_sha256:
+        how = f"aligned by {other.alignment}, now by {own.alignment}"
+        if own.alignment == other.alignment:
+            how = f"aligned in one way, as it comes out on another machine: {own.alignment}"
+        digests = f"sha256 {other.crops_sha256[:12]}, now {own.crops_sha256[:12]}"
+        yield f"other crops ({how}; {digests})"
+    yield from protocol_differences(candidate.protocol, baseline.protocol)
+
+
+def accuracy_notes(
+    candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
+) -> Iterator[str]:
+    """Yield what differs and is no hindrance, and what is not judged."""
+    yield from model_notes(candidate.model, baseline.model)
+    yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
+    detections = bool(candidate.detection), bool(baseline.detection)
+    if any(detections) and not all(detections):
+        yield "AP is not judged: only one of the two has it"
+    elif not any(detections) and rules.asked("AP"):
+        yield "AP is not judged: neither has it"
+    if note := _speed_note(candidate, baseline):
+        yield note
+
+
+def accuracy_findings(
+    candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
+) -> Iterator[Finding]:
+    """Judge what was asked for in the candidate beside what was asked for in the baseline."""
+    with_detection = bool(candidate.detection and baseline.detection)
+    criteria = Criteria(rules, len(_METRICS) + with_detection)
+    yield from verification_findings(
+        candidate.judged.verification, baseline.judged.verification, criteria
+    )
+    if with_detection:
+        reports = candidate.detection[-1], baseline.detection[-1]
+        refuse(detection_differences(*reports))
+        yield ap_finding(*reports, criteria)
+    yield from calibration_findings(candidate, baseline, rules.calibration)
+    fps, rule = candidate.judged.fps, rules.metrics["FPS"]
+    if _speed_note(candidate, baseline):
+        yield from speed_floor(rule, fps)
+    else:
+        yield speed_finding(rule, fps, baseline.judged.fps, "FPS")
+
+
+def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
+    """Return FP32 of the same run as a result of its own, and the precision beside it.
+
+    Raises:
+        UserError: FP32 is all that the result has.
+    """
+    if result.candidate is None:
+        raise UserError("the result has FP32 alone", "name a `baseline` to compare it with")
+    reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
+    return reference, result.candidate.engine.precision
+
+
+def accuracy_tracked(result: AccuracyResult) -> Tracked:
+    """Return what history follows."""
+    run, outcome = result.judged, result.judged.verification
+    engine = run.engine
+    return Tracked(
+        data=result.data.name,
+        series=f"{result.data.name} · {result.model.name} · {engine.precision} · {engine.device}",
+        metrics={
+            "ACC": outcome.accuracy.value,
+            "AUC": outcome.auc.value,
+            "EER": outcome.eer.value,
+            "VAL": outcome.val.value,
+            "FPS": run.fps,
+        },
+    )
+
+
+def verification_findings(
+    own: VerificationResult, other: VerificationResult, criteria: Criteria
+) -> Iterator[Finding]:
+    """Judge ACC, AUC, EER and VAL of a candidate and, on the same pairs, of a baseline."""
+    genuine, fold, pairs = other.genuine, other.fold, len(other.genuine)
+    changed = compare(other, own)
+    strata = 2 * fold + genuine
+    eer = resampled(
+        weighted_eer(other.distances, genuine), weighted_eer(own.distances, genuine), strata
+    )
+    target = other.val.far_target
+    val = resampled(
+        weighted_val(other.distances, genuine, fold, target),
+        weighted_val(own.distances, genuine, fold, target),
+        strata,
+    )
+    allowed = {metric: criteria.allowed_drop(metric) for metric in _METRICS}
+    differences: Mapping[Metric, Difference] = {
+        "ACC": accuracy_difference(
+            changed.right_to_wrong, changed.wrong_to_right, pairs, allowed["ACC"], *criteria.levels
+        ),
+        "AUC": auc_difference(
+            other.distances, own.distances, genuine, allowed["AUC"], *criteria.levels
+        ),
+        "EER": resampled_difference(
+            own.eer.value - other.eer.value, eer, allowed["EER"], *criteria.levels
+        ),
+        "VAL": resampled_difference(
+            other.val.value - own.val.value, -val, allowed["VAL"], *criteria.levels
+        ),
+    }
+    values: Mapping[Metric, tuple[float, float]] = {
+        "ACC": (own.accuracy.value, other.accuracy.value),
+        "AUC": (own.auc.value, other.auc.value),
+        "EER": (own.eer.value, other.eer.value),
+        "VAL": (own.val.value, other.val.value),
+    }
+    for metric, difference in differences.items():
+        yield criteria.finding(metric, *values[metric], difference, (pairs, "pairs"))
+
+
+def _speed_note(candidate: AccuracyResult, baseline: AccuracyResult) -> str:
+    """Why FPS is not compared; empty where it is."""
+    if candidate.judged.from_cache or baseline.judged.from_cache:
+        return "FPS is not compared: one of the two is of an earlier run's embeddings"
+    return device_note(candidate.judged.engine, baseline.judged.engine)

@@ -1,0 +1,77 @@
+"""Two results of face detectors on the same images: AP."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lfw_eval.gate.comparable import protocol_differences, setting_notes
+from lfw_eval.gate.findings import Criteria
+from lfw_eval.gate.rules import Rules
+from lfw_eval.gate.tracked import Tracked
+from lfw_eval.gate.verdict import Finding
+from lfw_eval.metrics.paired.bootstrap import resampled, weighted_ap
+from lfw_eval.metrics.paired.difference import resampled_difference
+from lfw_eval.results.detection import DetectionReport
+from lfw_eval.system.errors import UserError
+
+
+def detection_differences(candidate: DetectionReport, baseline: DetectionReport) -> Iterator[str]:
+    """Yield a phrase for each difference of images, faces and protocol."""
+    if candidate.data.digest != baseline.data.digest:
+        yield f"other faces ({baseline.data.title}, now {candidate.data.title})"
+    yield from protocol_differences(_protocol(candidate), _protocol(baseline))
+
+
+def detection_notes(
+    candidate: DetectionReport, baseline: DetectionReport, rules: Rules
+) -> Iterator[str]:
+    """Yield what differs in the detectors' settings, which is no hindrance."""
+    return setting_notes(candidate.settings, baseline.settings)
+
+
+def detection_findings(
+    candidate: DetectionReport, baseline: DetectionReport, rules: Rules
+) -> Iterator[Finding]:
+    """Judge AP."""
+    yield ap_finding(candidate, baseline, Criteria(rules, 1))
+
+
+def ap_finding(
+    candidate: DetectionReport, baseline: DetectionReport, criteria: Criteria
+) -> Finding:
+    """Judge AP of the same images.
+
+    Raises:
+        UserError: They have no face, and so no AP.
+    """
+    own, other = candidate.asked.overall, baseline.asked.overall
+    if not own.n:
+        raise UserError(f"{candidate.data.title} has no face, and so no AP to judge")
+    drawn = resampled(
+        weighted_ap(other.outcomes, other.definition),
+        weighted_ap(own.outcomes, own.definition),
+        np.zeros(own.images, np.intp),
+    )
+    difference = resampled_difference(
+        other.value - own.value,
+        -drawn[np.isfinite(drawn)],
+        criteria.allowed_drop("AP"),
+        *criteria.levels,
+    )
+    return criteria.finding("AP", own.value, other.value, difference, (own.images, "images"))
+
+
+def detection_tracked(report: DetectionReport) -> Tracked:
+    """Return what history follows."""
+    names = (report.data.title, report.detector, str(report.settings.get("arithmetic", "")))
+    metrics = {"AP": report.asked.overall.value, "FPS": report.fps}
+    return Tracked(report.data.title, " · ".join(filter(None, names)), metrics)
+
+
+def _protocol(report: DetectionReport) -> dict[str, str | float | int | None]:
+    overall = report.asked.overall
+    return {
+        "definition": overall.definition,
+        "iou": overall.iou,
+        "max_detections": overall.max_detections,
+    }

@@ -1,0 +1,102 @@
+"""How a difference, or a speed, becomes a finding."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lfw_eval.gate.rules import Metric, MetricRule, Rules
+from lfw_eval.gate.verdict import Finding, Verdict
+from lfw_eval.metrics.paired.difference import Difference
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What decides on a difference: rules, and how many tests share the chance of a false alarm.
+
+    Attributes:
+        rules: What is allowed.
+        tests: How many there are in the gate.
+    """
+
+    rules: Rules
+    tests: int
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The significance of a regression, by one test of all, and that of a pass."""
+        return self.rules.significance / self.tests, self.rules.significance
+
+    def allowed_drop(self, metric: Metric) -> float:
+        """Return how much worse a metric may be."""
+        return self.rules.metrics[metric].allowed_drop
+
+    def finding(
+        self,
+        metric: Metric,
+        candidate: float,
+        baseline: float,
+        difference: Difference,
+        samples: tuple[int, str],
+    ) -> Finding:
+        """Judge a metric by its difference.
+
+        Args:
+            samples: How many there are, and what they are, such as "pairs".
+        """
+        rule = self.rules.metrics[metric]
+        verdict, reason = self._verdict(rule, difference, *samples)
+        beyond = rule.floor is not None and (
+            candidate > rule.floor if metric == "EER" else candidate < rule.floor
+        )
+        if beyond:
+            verdict = "regressed"
+            side = "above the ceiling" if metric == "EER" else "below the floor"
+            reason = f"{side} of {rule.floor:g}"
+        return Finding(
+            metric=metric,
+            verdict=verdict,
+            baseline=baseline,
+            candidate=candidate,
+            worse_by=difference.worse_by,
+            bounds=(difference.lower, difference.upper),
+            p_value=difference.p_value,
+            allowed=0 if rule.never_worse else rule.allowed_drop,
+            reason=reason,
+        )
+
+    def _verdict(
+        self, rule: MetricRule, difference: Difference, n: int, unit: str
+    ) -> tuple[Verdict, str]:
+        if rule.never_worse:
+            worse = difference.worse_by > 0
+            return ("regressed", "worse, and none may be") if worse else ("passed", "not worse")
+        if difference.worse_by > rule.allowed_drop and difference.p_value < self.levels[0]:
+            return "regressed", "worse by more than allowed, and more than chance explains"
+        if difference.upper <= rule.allowed_drop:
+            return "passed", "a drop beyond what is allowed is ruled out"
+        wanted = f"about {difference.needed * n:,.0f} {unit} would show a drop of "
+        wanted += f"{rule.allowed_drop:g}"
+        if difference.needed <= 1:
+            wanted = f"the drop seen is near the {rule.allowed_drop:g} allowed; more {unit} or a "
+            wanted += "wider rule would tell"
+        return "cannot tell", f"{n:,} {unit} cannot rule it out: {wanted}"
+
+
+def speed_finding(rule: MetricRule, candidate: float, baseline: float, name: str) -> Finding:
+    """Judge FPS as a ratio: one measurement of each, so there is no test."""
+    missing = 1 - candidate / baseline
+    reason = f"x{candidate / baseline:.2f} of the baseline's"
+    verdict: Verdict = "passed" if missing <= rule.allowed_drop else "regressed"
+    if rule.never_worse and missing > 0:
+        verdict, reason = "regressed", "worse, and none may be"
+    if rule.floor is not None and candidate < rule.floor:
+        verdict, reason = "regressed", f"below the floor of {rule.floor:g}"
+    allowed = 0 if rule.never_worse else rule.allowed_drop
+    return Finding(name, verdict, baseline, candidate, missing, None, None, allowed, reason)
+
+
+def speed_floor(rule: MetricRule, candidate: float) -> Iterator[Finding]:
+    """Judge FPS by its floor alone, where the rule has one."""
+    if rule.floor is not None:
+        verdict: Verdict = "passed" if candidate >= rule.floor else "regressed"
+        reason = f"the floor is {rule.floor:g}"
+        yield Finding("FPS", verdict, None, candidate, None, None, None, None, reason)

@@ -1,0 +1,36 @@
+"""Files of the schema before this one, as this one has them."""
+
+import re
+from typing import Any
+
+PREVIOUS = 3
+
+# In schema 3 a sentence stood where schema 4 has a word or numbers.
+_CAUTIONS = (("This is NOT LFW", "stand-in"), ("The crops were aligned for ArcFace", "resized"))
+_CALIBRATED = re.compile(r"calibrated on (\d+) images, (\d+) OF THEM ALSO EVALUATED")
+_CACHE = re.compile(r"(.*) \(sha256 (\w+)\)")
+
+
+def upgrade(kind: str, result: dict[str, Any]) -> None:
+    """Turn a result of schema 3, as its JSON has it, into one of schema 4, in place.
+
+    Raises:
+        KeyError: A field of schema 3 is missing.
+    """
+    if kind == "accuracy":
+        remark = result["data"].pop("remark")
+        cautions = (caution for start, caution in _CAUTIONS if remark.startswith(start))
+        result["data"]["caution"] = next(cautions, "")
+        for engine_pass in filter(None, (result["reference"], result["candidate"])):
+            engine_pass["from_cache"] = engine_pass.pop("kept")
+    for report in {"accuracy": result.get("detection", []), "detection": [result]}.get(kind, []):
+        _upgrade_settings(report["settings"])
+
+
+def _upgrade_settings(settings: dict[str, str | float | int]) -> None:
+    scales = str(settings.pop("scales", ""))
+    if calibrated := _CALIBRATED.fullmatch(scales):
+        settings["calibration_images"] = int(calibrated[1])
+        settings["calibration_evaluated"] = int(calibrated[2])
+    elif cache := _CACHE.fullmatch(scales):
+        settings["calibration_cache"], settings["calibration_cache_sha256"] = cache.groups()

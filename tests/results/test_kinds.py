@@ -1,0 +1,26 @@
+"""Every kind of result has its row wherever kinds differ."""
+
+import typing
+
+import pytest
+from made_results import made_accuracy, made_detection, made_speed
+
+from lfw_eval.gate.kinds import JUDGING
+from lfw_eval.report.page.detection_section import REPORTS
+from lfw_eval.results.kinds import KINDS, AnyResult, Result, kind_of
+
+
+def test_every_class_has_a_row():
+    assert {kind.type for kind in KINDS.values()} == set(typing.get_args(AnyResult))
+    readable = {kind.type for kind in KINDS.values() if kind.readable}
+    assert readable == set(typing.get_args(Result))
+
+
+@pytest.mark.parametrize("table", [JUDGING, REPORTS])
+def test_tables_have_all_that_is_read(table):
+    assert set(table) == set(typing.get_args(Result))
+
+
+def test_kind_of():
+    results = (made_accuracy(20), made_speed(9), made_detection(1, 2))
+    assert [kind_of(result).name for result in results] == ["accuracy", "speed", "detection"]

@@ -1,0 +1,62 @@
+"""Results of schema 3, which this version writes no more, are still read."""
+
+import json
+import shutil
+
+import pytest
+from command import REPOSITORY
+from made_results import made_detection
+
+from lfw_eval.results.codec import plain
+from lfw_eval.results.file import SCHEMA, read_result, save_result
+from lfw_eval.results.upgrade import PREVIOUS, upgrade
+
+BASELINES = sorted((REPOSITORY / "benchmarks" / "baselines").glob("*.json"))
+REMARKS = {
+    "": "",
+    "stand-in": "This is NOT LFW: 118 photographs of five people, for want of LFW. It shows that "
+    "the pipeline works; its accuracy cannot be compared with published numbers.",
+    "resized": "The crops were aligned for ArcFace's networks, of 112x112, and are resized to "
+    "160x160: this network was trained on other crops; its numbers compare precisions, not "
+    "networks.",
+}
+
+
+@pytest.mark.parametrize("caution", REMARKS)
+@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+def test_the_baselines_as_they_were_in_schema_3(path, caution, tmp_path):
+    content = json.loads(path.read_text())
+    assert content["schema"] == SCHEMA
+    result = content["result"]
+    result["data"]["caution"] = caution
+    expected = json.loads(json.dumps(result))
+
+    content["schema"] = PREVIOUS
+    result["data"]["remark"] = REMARKS[result["data"].pop("caution")]
+    for name in ("reference", "candidate"):
+        result[name]["kept"] = result[name].pop("from_cache")
+    (tmp_path / path.name).write_text(json.dumps(content))
+    shutil.copy(path.with_suffix(".npz"), tmp_path)
+    assert plain(read_result(tmp_path / path.name).result) == expected
+
+
+def test_detection(tmp_path):
+    path = tmp_path / "d.json"
+    save_result(made_detection(5, 20), path)
+    content = json.loads(path.read_text())
+    content["schema"] = PREVIOUS
+    content["result"]["detections"] = []
+    content["result"]["settings"]["scales"] = "calibrated on 20 images, 6 OF THEM ALSO EVALUATED"
+    path.write_text(json.dumps(content))
+    settings = read_result(path).result.settings
+    assert (settings["calibration_images"], settings["calibration_evaluated"]) == (20, 6)
+    assert "scales" not in settings
+
+
+def test_scales_of_a_cache():
+    settings = {"scales": "scales.cache (sha256 0123456789ab)"}
+    upgrade("detection", {"settings": settings})
+    assert settings == {
+        "calibration_cache": "scales.cache",
+        "calibration_cache_sha256": "0123456789ab",
+    }
