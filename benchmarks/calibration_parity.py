@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from calibration.activations import Batch, Observer
-from calibration.cache import CalibrationCache, cache_text
+from calibration.cache import CalibrationCache, calibration_cache
 from calibration.entropy import divergences
 from calibration.histogram import Histogram
 from calibration.scales import ScaleTable, observed_tensors, thresholds
@@ -183,7 +183,7 @@ def main() -> None:
     print(text)
     write_atomically(RESULT, f"{text}\n".encode())
     if options.cache:
-        write_atomically(options.cache, cache_text(table, "8.6.0").encode())
+        write_atomically(options.cache, calibration_cache(table, "8.6.0").encode())
 
 
 if __name__ == "__main__":

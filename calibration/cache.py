@@ -226,15 +226,27 @@ def cache_name(method: str, version: str) -> str:
     return f"trt-{header_digits(version)}-{algorithm}.cache"
 
 
-def cache_text(table: ScaleTable, version: str) -> str:
-    """Return the cache that a TensorRT calibrator of that version would read.
+def calibration_cache(table: ScaleTable, version: str) -> str:
+    """Return the text of the cache that a TensorRT calibrator of that version would read.
 
     A line is `name: hex`, the big-endian float32 of amax / 127. The calibrator is
     `IInt8MinMaxCalibrator` for a minmax table and `IInt8EntropyCalibrator2` for any other:
     TensorRT has no calibrator for the other methods, and this one takes any scale.
 
+    Args:
+        table: Of the network that the engine is built from.
+        version: Of TensorRT 7 to 10, such as "8.6.1".
+
     Raises:
         UserError: That version does not read calibration caches.
+
+    Example:
+        >>> from lfw_eval import ScaleTable, calibration_cache
+        >>> table = ScaleTable({"input": 2.0}, "entropy", model="", images="", crops=512)
+        >>> print(calibration_cache(table, "8.6.1"))
+        TRT-8601-EntropyCalibration2
+        input: 3c810204
+        <BLANKLINE>
     """
     algorithm = "MinMaxCalibration" if table.method == "minmax" else "EntropyCalibration2"
     entries = tuple(Entry(name, _hexadecimal(amax / 127)) for name, amax in table.amax.items())

@@ -38,6 +38,11 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
     Raises:
         UserError: The file is none of these, or its normalisation is not known.
     """
+    if normalisation is not None and normalisation not in NORMALISATIONS:
+        raise UserError(
+            f"`normalisation` {normalisation!r} is unknown",
+            f"choose one of {', '.join(NORMALISATIONS)}",
+        )
     with path.open("rb") as file:
         start = file.read(8)
     implied: str | None

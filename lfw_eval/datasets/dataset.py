@@ -55,13 +55,36 @@ class Dataset:
 
     def crop_store(
         self,
-        alignment: Alignment,
+        alignment: Alignment | None = None,
         names: Sequence[str] | None = None,
         cluster: Cluster | None = None,
     ) -> CropStore:
-        """Align the named images, or those of the pairs; open what was aligned before."""
+        """Align images, or open what was aligned before.
+
+        Args:
+            alignment: How the faces are cropped; by default as `self.alignment()` does, 160x160.
+            names: The images, by default those of the pairs.
+            cluster: Whose workers align; None for this process.
+
+        Returns:
+            The store, whose `crops` are in the order of its `names`, which are sorted: without
+            `names` those of `pairs.names`.
+
+        Raises:
+            UserError: A photograph is corrupt, or the disk is full.
+
+        Example:
+            >>> from lfw_eval import open_dataset
+            >>> dataset = open_dataset("celebrities")
+            >>> store = dataset.crop_store()
+            >>> store.crops.shape, store.crops.dtype.name
+            ((118, 160, 160, 3), 'uint8')
+            >>> store.names == dataset.pairs.names
+            True
+        """
         parent = datasets().root / "prepared" / self.name
         names = names or self.pairs.names
+        alignment = alignment or self.alignment()
         return build_crop_store(self.photographs, names, alignment, parent, cluster)
 
     def alignment(
@@ -109,19 +132,19 @@ class Dataset:
 
 
 def open_dataset(
-    given: str | None,
-    pairs: Path | None,
+    dataset: str | Path | None = None,
+    pairs: str | Path | None = None,
     *,
     pairs_needed: bool = True,
     verify_images: bool = False,
 ) -> Dataset:
-    """Open what `dataset` names: a path, `lfw`, `lfw-funneled` or `celebrities`.
+    """Open photographs and pairs: a path, `lfw`, `lfw-funneled` or `celebrities`.
 
     Without one: LFW from the root of the data sets or its mirror; where neither has it, the
     celebrities, and says so.
 
     Args:
-        given: A folder or .tgz of images, a .bin of insightface, or a name.
+        dataset: A folder or .tgz of images, a .bin of insightface, or a name.
         pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
             in the folder, or `pairs.txt` beside it, or the official one.
         pairs_needed: Else images in a folder or archive without a list are a data set too.
@@ -130,8 +153,15 @@ def open_dataset(
 
     Raises:
         UserError: There is no such path or name, or the pairs name images that it lacks.
+
+    Example:
+        >>> from lfw_eval import open_dataset
+        >>> dataset = open_dataset("celebrities")
+        >>> len(dataset.photographs.names), len(dataset.pairs), dataset.pairs.folds
+        (118, 2000, 10)
     """
-    if given is None:
+    pairs = Path(pairs) if pairs else None
+    if dataset is None:
         try:
             return _photographs(_local_or_fetched_lfw(), pairs, verify_images)
         except NoSourceError as error:
@@ -140,28 +170,28 @@ def open_dataset(
             print(f"LFW is not here and cannot be fetched: {error}", file=sys.stderr)
             print("Taking the celebrities instead.", file=sys.stderr)
             return _celebrities(verify_images)
-    path = Path(given)
-    if given == "celebrities":
-        _refuse_pairs(pairs, given, "draws its own")
+    name, path = str(dataset), Path(dataset)
+    if name == "celebrities":
+        _refuse_pairs(pairs, name, "draws its own")
         return _celebrities(verify_images)
-    if given in LFW_NAMES and not path.exists():
+    if name in LFW_NAMES and not path.exists():
         collection = datasets()
-        return _photographs(fetch(collection.entry(given), collection), pairs, verify_images)
+        return _photographs(fetch(collection.entry(name), collection), pairs, verify_images)
     if not path.exists():
         raise UserError(
-            f"the data set {given} does not exist",
+            f"the data set {name} does not exist",
             f"give a folder or .tgz with Name/Name_0001.jpg, "
             f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}",
         )
     if path.suffix.lower() == ".bin" and path.is_file():
-        _refuse_pairs(pairs, given, "has its own")
+        _refuse_pairs(pairs, name, "has its own")
         crops, found = read_insightface_bin(path)
         title = f"insightface's {path.name}, {path}"
         return Dataset(f"{path.stem}-bin", title, crops, found, aligned=True)
     if has_templates(path):
         raise UserError(
-            f"{given} has pairs of templates, not of images",
-            f"evaluate it with lfw-eval testsets {given}",
+            f"{name} has pairs of templates, not of images",
+            f"evaluate it with lfw-eval testsets {name}",
         )
     # A list beside a folder may well be that of another data set.
     listed = pairs or _pairs_within(path) or (local_pairs(path) if path.is_file() else None)

@@ -96,8 +96,8 @@ NO_PAIRS = Pairs((), _NOTHING, _NOTHING, _NOTHING.astype(np.bool_), _NOTHING, fo
 """Of a data set whose images are all that is asked for."""
 
 
-def read_pairs(path: Path) -> Pairs:
-    """Reads a pair list in LFW's format, UTF-8.
+def read_pairs(path: str | Path) -> Pairs:
+    """Read a pair list in LFW's format, UTF-8.
 
     The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1,
     `pairsDevTrain.txt`: one fold, which the verification protocol refuses because a threshold needs
@@ -109,9 +109,24 @@ def read_pairs(path: Path) -> Pairs:
     folds), and a pair of an image with itself or a mismatched pair of one person measures nothing:
     they are errors. LFW's own list has none.
 
+    Args:
+        path: The file.
+
     Raises:
         UserError: If the file cannot be read or departs from this; names the file and the line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from lfw_eval import open_dataset, read_pairs
+        >>> from lfw_eval.datasets.pairs import write_pairs
+        >>> with TemporaryDirectory() as folder:
+        ...     write_pairs(open_dataset("celebrities").pairs, Path(folder, "pairs.txt"))
+        ...     pairs = read_pairs(Path(folder, "pairs.txt"))
+        >>> len(pairs), pairs.folds, int(pairs.genuine.sum())
+        (2000, 10, 1000)
     """
+    path = Path(path)
     lines = _lines(path)
     number, header = next(lines, (1, ""))
     sizes = header.split()

@@ -28,7 +28,7 @@ from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.system.errors import UserError
 
-_METRICS: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
+VERIFICATION_METRICS: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
 
 
 def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
@@ -68,7 +68,7 @@ def accuracy_findings(
 ) -> Iterator[Finding]:
     """Judge what was asked for in the candidate beside what was asked for in the baseline."""
     with_detection = bool(candidate.detection and baseline.detection)
-    criteria = Criteria(rules, len(_METRICS) + with_detection)
+    criteria = Criteria(rules, len(VERIFICATION_METRICS) + with_detection)
     yield from verification_findings(
         candidate.judged.verification, baseline.judged.verification, criteria
     )
@@ -129,7 +129,7 @@ def verification_findings(
         weighted_val(own.distances, genuine, fold, target),
         strata,
     )
-    allowed = {metric: criteria.allowed_drop(metric) for metric in _METRICS}
+    allowed = {metric: criteria.allowed_drop(metric) for metric in VERIFICATION_METRICS}
     differences: Mapping[Metric, Difference] = {
         "ACC": accuracy_difference(
             changed.right_to_wrong, changed.wrong_to_right, pairs, allowed["ACC"], *criteria.levels

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from calibration.cache import cache_name, cache_text
+from calibration.cache import cache_name, calibration_cache
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
@@ -38,7 +38,7 @@ def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> li
         UserError: A version reads no such cache; nothing is written then.
     """
     texts = {
-        folder / cache_name(table.method, version): cache_text(table, version)
+        folder / cache_name(table.method, version): calibration_cache(table, version)
         for version in versions
     }
     for path, text in texts.items():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from calibration.cache import (
     CalibrationCache,
     cache_name,
-    cache_text,
+    calibration_cache,
     changes,
     header_digits,
 )
@@ -58,13 +58,13 @@ def test_digits_that_no_version_has():
     ],
 )
 def test_header_and_name_follow_the_method(method, name, header):
-    assert cache_text(table({"x": 1.0}, method), "8.6.0").splitlines()[0] == header
+    assert calibration_cache(table({"x": 1.0}, method), "8.6.0").splitlines()[0] == header
     assert cache_name(method, "8.6.0") == name
 
 
-def test_cache_text():
+def test_calibration_cache():
     amax = {"input": 5.4375, "a b: (c)": 0.25, "zero": 0.0, "tiny": 127 * 2.0**-126}
-    lines = cache_text(table(amax), "8.6.0").splitlines()
+    lines = calibration_cache(table(amax), "8.6.0").splitlines()
     name, _, digits = lines[1].rpartition(": ")
     assert name == "input"
     assert struct.unpack(">f", bytes.fromhex(digits))[0] == pytest.approx(5.4375 / 127, rel=1e-7)
@@ -109,10 +109,10 @@ def test_written_back_byte_for_byte(algorithm, written, newline, ends):
 @given(st.dictionaries(names, st.floats(0, 2.0**100, width=32)))
 def test_table_to_cache_to_table(amax):
     """What a cache keeps of a table, float32 scales, goes round without any change."""
-    text = cache_text(table(amax), "8.6.1")
+    text = calibration_cache(table(amax), "8.6.1")
     read = parse(text)
     assert list(read.scales) == list(amax)
-    assert cache_text(read.to_table(), "8.6.1") == text
+    assert calibration_cache(read.to_table(), "8.6.1") == text
     for name, value in amax.items():
         assert read.to_table().amax[name] == pytest.approx(value, rel=1e-6, abs=1e-42)
 
@@ -201,7 +201,7 @@ def test_genuine_cache(golden):
     assert len(cache.scales) == 492
     assert len(cache.named) == 447
     assert cache.scales["input"] == pytest.approx(0.0428169, rel=1e-5)
-    assert cache_text(cache.to_table(), "8.6.0").encode() == path.read_bytes()
+    assert calibration_cache(cache.to_table(), "8.6.0").encode() == path.read_bytes()
 
 
 def test_a_header_alone_is_refused(tmp_path):

@@ -17,7 +17,7 @@ import onnx
 import pytest
 
 import lfw_eval.engines.cuda
-from calibration.cache import CalibrationCache, cache_text, changes
+from calibration.cache import CalibrationCache, calibration_cache, changes
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest
@@ -216,7 +216,7 @@ def test_our_scales_are_those_of_the_calibrator(request_for, scales, tmp_path):
     build(request_for("int8", quantization="live"), tmp_path).close()
     (path,) = tmp_path.glob("????????????????.cache")
     release = capabilities_of(load_tensorrt()).release
-    ours = CalibrationCache.parse(cache_text(scales, release).encode(), "ours")
+    ours = CalibrationCache.parse(calibration_cache(scales, release).encode(), "ours")
     live = CalibrationCache.load(path)
     assert live.version == release
     moved = [change for change in changes(live.named, ours.named) if change.relative > 0.03]
@@ -288,7 +288,7 @@ def test_a_batch_that_is_too_large(request_for, crops, folder):
 
 def test_a_cache_of_another_version(request_for, scales, tmp_path):
     cache = tmp_path / "old.cache"
-    cache.write_text(cache_text(scales, "7.2.3"))
+    cache.write_text(calibration_cache(scales, "7.2.3"))
     request = request_for("int8", cache=cache)
     with pytest.raises(UserError, match=r"is a cache of TensorRT 7\.2\.3.*cache convert"):
         build(request, tmp_path)
@@ -297,7 +297,7 @@ def test_a_cache_of_another_version(request_for, scales, tmp_path):
 
 def test_a_users_cache(request_for, scales, crops, reference, tmp_path):
     cache = tmp_path / "own.cache"
-    cache.write_text(cache_text(scales, capabilities_of(load_tensorrt()).release))
+    cache.write_text(calibration_cache(scales, capabilities_of(load_tensorrt()).release))
     request = dataclasses.replace(request_for("int8", cache=cache), scales=None)
     with build(request, tmp_path) as engine:
         assert mean_cosine(reference, embed(engine, crops)).minimum > 0.99

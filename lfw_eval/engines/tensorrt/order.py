@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from calibration.cache import CalibrationCache, cache_text
+from calibration.cache import CalibrationCache, calibration_cache
 from calibration.quantize import QdqTypes
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
@@ -99,7 +99,7 @@ def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCach
         return cache
     if request.scales is None:
         raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
-    text = cache_text(request.scales, capabilities.release)
+    text = calibration_cache(request.scales, capabilities.release)
     return CalibrationCache.parse(text.encode(), "the scale table")
 
 

@@ -39,8 +39,22 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
     Each run decides at its own thresholds. If both were equally good, a changed decision would be
     as likely to turn right as wrong (McNemar 1947), so the p-value is exactly binomial.
 
+    Args:
+        reference: Such as FP32.
+        candidate: Such as INT8, on the same pairs in the same order.
+
     Raises:
         UserError: The runs are not of the same pairs in the same order.
+
+    Example:
+        >>> from lfw_eval import compare, evaluate, load_engine, open_dataset
+        >>> faces = open_dataset("celebrities")
+        >>> with load_engine("facenet-keras") as network:
+        ...     embeddings = network.embed(faces.crop_store().crops)
+        >>> exact = evaluate(embeddings, faces.pairs)
+        >>> changed = compare(exact, evaluate(embeddings.round(5), faces.pairs))
+        >>> changed.right_to_wrong + changed.wrong_to_right < 20, changed.p_value > 0.001
+        (True, True)
     """
     same_pairs = np.array_equal(reference.genuine, candidate.genuine)
     if not (same_pairs and np.array_equal(reference.fold, candidate.fold)):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import VERSIONED, call
 
-from calibration.cache import cache_text
+from calibration.cache import calibration_cache
 from calibration.scales import ScaleTable
 from calibration.tensorrt_calibrator import cached_calibrator, live_calibrator
 
@@ -60,7 +60,7 @@ class Native:
 @pytest.mark.parametrize("algorithm", BASES)
 @pytest.mark.parametrize("version", ["8.6.1", "10.16.1"])
 def test_cached(algorithm, version):
-    text = cache_text(TABLE, version).encode()
+    text = calibration_cache(TABLE, version).encode()
     calibrator = cached_calibrator(trt, algorithm, text)
     assert isinstance(calibrator, BASES[algorithm])
     assert calibrator.get_batch_size() == Native(calibrator).batch_size() == 1

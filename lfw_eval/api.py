@@ -1,0 +1,281 @@
+"""The public calls, over arrays: `lfw_eval` exports them.
+
+What is computed here for an array of crops is kept beside the checkpoint, as by the command: a
+second call with the same crops costs next to nothing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+
+from calibration.cache import calibration_cache
+from calibration.quantize import QdqTypes
+from calibration.quantize import quantize as insert_qdq
+from calibration.sampler import CalibrationList
+from calibration.scales import ScaleTable
+from calibration.thresholds import METHODS, Method
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.datasets.dataset import Dataset, open_dataset
+from lfw_eval.datasets.pairs import Pairs, read_pairs
+from lfw_eval.engines import engine_class_with, is_served
+from lfw_eval.engines.contract import BuildRequest, Precision
+from lfw_eval.gate.accuracy import VERIFICATION_METRICS, verification_findings
+from lfw_eval.gate.findings import Criteria
+from lfw_eval.gate.rules import DEFAULT as DEFAULT_RULES
+from lfw_eval.gate.rules import Rules
+from lfw_eval.gate.verdict import GateResult
+from lfw_eval.metrics.verification.comparison import Comparison, compare
+from lfw_eval.metrics.verification.distance import Distance
+from lfw_eval.metrics.verification.protocol import VerificationResult
+from lfw_eval.metrics.verification.protocol import evaluate as evaluate_rows
+from lfw_eval.pipelines.calibration import calibrate as calibrate_checkpoint
+from lfw_eval.pipelines.embedder import Embedder, require_crops
+from lfw_eval.system.errors import UserError
+
+__all__ = [
+    "Comparison",
+    "Dataset",
+    "Embedder",
+    "GateResult",
+    "Pairs",
+    "Rules",
+    "ScaleTable",
+    "UserError",
+    "VerificationResult",
+    "calibrate",
+    "calibration_cache",
+    "compare",
+    "evaluate",
+    "judge",
+    "load_engine",
+    "open_dataset",
+    "quantize",
+    "read_pairs",
+]
+
+
+def load_engine(
+    checkpoint: str | Path = DEFAULT,
+    *,
+    engine: str = "openvino",
+    precision: Precision = "fp32",
+    scales: ScaleTable | None = None,
+    batch_size: int = 64,
+    normalisation: Normalisation | None = None,
+) -> Embedder:
+    """Build a network's engine, or load it where it was built from the same before.
+
+    Args:
+        checkpoint: A Keras .h5, facenet-pytorch .pt or .onnx file, or a name in
+            `checkpoints/manifest.toml`; fetched and converted where it is not.
+        engine: "openvino", "onnxruntime" (FP32 alone), "tensorrt", "dummy", or the address of a
+            Triton server's model, such as "triton://localhost:8001/facenet".
+        precision: "fp16" is the 16-bit type that the device has; `about.arithmetic` says which.
+        scales: For "int8", from `calibrate` or `ScaleTable.load`.
+        batch_size: Crops run at once.
+        normalisation: What the checkpoint was trained on; by default what it says itself.
+
+    Raises:
+        UserError: A parameter names what is not there or does not go with another, or the engine
+            cannot be built.
+
+    Example:
+        >>> from lfw_eval import load_engine, open_dataset
+        >>> crops = open_dataset("celebrities").crop_store().crops
+        >>> with load_engine("facenet-keras") as network:
+        ...     embeddings = network.embed(crops[:8])
+        ...     network.about.precision, network.crop_shape
+        ('fp32', (160, 160, 3))
+        >>> embeddings.shape, embeddings.dtype.name
+        ((8, 128), 'float32')
+    """
+    if precision == "int8" and scales is None and not is_served(engine):
+        raise UserError("`precision` int8 needs `scales`", "pass what `calibrate` returns")
+    if precision != "int8" and scales is not None:
+        raise UserError(f"`scales` does not go with `precision` {precision}, only with int8")
+    if batch_size < 1:
+        raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
+    opened = open_checkpoint(str(checkpoint), normalisation)
+    request = BuildRequest(
+        model=opened.model,
+        normalisation=opened.normalisation,
+        precision=precision,
+        scales=scales,
+        batch_size=batch_size,
+        address=engine,
+    )
+    built = engine_class_with(engine, precision).build(request, opened.folder / "engines")
+    return Embedder(built, precision, batch_size)
+
+
+def evaluate(
+    embeddings: ArrayLike,
+    pairs: Pairs,
+    *,
+    names: Sequence[str] | None = None,
+    distance: Distance = "squared_l2",
+    subtract_mean: bool = False,
+    far_target: float = 1e-3,
+) -> VerificationResult:
+    """Verify pairs of images by facenet's protocol: ACC, AUC, EER, VAL at FAR, precision, recall.
+
+    Thresholds are trained on the other folds, and every metric has its standard error.
+
+    Args:
+        embeddings: One per image, `(images, d)`, any real dtype, of any length but 0.
+        pairs: From a data set, `read_pairs` or `Pairs.of`.
+        names: The image of each embedding, by default `pairs.names`, in this order.
+        distance: Squared L2 of embeddings of length 1, 0 to 4, or "cosine", the angle over pi.
+        subtract_mean: Subtract the training folds' mean embedding; changes "cosine" alone.
+        far_target: The FAR at which VAL is taken, above 0 and below 1.
+
+    Raises:
+        UserError: An image has no embedding or one that is not finite or of length zero, or the
+            pairs allow no value: too few folds, or one without genuine or impostor pairs.
+
+    Example:
+        >>> from lfw_eval import evaluate, load_engine, open_dataset
+        >>> faces = open_dataset("celebrities")
+        >>> with load_engine("facenet-keras") as network:
+        ...     result = evaluate(network.embed(faces.crop_store().crops), faces.pairs)
+        >>> result.accuracy.n, round(result.accuracy.value, 2), round(result.auc.value, 2)
+        (2000, 0.93, 0.98)
+    """
+    rows = np.asarray(embeddings)
+    images = pairs.names if names is None else tuple(names)
+    if rows.ndim != 2 or len(rows) != len(images):
+        raise UserError(
+            f"`embeddings` must hold one row for each of {len(images):,} images, but its shape is "
+            f"{rows.shape}",
+            "pass the images of the rows as `names`" if names is None else "",
+        )
+    row = {name: number for number, name in enumerate(images)}
+    if len(row) < len(images):
+        twice = next(name for number, name in enumerate(images) if row[name] != number)
+        raise UserError(f"`names` has {twice} twice", "pass one embedding for each image")
+    pairs.check_images(row)
+    at = np.array([row[name] for name in pairs.names], np.intp)
+    return evaluate_rows(
+        rows,
+        at[pairs.left],
+        at[pairs.right],
+        pairs.genuine,
+        pairs.fold,
+        distance=distance,
+        subtract_mean=subtract_mean,
+        far_target=far_target,
+        names=images,
+    )
+
+
+def calibrate(
+    checkpoint: str | Path,
+    crops: NDArray[np.uint8],
+    method: Method = "entropy",
+    *,
+    normalisation: Normalisation | None = None,
+) -> ScaleTable:
+    """Measure a network's activations on crops, and choose the INT8 scale of every tensor.
+
+    Args:
+        checkpoint: As of `load_engine`.
+        crops: uint8 `(n, height, width, 3)`, RGB, as the network takes them; some 500 that are not
+            evaluated on. The first 64 set the histograms' bins, as TensorRT's first batch does.
+        method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" its
+            `IInt8MinMaxCalibrator`.
+        normalisation: As of `load_engine`.
+
+    Returns:
+        By tensor `amax`, the magnitude that the largest int8 stands for, in the tensor's unit.
+
+    Raises:
+        UserError: There is no crop, the crops are of another type or shape, or the network makes
+            NaN or infinity of one.
+
+    Example:
+        >>> from lfw_eval import calibrate, open_dataset
+        >>> crops = open_dataset("celebrities").crop_store().crops
+        >>> table = calibrate("facenet-keras", crops[:16])
+        >>> table.method, table.crops, len(table.amax)
+        ('entropy', 16, 314)
+    """
+    if method not in METHODS:
+        raise UserError(f"`method` {method!r} is unknown", f"choose one of {', '.join(METHODS)}")
+    opened = open_checkpoint(str(checkpoint), normalisation)
+    require_crops(crops, opened.input_shape())
+    images = CalibrationList(
+        names=tuple(f"crops[{number}]" for number in range(len(crops))),
+        origin="an array of crops",
+        evaluated=0,
+    )
+    return calibrate_checkpoint(opened, crops, images, method).table
+
+
+def quantize(
+    checkpoint: str | Path, scales: ScaleTable, *, unsigned: bool = False
+) -> onnx.ModelProto:
+    """Return a network with Q/DQ nodes, as TensorRT 11, OpenVINO and ONNX Runtime read it.
+
+    It takes what the FP32 network takes, float32 `(n, 3, height, width)`, normalised.
+
+    Args:
+        checkpoint: As of `load_engine`.
+        scales: Of the same network.
+        unsigned: Store tensors that are never negative as uint8, twice as fine. OpenVINO and ONNX
+            Runtime take it, TensorRT does not.
+
+    Raises:
+        UserError: The table lacks a tensor that is to be quantised.
+
+    Example:
+        >>> from lfw_eval import calibrate, open_dataset, quantize
+        >>> crops = open_dataset("celebrities").crop_store().crops
+        >>> network = quantize("facenet-keras", calibrate("facenet-keras", crops[:16]))
+        >>> {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in network.graph.node}
+        True
+    """
+    model = onnx.load(open_checkpoint(str(checkpoint)).model)
+    return insert_qdq(model, scales, QdqTypes(unsigned=unsigned))
+
+
+def judge(
+    candidate: VerificationResult, baseline: VerificationResult, rules: Rules = DEFAULT_RULES
+) -> GateResult:
+    """Judge a candidate beside a baseline of the same pairs: passed, regressed or cannot tell.
+
+    ACC, AUC, EER and VAL are tested in pairs: a drop beyond what the rules allow is a regression
+    where chance does not explain it, and a pass is one that rules such a drop out.
+
+    Args:
+        candidate: Such as INT8.
+        baseline: Such as FP32, of the same pairs in the same order.
+        rules: What is allowed; `Rules.load` reads a TOML file.
+
+    Returns:
+        The `verdict`, and a finding for each metric.
+
+    Raises:
+        UserError: The two are not of the same pairs, or VAL is at another FAR.
+
+    Example:
+        >>> from lfw_eval import evaluate, judge, load_engine, open_dataset
+        >>> faces = open_dataset("celebrities")
+        >>> with load_engine("facenet-keras") as network:
+        ...     result = evaluate(network.embed(faces.crop_store().crops), faces.pairs)
+        >>> verdict = judge(result, result)
+        >>> verdict.verdict, [finding.metric for finding in verdict.findings]
+        ('passed', ['ACC', 'AUC', 'EER', 'VAL'])
+    """
+    if candidate.val.far_target != baseline.val.far_target:
+        raise UserError(
+            f"VAL is at FAR {candidate.val.far_target:g} in `candidate` and at FAR "
+            f"{baseline.val.far_target:g} in `baseline`",
+            "evaluate both with one `far_target`",
+        )
+    criteria = Criteria(rules, tests=len(VERIFICATION_METRICS))
+    findings = verification_findings(candidate, baseline, criteria)
+    return GateResult("baseline", "candidate", tuple(findings), notes=())
