@@ -216,7 +216,11 @@ def calibrate(
 
 
 def quantize(
-    checkpoint: str | Path, scales: ScaleTable, *, unsigned: bool = False
+    checkpoint: str | Path,
+    scales: ScaleTable,
+    *,
+    unsigned: bool = False,
+    normalisation: Normalisation | None = None,
 ) -> onnx.ModelProto:
     """Return a network with Q/DQ nodes, as TensorRT 11, OpenVINO and ONNX Runtime read it.
 
@@ -227,6 +231,7 @@ def quantize(
         scales: Of the same network.
         unsigned: Store tensors that are never negative as uint8, twice as fine. OpenVINO and ONNX
             Runtime take it, TensorRT does not.
+        normalisation: As of `load_engine`.
 
     Raises:
         UserError: The table lacks a tensor that is to be quantised.
@@ -238,7 +243,7 @@ def quantize(
         >>> {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in network.graph.node}
         True
     """
-    model = onnx.load(open_checkpoint(str(checkpoint)).model)
+    model = onnx.load(open_checkpoint(str(checkpoint), normalisation).model)
     return insert_qdq(model, scales, QdqTypes(unsigned=unsigned))
 
 

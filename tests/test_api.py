@@ -139,6 +139,14 @@ def test_engines_that_cannot_be(options, message, facenet):
         le.load_engine(**options)
 
 
+def test_a_closed_engine_says_so(facenet):
+    with le.load_engine(engine="dummy") as network:
+        pass
+    network.close()
+    with pytest.raises(le.UserError, match="the engine is closed"):
+        network.embed(crops_of(1))
+
+
 # Evaluation
 
 

@@ -23,6 +23,7 @@ class Embedder(Closing):
 
     def __init__(self, engine: Engine, precision: Precision, batch_size: int) -> None:
         self._engine, self._batch_size = engine, batch_size
+        self._closed = False
         self.about: EngineDescription = describe_engine(engine, precision)
         self.crop_shape: tuple[int, ...] = engine.inputs[0].shape[1:]
         self.dimensions: int = engine.outputs[0].shape[1]
@@ -38,8 +39,10 @@ class Embedder(Closing):
             float32 `(n, dimensions)`, as the network gives them, not of length 1.
 
         Raises:
-            UserError: `crops` are of another type or shape.
+            UserError: `crops` are of another type or shape, or the engine is closed.
         """
+        if self._closed:
+            raise UserError("the engine is closed", "embed within its with block")
         require_crops(crops, self.crop_shape)
         batches = self._engine.image_batches(crops, self._batch_size)
         name = self._engine.outputs[0].name
@@ -47,8 +50,10 @@ class Embedder(Closing):
         return np.concatenate(parts) if parts else np.empty((0, self.dimensions), np.float32)
 
     def close(self) -> None:
-        """Free the engine."""
-        self._engine.close()
+        """Free the engine; closing it again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
 
     def __repr__(self) -> str:
         about = self.about
