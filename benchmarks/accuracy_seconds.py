@@ -13,6 +13,7 @@ import numpy as np
 import typer
 
 from lfw_eval.cli.options import takes_job
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.verification import Protocol, verify
 
@@ -20,13 +21,11 @@ from lfw_eval.pipelines.verification import Protocol, verify
 @takes_job
 def measure(job: Job) -> None:
     """Measure, print and save."""
-    crops = np.array(job.crop_store().crops)
-    with job.build(job.precision, job.calibrate_if_needed()) as engine:
+    crops = np.array(job.dataset.crop_store(job.alignment).crops)
+    size = job.engine.batch_size
+    with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
         (source,), (output,) = engine.inputs, engine.outputs
-        batches = [
-            {source.name: crops[i : i + job.batch_size]}
-            for i in range(0, len(crops), job.batch_size)
-        ]
+        batches = [{source.name: crops[i : i + size]} for i in range(0, len(crops), size)]
         list(engine.stream(batches[:16]))
         seconds = []
         for _ in range(3):

@@ -23,8 +23,8 @@ from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
-from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.registry import engine_class
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.verification import Protocol, verify

@@ -22,7 +22,9 @@ from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
+from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import Engine
+from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.speed import frames_per_second
@@ -70,13 +72,16 @@ def main() -> None:
     dataset = open_dataset(options.dataset, None)
     alignment = BoxAlignment(options.boxes) if options.boxes else MtcnnAlignment(32)
     checkpoint = open_checkpoint(DEFAULT)
-    fp32 = Job(dataset, alignment, checkpoint, engine="onnxruntime", precision="fp32")
-    int8 = Job(dataset, alignment, checkpoint, engine="openvino", precision="int8")
-    store = int8.crop_store()
+    fp32 = Job(dataset, alignment, checkpoint, EngineChoice("onnxruntime", "fp32"))
+    int8 = Job(dataset, alignment, checkpoint, EngineChoice("openvino", "int8"))
+    store = dataset.crop_store(alignment)
     names = ("fp32, NumPy", "fp32", "int8", "int8 engine only")
     rates: dict[str, list[float]] = {name: [] for name in names}
     session = onnxruntime.InferenceSession(checkpoint.model, providers=["CPUExecutionProvider"])
-    with fp32.build("fp32") as slow, int8.build("int8", int8.calibrate()) as fast:
+    with (
+        fp32.engine.build(checkpoint) as slow,
+        int8.engine.build(checkpoint, calibrate_job(int8)) as fast,
+    ):
         batch = {fast.inputs[0].name: store.crops[: options.bs]}
         for _ in range(options.rounds):
             rates["fp32, NumPy"].append(usual_rate(session, dataset, store, options.bs))

@@ -26,7 +26,7 @@ from typing import Any
 import onnx
 
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
-from lfw_eval.engines.tensorrt.options import STREAMS
+from lfw_eval.engines.contract import STREAMS
 from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gpu_speed.json"

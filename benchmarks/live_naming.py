@@ -30,6 +30,7 @@ from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.frame import Image
 from lfw_eval.live.gallery import Gallery
 from lfw_eval.metrics.verification.protocol import evaluate
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
 
@@ -135,8 +136,8 @@ def main() -> None:
     of_pairs = {
         lfw.pairs.names[row] for side in (lfw.pairs.left, lfw.pairs.right) for row in side[chosen]
     }
-    with job.build(job.precision, job.calibrate_if_needed()) as engine:
-        embedder = Embedder(engine, job.batch_size)
+    with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
+        embedder = Embedder(engine, job.engine.batch_size)
         theirs = embed(celebrities, celebrities.photographs.names, embedder)
         ours = embed(lfw, sorted(of_pairs | set(firsts[::2])), embedder)
     every = np.arange(len(celebrities.pairs))

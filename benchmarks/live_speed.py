@@ -34,6 +34,7 @@ from lfw_eval.cli.live import THRESHOLD
 from lfw_eval.cli.options import open_job
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import Photographs, open_photographs
+from lfw_eval.engines.choice import choose_engine
 from lfw_eval.engines.contract import Precision
 from lfw_eval.live.detector import DETECTION_SIZE, DetectorChoice
 from lfw_eval.live.embedder import Embedder
@@ -46,6 +47,7 @@ from lfw_eval.live.recognizer import Recognizer
 from lfw_eval.live.source import open_source
 from lfw_eval.live.stats import LiveStats, Tally
 from lfw_eval.live.video_file import video_file
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_job import DetectorName
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
@@ -112,9 +114,9 @@ def measure(
         optimization_level=options.optimization_level,
     )
     rows = []
-    with job.build(precision, job.calibrate_if_needed()) as engine:
+    with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
         for name, finder in finders.items():
-            recognizer = Recognizer(finder, Embedder(engine, job.batch_size), THRESHOLD)
+            recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), THRESHOLD)
             gallery = known(recognizer, images)
             run("overlapped", folder / "warm-up.mp4", recognizer, gallery, folder / "out.mp4")
             stats: dict[str, list[LiveStats]] = {way: [] for way in WAYS}
@@ -190,7 +192,7 @@ def main() -> None:
             model = None if name == "mtcnn" else getattr(options, name)
             if name == "yunet" and model:
                 model = of_fixed_size(model, folder)
-            choice = DetectorChoice(name, model, engine=options.engine)
+            choice = DetectorChoice(name, model, engine=choose_engine(options.engine))
             finders[name] = stack.enter_context(choice.open())
         write_video(folder / "video.mp4", pasted, frames=options.frames)
         write_video(folder / "warm-up.mp4", pasted, frames=WARM_UP)

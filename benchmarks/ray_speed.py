@@ -12,6 +12,7 @@ work; the seconds until then are printed beside it. Writes benchmarks/results/ra
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -23,14 +24,17 @@ import ray
 import typer
 
 from lfw_eval.cli.options import takes_job
-from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.engines.ray import EmbedRows, build, gpus_of, item_size
+from lfw_eval.engines.choice import EngineSpec
+from lfw_eval.engines.ray import EmbedRows, item_size
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
 from lfw_eval.system.hardware import cpu_count
-from lfw_eval.workers.ray import SETTINGS, Cluster, Row
+from lfw_eval.workers.contract import Row
+from lfw_eval.workers.ray import RayWorkers
+from lfw_eval.workers.ray_cluster import SETTINGS
 
 RESULT = Path(__file__).parent / "results" / "ray_speed.json"
 
@@ -38,7 +42,7 @@ RESULT = Path(__file__).parent / "results" / "ray_speed.json"
 class TimedRows(EmbedRows):
     """The worker, telling who it is and when it was done."""
 
-    def __call__(self, rows: Row) -> Row:
+    def __call__(self, rows: Row) -> Iterator[Row]:
         """Run rows `start` to `stop`, `times` over: an item as long as one of millions of rows."""
         began = time.time()
         images = self._images[rows["start"] : rows["stop"]]
@@ -47,7 +51,7 @@ class TimedRows(EmbedRows):
         )
         name = self._engine.outputs[0].name
         made = np.concatenate([outputs[name] for outputs in self._engine.stream(batches)])
-        return {name: made, "began": began, "ended": time.time(), "worker": os.getpid()}
+        yield {name: made, "began": began, "ended": time.time(), "worker": os.getpid()}
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,14 @@ class Measured:
     start_seconds: float
 
 
-def plain(job: Job, request: BuildRequest, seconds: float) -> float:
+def plain(job: Job, spec: EngineSpec, seconds: float) -> float:
     """FPS of a loop in this process, which no worker shares the machine with."""
-    crops = job.crop_store().crops
-    with build(job.engine, request, job.engines) as engine:
-        list(engine.stream(engine.image_batches(crops[: 4 * job.batch_size], job.batch_size)))
+    crops = job.dataset.crop_store(job.alignment).crops
+    size = job.engine.batch_size
+    with spec.local() as engine:
+        list(engine.stream(engine.image_batches(crops[: 4 * size], size)))
         started, done = time.perf_counter(), 0
-        again = chain.from_iterable(
-            engine.image_batches(crops, job.batch_size) for _ in repeat(None)
-        )
+        again = chain.from_iterable(engine.image_batches(crops, size) for _ in repeat(None))
         for outputs in engine.stream(again):
             done += len(outputs[engine.outputs[0].name])
             if time.perf_counter() - started > seconds:
@@ -75,9 +78,9 @@ def plain(job: Job, request: BuildRequest, seconds: float) -> float:
         return done / (time.perf_counter() - started)
 
 
-def on_ray(job: Job, request: BuildRequest, workers: int, images: float) -> Measured:
+def on_ray(job: Job, spec: EngineSpec, workers: int, images: float) -> Measured:
     """FPS of so many workers over about so many images."""
-    gpus = gpus_of(job.engine)
+    gpus = job.engine.options.gpus
     cores = 1 if gpus else max(cpu_count() // workers, 1)
     os.environ.update(SETTINGS)
     ray.init(
@@ -88,9 +91,10 @@ def on_ray(job: Job, request: BuildRequest, workers: int, images: float) -> Meas
         logging_level="ERROR",
         log_to_driver=False,
     )
-    crops = job.crop_store().crops
+    store = job.dataset.crop_store(job.alignment)
+    crops = store.crops
     # As long as they would be of so many images in one file.
-    wanted = item_size(int(images), workers, job.batch_size)
+    wanted = item_size(int(images), workers, job.engine.batch_size)
     size = min(len(crops), wanted)
     times = max(wanted // size, 1)
     starts = range(0, len(crops) - size + 1, size)
@@ -99,18 +103,12 @@ def on_ray(job: Job, request: BuildRequest, workers: int, images: float) -> Meas
         {"start": start, "stop": start + size, "times": times}
         for start in islice(chain.from_iterable(repeat(starts)), count)
     ]
-    arguments = (
-        job.engine,
-        request,
-        job.engines,
-        str(job.crop_store().folder / "crops.npy"),
-        job.batch_size,
-        False,
-    )
+    images_file = str(store.folder / "crops.npy")
+    arguments = spec.local, images_file, job.engine.batch_size, False
     started = time.time()
     rows = [
         {name: row[name] for name in ("began", "ended", "worker")}
-        for row in Cluster(cores=cores).map(items, TimedRows, *arguments, gpus=gpus)
+        for row in RayWorkers(cores=cores).map(items, TimedRows, *arguments, gpus=gpus)
     ]
     ray.shutdown()
     return Measured(workers, *_fps(rows, size * times, workers, started))
@@ -144,16 +142,16 @@ def main(
 ) -> None:
     """Measure, print and save."""
     counts = [int(count) for count in workers.split(",")]
-    request = job.request(job.precision, job.calibrate_if_needed())
-    with build(job.engine, request, job.engines) as engine:
-        described = describe_engine(engine, job.precision)
+    spec = job.engine.spec(job.checkpoint, calibrate_if_needed(job))
+    with spec.local() as engine:
+        described = describe_engine(engine, job.engine.precision)
     alone, measured = [], []
     for _ in range(rounds):
-        alone.append(plain(job, request, seconds))
+        alone.append(plain(job, spec, seconds))
         print(f"plain loop          {alone[-1]:>10,.0f} FPS", flush=True)
         for count in counts:
-            images = seconds * alone[-1] * (count if gpus_of(job.engine) else 1)
-            measured.append(on_ray(job, request, count, images))
+            images = seconds * alone[-1] * (count if job.engine.options.gpus else 1)
+            measured.append(on_ray(job, spec, count, images))
             found = measured[-1]
             print(
                 f"{count} Ray worker(s)     {found.fps:>10,.0f} FPS, {found.fps / alone[-1]:.3f} "
@@ -174,7 +172,7 @@ def main(
         "environment": asdict(environment()),
         "ray": ray.__version__,
         "engine": asdict(described),
-        "batch_size": job.batch_size,
+        "batch_size": job.engine.batch_size,
         "plain_fps": median(alone),
         "workers": medians,
         "rounds": [asdict(each) for each in measured],

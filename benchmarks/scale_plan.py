@@ -13,7 +13,7 @@ import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import cv2
 import numpy as np
+import ray
 import typer
 from numpy.typing import NDArray
 
@@ -29,12 +30,14 @@ from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.image_shards import list_shards, read_shard
 from lfw_eval.cli.options import takes_job
 from lfw_eval.datasets.photographs import decode
-from lfw_eval.engines.ray import build
 from lfw_eval.metrics.verification.pooled import pooled_distances
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
-from lfw_eval.workers.ray import Cluster, Row
+from lfw_eval.workers.contract import Row
+from lfw_eval.workers.ray import RayWorkers
+from lfw_eval.workers.ray_cluster import SETTINGS
 
 RESULTS = Path(__file__).parent / "results"
 _IMAGES = 256
@@ -46,9 +49,9 @@ _HOST_CORES, _HOST_GPUS = 64, 4
 class Consumer:
     """A worker that takes crops and does nothing."""
 
-    def __call__(self, row: Row) -> Row:
+    def __call__(self, row: Row) -> Iterator[Row]:
         """Count them."""
-        return {"images": len(row["crops"])}
+        yield {"images": len(row["crops"])}
 
 
 def produce(row: Row) -> Row:
@@ -83,12 +86,11 @@ def costs(job: Job) -> dict[str, float]:
     names = job.dataset.photographs.names[:_IMAGES]
     photographs = list(job.dataset.photographs.read(names))
     images = [image for _, image in photographs]
-    request = job.request(job.precision, job.calibrate_if_needed())
     crops = np.concatenate([job.alignment.align(names, images).crops] * 2)
     rng = np.random.default_rng(1)
     with (
         tempfile.TemporaryDirectory() as temporary,
-        build(job.engine, request, job.engines) as engine,
+        job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine,
     ):
         folder = Path(temporary)
         tar = folder / "0.tar"
@@ -112,18 +114,21 @@ def costs(job: Job) -> dict[str, float]:
         shards.write(0, embedded)
         unit = rng.normal(size=(100_000, width)).astype(np.float32)
         left, right = rng.integers(0, len(unit), (2, _PAIRS))
-        cluster = Cluster(cores=1)
+        # Crops go from one worker to another where that one has a GPU: here it only says so.
+        os.environ.update(SETTINGS)
+        ray.init("local", num_gpus=1, include_dashboard=False, log_to_driver=False)
+        workers = RayWorkers(cores=1)
         items: list[Row] = [{"item": number} for number in range(24)]
 
         def passed() -> None:
-            for _ in cluster.map(items, Consumer, prepare=produce):
+            for _ in workers.map(items, Consumer, gpus=(0,), prepare=produce):
                 pass
 
         def aligned() -> None:
             job.alignment.align(names, images)
 
         def embed() -> None:
-            list(engine.stream(engine.image_batches(crops, job.batch_size)))
+            list(engine.stream(engine.image_batches(crops, job.engine.batch_size)))
 
         def score() -> None:
             pooled_distances(unit, left, right)

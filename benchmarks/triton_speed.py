@@ -29,12 +29,14 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import BuildRequest, Engine
 from lfw_eval.engines.onnxruntime import OnnxRuntimeEngine
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.triton.engine import TritonEngine
+from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.engines.triton.repository import served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.speed import batches_of, frames_per_second, shared_fps
 from lfw_eval.results.environment import environment
@@ -56,12 +58,13 @@ def main() -> None:
 
     dataset = open_dataset(options.dataset, None)
     alignment = BoxAlignment(options.boxes) if options.boxes else MtcnnAlignment(32)
-    job = Job(dataset, alignment, open_checkpoint(DEFAULT))
-    crops = job.crop_store().crops[:2048]
-    request = job.request("int8", job.calibrate())
+    job = Job(dataset, alignment, open_checkpoint(DEFAULT), EngineChoice("onnxruntime", "int8"))
+    crops = dataset.crop_store(alignment).crops[:2048]
+    spec = job.engine.spec(job.checkpoint, calibrate_job(job))
+    request = spec.request
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        served = served_model("facenet", "onnxruntime", request, folder)
+        served = served_model("facenet", spec)
         (version,) = write_models([served], folder / "exported")
         deploy(version.parent, folder / "models")
         deploy(version.parent, folder / "models", "nothing", _named_nothing)
@@ -131,10 +134,8 @@ def rates(
 
 def opened(address: str, request: BuildRequest, streams: int) -> Engine:
     """Connect to a model of the server."""
-    options = TensorRTOptions(streams=streams)
-    return TritonEngine.build(
-        replace(request, address=address, tensorrt=options), request.model.parent
-    )
+    options = TritonOptions(address, streams)
+    return TritonEngine.build(replace(request, options=options), request.model.parent)
 
 
 def _named_nothing(config: ModelConfig) -> None:

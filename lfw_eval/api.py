@@ -21,8 +21,8 @@ from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.datasets.pairs import Pairs, read_pairs
-from lfw_eval.engines import engine_class_with, is_served
-from lfw_eval.engines.contract import BuildRequest, Precision
+from lfw_eval.engines.choice import choose_engine
+from lfw_eval.engines.contract import Precision, Scales
 from lfw_eval.gate.accuracy import VERIFICATION_METRICS, verification_findings
 from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.rules import DEFAULT as DEFAULT_RULES
@@ -93,22 +93,15 @@ def load_engine(
         >>> embeddings.shape, embeddings.dtype.name
         ((8, 128), 'float32')
     """
-    if precision == "int8" and scales is None and not is_served(engine):
+    choice = choose_engine(engine, precision, batch_size)
+    if choice.needs_scales and scales is None:
         raise UserError("`precision` int8 needs `scales`", "pass what `calibrate` returns")
     if precision != "int8" and scales is not None:
         raise UserError(f"`scales` does not go with `precision` {precision}, only with int8")
     if batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
     opened = open_checkpoint(str(checkpoint), normalisation)
-    request = BuildRequest(
-        model=opened.model,
-        normalisation=opened.normalisation,
-        precision=precision,
-        scales=scales,
-        batch_size=batch_size,
-        address=engine,
-    )
-    built = engine_class_with(engine, precision).build(request, opened.folder / "engines")
+    built = choice.build(opened, Scales(scales, None) if scales else None)
     return Embedder(built, precision, batch_size)
 
 

@@ -13,15 +13,14 @@ from tqdm import tqdm
 from lfw_eval.bulk.embedding_shards import EmbeddingShards, Found, MadeOf
 from lfw_eval.bulk.image_shards import HashShard, ImageShards, ShardContent, list_shards, read_shard
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment
-from lfw_eval.datasets.alignment.photographs_to_crops import aligned_row
+from lfw_eval.datasets.alignment.photographs_to_crops import aligned_rows
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import decode
-from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.engines.ray import build, describe, gpus_of
+from lfw_eval.engines.choice import EngineSpec
+from lfw_eval.engines.ray import describe
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
-from lfw_eval.workers.in_process import InProcess
-from lfw_eval.workers.ray import Cluster, Row
+from lfw_eval.workers.contract import Row, Workers
 
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
@@ -61,20 +60,16 @@ class EmbedJob:
         shards: See `shards_to_embed`.
         output: The folder of the embeddings; see `EmbeddingShards`.
         alignment: Images to crops.
-        engine: Its name.
-        request: What it is built from.
-        folder: Where built engines are kept.
+        engine: What embeds them.
     """
 
     source: Path
     shards: ImageShards
     output: Path
     alignment: Alignment
-    engine: str
-    request: BuildRequest
-    folder: Path
+    engine: EngineSpec
 
-    def run(self, cluster: Cluster | InProcess) -> Found:
+    def run(self, workers: Workers) -> Found:
         """Embed all images; shards that are finished are not done again while their images are.
 
         An image that cannot be decoded is left out and named in the output's `unreadable.txt`.
@@ -82,9 +77,9 @@ class EmbedJob:
         Raises:
             UserError: For any mistake in the source, the output or the engine.
         """
-        gpus = gpus_of(self.engine)
-        shards, request = self.shards, self.request
-        described = cluster.call(describe, self.engine, request, self.folder, gpus=gpus)
+        shards, request, choice = self.shards, self.engine.request, self.engine.choice
+        gpus = choice.options.gpus
+        description = workers.call(describe, self.engine.local, gpus=gpus)
         written = EmbeddingShards(self.output)
         done = written.begin(
             {
@@ -98,83 +93,59 @@ class EmbedJob:
                 "normalisation": request.normalisation,
                 "precision": request.precision,
                 "scales": request.scales.digest() if request.scales else "",
-                "engine": self.engine,
-                "runtime": described["runtime"],
-                "device": described["device"],
-                "key": described["key"],
+                "engine": choice.label,
+                "runtime": description["runtime"],
+                "device": description["device"],
+                "key": description["key"],
             }
         )
-        if done and not described["known"]:
+        if done and not description["cacheable"]:
             raise UserError(
-                f"{self.output} was begun with {self.engine}, and nothing tells whether that still "
-                "is the same network",
+                f"{self.output} was begun with {choice.label}, and nothing tells whether that "
+                "still is the same network",
                 "delete it, or name another folder",
             )
-        current = self._current(cluster, done)
+        current = self._current(workers, done)
         remaining = [item for item in shards.items if item["shard"] not in current]
         reused = shards.images - sum(map(_size, remaining))
-        bar = tqdm(total=shards.images, initial=reused, desc="embed", unit="img", disable=None)
-        with bar:
-            for item, found in zip(remaining, self._rows(cluster, remaining), strict=True):
-                written.write(item["shard"], found)
+        prepare = partial(crop_images, alignment=self.alignment)
+        rows = workers.map(remaining, EmbedCrops, self.engine, gpus=gpus, prepare=prepare)
+        with tqdm(
+            total=shards.images, initial=reused, desc="embed", unit="img", disable=None
+        ) as bar:
+            for item, row in zip(remaining, rows, strict=True):
+                written.write(item["shard"], row)
                 bar.update(_size(item))
         return written.finish()
 
-    def _current(self, cluster: Cluster | InProcess, done: Mapping[int, MadeOf]) -> set[int]:
+    def _current(self, workers: Workers, done: Mapping[int, MadeOf]) -> set[int]:
         """The finished shards whose images are those that they were made of."""
         finished = [item for item in self.shards.items if item["shard"] in done]
         current = {
             item["shard"] for item in finished if item["stamp"] == done[item["shard"]].stamp != ""
         }
         doubtful = [item for item in finished if item["shard"] not in current]
-        rows = cluster.map(doubtful, HashShard) if doubtful else ()
-        for item, row in zip(doubtful, rows, strict=True):
+        for item, row in zip(doubtful, workers.map(doubtful, HashShard), strict=True):
             if row["content"] == done[item["shard"]].content:
                 current.add(item["shard"])
         return current
-
-    def _rows(self, cluster: Cluster | InProcess, items: list[Row]) -> Iterator[Row]:
-        if not items:
-            return iter(())
-        built = self.engine, self.request, self.folder
-        if gpus := gpus_of(self.engine):
-            # Cores anywhere decode and align: a GPU is a thousand times as fast as one of them.
-            prepare = partial(crop_images, alignment=self.alignment)
-            return cluster.map(items, EmbedCrops, *built, gpus=gpus, prepare=prepare)
-        return cluster.map(items, EmbedImages, *built, self.alignment)
 
 
 class EmbedCrops:
     """A worker: the crops of a shard to embeddings."""
 
-    def __init__(self, engine: str, request: BuildRequest, folder: Path) -> None:
-        self._engine = build(engine, request, folder)
-        self._batch_size = request.batch_size
+    def __init__(self, engine: EngineSpec) -> None:
+        self._engine = engine.local()
+        self._batch_size = engine.choice.batch_size
 
-    def __call__(self, row: Row) -> Row:
-        """Add `embeddings` (n, d), float32, in the place of `crops`."""
-        crops = row["crops"]
-        batches = self._engine.image_batches(crops, self._batch_size)
-        name = self._engine.outputs[0].name
-        width = self._engine.outputs[0].shape[1]
-        made = [outputs[name] for outputs in self._engine.stream(batches)]
-        empty = np.empty((0, width), np.float32)
-        kept = {key: value for key, value in row.items() if key != "crops"}
-        return {**kept, "embeddings": np.concatenate([empty, *made])}
-
-
-class EmbedImages(EmbedCrops):
-    """A worker that aligns too."""
-
-    def __init__(
-        self, engine: str, request: BuildRequest, folder: Path, alignment: Alignment
-    ) -> None:
-        super().__init__(engine, request, folder)
-        self._alignment = alignment
-
-    def __call__(self, row: Row) -> Row:
-        """Read, align and embed a shard."""
-        return super().__call__(crop_images(row, self._alignment))
+    def __call__(self, shard: Row) -> Iterator[Row]:
+        """Yield the shard with `embeddings` (n, d), float32, in the place of `crops`."""
+        batches = self._engine.image_batches(shard["crops"], self._batch_size)
+        output = self._engine.outputs[0]
+        embeddings = [outputs[output.name] for outputs in self._engine.stream(batches)]
+        empty = np.empty((0, output.shape[1]), np.float32)
+        rest = {key: value for key, value in shard.items() if key != "crops"}
+        yield {**rest, "embeddings": np.concatenate([empty, *embeddings])}
 
 
 def crop_images(item: Row, alignment: Alignment) -> Row:
@@ -187,9 +158,14 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
     names: list[str] = []
     unreadable: list[str] = []
     content = ShardContent()
-    row = aligned_row(_decoded(item, names, unreadable, content), alignment)
+    rows = list(aligned_rows(_decoded(item, names, unreadable, content), alignment))
+    nothing = alignment.align([], [])
+    arrays = {
+        key: np.concatenate([getattr(nothing, key), *(row[key] for row in rows)])
+        for key in ("crops", "boxes", "detected")
+    }
     return {
-        **row,
+        **arrays,
         "names": names,
         "unreadable": unreadable,
         "stamp": item["stamp"],

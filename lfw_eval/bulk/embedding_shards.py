@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, write_atomically
-from lfw_eval.workers.ray import Row
+from lfw_eval.workers.contract import Row
 
 _ABOUT = "embeddings.json"
 _UNREADABLE, _CONTENT, _STAMP = b"unreadable", b"content", b"stamp"

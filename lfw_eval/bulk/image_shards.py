@@ -15,7 +15,7 @@ from typing import Any, Literal
 from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.file_stamp import FileStamp
-from lfw_eval.workers.ray import Row
+from lfw_eval.workers.contract import Row
 
 Form = Literal["folder", "tar", "parquet"]
 _IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "bytes")
@@ -119,12 +119,12 @@ class ShardContent:
 class HashShard:
     """A worker: the `content` of a shard; see `ShardContent`."""
 
-    def __call__(self, item: Row) -> Row:
+    def __call__(self, item: Row) -> Iterator[Row]:
         """Read a shard."""
         content = ShardContent()
         for image in read_shard(item):
             content.add(*image)
-        return {"content": content.hexdigest()}
+        yield {"content": content.hexdigest()}
 
 
 def _stamps(paths: Sequence[Path]) -> dict[Path, FileStamp | None]:

@@ -22,14 +22,16 @@ from lfw_eval.cli.options import (
     Margin,
     PairList,
     RayAddress,
+    workers_at,
 )
 from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.sensitivity import SensitivityStudy
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
-from lfw_eval.workers.ray import Cluster
+from lfw_eval.workers.ray import RayWorkers
 
 
 def calibrate_command(
@@ -63,7 +65,7 @@ def calibrate_command(
         typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
     ] = None,
     ray: RayAddress = None,
-    cores_per_worker: CoresPerWorker = Cluster.cores,
+    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
     """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
     versions = tensorrt or ["8.6.1", "10.3.0"]
@@ -79,11 +81,10 @@ def calibrate_command(
         checkpoint=network,
         calibration_list=calibration_list,
         method=method,
-        cluster=None if ray is None else Cluster(ray, cores_per_worker),
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
-    calibrated = job.calibrate()
+    calibrated = calibrate_job(job, workers_at(ray, cores_per_worker))
     images = calibrated.images
     print(
         f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"
@@ -98,7 +99,7 @@ def calibrate_command(
     for path in (*written, *plots):
         print(path)
     if sensitivity or max_drop is not None:
-        study = SensitivityStudy.of(job, calibrated)
+        study = SensitivityStudy.of(job.checkpoint, calibrated)
         measured = study.sensitivity()
         print(f"\n{sensitivity_table(measured)}\n{study.record}")
         if max_drop is not None:

@@ -18,14 +18,14 @@ from lfw_eval.cli.options import (
     Gpu,
     QuantizationWay,
     Streams,
-    tensorrt_options,
+    gpus,
 )
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.facedetect import FaceDetect
 from lfw_eval.detectors.fitting import Fit
-from lfw_eval.engines.contract import Engine, Precision
-from lfw_eval.engines.tensorrt.options import STREAMS
+from lfw_eval.engines.choice import choose_engine
+from lfw_eval.engines.contract import STREAMS, Engine, Precision
 from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
@@ -137,12 +137,11 @@ def detect_command(
             nms_iou_threshold=nms_iou_threshold,
             topk=topk,
         ),
-        engine=engine,
-        precision=precision,
-        batch_size=bs,
+        engine=choose_engine(
+            engine, precision, bs, gpu=gpus(gpu), streams=streams, quantization=quantization
+        ),
         calibration_list=calibration_list,
         cache=calibration_cache,
-        tensorrt=tensorrt_options(gpu=gpu, streams=streams, quantization=quantization),
     )
     for version in tensorrt or []:
         header_digits(version)
@@ -178,7 +177,7 @@ def detect_command(
 def engine_speed(engine: Engine, job: DetectorJob, faces: FaceDataset, seconds: float) -> Speed:
     """Measure FaceDetect's engine on up to 64 images of the data set."""
     inputs = job.inputs(faces, tuple(image.name for image in faces.images[:64]))
-    return measure_speed(engine, inputs, job.batch_size, SpeedPlan(seconds=seconds))
+    return measure_speed(engine, inputs, job.engine.batch_size, SpeedPlan(seconds=seconds))
 
 
 def write_caches_of(job: DetectorJob, faces: FaceDataset, versions: Sequence[str]) -> list[Path]:

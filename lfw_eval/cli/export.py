@@ -1,5 +1,6 @@
 """The command lfw-eval export: networks and engines in the form that servers load."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,9 @@ import typer
 from calibration.cache import CalibrationCache
 from lfw_eval.cli.options import takes_job
 from lfw_eval.datasets.faces import open_faces
-from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.choice import EngineSpec
+from lfw_eval.engines.contract import Scales
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_job import DetectorJob, beside
 from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
@@ -52,46 +55,37 @@ def triton_command(
         raise UserError(
             "export triton needs a package that is missing: pip install 'lfw-eval[triton]'"
         ) from error
-    if job.cluster:
-        raise UserError("export builds on this machine", "leave out --ray")
-    if job.engine not in _ENGINES:
+    engine = job.engine
+    if engine.name not in _ENGINES:
         raise UserError(
-            f"--engine {job.engine} cannot be exported", "take tensorrt, or leave it out"
+            f"--engine {engine.label} cannot be exported", "take tensorrt, or leave it out"
         )
     if with_facedetect and name == _FACEDETECT:
         raise UserError(f"--name {name} is FaceDetect's", "give FaceNet another one")
-    job.tensorrt.check(job.engine, job.precision)
-    detector = beside(job, with_facedetect, job.precision) if with_facedetect else None
-    if detector and job.precision == "int8" and not (faces or facedetect_cache):
+    engine.options.check(engine.precision)
+    detector = beside(job, with_facedetect, engine.precision) if with_facedetect else None
+    if detector and engine.precision == "int8" and not (faces or facedetect_cache):
         raise UserError(
             "--with-facedetect in int8 takes --faces IMAGES to calibrate on, or --facedetect-cache"
         )
-    request = job.request(job.precision, job.calibrate_if_needed())
-    models = [served_model(name, job.engine, request, job.engines)]
+    models = [served_model(name, engine.spec(job.checkpoint, calibrate_if_needed(job)))]
     if detector:
-        request = _facedetect(detector, job.batch_size, faces, facedetect_cache)
-        folder = detector.checkpoint.folder / "engines"
-        models.append(served_model(_FACEDETECT, job.engine, request, folder, _CLASSES))
+        spec = _facedetect(detector, engine.batch_size, faces, facedetect_cache)
+        models.append(served_model(_FACEDETECT, spec, _CLASSES))
     for model, version in zip(models, write_models(models, repository), strict=True):
-        print(f"{version / model.file}: {job.precision.upper()}, batches up to {job.batch_size}")
+        what = f"{engine.precision.upper()}, batches up to {engine.batch_size}"
+        print(f"{version / model.file}: {what}")
     print(f"serve it:   tritonserver --model-repository={repository.resolve()}")
-    served = f"--engine triton://localhost/{name} --precision {job.precision}"
+    served = f"--engine triton://localhost/{name} --precision {engine.precision}"
     print(f"measure it: lfw-eval evaluate {served}")
 
 
 def _facedetect(
     detector: DetectorJob, batch_size: int, faces: Path | None, cache: Path | None
-) -> BuildRequest:
-    scales = None
-    if detector.precision == "int8" and cache:
-        scales = CalibrationCache.load(cache).to_table()
-    elif detector.precision == "int8" and faces:
-        scales = detector.calibrate(open_faces(faces)).table
-    return BuildRequest(
-        model=detector.checkpoint.model,
-        normalisation=detector.checkpoint.normalisation,
-        precision=detector.precision,
-        scales=scales,
-        batch_size=batch_size,
-        tensorrt=detector.tensorrt,
-    )
+) -> EngineSpec:
+    scales: Scales | None = None
+    if detector.engine.needs_scales and cache:
+        scales = Scales(CalibrationCache.load(cache).to_table(), None)
+    elif detector.engine.needs_scales and faces:
+        scales = detector.calibrate(open_faces(faces))
+    return replace(detector.engine, batch_size=batch_size).spec(detector.checkpoint, scales)

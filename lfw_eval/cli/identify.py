@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.options import Output, takes_images_job
+from lfw_eval.cli.options import (
+    CoresPerWorker,
+    Output,
+    RayAddress,
+    takes_images_job,
+    workers_at,
+)
 from lfw_eval.metrics.identification.enrolment import enrol_first_images, read_enrolment
 from lfw_eval.pipelines.identification import Trial, identify
 from lfw_eval.pipelines.job import Job
@@ -15,6 +21,7 @@ from lfw_eval.results.file import save_result
 from lfw_eval.results.identification import Index
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
+from lfw_eval.workers.ray import RayWorkers
 
 
 @takes_images_job
@@ -42,6 +49,8 @@ def identify_command(
         float | None, typer.Option(min=0, max=1, help="Exit with 1 where rank-1 is below this.")
     ] = None,
     output: Output = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
     """1:N identification: rank-1, CMC and TPIR at FPIR, FP32 beside the precision asked for."""
     path = output or job.default_output("identification")
@@ -57,7 +66,7 @@ def identify_command(
     else:
         enrolment = enrol_first_images(available)
     require_writable(path)
-    result = identify(job, Trial(enrolment, index, ranks))
+    result = identify(job, Trial(enrolment, index, ranks), workers_at(ray, cores_per_worker))
     save_result(result, path)
     print(identification_table(result))
     print(f"result      {path}, per-probe outcomes in {path.with_suffix('.npz').name}")

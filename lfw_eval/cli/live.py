@@ -22,6 +22,7 @@ from lfw_eval.live.screen import Screen
 from lfw_eval.live.source import Source, open_source
 from lfw_eval.live.stats import Tally
 from lfw_eval.live.video_file import video_file
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_job import DetectorName
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
@@ -93,8 +94,6 @@ def live_command(
     ] = 8090,
 ) -> None:
     """Find and name faces in a camera's picture, a video or a folder of images."""
-    if job.cluster:
-        raise UserError("live runs on one machine", "leave out --ray")
     if gallery is None:
         raise UserError("--gallery is missing", "give a folder with an image per person")
     if not gallery.is_dir():
@@ -118,13 +117,12 @@ def live_command(
         engine=job.engine,
         precision=detector_precision,
         cache=detector_cache,
-        tensorrt=job.tensorrt,
     )
     with ExitStack() as stack:
         pictures = stack.enter_context(open_source(source, camera, fps))
         finder = stack.enter_context(choice.open())
-        engine = stack.enter_context(job.build(job.precision, job.calibrate_if_needed()))
-        recognizer = Recognizer(finder, Embedder(engine, job.batch_size), threshold)
+        engine = stack.enter_context(job.engine.build(job.checkpoint, calibrate_if_needed(job)))
+        recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), threshold)
         known = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
         if not len(known.people.names):
             print(f"{gallery} shows nobody yet: everyone will be unknown", file=sys.stderr)
@@ -166,7 +164,7 @@ def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -
             **finder.detector.settings,
         },
         "model": asdict(job.checkpoint.describe()),
-        "engine": asdict(describe_engine(engine, job.precision)),
+        "engine": asdict(describe_engine(engine, job.engine.precision)),
         "threshold": recognizer.threshold,
         "margin": MARGIN,
         "environment": asdict(environment()),

@@ -27,13 +27,16 @@ from lfw_eval.cli.live import live_command
 from lfw_eval.cli.options import (
     AlignmentWay,
     Boxes,
+    CoresPerWorker,
     CropNormalisation,
     Dataset,
     Margin,
     Output,
     PairList,
+    RayAddress,
     takes_job,
     with_address,
+    workers_at,
 )
 from lfw_eval.cli.report import report_command
 from lfw_eval.cli.score import score_command
@@ -46,6 +49,7 @@ from lfw_eval.doctor.probes import diagnose
 from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detection import detect
 from lfw_eval.pipelines.detector_job import beside
 from lfw_eval.pipelines.job import Job
@@ -59,6 +63,7 @@ from lfw_eval.results.checks import check_accuracy
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
+from lfw_eval.workers.ray import RayWorkers
 
 _INTERRUPTED = 130
 _LARGEST_BATCH = 8192
@@ -106,6 +111,8 @@ def evaluate_command(
     ] = None,
     check_metrics: CheckMetrics = False,
     output: Output = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
     """Accuracy on LFW: FP32 beside the precision asked for."""
     if (with_facedetect is None) != (faces is None):
@@ -116,13 +123,15 @@ def evaluate_command(
             f"--output {path} must end in .json", "per-pair scores go into a .npz beside"
         )
     require_writable(path)
-    result = evaluate(job, Protocol(distance, flip, subtract_mean))
+    result = evaluate(
+        job, Protocol(distance, flip, subtract_mean), workers_at(ray, cores_per_worker)
+    )
     truths: list[FaceTruth] = []
     if with_facedetect and faces:
         dataset = open_faces(faces)
         truths = [image.truth for image in dataset.images]
         reports = []
-        for precision in dict.fromkeys(("fp32", job.precision)):
+        for precision in dict.fromkeys(("fp32", job.engine.precision)):
             with beside(job, with_facedetect, precision).open(dataset) as detector:
                 reports.append(detect(detector, dataset, "integrate", 0.5))
         result = replace(result, detection=tuple(reports))
@@ -157,8 +166,6 @@ def benchmark_command(
     output: Output = None,
 ) -> None:
     """Speed: FPS and latency, of the engine alone and from crops to embeddings."""
-    if job.cluster:
-        raise UserError("benchmark measures one machine", "leave out --ray")
     plan = SpeedPlan(_batch_sizes(sweep), threads, seconds)
     path = output or job.default_output("performance")
     require_writable(path)
@@ -173,10 +180,8 @@ def benchmark_command(
 @takes_job
 def build_command(job: Job) -> None:
     """Build an engine, or find the one that was built from the same before."""
-    if job.cluster:
-        raise UserError("build builds on this machine", "leave out --ray")
-    with job.build(job.precision, job.calibrate_if_needed()) as engine:
-        print(build_table(engine, job.precision))
+    with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
+        print(build_table(engine, job.engine.precision))
 
 
 @app.command("doctor")

@@ -13,12 +13,16 @@ from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.datasets.dataset import Align, open_dataset
 from lfw_eval.datasets.dataset import Dataset as OpenedDataset
-from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.choice import choose_engine
+from lfw_eval.engines.contract import STREAMS, Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
-from lfw_eval.engines.tensorrt.options import GIB, STREAMS, TensorRTOptions
+from lfw_eval.engines.tensorrt.options import GIB
 from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.ray import LOCAL, Cluster
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
+from lfw_eval.workers.ray import RayWorkers
+from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
 Dataset = Annotated[
     str | None,
@@ -187,8 +191,6 @@ def job_on(
     tf32: Tf32 = True,
     workspace: Workspace = None,
     optimization_level: Level = None,
-    ray: RayAddress = None,
-    cores_per_worker: CoresPerWorker = Cluster.cores,
 ) -> Job:
     """Return the job on a data set that the options describe.
 
@@ -201,22 +203,30 @@ def job_on(
         dataset=opened.for_network(side) if align in (None, "none") else opened,
         alignment=opened.alignment(side, align, boxes, margin),
         checkpoint=network,
-        engine=engine,
-        precision=precision,
-        batch_size=bs,
-        calibration_list=calibration_list,
-        method=method,
-        tensorrt=tensorrt_options(
-            gpu=gpu,
+        engine=choose_engine(
+            engine,
+            precision,
+            bs,
+            gpu=gpus(gpu),
             streams=streams,
             quantization=quantization,
             calibration_cache=calibration_cache,
             tf32=tf32,
-            workspace=workspace,
+            workspace=int(workspace * GIB) if workspace else None,
             optimization_level=optimization_level,
         ),
-        cluster=None if ray is None else Cluster(ray, cores_per_worker),
+        calibration_list=calibration_list,
+        method=method,
     )
+
+
+def workers_at(ray: str | None, cores_per_worker: int) -> Workers:
+    """Return the workers that the options of Ray describe; this process without them.
+
+    Raises:
+        UserError: `ray` is no address.
+    """
+    return HERE if ray is None else RayWorkers(RayCluster(ray), cores_per_worker)
 
 
 def open_job(
@@ -228,32 +238,6 @@ def open_job(
         UserError: An option names what is not there.
     """
     return job_on(open_dataset(dataset, pairs, pairs_needed=pairs_needed), **options)
-
-
-def tensorrt_options(
-    *,
-    gpu: str,
-    streams: int,
-    quantization: Quantization | None,
-    calibration_cache: Path | None = None,
-    tf32: bool = True,
-    workspace: float | None = None,
-    optimization_level: int | None = None,
-) -> TensorRTOptions:
-    """Return what the command line says of TensorRT; `workspace` is in GiB.
-
-    Raises:
-        UserError: `gpu` is no list of numbers.
-    """
-    return TensorRTOptions(
-        gpus=_gpus(gpu),
-        streams=streams,
-        quantization=quantization,
-        cache=calibration_cache,
-        tf32=tf32,
-        workspace=int(workspace * GIB) if workspace else None,
-        level=optimization_level,
-    )
 
 
 def takes_job(command: Callable[..., None]) -> Callable[..., None]:
@@ -297,7 +281,12 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(function).parameters.values())
 
 
-def _gpus(given: str) -> tuple[int, ...]:
+def gpus(given: str) -> tuple[int, ...]:
+    """Return the numbers in a list such as 0,1.
+
+    Raises:
+        UserError: It is no such list.
+    """
     numbers = given.replace(" ", "").split(",")
     if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
         raise UserError(f"--gpu {given!r} is not a list of GPUs", "give one as 0, several as 0,1")

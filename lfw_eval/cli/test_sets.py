@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.options import Output, takes_jobs
+from lfw_eval.cli.options import CoresPerWorker, Output, RayAddress, takes_jobs, workers_at
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.pipelines.job import Job
@@ -15,6 +15,7 @@ from lfw_eval.report.tables.test_sets import testsets_table
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
+from lfw_eval.workers.ray import RayWorkers
 
 _FAILED = 2
 # Characters of sets' names in that of the result.
@@ -40,6 +41,8 @@ def testsets_command(
         Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
     ] = None,
     output: Output = None,
+    ray: RayAddress = None,
+    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
     """One table over several test sets: FP32 beside the precision asked for, by one engine.
 
@@ -54,7 +57,8 @@ def testsets_command(
     names = "-".join(images_of(one).name for one in opened)[:_NAMES]
     path = output or job_on(table).default_output(f"{names}-table")
     require_writable(path)
-    result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""))
+    workers = workers_at(ray, cores_per_worker)
+    result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""), workers)
     save_result(result, path)
     print(testsets_table(result))
     print(f"result      {path}, those of the sets in {path.with_suffix('')}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.alignment import Alignment
-from lfw_eval.datasets.alignment.photographs_to_crops import align_on, aligned_batches
+from lfw_eval.datasets.alignment.photographs_to_crops import align
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import Photographs
 from lfw_eval.sources import datasets
@@ -24,7 +24,8 @@ from lfw_eval.system.files import (
     file_sha256,
     write_atomically,
 )
-from lfw_eval.workers.ray import Cluster
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 _HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
 
@@ -62,7 +63,7 @@ def build_crop_store(
     names: Sequence[str],
     alignment: Alignment,
     parent: Path,
-    cluster: Cluster | None = None,
+    workers: Workers = HERE,
 ) -> CropStore:
     """Align the named photographs, or open the store where that was done before.
 
@@ -84,8 +85,8 @@ def build_crop_store(
     key = json.dumps(depends_on, sort_keys=True)
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "store.json").is_file():
-        _align(photographs, names, alignment, folder, cluster)
-    return _open(folder)
+        _align(photographs, names, alignment, folder, workers)
+    return open_crop_store(folder)
 
 
 def find_crop_store(digest: str) -> CropStore | None:
@@ -97,11 +98,16 @@ def find_crop_store(digest: str) -> CropStore | None:
     for path in sorted((datasets().root / "prepared").glob("*/crops-*/store.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
-                return _open(path.parent)
+                return open_crop_store(path.parent)
     return None
 
 
-def _open(folder: Path) -> CropStore:
+def open_crop_store(folder: Path) -> CropStore:
+    """Open the store in a folder.
+
+    Raises:
+        UserError: It is damaged.
+    """
     try:
         names, boxes, detected = _read_index(folder / "crops.csv")
         description = json.loads((folder / "store.json").read_text(encoding="utf-8"))
@@ -127,7 +133,7 @@ def _align(
     names: list[str],
     alignment: Alignment,
     folder: Path,
-    cluster: Cluster | None,
+    workers: Workers,
 ) -> None:
     """Write crops.npy, crops.csv and, as the last, store.json."""
     part, progress = folder / "crops.part.npy", folder / "crops.part.csv"
@@ -136,11 +142,7 @@ def _align(
     crops = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.uint8)
     row = {name: index for index, name in enumerate(names)}
     remaining = sorted(set(names) - done)
-    batches = (
-        align_on(cluster, photographs, remaining, alignment)
-        if cluster
-        else aligned_batches(photographs.read(remaining), alignment)
-    )
+    batches = align(workers, photographs, remaining, alignment)
     bar = tqdm(total=len(names), initial=len(done), desc="align", unit="img", disable=None)
     with bar, progress.open("a" if done else "w", newline="", encoding="utf-8") as file:
         index = csv.writer(file)

@@ -28,7 +28,8 @@ from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_p
 from lfw_eval.results.caution import Caution
 from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.ray import Cluster
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 Align = Literal["mtcnn", "five-point", "none"]
 
@@ -57,14 +58,14 @@ class Dataset:
         self,
         alignment: Alignment | None = None,
         names: Sequence[str] | None = None,
-        cluster: Cluster | None = None,
+        workers: Workers = HERE,
     ) -> CropStore:
         """Align images, or open what was aligned before.
 
         Args:
             alignment: How the faces are cropped; by default as `self.alignment()` does, 160x160.
             names: The images, by default those of the pairs.
-            cluster: Whose workers align; None for this process.
+            workers: Who aligns.
 
         Returns:
             The store, whose `crops` are in the order of its `names`, which are sorted: without
@@ -85,7 +86,7 @@ class Dataset:
         parent = datasets().root / "prepared" / self.name
         names = names or self.pairs.names
         alignment = alignment or self.alignment()
-        return build_crop_store(self.photographs, names, alignment, parent, cluster)
+        return build_crop_store(self.photographs, names, alignment, parent, workers)
 
     def alignment(
         self,

@@ -3,20 +3,24 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.system.closing import Closing
 
 Precision = Literal["fp32", "fp16", "int8"]
 Batch = Mapping[str, NDArray[Any]]
 Outputs = dict[str, NDArray[Any]]
+_Options = TypeVar("_Options", bound="EngineOptions")
+
+STREAMS = 12
+"""Batches under way at once, unasked: enough to keep an H200 busy while some copy. With 4 it waits
+for the host."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,71 @@ class TensorSpec:
     name: str
     shape: tuple[int, ...]
     dtype: str
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """The options of an engine that has none; one that has some inherits from it.
+
+    Attributes:
+        served: A server runs the engine: nothing of it is built here.
+    """
+
+    served: ClassVar[bool] = False
+
+    @classmethod
+    def asked(cls: type[_Options], engine: str, **values: Any) -> _Options:
+        """Return the options with the values that were asked for.
+
+        Args:
+            engine: As the user named it, which may be an address.
+            values: By name of the field.
+        """
+        return cls(**values)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the options' names."""
+        return tuple(field.name for field in fields(cls))
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """Numbers of the GPUs that the engine runs on."""
+        return ()
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether the engine brings its INT8 scales, so that none have to be calibrated."""
+        return self.served
+
+    def label(self, engine: str) -> str:
+        """Return what results call the engine of that name."""
+        return engine
+
+    def without_int8(self: _Options) -> _Options:
+        """Return the same without what is about INT8, for an engine of another precision."""
+        return self
+
+    def check(self, precision: Precision) -> None:
+        """Refuse what does not go together, before anything long begins.
+
+        Raises:
+            UserError: The options contradict each other or the precision.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Scales for INT8.
+
+    Attributes:
+        table: Of every tensor.
+        crops: Makes the uint8 (n, height, width, 3) crops that they come from, for an engine that
+            calibrates by itself; None where there are none.
+    """
+
+    table: ScaleTable
+    crops: Callable[[], NDArray[np.uint8]] | None
 
 
 @dataclass(frozen=True)
@@ -39,11 +108,9 @@ class BuildRequest:
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
         batch_size: The one to be fast at.
-        largest_batch: The largest one that will be run, where that is larger still.
-        calibration_crops: Makes the uint8 (n, height, width, 3) crops to calibrate on, for an
-            engine that calibrates by itself.
-        tensorrt: For that engine alone; `streams` is Triton's too.
-        address: Of an engine on a server, as `engine` names it.
+        max_batch_size: The largest one that will be run, where that is larger still.
+        calibration_crops: As `Scales.crops`.
+        options: The engine's own.
     """
 
     model: Path
@@ -51,15 +118,26 @@ class BuildRequest:
     precision: Precision
     scales: ScaleTable | None = None
     batch_size: int = 64
-    largest_batch: int = 1
+    max_batch_size: int = 1
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
-    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
-    address: str = ""
+    options: EngineOptions = EngineOptions()
 
     @property
     def batches(self) -> tuple[int, int, int]:
         """The smallest batch, the one to be fast at, and the largest."""
-        return 1, self.batch_size, max(self.batch_size, self.largest_batch)
+        return 1, self.batch_size, max(self.batch_size, self.max_batch_size)
+
+    def options_as(self, kind: type[_Options]) -> _Options:
+        """Return the options as an engine's own; its defaults where nothing was asked for.
+
+        Raises:
+            TypeError: They are another engine's.
+        """
+        if type(self.options) is EngineOptions:
+            return kind()
+        if not isinstance(self.options, kind):
+            raise TypeError(f"{self.options} are not {kind.__name__}")
+        return self.options
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +153,8 @@ class ResidentTiming:
     latency_ms: NDArray[np.float64]
 
 
-class Engine(Closing, ABC):
-    """A built network. A context manager: leaving it frees the device's memory.
+class BuiltEngine(Closing, ABC):
+    """A built network, wherever it runs. A context manager: leaving it frees what it holds.
 
     Attributes:
         inputs: In the order of the model.
@@ -86,23 +164,47 @@ class Engine(Closing, ABC):
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
-        path: Its file; None where there is none.
-        shareable: Whether several threads may call `run` at once.
-        known: Whether `key` tells all that outputs depend on; of a server's model nobody knows.
         build_seconds: How long it took to build, then or in an earlier run.
+        cacheable: Whether outputs may be kept under `key`, which says all that they depend on; of
+            a server's model nobody knows.
     """
 
-    precisions: ClassVar[tuple[Precision, ...]]
-    shareable: ClassVar[bool] = False
-    known: ClassVar[bool] = True
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     arithmetic: str
     device: str
     key: str
     size: int = 0
-    path: Path | None = None
     build_seconds: float = 0.0
+    cacheable: bool = True
+
+    @abstractmethod
+    def runtime(self) -> str:
+        """Return name and version of the runtime."""
+
+    @abstractmethod
+    def stream_images(
+        self, images: NDArray[np.uint8], size: int, start: int = 0, *, mirrored: bool = False
+    ) -> Iterator[tuple[float, Outputs]]:
+        """Run images (n, height, width, 3) from row `start` on, in batches of `size`.
+
+        Yields:
+            When work on them began, in seconds as `time.time`, and outputs, in order.
+        """
+
+
+class Engine(BuiltEngine):
+    """An engine in this process, which takes batches. Leaving it frees the device's memory.
+
+    Attributes:
+        path: The file of the built engine; None where there is none.
+        precisions: Those that it can be built for.
+        thread_safe: Whether several threads may call `run` at once.
+    """
+
+    precisions: ClassVar[tuple[Precision, ...]]
+    thread_safe: ClassVar[bool] = False
+    path: Path | None = None
 
     @staticmethod
     @abstractmethod
@@ -139,11 +241,7 @@ class Engine(Closing, ABC):
     def stream_images(
         self, images: NDArray[np.uint8], size: int, start: int = 0, *, mirrored: bool = False
     ) -> Iterator[tuple[float, Outputs]]:
-        """Run images from row `start` on, in batches, once the engine is warm.
-
-        Yields:
-            When work on them began, in seconds as `time.time`, and outputs, in order.
-        """
+        """Run images from row `start` on, in batches, once the engine is warm."""
         # The first batch of an engine allocates its memory.
         self.run(next(self.image_batches(images, size, start, mirrored=mirrored)))
         began = time.time()

@@ -16,7 +16,7 @@ class OnnxRuntimeEngine(Engine):
 
     precisions = ("fp32",)
     arithmetic = "float32"
-    shareable = True
+    thread_safe = True
 
     def __init__(self, session: onnxruntime.InferenceSession, key: str) -> None:
         self._session = session

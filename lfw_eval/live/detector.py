@@ -10,9 +10,8 @@ from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.detectors.facedetect import FaceDetect
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
-from lfw_eval.engines import engine_class_with
-from lfw_eval.engines.contract import BuildRequest, Engine, Precision
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.engines.contract import Engine, Precision, Scales
 from lfw_eval.live.finder import FaceFinder
 from lfw_eval.pipelines.detector_job import DetectorName
 from lfw_eval.system.errors import UserError
@@ -32,7 +31,7 @@ class DetectorChoice:
         size: Longest side of what MTCNN is given, side of YuNet's input, in pixels; None is
             `DETECTION_SIZE`.
         least_score: What is less sure is no face; None takes the detector's of `LEAST_SCORE`.
-        engine: FaceDetect's, as all that follows.
+        engine: FaceDetect's, as all that follows; its precision does not count.
         precision: None is fp16.
         cache: A calibration cache, for int8.
     """
@@ -41,10 +40,9 @@ class DetectorChoice:
     model: Path | None = None
     size: int | None = None
     least_score: float | None = None
-    engine: str = "openvino"
+    engine: EngineChoice = field(default_factory=EngineChoice)
     precision: Precision | None = None
     cache: Path | None = None
-    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
     def open(self) -> FaceFinder:
         """Load the detector, or build its engine.
@@ -84,24 +82,18 @@ class DetectorChoice:
                 "`detector_precision` int8 and `detector_cache` go together: a calibration cache "
                 "as NVIDIA ships one, or `lfw-eval detect` writes for INT8"
             )
-        if self.name == "facedetect" and self.engine == "dummy":
+        if self.name == "facedetect" and self.engine.name == "dummy":
             raise UserError(
                 "`engine` dummy finds no faces", "take `detector` mtcnn or yunet with it"
             )
 
     def _build(self, model: Path) -> Engine:
-        precision = self.precision or "fp16"
-        checkpoint = open_facedetect(model)
-        request = BuildRequest(
-            model=checkpoint.model,
-            normalisation=checkpoint.normalisation,
-            precision=precision,
-            scales=CalibrationCache.load(self.cache).to_table() if self.cache else None,
-            batch_size=1,
-            tensorrt=replace(self.tensorrt, cache=None, quantization=None),
-        )
-        found = engine_class_with(self.engine, precision)
-        return found.build(request, checkpoint.folder / "engines")
+        choice = replace(self.engine, batch_size=1).in_precision(self.precision or "fp16")
+        if self.cache is None:
+            return choice.build(open_facedetect(model))
+        choice = replace(choice, options=choice.options.without_int8())
+        table = CalibrationCache.load(self.cache).to_table()
+        return choice.build(open_facedetect(model), Scales(table, None))
 
 
 def _mtcnn() -> FaceDetector:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +14,76 @@ from tqdm import tqdm
 
 from calibration import RECIPE
 from calibration.histogram import Histogram, load_histograms, save_histograms
-from calibration.sampler import CalibrationList
+from calibration.sampler import CalibrationList, choose_images
 from calibration.scales import ScaleTable, thresholds
 from calibration.thresholds import Method
 from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
-from lfw_eval.pipelines.counting import Counting, batches, count, count_on
+from lfw_eval.datasets.crop_store import open_crop_store
+from lfw_eval.engines.contract import Scales
+from lfw_eval.pipelines.counting import Counting, batches, count
+from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 from lfw_eval.system.interrupts import deferred_interrupt
-from lfw_eval.workers.ray import Cluster
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 # The calibrator's first batch, whose largest values set the bins; TensorRT's users feed 64.
 _FIRST = 64
 _HISTOGRAMS = "histograms.npz"
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A scale table and the images that it comes from; `folder` holds its artefacts."""
+@dataclass(frozen=True, eq=False)
+class Calibration(Scales):
+    """Scales, and the images that they come from; `folder` holds the artefacts."""
 
-    table: ScaleTable
+    crops: Callable[[], NDArray[np.uint8]]
     images: CalibrationList
     folder: Path
+
+    def among(self, names: Collection[str]) -> "Calibration":
+        """Return the same, with the count of its images that are among other evaluated ones."""
+        evaluated = len(set(names).intersection(self.images.names))
+        return replace(self, images=replace(self.images, evaluated=evaluated))
 
     def histograms(self) -> dict[str, Histogram]:
         """Return the histogram of every observed tensor."""
         return load_histograms(self.folder / _HISTOGRAMS)[0]
+
+
+def calibrate_if_needed(job: Job, workers: Workers = HERE) -> Calibration | None:
+    """Calibrate for a job whose engine needs scales; None for any other one."""
+    return calibrate_job(job, workers) if job.engine.needs_scales else None
+
+
+def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
+    """Calibrate a job's checkpoint on images of its data set; see `calibrate`.
+
+    Raises:
+        UserError: For any mistake in the job.
+    """
+    dataset = job.dataset
+    images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
+    evaluated = set(images.names) <= set(dataset.pairs.names)
+    # Crops that are there for the evaluation are not aligned again.
+    store = dataset.crop_store(job.alignment, None if evaluated else images.names, workers)
+    crops = StoredCrops(store.folder, images.names)
+    calibration = calibrate(job.checkpoint, crops(), images, job.method, workers)
+    return replace(calibration, crops=crops)
+
+
+@dataclass(frozen=True)
+class StoredCrops:
+    """The crops of some images, read from their store when called."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def __call__(self) -> NDArray[np.uint8]:
+        """Return the crops, uint8 (n, height, width, 3), in the order of the names."""
+        store = open_crop_store(self.folder)
+        return store.crops[store.rows(self.names)]
 
 
 def calibrate(
@@ -47,7 +91,7 @@ def calibrate(
     crops: NDArray[np.uint8],
     images: CalibrationList,
     method: Method = "entropy",
-    cluster: Cluster | None = None,
+    workers: Workers = HERE,
 ) -> Calibration:
     """Calibrate, or read the scale table of the same calibration made before.
 
@@ -56,7 +100,7 @@ def calibrate(
 
     Args:
         crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.
-        cluster: Whose workers count; the table is the same, bit for bit.
+        workers: They count; the table is the same, bit for bit.
 
     Raises:
         UserError: There is no crop, the crops have another size, or the network makes NaN or
@@ -85,7 +129,7 @@ def calibrate(
                 "prepare them with lfw-eval prepare",
             )
         counting = Counting(model, checkpoint.normalisation)
-        histograms = _observe(counting, crops, folder / _HISTOGRAMS, cluster)
+        histograms = _observe(counting, crops, folder / _HISTOGRAMS, workers)
         table = ScaleTable(
             amax=thresholds(model, histograms, method),
             method=method,
@@ -94,7 +138,7 @@ def calibrate(
             crops=len(crops),
         )
         table.save(path)
-    return Calibration(ScaleTable.load(path), images, folder)
+    return Calibration(ScaleTable.load(path), lambda: crops, images, folder)
 
 
 def _product(shape: tuple[int, ...]) -> str:
@@ -102,20 +146,15 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def _observe(
-    counting: Counting, crops: NDArray[np.uint8], saved: Path, cluster: Cluster | None
+    counting: Counting, crops: NDArray[np.uint8], saved: Path, workers: Workers
 ) -> dict[str, Histogram]:
     histograms, done = load_histograms(saved) if saved.is_file() else ({}, 0)
     if done == len(crops):
         return histograms
-    observer = counting.observer()
     if not histograms:
-        histograms = observer.empty_histograms(batches(crops[:_FIRST]))
+        histograms = counting.observer.empty_histograms(batches(crops[:_FIRST]))
     bar = tqdm(total=len(crops), initial=done, desc="calibrate", unit="img", disable=None)
-    counted = (
-        count_on(cluster, counting, histograms, crops[done:])
-        if cluster
-        else count(observer, histograms, crops[done:])
-    )
+    counted = count(workers, counting, histograms, crops[done:])
     # A batch counted for some tensors and not for others would be counted twice after a restart.
     with bar, deferred_interrupt() as interrupted:
         for histograms, size in counted:

@@ -1,7 +1,8 @@
-"""Activations counted into histograms: in this process, or by the workers of a cluster."""
+"""Activations counted into histograms, whoever counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,77 +19,74 @@ from calibration.histogram import (
 from calibration.scales import observed_tensors
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.system.hardware import cpu_threads
-from lfw_eval.workers.ray import Cluster, Row
+from lfw_eval.workers.contract import Row, Workers
 
 _BATCH = 16
-# Crops that go to a worker at once, whole batches; its answer is 16 KB a tensor.
+# Crops that go to another process at once, whole batches; the answer to one is 16 KB a tensor.
 _SHARD = 64
+_COUNTED = "crops"
 
-Counted = tuple[dict[str, Histogram], int]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counting:
     """The network whose tensors are counted, without the normalisation that it needs."""
 
     model: onnx.ModelProto
     normalisation: str
 
+    @cached_property
     def observer(self) -> Observer:
-        """Return one that takes crops."""
+        """What takes crops; made once in a process."""
         network = accept_crops(self.model, self.normalisation)
         return Observer(network, observed_tensors(self.model), cpu_threads())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An observer does not go to another process.
+        return Counting, (self.model, self.normalisation)
+
 
 def count(
-    observer: Observer, histograms: dict[str, Histogram], crops: NDArray[np.uint8]
-) -> Iterator[Counted]:
-    """Count crops into histograms; yield them, and how many crops were new, after each batch.
-
-    Raises:
-        UserError: A tensor holds NaN or infinite values.
-    """
-    for batch in batches(crops):
-        observer.observe(batch, histograms)
-        yield histograms, len(batch[CROPS])
-
-
-def count_on(
-    cluster: Cluster,
+    workers: Workers,
     counting: Counting,
     histograms: dict[str, Histogram],
     crops: NDArray[np.uint8],
-) -> Iterator[Counted]:
-    """The same by workers, to the same counts, bit for bit.
+) -> Iterator[tuple[dict[str, Histogram], int]]:
+    """Count crops into histograms; yield them, and how many crops were new, again and again.
+
+    Counts are the same, bit for bit, whoever the workers are.
 
     Raises:
-        UserError: A tensor holds NaN or infinite values, or the cluster is not there.
+        UserError: A tensor holds NaN or infinite values, or the workers are not there.
     """
     items: list[Row] = [
-        {"start": start, "stop": min(start + _SHARD, len(crops))}
-        for start in range(0, len(crops), _SHARD)
+        {"start": rows[0], "stop": rows[-1] + 1}
+        for rows in workers.split(range(len(crops)), _SHARD)
     ]
     references = {name: histogram.reference for name, histogram in histograms.items()}
-    rows = cluster.map(items, CountCrops, counting, references, cluster.share(crops))
-    for item, row in zip(items, rows, strict=True):
+    for row in workers.map(items, CountCrops, counting, references, workers.share(crops)):
         histograms = merge_histograms(histograms, unpack_histograms(row))
-        yield histograms, item["stop"] - item["start"]
+        yield histograms, row[_COUNTED]
 
 
 class CountCrops:
     """A worker: a range of crops to the histograms of every tensor."""
 
-    def __init__(self, counting: Counting, references: dict[str, float], crops: Any) -> None:
-        self._observer = counting.observer()
+    def __init__(
+        self,
+        counting: Counting,
+        references: dict[str, float],
+        crops: Callable[[], NDArray[np.uint8]],
+    ) -> None:
+        self._observer = counting.observer
         self._references = references
-        self._crops = crops.get()
+        self._crops = crops()
 
-    def __call__(self, item: Row) -> Row:
-        """Count the crops `start` to `stop` into histograms of their own."""
-        histograms = {name: Histogram(value) for name, value in self._references.items()}
-        for _ in count(self._observer, histograms, self._crops[item["start"] : item["stop"]]):
-            pass
-        return dict(pack_histograms(histograms))
+    def __call__(self, item: Row) -> Iterator[Row]:
+        """Count the crops `start` to `stop`; yield histograms of each batch alone."""
+        for batch in batches(self._crops[item["start"] : item["stop"]]):
+            histograms = {name: Histogram(value) for name, value in self._references.items()}
+            self._observer.observe(batch, histograms)
+            yield {**pack_histograms(histograms), _COUNTED: len(batch[CROPS])}
 
 
 def batches(crops: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:

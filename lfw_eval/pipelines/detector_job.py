@@ -19,21 +19,21 @@ from lfw_eval.detectors.facedetect import FaceDetect, grey_input
 from lfw_eval.detectors.fitting import Fit
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
-from lfw_eval.engines import engine_class_with, is_served
-from lfw_eval.engines.contract import BuildRequest, Engine, Precision
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.engines.contract import Engine, Precision, Scales
 from lfw_eval.pipelines.calibration import Calibration, calibrate
 from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
 # What a field is called on the command line, where that is not its name.
-_OPTIONS = {"cache": "calibration_cache", "tensorrt": "gpu` or `streams"}
+_OPTIONS = {"cache": "calibration_cache", "name": "engine", "options": "gpu` or `streams"}
 # The fields that a detector other than FaceDetect has.
 _KEPT = {
     "yunet": {"detector", "model", "fit", "size", "least_score", "clustering"},
     "mtcnn": {"detector"},
 }
+_ENGINE = EngineChoice(precision="fp32", batch_size=8)
 DetectorName = Literal["facedetect", "yunet", "mtcnn"]
 
 
@@ -55,12 +55,9 @@ class DetectorJob:
     size: int = 832
     least_score: float = 0.02
     clustering: Clustering = field(default_factory=Clustering)
-    engine: str = "openvino"
-    precision: Precision = "fp32"
-    batch_size: int = 8
+    engine: EngineChoice = _ENGINE
     calibration_list: Path | None = None
     cache: Path | None = None
-    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
     def open(self, faces: FaceDataset) -> FaceDetector:
         """Load the detector, or build its engine, calibrated on images of the data set for INT8.
@@ -81,7 +78,7 @@ class DetectorJob:
                 least_score=self.least_score,
                 nms_iou=self.clustering.nms_iou_threshold,
             )
-        detector = FaceDetect(self.build(faces), self.clustering, self.fit, self.batch_size)
+        detector = FaceDetect(self.build(faces), self.clustering, self.fit, self.engine.batch_size)
         detector.settings |= {"model": self.checkpoint.source_sha256, **self._scales(faces)}
         return detector
 
@@ -99,18 +96,22 @@ class DetectorJob:
                     f"`detector` {self.detector} has no clustering but NMS",
                     "leave out all but `nms_iou_threshold`",
                 )
-        elif self.precision != "int8" and (self.cache or self.calibration_list):
+        elif self.engine.precision != "int8" and (self.cache or self.calibration_list):
             raise UserError(
                 "`calibration_cache` and `calibration_list` are for `precision` int8, not "
-                f"{self.precision}"
+                f"{self.engine.precision}"
             )
         elif self.cache and self.calibration_list:
             raise UserError("`calibration_cache` and `calibration_list`: give one of the two")
 
     def _refuse_all_but(self, kept: set[str]) -> None:
         plain = DetectorJob(self.detector)
-        for option in (each.name for each in fields(self) if each.name not in kept):
-            if getattr(self, option) != getattr(plain, option):
+        own = {each.name for each in fields(self)} - kept
+        asked = {name: (getattr(self, name), getattr(plain, name)) for name in own - {"engine"}}
+        for name in (each.name for each in fields(EngineChoice)):
+            asked[name] = getattr(self.engine, name), getattr(plain.engine, name)
+        for option, (value, unasked) in asked.items():
+            if value != unasked:
                 name = _OPTIONS.get(option, option)
                 raise UserError(
                     f"`detector` {self.detector} has no `{name}`",
@@ -119,7 +120,7 @@ class DetectorJob:
 
     def _scales(self, faces: FaceDataset) -> dict[str, str | int]:
         """Where INT8 scales come from."""
-        if self.precision != "int8" or is_served(self.engine):
+        if not self.engine.needs_scales:
             return {}
         if self.cache:
             return {
@@ -138,36 +139,20 @@ class DetectorJob:
         Raises:
             UserError: For any mistake in the job.
         """
-        checkpoint = self.checkpoint
-        if self.engine == "dummy":
+        if self.engine.name == "dummy":
             raise UserError(
                 "`engine` dummy finds no faces", "take openvino, onnxruntime or tensorrt"
             )
-        self.tensorrt.check(self.engine, self.precision)
-        found = engine_class_with(self.engine, self.precision)
-        request = BuildRequest(
-            model=checkpoint.model,
-            normalisation=checkpoint.normalisation,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            tensorrt=self.tensorrt,
-            address=self.engine,
-        )
-        if is_served(self.engine):
-            return found.build(request, checkpoint.folder / "engines")
-        if self.precision == "int8" and self.cache and self.engine != "tensorrt":
-            request = replace(request, scales=CalibrationCache.load(self.cache).to_table())
-        elif self.precision == "int8" and self.cache:
-            request = replace(request, tensorrt=replace(self.tensorrt, cache=self.cache))
-        elif self.precision == "int8":
-            calibrated = self.calibrate(faces)
-            names = calibrated.images.names
-            request = replace(
-                request,
-                scales=calibrated.table,
-                calibration_crops=lambda: self.inputs(faces, names),
-            )
-        return found.build(request, checkpoint.folder / "engines")
+        self.engine.engine_class()
+        return self.engine.build(self.checkpoint, self.scales(faces))
+
+    def scales(self, faces: FaceDataset) -> Scales | None:
+        """Return the scales of the cache, or of a calibration; None where none are needed."""
+        if not self.engine.needs_scales:
+            return None
+        if self.cache:
+            return Scales(CalibrationCache.load(self.cache).to_table(), None)
+        return self.calibrate(faces)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -201,7 +186,5 @@ class DetectorJob:
 
 def beside(job: Job, model: Path, precision: Precision) -> DetectorJob:
     """Return FaceDetect on the engine of a FaceNet job, or on this machine beside a server's."""
-    options = replace(job.reference.tensorrt, cache=None, quantization=None)
-    return DetectorJob(
-        "facedetect", model, engine=job.reference.engine, precision=precision, tensorrt=options
-    )
+    engine = replace(job.engine.reference, batch_size=8).in_precision(precision)
+    return DetectorJob("facedetect", model, engine=engine)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.engines.contract import Engine
+from lfw_eval.engines.contract import BuiltEngine
 from lfw_eval.system.files import allocate_array, write_atomically
 
 
@@ -24,17 +24,22 @@ class Embeddings:
         values: float32 (n, dimensions), as the network gives them, not normalised.
         seconds: From the crops in the store to the embeddings, engine building left out.
         measured: The day on which they were made.
-        kept: They, and their time, are of an earlier run.
+        from_cache: They, and their time, are of an earlier run.
     """
 
     values: NDArray[np.float32]
     seconds: float
     measured: str
-    kept: bool
+    from_cache: bool
 
 
 def embed(
-    engine: Engine, store: CropStore, batch_size: int, *, flip: bool = False, reuse: bool = False
+    engine: BuiltEngine,
+    store: CropStore,
+    batch_size: int,
+    *,
+    flip: bool = False,
+    reuse: bool = False,
 ) -> Embeddings:
     """Embed every crop of a store.
 
@@ -49,18 +54,19 @@ def embed(
     part, progress = store.folder / f"{name}.part.npy", store.folder / f"{name}.part.json"
     whole, record = store.folder / f"{name}.npy", store.folder / f"{name}.json"
     if reuse and record.is_file():
-        kept = json.loads(record.read_text(encoding="utf-8"))
-        return Embeddings(np.load(whole), kept["seconds"], kept["measured"], kept=True)
+        content = json.loads(record.read_text(encoding="utf-8"))
+        seconds, measured = content["seconds"], content["measured"]
+        return Embeddings(np.load(whole), seconds, measured, from_cache=True)
 
     shape = (len(store.names), engine.outputs[0].shape[1])
-    done, seconds = _finished(progress) if part.is_file() and engine.known else (0, 0.0)
+    done, seconds = _finished(progress) if part.is_file() and engine.cacheable else (0, 0.0)
     values = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.float32)
     bar = tqdm(total=shape[0], initial=done, desc="embed", unit="img", disable=None)
     start = np.inf
     try:
         with bar:
-            found = engine.stream_images(store.crops, batch_size, done, mirrored=flip)
-            for began, outputs in found:
+            stream = engine.stream_images(store.crops, batch_size, done, mirrored=flip)
+            for began, outputs in stream:
                 start = min(start, began)
                 embeddings = outputs[engine.outputs[0].name]
                 values[done : done + len(embeddings)] = embeddings
@@ -74,10 +80,10 @@ def embed(
     record.unlink(missing_ok=True)
     part.replace(whole)
     progress.unlink(missing_ok=True)
-    made = Embeddings(np.array(values), seconds, date.today().isoformat(), kept=False)
-    kept = {"seconds": seconds, "measured": made.measured}
-    write_atomically(record, json.dumps(kept).encode())
-    return made
+    measured = date.today().isoformat()
+    content = {"seconds": seconds, "measured": measured}
+    write_atomically(record, json.dumps(content).encode())
+    return Embeddings(np.array(values), seconds, measured, from_cache=False)
 
 
 def _finished(progress: Path) -> tuple[int, float]:

@@ -1,24 +1,24 @@
 """The 1:N identification: FP32 and, beside it, the precision that was asked for."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.engines.contract import Precision
 from lfw_eval.metrics.identification.comparison import TpirChange, compare_rank1, compare_tpir
 from lfw_eval.metrics.identification.enrolment import Enrolment, most_images
 from lfw_eval.metrics.identification.faiss_search import faiss_search, nearest_recall, require_faiss
 from lfw_eval.metrics.identification.outcome import evaluate_search
 from lfw_eval.metrics.identification.search import search
 from lfw_eval.metrics.verification.arrays import IntArray
-from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.metrics.verification.distance import normalise
-from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import describe_calibration, pass_over
+from lfw_eval.pipelines.side_by_side import (
+    EmbeddedCrops,
+    describe_calibration,
+    run_side_by_side,
+)
 from lfw_eval.results.identification import (
     EnrolledImages,
     EnrolmentDescription,
@@ -27,6 +27,8 @@ from lfw_eval.results.identification import (
     Index,
     SearchDescription,
 )
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 
 @dataclass(frozen=True)
@@ -55,50 +57,39 @@ class Trial:
         return numbers[: len(gallery)], numbers[len(gallery) :]
 
 
-def identify(job: Job, trial: Trial) -> IdentificationResult:
-    """Look for the probes in the gallery: FP32 and the precision asked for, on the same crops.
-
-    FP32 is kept from an earlier run where there was one; what was asked for is run afresh.
+def identify(job: Job, trial: Trial, workers: Workers = HERE) -> IdentificationResult:
+    """Look for the probes in the gallery by FP32 and the precision asked for, on the same crops.
 
     Raises:
         UserError: For any mistake in the job.
     """
-    job.check()
     if trial.index == "faiss":
         require_faiss()
     names = (*trial.enrolment.gallery, *trial.enrolment.probes)
-    store = job.dataset.crop_store(job.alignment, names, job.cluster)
-    calibrated = job.calibrate_if_needed()
-    if calibrated:
-        seen = len(set(names).intersection(calibrated.images.names))
-        calibrated = replace(calibrated, images=replace(calibrated.images, evaluated=seen))
-    reference, fp32 = _run(job.reference, trial, store, "fp32", None)
-    candidate = cosine = rank1_change = None
+    both = run_side_by_side(job, workers, names=names)
+    calibration = both.calibration and both.calibration.among(names)
+    reference, candidate = both.judge(lambda run: _search(trial, both.store, run))
+    rank1_change = None
     tpir_changes: tuple[TpirChange, ...] = ()
-    if job.precision != "fp32" or job.reference is not job:
-        candidate, embeddings = _run(job, trial, store, job.precision, calibrated)
-        cosine = mean_cosine(fp32, embeddings)
+    if candidate:
         outcomes = reference.outcome, candidate.outcome
         rank1_change = compare_rank1(*outcomes)
         tpir_changes = tuple(compare_tpir(*outcomes, trial.people()[1]))
     return IdentificationResult(
-        data=_describe(job, trial.enrolment, store),
+        data=_describe(job, trial.enrolment, both.store),
         images=EnrolledImages(np.array(trial.enrolment.gallery), np.array(trial.enrolment.probes)),
         model=job.checkpoint.describe(),
         reference=reference,
         candidate=candidate,
-        calibration=describe_calibration(calibrated) if calibrated else None,
+        calibration=describe_calibration(calibration) if calibration else None,
         rank1_change=rank1_change,
         tpir_changes=tpir_changes,
-        cosine=cosine,
+        cosine=both.cosine(),
     )
 
 
-def _run(
-    job: Job, trial: Trial, store: CropStore, precision: Precision, calibrated: Calibration | None
-) -> tuple[IdentificationRun, NDArray[np.floating]]:
-    made, values = pass_over(job, store, precision, calibrated)
-    unit = normalise(values, store.names).astype(np.float32)
+def _search(trial: Trial, store: CropStore, run: EmbeddedCrops) -> IdentificationRun:
+    unit = normalise(run.embeddings, store.names).astype(np.float32)
     gallery, probes = (
         unit[store.rows(names)] for names in (trial.enrolment.gallery, trial.enrolment.probes)
     )
@@ -107,12 +98,11 @@ def _run(
     candidates = find(gallery, probes, trial.depth)
     seconds = time.perf_counter() - start
     recall = None if trial.index == "exact" else nearest_recall(gallery, probes, candidates)
-    run = IdentificationRun(
-        **vars(made),
+    return IdentificationRun(
+        **vars(run.engine_pass),
         search=SearchDescription(trial.index, trial.depth, seconds, recall),
         outcome=evaluate_search(candidates, *trial.people(), largest_rank=trial.ranks),
     )
-    return run, values
 
 
 def _describe(job: Job, enrolment: Enrolment, store: CropStore) -> EnrolmentDescription:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from calibration.sensitivity import Mixed, Probe, Sensitivity
-from lfw_eval.checkpoints.checkpoint import save_model
+from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.pipelines.calibration import Calibration
-from lfw_eval.pipelines.job import Job
 
 # Of the calibration crops the first, which are of as many people as there are.
 _IMAGES = 32
@@ -33,11 +32,10 @@ class SensitivityStudy:
     calibration: Calibration
 
     @staticmethod
-    def of(job: Job, calibration: Calibration) -> "SensitivityStudy":
-        """Open a study of a job's checkpoint on up to 32 of its calibration crops."""
-        model = onnx.load(job.checkpoint.model)
-        crops = job.calibration_crops(calibration.images)[:_IMAGES]
-        images = _normalised(model, job.checkpoint.normalisation, crops)
+    def of(checkpoint: Checkpoint, calibration: Calibration) -> "SensitivityStudy":
+        """Open a study of a checkpoint on up to 32 of its calibration crops."""
+        model = onnx.load(checkpoint.model)
+        images = _normalised(model, checkpoint.normalisation, calibration.crops()[:_IMAGES])
         return SensitivityStudy(Probe(model, calibration.table, images), calibration)
 
     @property

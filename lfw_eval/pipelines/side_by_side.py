@@ -1,56 +1,165 @@
-"""One engine's pass over the crops of a job."""
+"""Reference and candidate on the same crops: what every accuracy result is made of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.crop_store import CropStore
-from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.engines.choice import EngineSpec
+from lfw_eval.engines.contract import BuiltEngine, Precision
+from lfw_eval.metrics.verification.comparison import CosineSimilarity, mean_cosine
 from lfw_eval.metrics.verification.flip import Flip, combine_flip
-from lfw_eval.pipelines.calibration import Calibration
+from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.engine import EngineDescription, EnginePass
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
+
+_Run = TypeVar("_Run")
 
 
-def pass_over(
+@dataclass(frozen=True, eq=False)
+class EmbeddedCrops:
+    """An engine's pass over the crops, and the embeddings (n, d) that it made."""
+
+    engine_pass: EnginePass
+    embeddings: NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class SideBySide:
+    """A job's reference and candidate.
+
+    Attributes:
+        store: The crops of both.
+        calibration: Of the candidate; None where it needs none.
+        reference: FP32.
+        candidate: What was asked for; None where that is the reference.
+    """
+
+    store: CropStore
+    calibration: Calibration | None
+    reference: EmbeddedCrops
+    candidate: EmbeddedCrops | None
+
+    def judge(self, metric: Callable[[EmbeddedCrops], _Run]) -> tuple[_Run, _Run | None]:
+        """Return the metric of the reference, and that of the candidate."""
+        return metric(self.reference), metric(self.candidate) if self.candidate else None
+
+    def cosine(self) -> CosineSimilarity | None:
+        """Return how near the candidate's embeddings are to the reference's."""
+        if self.candidate is None:
+            return None
+        return mean_cosine(self.reference.embeddings, self.candidate.embeddings)
+
+
+def preflight(job: Job, workers: Workers) -> None:
+    """Refuse an engine that the workers cannot build, before anything long begins.
+
+    Raises:
+        UserError: There is no such runtime, precision, server or model, or the workers are not
+            there.
+    """
+    workers.call(job.engine.preflight, job.checkpoint, gpus=job.engine.options.gpus)
+
+
+def run_side_by_side(
     job: Job,
-    store: CropStore,
-    precision: Precision,
-    calibrated: Calibration | None,
+    workers: Workers = HERE,
+    *,
+    names: Sequence[str] | None = None,
     flip: Flip | None = None,
-) -> tuple[EnginePass, NDArray[np.floating]]:
-    """Embed all crops in a precision; FP32 beside another is kept from an earlier run.
+    calibration: Calibration | None = None,
+) -> SideBySide:
+    """Run a job's engine, and FP32 beside it, on the same crops.
+
+    FP32 beside another is read back from an earlier run where there was one; what was asked for is
+    run afresh.
 
     Args:
+        names: Of the images; None takes those of the pairs.
         flip: How the embeddings of mirror images are combined with the others; None does without.
+        calibration: One that was made before; None calibrates where the engine needs it.
 
-    Returns:
-        What a result says of it, and the embeddings, (n, d).
+    Raises:
+        UserError: For any mistake in the job.
+    """
+    preflight(job, workers)
+    store = job.dataset.crop_store(job.alignment, names, workers)
+    calibration = calibration or calibrate_if_needed(job, workers)
+    fp32 = job.engine.reference.spec(job.checkpoint)
+    if fp32.choice == job.engine:
+        return SideBySide(store, None, run_engine(fp32, store, workers, flip), None)
+    return SideBySide(
+        store,
+        calibration,
+        run_engine(fp32, store, workers, flip, reuse=True),
+        run_engine(job.engine.spec(job.checkpoint, calibration), store, workers, flip),
+    )
+
+
+def run_engine(
+    spec: EngineSpec,
+    store: CropStore,
+    workers: Workers,
+    flip: Flip | None = None,
+    *,
+    reuse: bool = False,
+) -> EmbeddedCrops:
+    """Embed all crops by an engine.
+
+    Args:
+        reuse: Take embeddings, and the time they took, of an earlier run.
 
     Raises:
         UserError: The engine cannot be built or run.
     """
-    reuse = precision == "fp32" and job.precision != "fp32"
-    with job.build(precision, calibrated) as engine:
-        straight = embed(engine, store, job.batch_size, reuse=reuse)
+    batch_size = spec.choice.batch_size
+    with workers.open(spec) as engine:
+        straight = embed(engine, store, batch_size, reuse=reuse)
         values: NDArray[np.floating] = straight.values
         seconds = straight.seconds
         if flip:
-            mirrored = embed(engine, store, job.batch_size, flip=True, reuse=reuse)
+            mirrored = embed(engine, store, batch_size, flip=True, reuse=reuse)
             values = combine_flip(values, mirrored.values, flip)
             seconds += mirrored.seconds
-        made = EnginePass(
-            engine=describe_engine(engine, precision),
-            batch_size=job.batch_size,
+        engine_pass = EnginePass(
+            engine=describe_engine(engine, spec.choice.precision),
+            batch_size=batch_size,
             fps=len(values) / seconds,
             measured=straight.measured,
-            from_cache=straight.kept,
+            from_cache=straight.from_cache,
         )
-    return made, values
+    return EmbeddedCrops(engine_pass, values)
 
 
-def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
+def describe_data(
+    dataset: Dataset, store: CropStore, *, pairs: int, folds: int, pairs_digest: str
+) -> DataDescription:
+    """Return what a result says of the data."""
+    return DataDescription(
+        name=dataset.name,
+        title=dataset.title,
+        caution=dataset.caution,
+        images=len(store.names),
+        pairs=pairs,
+        folds=folds,
+        photographs_digest=dataset.photographs.digest,
+        pairs_digest=pairs_digest,
+        crops_sha256=store.digest,
+        alignment=store.alignment,
+        undetected=int((~store.detected).sum()),
+    )
+
+
+def describe_engine(engine: BuiltEngine, precision: Precision) -> EngineDescription:
     """Return what a result says of an engine that was built for `precision`."""
     return EngineDescription(
         precision=precision,
@@ -62,14 +171,14 @@ def describe_engine(engine: Engine, precision: Precision) -> EngineDescription:
     )
 
 
-def describe_calibration(calibrated: Calibration) -> CalibrationDescription:
+def describe_calibration(calibration: Calibration) -> CalibrationDescription:
     """Return what a result says of a calibration."""
     return CalibrationDescription(
-        images=len(calibrated.images.names),
-        evaluated=calibrated.images.evaluated,
-        origin=calibrated.images.origin,
-        list_sha256=calibrated.images.digest(),
-        table_sha256=calibrated.table.digest(),
-        method=calibrated.table.method,
-        amax=calibrated.table.amax,
+        images=len(calibration.images.names),
+        evaluated=calibration.images.evaluated,
+        origin=calibration.images.origin,
+        list_sha256=calibration.images.digest(),
+        table_sha256=calibration.table.digest(),
+        method=calibration.table.method,
+        amax=calibration.table.amax,
     )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.engines import is_served
-from lfw_eval.engines.contract import Batch, Engine, Precision
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.engines.contract import Batch, Engine
 from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
@@ -42,8 +42,8 @@ def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
     Raises:
         UserError: For any mistake in the job.
     """
-    job.check()
-    crops = job.crop_store().crops
+    job.engine.preflight(job.checkpoint)
+    crops = job.dataset.crop_store(job.alignment).crops
     return _result(job, [_measure_engine(job, plan, crops)[0]])
 
 
@@ -52,34 +52,27 @@ def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
 
     The job's own precision comes first in the result; the others follow, the reference first.
     """
-    crops = job.crop_store().crops
-    precisions: tuple[Precision, ...] = job.engine_class(job.precision).precisions
-    if is_served(job.engine):
-        precisions = (job.precision,)
-    plain = replace(job.tensorrt, cache=None, quantization=None)
-    none = TensorRTOptions()
-    jobs = [
-        replace(job, precision=each, tensorrt=job.tensorrt if each == "int8" else plain)
-        for each in precisions
-    ]
-    if job.engine != _REFERENCE:
-        jobs.insert(0, replace(job, engine=_REFERENCE, precision="fp32", tensorrt=none))
-    found: list[EngineSpeed] = []
+    choices = [job.engine.in_precision(precision) for precision in job.engine.precisions]
+    crops = job.dataset.crop_store(job.alignment).crops
+    if job.engine.name != _REFERENCE:
+        choices.insert(0, EngineChoice(_REFERENCE, "fp32", job.engine.batch_size))
+    measured: list[EngineSpeed] = []
     reference = None
-    for each in jobs:
+    for choice in choices:
         # The reference on a CPU would take minutes for all batch sizes of a GPU's sweep.
-        its_plan = plan if each.engine == job.engine else replace(plan, sweep=(), threads=None)
-        speed, embeddings = _measure_engine(each, its_plan, crops)
+        own = choice.name == job.engine.name
+        shortened = plan if own else replace(plan, sweep=(), threads=None)
+        speed, embeddings = _measure_engine(replace(job, engine=choice), shortened, crops)
         reference = embeddings if reference is None else reference
-        found.append(replace(speed, cosine=mean_cosine(reference, embeddings).value))
-    return _result(job, found)
+        measured.append(replace(speed, cosine=mean_cosine(reference, embeddings).value))
+    return _result(job, measured)
 
 
 def _result(job: Job, engines: list[EngineSpeed]) -> SpeedResult:
     judged = next(
         index
         for index, speed in enumerate(engines)
-        if (speed.name, speed.engine.precision) == (job.engine, job.precision)
+        if (speed.name, speed.engine.precision) == (job.engine.label, job.engine.precision)
     )
     return SpeedResult(job.dataset.title, job.checkpoint.describe(), tuple(engines), judged)
 
@@ -88,20 +81,21 @@ def _measure_engine(
     job: Job, plan: SpeedPlan, crops: NDArray[np.uint8]
 ) -> tuple[EngineSpeed, NDArray[np.floating]]:
     """Return the speed, and the embeddings of the first batch."""
-    sizes = (job.batch_size, *(size for size in plan.sweep if size != job.batch_size))
-    job = replace(job, largest_batch=max(sizes))
-    with job.build(job.precision, job.calibrate_if_needed()) as engine:
-        if plan.threads and not engine.shareable:
+    size = job.engine.batch_size
+    sizes = (size, *(other for other in plan.sweep if other != size))
+    choice = replace(job.engine, max_batch_size=max(sizes))
+    with choice.build(job.checkpoint, calibrate_if_needed(job)) as engine:
+        if plan.threads and not engine.thread_safe:
             raise UserError(
-                f"`threads` is for engines that threads can share, which `engine` {job.engine} is "
-                "not",
+                "`threads` is for engines that threads can share, which `engine` "
+                f"{choice.label} is not",
                 "take onnxruntime or tensorrt",
             )
-        speeds = tuple(measure_speed(engine, crops, size, plan) for size in sizes)
-        (embeddings,) = engine.run(batches_of(engine, crops, job.batch_size)[0]).values()
+        speeds = tuple(measure_speed(engine, crops, each, plan) for each in sizes)
+        (embeddings,) = engine.run(batches_of(engine, crops, size)[0]).values()
         measured = EngineSpeed(
-            name=job.engine,
-            engine=describe_engine(engine, job.precision),
+            name=choice.label,
+            engine=describe_engine(engine, choice.precision),
             build_seconds=engine.build_seconds,
             hardware=engine.hardware(),
             speeds=speeds,

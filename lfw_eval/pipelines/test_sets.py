@@ -12,9 +12,9 @@ from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.metrics.verification.pooled_result import PooledRate
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.val import ValidationRate
-from lfw_eval.pipelines.calibration import Calibration
+from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import describe_calibration
+from lfw_eval.pipelines.side_by_side import describe_calibration, preflight
 from lfw_eval.pipelines.templates import evaluate_templates
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.results.accuracy import AccuracyResult, EngineRun
@@ -29,6 +29,8 @@ from lfw_eval.results.test_sets import (
     TemplateRun,
 )
 from lfw_eval.system.errors import UserError
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 TEMPLATE_FAR = 1e-4
 """Of the VAL in the table, of pairs of templates; the result has the others."""
@@ -63,6 +65,7 @@ def evaluate_sets(
     calibrating: Dataset,
     flip: Flip | None,
     folder: Path,
+    workers: Workers = HERE,
 ) -> SetsResult:
     """Evaluate the sets one after the other, all by the engine that is calibrated on one of them.
 
@@ -79,21 +82,22 @@ def evaluate_sets(
         UserError: For a mistake that concerns all sets, or one in each of them.
     """
     calibrator = job_on(calibrating)
-    calibrator.check()
-    calibrated = calibrator.calibrate_if_needed()
+    preflight(calibrator, workers)
+    calibration = calibrate_if_needed(calibrator, workers)
     results: dict[str, AccuracyResult | TemplateResult] = {}
     failed = []
     for number, one in enumerate(sets, start=1):
         images = images_of(one)
         print(f"{images.name} ({number} of {len(sets)})", file=sys.stderr)
-        job = replace(job_on(images), calibrated_by=calibrator)
+        job = job_on(images)
+        here = _seen_from(images, calibration, calibrating) if calibration else None
         path = folder / f"{images.name}.json"
         result: AccuracyResult | TemplateResult
         try:
             if isinstance(one, TemplateSet):
-                result = evaluate_templates(job, one, flip)
+                result = evaluate_templates(job, one, flip, workers, here)
             else:
-                result = evaluate(job, Protocol(flip=flip))
+                result = evaluate(job, Protocol(flip=flip), workers, here)
             save_result(result, path)
             results[images.name] = result
         except UserError as error:
@@ -107,21 +111,29 @@ def evaluate_sets(
         engine=judged.judged.engine,
         batch_size=judged.judged.batch_size,
         flip=flip or "none",
-        calibration=_calibration(calibrated, calibrating, sets) if calibrated else None,
+        calibration=_calibration(calibration, calibrating, sets) if calibration else None,
         rows=tuple(_row(result, f"{folder.name}/{name}.json") for name, result in results.items()),
         failed=tuple(failed),
     )
 
 
+def _seen_from(images: Dataset, calibration: Calibration, calibrating: Dataset) -> Calibration:
+    """The calibration as the result of a set tells of it, which may be another set's."""
+    if images.photographs.digest == calibrating.photographs.digest:
+        return calibration
+    origin = f"{calibration.images.origin} of {calibrating.title}"
+    return replace(calibration, images=replace(calibration.images, origin=origin, evaluated=0))
+
+
 def _calibration(
-    calibrated: Calibration, on: Dataset, sets: Sequence[Dataset | TemplateSet]
+    calibration: Calibration, on: Dataset, sets: Sequence[Dataset | TemplateSet]
 ) -> CalibrationDescription:
-    described = describe_calibration(calibrated)
+    description = describe_calibration(calibration)
     evaluated = on.photographs.digest in [images_of(one).photographs.digest for one in sets]
     return replace(
-        described,
-        origin=f"{described.origin} of {on.title}",
-        evaluated=described.evaluated if evaluated else 0,
+        description,
+        origin=f"{description.origin} of {on.title}",
+        evaluated=description.evaluated if evaluated else 0,
     )
 
 

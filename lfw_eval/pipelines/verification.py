@@ -5,18 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
-from lfw_eval.engines.contract import Precision
-from lfw_eval.metrics.verification.comparison import compare, mean_cosine
+from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.protocol import evaluate as evaluate_pairs
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.side_by_side import describe_calibration, pass_over
-from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
+from lfw_eval.pipelines.side_by_side import (
+    EmbeddedCrops,
+    describe_calibration,
+    describe_data,
+    run_side_by_side,
+)
+from lfw_eval.results.accuracy import AccuracyResult, EngineRun, PairRows
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 
 @dataclass(frozen=True)
@@ -29,25 +34,37 @@ class Protocol:
     far_target: float = 1e-3
 
 
-def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
-    """Run the job: FP32 and the precision asked for, on the same engine, crops and pairs.
+def evaluate(
+    job: Job,
+    protocol: Protocol,
+    workers: Workers = HERE,
+    calibration: Calibration | None = None,
+) -> AccuracyResult:
+    """Verify pairs by FP32 and the precision asked for, on the same engine and crops.
 
-    FP32 is kept from an earlier run where there was one; what was asked for is run afresh.
+    Args:
+        calibration: One that was made before; None calibrates where the engine needs it.
 
     Raises:
         UserError: For any mistake in the job.
     """
-    job.check()
-    store = job.crop_store()
-    calibrated = job.calibrate_if_needed()
-    reference, fp32 = _run(job.reference, protocol, store, "fp32", None)
-    candidate = cosine = None
-    if job.precision != "fp32" or job.reference is not job:
-        candidate, embeddings = _run(job, protocol, store, job.precision, calibrated)
-        cosine = mean_cosine(fp32, embeddings)
+    both = run_side_by_side(job, workers, flip=protocol.flip, calibration=calibration)
+    pairs = job.dataset.pairs
+
+    def verified(run: EmbeddedCrops) -> EngineRun:
+        verification = verify(job.dataset, run.embeddings, protocol)
+        return EngineRun(**vars(run.engine_pass), verification=verification)
+
+    reference, candidate = both.judge(verified)
     return AccuracyResult(
-        data=_describe_data(job, store),
-        pairs=PairRows(job.dataset.pairs.left, job.dataset.pairs.right),
+        data=describe_data(
+            job.dataset,
+            both.store,
+            pairs=len(pairs),
+            folds=pairs.folds,
+            pairs_digest=pairs.digest(),
+        ),
+        pairs=PairRows(pairs.left, pairs.right),
         model=job.checkpoint.describe(),
         protocol={
             "distance": protocol.distance,
@@ -57,21 +74,10 @@ def evaluate(job: Job, protocol: Protocol) -> AccuracyResult:
         },
         reference=reference,
         candidate=candidate,
-        calibration=describe_calibration(calibrated) if calibrated else None,
+        calibration=describe_calibration(both.calibration) if both.calibration else None,
         comparison=compare(reference.verification, candidate.verification) if candidate else None,
-        cosine=cosine,
+        cosine=both.cosine(),
     )
-
-
-def _run(
-    job: Job,
-    protocol: Protocol,
-    store: CropStore,
-    precision: Precision,
-    calibrated: Calibration | None,
-) -> tuple[EngineRun, NDArray[np.floating]]:
-    made, values = pass_over(job, store, precision, calibrated, protocol.flip)
-    return EngineRun(**vars(made), verification=verify(job.dataset, values, protocol)), values
 
 
 def verify(
@@ -89,21 +95,4 @@ def verify(
         subtract_mean=protocol.subtract_mean,
         far_target=protocol.far_target,
         names=pairs.names,
-    )
-
-
-def _describe_data(job: Job, store: CropStore) -> DataDescription:
-    dataset = job.dataset
-    return DataDescription(
-        name=dataset.name,
-        title=dataset.title,
-        caution=dataset.caution,
-        images=len(store.names),
-        pairs=len(dataset.pairs),
-        folds=dataset.pairs.folds,
-        photographs_digest=dataset.photographs.digest,
-        pairs_digest=dataset.pairs.digest(),
-        crops_sha256=store.digest,
-        alignment=store.alignment,
-        undetected=int((~store.detected).sum()),
     )

@@ -1,1 +1,1 @@
-"""Work that is spread over a Ray cluster."""
+"""Who does the work: this process, or the workers of a Ray cluster."""

@@ -1,26 +1,50 @@
-"""The same work without a cluster: one worker, in this process."""
+"""The work done in this process."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from lfw_eval.workers.ray import Row
+from lfw_eval.workers.contract import Openable, Row, Value, Work, Workers
 
 
-class InProcess:
-    """Takes the place of a `Cluster`."""
+@dataclass(frozen=True)
+class InProcess(Workers):
+    """One worker, whose rows come as it makes them."""
 
     def map(
         self,
         items: Sequence[Row],
-        worker: Callable[..., Callable[[Row], Row]],
+        worker: Callable[..., Work],
         *arguments: object,
-        gpus: int = 0,
+        gpus: tuple[int, ...] = (),
         prepare: Callable[[Row], Row] | None = None,
     ) -> Iterator[Row]:
-        """Yield `worker(*arguments)(item)` of every item, in order; see `Cluster.map`."""
-        work = worker(*arguments)
+        """Yield the rows of every item, in order."""
+        work = worker(*arguments) if items else None
         for item in items:
-            yield work(prepare(item) if prepare else item)
+            assert work
+            yield from work(prepare(item) if prepare else item)
 
-    def call(self, function: Callable[..., Row], *arguments: object, gpus: int = 0) -> Row:
-        """Return `function(*arguments)`; see `Cluster.call`."""
+    def call(
+        self, function: Callable[..., Value], *arguments: object, gpus: tuple[int, ...] = ()
+    ) -> Value:
+        """Return `function(*arguments)`."""
         return function(*arguments)
+
+    def count(self, gpus: tuple[int, ...] = ()) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, sequence: Sequence[Value], size: int) -> list[Sequence[Value]]:
+        """Return the whole sequence as one item: what is read once is read from end to end."""
+        return [sequence] if sequence else []
+
+    def share(self, value: Value) -> Callable[[], Value]:
+        """Return what returns the value."""
+        return lambda: value
+
+    def open(self, openable: Openable[Value]) -> Value:
+        """Open something in this process."""
+        return openable.local()
+
+
+HERE = InProcess()

@@ -17,9 +17,10 @@ from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.score import unit_embeddings
 from lfw_eval.datasets.alignment import AlreadyAligned
+from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.in_process import InProcess
+from lfw_eval.workers.in_process import HERE
 
 pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'lfw-eval[ray]'")
 
@@ -45,7 +46,9 @@ def work(tmp_path, monkeypatch):
     embedded, hashed = [], []
     crop, hash_shard = embed_module.crop_images, image_shards.HashShard.__call__
     monkeypatch.setattr(
-        embed_module, "crop_images", lambda item, a: embedded.append(item["shard"]) or crop(item, a)
+        embed_module,
+        "crop_images",
+        lambda item, alignment: embedded.append(item["shard"]) or crop(item, alignment),
     )
     monkeypatch.setattr(
         image_shards.HashShard,
@@ -58,10 +61,8 @@ def work(tmp_path, monkeypatch):
         alignment = changed.pop("alignment", AlreadyAligned())
         request = BuildRequest(model, "fixed", "fp32", batch_size=1, **changed)
         shards = shards_to_embed(source, tmp_path / "out", alignment, 1)
-        job = EmbedJob(
-            source, shards, tmp_path / "out", alignment, "dummy", request, tmp_path / "engines"
-        )
-        job.run(InProcess())
+        engine = EngineSpec(EngineChoice("dummy", "fp32", 1), request, tmp_path / "engines")
+        EmbedJob(source, shards, tmp_path / "out", alignment, engine).run(HERE)
         return list(embedded), list(hashed)
 
     return run

@@ -5,8 +5,8 @@ import pytest
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.normalisation import accept_crops
-from lfw_eval.engines import ENGINES, engine_class
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.registry import ENGINES, engine_class
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.system.errors import UserError
 

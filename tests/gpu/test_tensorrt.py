@@ -19,9 +19,9 @@ import pytest
 import lfw_eval.engines.cuda
 from calibration.cache import CalibrationCache, calibration_cache, changes
 from lfw_eval.checkpoints.normalisation import accept_crops
-from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.cuda import LIBRARIES, device_class, open_devices
+from lfw_eval.engines.registry import engine_class
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.metrics.verification.comparison import mean_cosine
@@ -82,7 +82,7 @@ def request_for(model, scales, crops):
             scales if precision == "int8" else None,
             batch_size=32,
             calibration_crops=lambda: crops,
-            tensorrt=TensorRTOptions(level=level, **options),
+            options=TensorRTOptions(optimization_level=level, **options),
         )
 
     return made
@@ -177,7 +177,7 @@ def test_page_locked_memory_outlives_its_views(device):
 
 
 def test_unknown_gpu(library):
-    with pytest.raises(UserError, match="--gpu 99 is not there"):
+    with pytest.raises(UserError, match="`gpu` 99 is not there"):
         open_devices((99,))
 
 
@@ -268,13 +268,13 @@ def test_several_gpus(request_for, crops, folder):
     count = device_class().count()
     if count < 2:
         pytest.skip("this machine has one GPU")
-    with build(request_for(gpus=(0,)), folder) as engine:
+    with build(request_for(gpu=(0,)), folder) as engine:
         expected = embed(engine, crops)
-    with build(request_for(gpus=tuple(range(count))), folder) as engine:
+    with build(request_for(gpu=tuple(range(count))), folder) as engine:
         assert engine.device.startswith(f"{count} x ")
         for _ in range(10):
             np.testing.assert_allclose(embed(engine, crops), expected, rtol=0.01, atol=0.01)
-    with build(request_for(gpus=(1,)), folder) as engine:
+    with build(request_for(gpu=(1,)), folder) as engine:
         np.testing.assert_allclose(embed(engine, crops), expected, rtol=0.01, atol=0.01)
 
 
@@ -289,7 +289,7 @@ def test_a_batch_that_is_too_large(request_for, crops, folder):
 def test_a_cache_of_another_version(request_for, scales, tmp_path):
     cache = tmp_path / "old.cache"
     cache.write_text(calibration_cache(scales, "7.2.3"))
-    request = request_for("int8", cache=cache)
+    request = request_for("int8", calibration_cache=cache)
     with pytest.raises(UserError, match=r"is a cache of TensorRT 7\.2\.3.*cache convert"):
         build(request, tmp_path)
     assert not built(tmp_path)
@@ -298,7 +298,7 @@ def test_a_cache_of_another_version(request_for, scales, tmp_path):
 def test_a_users_cache(request_for, scales, crops, reference, tmp_path):
     cache = tmp_path / "own.cache"
     cache.write_text(calibration_cache(scales, capabilities_of(load_tensorrt()).release))
-    request = dataclasses.replace(request_for("int8", cache=cache), scales=None)
+    request = dataclasses.replace(request_for("int8", calibration_cache=cache), scales=None)
     with build(request, tmp_path) as engine:
         assert mean_cosine(reference, embed(engine, crops)).minimum > 0.99
 
@@ -342,8 +342,8 @@ _BUILD = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from lfw_eval.engines import engine_class
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.registry import engine_class
 request = BuildRequest(Path(sys.argv[1]), "per-image", "fp16", batch_size=48)
 print("started", flush=True)
 engine_class("tensorrt").build(request, Path(sys.argv[2])).close()

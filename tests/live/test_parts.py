@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.live.crop import MARGIN, face_crop
 from lfw_eval.live.detector import DetectorChoice
 from lfw_eval.live.drawing import caption, draw, transliterated
@@ -277,11 +278,15 @@ def test_facedetect_on_an_engine(tmp_path, monkeypatch):
     images = write_faces(tmp_path / "images")
     onnx.save(facedetect_like(), tmp_path / "m.onnx")
     truth = json.loads((images / "annotations.json").read_text())["annotations"]
-    choice = DetectorChoice("facedetect", tmp_path / "m.onnx", engine="onnxruntime")
+    choice = DetectorChoice("facedetect", tmp_path / "m.onnx", engine=EngineChoice("onnxruntime"))
     with pytest.raises(UserError, match="has no fp16"):
         choice.open()
     choice = DetectorChoice(
-        "facedetect", tmp_path / "m.onnx", engine="onnxruntime", precision="fp32", least_score=0.2
+        "facedetect",
+        tmp_path / "m.onnx",
+        engine=EngineChoice("onnxruntime"),
+        precision="fp32",
+        least_score=0.2,
     )
     with choice.open() as finder:
         (frame, *_) = ImageFolder(images, 25.0).frames()

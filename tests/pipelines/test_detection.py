@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.fitting import fit
+from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.pipelines.detection import detect
 from lfw_eval.pipelines.detector_job import DetectorJob
 from lfw_eval.results.file import read_result
@@ -38,7 +39,7 @@ def precision_of(model, folder, mode="dbscan", engine="onnxruntime", precision="
     faces = open_faces(folder)
     clustering = Clustering(mode=mode, min_boxes=1)
     job = DetectorJob(
-        "facedetect", model, clustering=clustering, engine=engine, precision=precision, batch_size=4
+        "facedetect", model, clustering=clustering, engine=EngineChoice(engine, precision, 4)
     )
     with job.open(faces) as detector:
         return detect(detector, faces, "integrate", 0.5)
@@ -104,7 +105,7 @@ def test_models_that_are_none(tmp_path, model):
     def open_model(path, **options):
         return DetectorJob("facedetect", path, **options).open(faces)
 
-    with pytest.raises(UserError, match="needs --model"):
+    with pytest.raises(UserError, match="needs `model`"):
         open_model(None)
     with pytest.raises(UserError, match="NGC"):
         open_model(tmp_path / "none.onnx")
@@ -114,7 +115,7 @@ def test_models_that_are_none(tmp_path, model):
     with pytest.raises(UserError, match="two outputs, coverage and boxes"):
         open_model(tmp_path / "one.onnx")
     with pytest.raises(UserError, match="has no int8"):
-        open_model(model, engine="onnxruntime", precision="int8")
+        open_model(model, engine=EngineChoice("onnxruntime", "int8"))
     with pytest.raises(UserError, match="no model of OpenCV's FaceDetectorYN"):
         DetectorJob("yunet", model).open(faces)
 
@@ -209,7 +210,7 @@ def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
 def test_goes_on_after_an_interrupt(model, tmp_path, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path / "data"))
     faces = open_faces(write_faces(tmp_path / "faces"))
-    job = DetectorJob("facedetect", model, engine="onnxruntime", batch_size=2)
+    job = DetectorJob("facedetect", model, engine=EngineChoice("onnxruntime", "fp32", 2))
 
     class Interrupted(FaceDataset):
         def read(self, names=None):

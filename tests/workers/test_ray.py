@@ -23,15 +23,18 @@ from lfw_eval.bulk.score import unit_embeddings
 from lfw_eval.cli.options import with_address
 from lfw_eval.datasets.alignment import AlignedFaces, BoxAlignment
 from lfw_eval.datasets.dataset import open_dataset
-from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.choice import EngineChoice, EngineSpec
+from lfw_eval.engines.contract import BuildRequest, EngineOptions
 from lfw_eval.pipelines.calibration import _observe
 from lfw_eval.pipelines.counting import Counting
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.in_process import InProcess
-from lfw_eval.workers.ray import Cluster, Row
+from lfw_eval.workers.contract import Row, Workers
+from lfw_eval.workers.in_process import HERE
+from lfw_eval.workers.ray import RayWorkers
+from lfw_eval.workers.ray_cluster import RayCluster
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lfw-eval[ray]'")
 from ray.cluster_utils import Cluster as Nodes  # noqa: E402
@@ -57,12 +60,12 @@ class Doubled:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
 
-    def __call__(self, item: Row) -> Row:
+    def __call__(self, item: Row) -> Iterator[Row]:
         if item["value"] < 0:
             raise UserError(f"{item['value']} is below 0")
         (self._folder / f"{item['value']}-{os.getpid()}").touch()
         time.sleep(0.1)
-        return {"value": 2 * item["value"]}
+        yield {"value": 2 * item["value"]}
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +84,8 @@ def nodes() -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def cluster(nodes: Nodes) -> Cluster:
-    return Cluster(nodes.address, cores=1)
+def cluster(nodes: Nodes) -> RayWorkers:
+    return RayWorkers(RayCluster(nodes.address), cores=1)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,8 @@ def request_for(tiny_facenet, tmp_path_factory) -> BuildRequest:
 
 def job(source: Path, output: Path, request: BuildRequest, folder: Path) -> EmbedJob:
     shards = shards_to_embed(source, output, Shrunk(), request.batch_size)
-    return EmbedJob(source, shards, output, Shrunk(), "onnxruntime", request, folder)
+    choice = EngineChoice("onnxruntime", request.precision, request.batch_size)
+    return EmbedJob(source, shards, output, Shrunk(), EngineSpec(choice, request, folder))
 
 
 def test_results_come_in_order_whatever_dies(nodes, cluster, tmp_path):
@@ -137,18 +141,18 @@ def test_a_users_mistake_comes_out_as_it_was(cluster, tmp_path):
 
 def test_a_cluster_that_is_not_there(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(UserError, match=r"--ray 127.0.0.1:1: no Ray cluster can be joined there"):
-        Cluster("127.0.0.1:1").call(dict)
+    with pytest.raises(UserError, match=r"`ray` 127.0.0.1:1: no Ray cluster can be joined there"):
+        RayWorkers(RayCluster("127.0.0.1:1")).call(dict)
 
 
 def test_a_gpu_that_no_node_has(cluster):
     with pytest.raises(UserError, match="no node of the cluster has a GPU"):
-        cluster.call(dict, gpus=1)
+        cluster.call(dict, gpus=(0,))
 
 
 def test_embeddings_are_those_of_one_process(cluster, images, request_for, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
-    found = job(images, here, request_for, tmp_path / "e").run(InProcess())
+    found = job(images, here, request_for, tmp_path / "e").run(HERE)
     assert job(images, there, request_for, tmp_path / "e").run(cluster) == found
     assert (found.images, found.undetected, found.unreadable) == (149, 1, 1)
     assert (there / "unreadable.txt").read_text() == "person3/003.png\n"
@@ -161,13 +165,13 @@ def test_embeddings_are_those_of_one_process(cluster, images, request_for, tmp_p
 def test_finished_shards_are_not_done_again(images, request_for, tmp_path):
     output = tmp_path / "out"
     begun = job(images, output, request_for, tmp_path / "e")
-    whole = begun.run(InProcess())
+    whole = begun.run(HERE)
     parts = EmbeddingShards(output).parts()
     assert len(parts) == 10
     before = {path.name: path.stat().st_mtime_ns for path in parts}
     parts[4].unlink()
     (output / ".part-000004.parquet.123.parquet").write_bytes(b"half")
-    assert begun.run(InProcess()) == whole
+    assert begun.run(HERE) == whole
     after = {path.name: path.stat().st_mtime_ns for path in EmbeddingShards(output).parts()}
     assert {name for name in after if after[name] != before[name]} == {"part-000004.parquet"}
     assert not list(output.glob(".*"))
@@ -177,11 +181,11 @@ def test_a_gpu_has_others_prepare_its_crops(nodes, images, request_for, tmp_path
     """A node that says it has a GPU: reading and aligning are tasks of their own in front of it."""
     gpu = nodes.add_node(num_cpus=1, num_gpus=1)
     nodes.wait_for_nodes()
-    monkeypatch.setattr("lfw_eval.bulk.embed.gpus_of", lambda engine: 1)
+    monkeypatch.setattr(EngineOptions, "gpus", (0,))
     apart = job(images, tmp_path / "apart", request_for, tmp_path / "e")
-    found = apart.run(Cluster(nodes.address))
+    found = apart.run(RayWorkers(RayCluster(nodes.address)))
     nodes.remove_node(gpu)
-    assert found == job(images, tmp_path / "one", request_for, tmp_path / "e").run(InProcess())
+    assert found == job(images, tmp_path / "one", request_for, tmp_path / "e").run(HERE)
     _, values = unit_embeddings(EmbeddingShards(tmp_path / "apart"))
     _, same = unit_embeddings(EmbeddingShards(tmp_path / "one"))
     np.testing.assert_array_equal(values, same)
@@ -192,10 +196,10 @@ def test_boxes_that_cannot_be_told_apart(images, golden, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / "in" / folder).mkdir(parents=True)
         (tmp_path / "in" / folder / "1.png").write_bytes(b"")
-    with pytest.raises(UserError, match="several images named 1, which --boxes cannot tell"):
+    with pytest.raises(UserError, match="several images named 1, which `boxes` cannot tell"):
         shards_to_embed(tmp_path / "in", tmp_path / "out", boxes, 1)
     tars = packed(images, tmp_path, "tar")
-    with pytest.raises(UserError, match="--boxes goes with a folder of images"):
+    with pytest.raises(UserError, match="`boxes` goes with a folder of images"):
         shards_to_embed(tars / "0.tar", tmp_path / "out", boxes, 1)
 
 
@@ -208,9 +212,9 @@ def test_outputs_that_cannot_be(images, tmp_path):
 
 
 def test_another_source_is_refused(images, request_for, tmp_path):
-    job(images, tmp_path / "out", request_for, tmp_path / "e").run(InProcess())
+    job(images, tmp_path / "out", request_for, tmp_path / "e").run(HERE)
     with pytest.raises(UserError, match="embeddings of another source, model or alignment"):
-        job(images / "person1", tmp_path / "out", request_for, tmp_path / "e").run(InProcess())
+        job(images / "person1", tmp_path / "out", request_for, tmp_path / "e").run(HERE)
 
 
 def packed(images: Path, folder: Path, form: str) -> Path:
@@ -283,7 +287,7 @@ def test_histograms_are_those_of_one_process(cluster, tiny_facenet, tmp_path):
     crops = rng.integers(0, 256, (150, 160, 160, 3), np.uint8)
     crops[70:] //= 4
     counting = Counting(tiny_facenet, "per-image")
-    here = _observe(counting, crops, tmp_path / "here.npz", None)
+    here = _observe(counting, crops, tmp_path / "here.npz", HERE)
     there = _observe(counting, crops, tmp_path / "there.npz", cluster)
     for key, values in pack_histograms(here).items():
         np.testing.assert_array_equal(values, pack_histograms(there)[key], err_msg=key)
@@ -292,7 +296,7 @@ def test_histograms_are_those_of_one_process(cluster, tiny_facenet, tmp_path):
 @pytest.mark.parametrize("address", ["somewhere", "http://host:1", "host", "host:port", ""])
 def test_addresses_that_are_none(address):
     with pytest.raises(UserError, match="is no address"):
-        Cluster(address)
+        RayCluster(address)
 
 
 @pytest.mark.parametrize(
@@ -319,16 +323,15 @@ def test_metrics_are_the_same_though_a_node_is_killed(
     chosen = [lines[1 + first + row] for first in (0, 300, 600, 900) for row in range(60)]
     (tmp_path / "pairs.txt").write_text("\n".join(["2\t60", *chosen]) + "\n")
 
-    def run(place: str, cluster: Cluster | None) -> AccuracyResult:
+    def run(place: str, workers: Workers) -> AccuracyResult:
         monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path / place))
         here = Job(
             dataset=open_dataset(str(real_data / "lfw.tgz"), tmp_path / "pairs.txt"),
             alignment=BoxAlignment(golden / "lfw_boxes.csv"),
             checkpoint=facenet,
-            batch_size=8,
-            cluster=cluster,
+            engine=EngineChoice(batch_size=8),
         )
-        return evaluate(here, Protocol())
+        return evaluate(here, Protocol(), workers)
 
     def kill() -> None:
         while not list((tmp_path / "there").rglob("embeddings-*.part.npy")):
@@ -340,7 +343,7 @@ def test_metrics_are_the_same_though_a_node_is_killed(
     killer.start()
     there = run("there", cluster)
     killer.join()
-    here = run("here", None)
+    here = run("here", HERE)
     assert there.data.crops_sha256 == here.data.crops_sha256
     assert there.calibration == here.calibration
     for mine, theirs in ((here.reference, there.reference), (here.candidate, there.candidate)):

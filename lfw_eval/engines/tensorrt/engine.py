@@ -21,6 +21,7 @@ from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.lane import Lane, tensor_specs
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.order import options_of
 from lfw_eval.system.errors import UserError
 
@@ -35,7 +36,7 @@ class TensorRTEngine(Engine):
     """
 
     precisions = ("fp32", "fp16", "int8")
-    shareable = True
+    thread_safe = True
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class TensorRTEngine(Engine):
         self._engines: list[Any] = []
         self._lanes: list[Lane] = []
         capabilities = capabilities_of(trt)
-        streams = request.tensorrt.streams if capabilities.shared_profile else 1
+        options = request.options_as(TensorRTOptions)
+        streams = options.streams if capabilities.shared_profile else 1
         *_, largest = request.batches
         try:
             for device in devices:
@@ -87,14 +89,15 @@ class TensorRTEngine(Engine):
         """Build the plan on the first GPU, or load what was built from the same before."""
         trt = load_tensorrt()
         capabilities = capabilities_of(trt)
-        quantization = capabilities.quantization(request.precision, request.tensorrt.quantization)
-        if request.tensorrt.cache and not capabilities.calibrators:
+        options = request.options_as(TensorRTOptions)
+        quantization = capabilities.quantization(request.precision, options.quantization)
+        if options.calibration_cache and not capabilities.calibrators:
             raise UserError(
                 f"{capabilities.title} reads no calibration cache",
                 f"lfw-eval cache to-qdq "
-                f"{request.tensorrt.cache} MODEL.onnx OUT.onnx makes a network of its scales",
+                f"{options.calibration_cache} MODEL.onnx OUT.onnx makes a network of its scales",
             )
-        devices = open_devices(request.tensorrt.gpus)
+        devices = open_devices(options.gpus)
         if len({device.name for device in devices}) > 1:
             names = ", ".join(f"{device.index}: {device.name}" for device in devices)
             raise UserError(f"`gpu` names GPUs of several kinds ({names})", "an engine is for one")
@@ -195,5 +198,5 @@ def _arithmetic(request: BuildRequest, quantization: Quantization | None, device
         return f"int8/float16, {quantization}"
     if request.precision == "fp16":
         return "float16"
-    tf32 = request.tensorrt.tf32 and device.capability >= _AMPERE
+    tf32 = request.options_as(TensorRTOptions).tf32 and device.capability >= _AMPERE
     return "float32 (TF32)" if tf32 else "float32"

@@ -1,58 +1,61 @@
 """What a user can ask of a TensorRT engine, beside its precision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.cache import CalibrationCache
+from lfw_eval.engines.contract import STREAMS, EngineOptions, Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.system.errors import UserError
 
 GIB = 1 << 30
 
-STREAMS = 12
-"""Unasked: enough to keep an H200 busy while some copy. With 4 it waits for the host."""
-
 
 @dataclass(frozen=True)
-class TensorRTOptions:
+class TensorRTOptions(EngineOptions):
     """How to build and run.
 
     Attributes:
-        gpus: Numbers of the GPUs to run on; the first one builds.
+        gpu: Numbers of the GPUs to run on; the first one builds.
         streams: Execution contexts per GPU, each with a CUDA stream, of which as many batches are
             under way at once.
         quantization: The way to INT8; None takes the version's own.
-        cache: The user's calibration cache, instead of one made of the scale table.
-        tf32: Let FP32 convolutions round their factors to 10 bits (NVIDIA Ampere and newer).
+        calibration_cache: The user's, instead of one made of the scale table.
         workspace: Bytes that a layer may use for itself; None lets TensorRT take what is free.
-        level: Builder optimisation level, 0 to 5; None is TensorRT's own (3).
+        optimization_level: The builder's, 0 to 5; None is TensorRT's own (3).
+        tf32: Let FP32 convolutions round their factors to 10 bits (NVIDIA Ampere and newer).
     """
 
-    gpus: tuple[int, ...] = (0,)
+    gpu: tuple[int, ...] = (0,)
     streams: int = STREAMS
     quantization: Quantization | None = None
-    cache: Path | None = None
-    tf32: bool = True
+    calibration_cache: Path | None = None
     workspace: int | None = None
-    level: int | None = None
+    optimization_level: int | None = None
+    tf32: bool = True
 
-    def check(self, engine: str, precision: str) -> None:
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """Numbers of the GPUs that the engine runs on."""
+        return self.gpu
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether a cache of the user's brings the scales."""
+        return self.calibration_cache is not None
+
+    def without_int8(self) -> "TensorRTOptions":
+        """Return the same without what is about INT8."""
+        return replace(self, quantization=None, calibration_cache=None)
+
+    def check(self, precision: Precision) -> None:
         """Refuse what does not go together, before anything long begins.
 
         Raises:
-            UserError: The options are for another engine or precision, contradict each other, or
-                the cache is none.
+            UserError: A calibration cache is damaged, for another precision, or not the only
+                source of scales.
         """
-        # Requests to a server are under way at once as well.
-        unasked = TensorRTOptions(streams=self.streams if "://" in engine else STREAMS)
-        if engine != "tensorrt" and self != unasked:
-            raise UserError(
-                "`gpu`, `streams`, `quantization`, `calibration_cache`, `workspace`, "
-                "`optimization_level` and `tf32` are for `engine` tensorrt, not "
-                f"`engine` {engine}",
-                "leave them out",
-            )
-        if self.cache is None:
+        if self.calibration_cache is None:
             return
         if precision != "int8":
             raise UserError(f"`calibration_cache` is for `precision` int8, not {precision}")
@@ -62,4 +65,4 @@ class TensorRTOptions:
                 "scales",
                 "leave one out",
             )
-        CalibrationCache.load(self.cache)
+        CalibrationCache.load(self.calibration_cache)

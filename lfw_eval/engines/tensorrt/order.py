@@ -12,6 +12,7 @@ from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.plan import Order
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
@@ -22,14 +23,14 @@ RECIPE = 1
 
 def options_of(request: BuildRequest, quantization: Quantization | None) -> dict[str, object]:
     """Return what the engine's key has to tell apart, beside what every engine's does."""
-    options = request.tensorrt
+    options = request.options_as(TensorRTOptions)
     return {
         "batches": request.batches,
         "quantization": quantization,
-        "cache": file_sha256(options.cache) if options.cache else None,
+        "cache": file_sha256(options.calibration_cache) if options.calibration_cache else None,
         "tf32": options.tf32,
         "workspace": options.workspace,
-        "level": options.level,
+        "level": options.optimization_level,
         "recipe": RECIPE,
     }
 
@@ -64,7 +65,7 @@ def make_order(
         crops = folder / "crops.npy"
         np.save(crops, request.calibration_crops())
     cache = _cache(request, capabilities) if quantization == "cache" else None
-    options = request.tensorrt
+    options = request.options_as(TensorRTOptions)
     name = f"timing-{capabilities.title}-{device}.cache".replace(" ", "-")
     return Order(
         network=str(path),
@@ -81,19 +82,19 @@ def make_order(
         timing_cache=str(store.folder / name),
         tf32=options.tf32,
         workspace=options.workspace,
-        level=options.level,
+        level=options.optimization_level,
     )
 
 
 def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCache:
     """The user's cache, or one made of the scale table."""
-    if given := request.tensorrt.cache:
-        cache = CalibrationCache.load(given)
+    if path := request.options_as(TensorRTOptions).calibration_cache:
+        cache = CalibrationCache.load(path)
         if cache.version != capabilities.release:
             raise UserError(
-                f"{given} is a cache of TensorRT {cache.version}, which {capabilities.title} would "
+                f"{path} is a cache of TensorRT {cache.version}, which {capabilities.title} would "
                 f"ignore",
-                f"make one of the same scales with lfw-eval cache convert {given} "
+                f"make one of the same scales with lfw-eval cache convert {path} "
                 f"NEW.cache for {capabilities.release}",
             )
         return cache

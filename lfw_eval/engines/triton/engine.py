@@ -30,6 +30,7 @@ from lfw_eval.engines.triton.deployment import Deployment
 from lfw_eval.engines.triton.grpc_connection import GrpcConnection
 from lfw_eval.engines.triton.http_connection import HttpConnection
 from lfw_eval.engines.triton.interface import crop_conversion, matched_outputs
+from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.system.errors import UserError
 
 TIMEOUT = "LFW_EVAL_TRITON_TIMEOUT"
@@ -48,13 +49,13 @@ class TritonEngine(Engine):
     """
 
     precisions = ("fp32", "fp16", "int8")
-    shareable = True
-    known = False
+    thread_safe = True
+    cacheable = False
 
     def __init__(self, connection: Connection, address: Address, request: BuildRequest) -> None:
         """Ask the server for the model, and see that it fits the request's network."""
         self._connection = connection
-        self._streams = request.tensorrt.streams
+        self._streams = request.options_as(TritonOptions).streams
         self._retries = 0
         server = connection.server_version()
         self._deployed = deployed = Deployment.of(connection, address)
@@ -82,18 +83,19 @@ class TritonEngine(Engine):
 
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "TritonEngine":
-        """Connect to the server at the request's address; nothing is built or written.
+        """Connect to the server at the options' address; nothing is built or written.
 
         Raises:
             UserError: Server, model or version is not there, or takes or gives something else than
                 the network of the request.
         """
-        address = Address.parse(request.address)
+        options = request.options_as(TritonOptions)
+        address = Address.parse(options.address)
         connection: Connection
         if address.protocol == "grpc":
             connection = GrpcConnection(address.place, timeout())
         else:
-            connection = HttpConnection(address.place, timeout(), request.tensorrt.streams)
+            connection = HttpConnection(address.place, timeout(), options.streams)
         try:
             return cls(connection, address, request)
         except BaseException as error:

@@ -14,14 +14,16 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import np_to_triton_dtype
 
 from calibration.quantize import QdqTypes
-from lfw_eval.engines import engine_class_with
-from lfw_eval.engines.contract import BuildRequest, TensorSpec
+from lfw_eval.engines.choice import EngineSpec
+from lfw_eval.engines.contract import TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically
 
 CONFIG = "config.pbtxt"
 _LABELS = "labels.txt"
+# Engines whose plans Triton loads: its platform, and the file that it looks for.
+_PLANS = {"tensorrt": ("tensorrt_plan", "model.plan")}
 # What all versions of a model share: another one needs another name.
 _SHARED = ("platform", "max_batch_size", "input", "output")
 
@@ -77,34 +79,33 @@ class ServedModel:
         return config
 
 
-def served_model(
-    name: str, engine: str, request: BuildRequest, folder: Path, labels: tuple[str, ...] = ()
-) -> ServedModel:
+def served_model(name: str, spec: EngineSpec, labels: tuple[str, ...] = ()) -> ServedModel:
     """Return a network as Triton serves it, uint8 crops being its input.
 
     Args:
-        engine: "tensorrt" builds its plan, or finds it in `folder`; any other one makes an ONNX
-            network for Triton's ONNX Runtime, with Q/DQ nodes for int8.
+        spec: Of an engine whose plans Triton loads: its plan is built, or loaded where it was
+            before. Of any other one: an ONNX network for Triton's ONNX Runtime, with Q/DQ nodes
+            for int8.
 
     Raises:
         UserError: It cannot be built.
     """
-    largest = max(request.batches)
-    if engine == "tensorrt":
-        with engine_class_with(engine, request.precision).build(request, folder) as built:
-            if built.path is None:
+    largest = max(spec.request.batches)
+    if spec.choice.name in _PLANS:
+        platform, file = _PLANS[spec.choice.name]
+        with spec.local() as engine:
+            if engine.path is None:
                 raise UserError(
-                    "TensorRT keeps no plan of this engine", "there is nothing to export"
+                    f"{engine.runtime()} keeps no plan of this engine", "there is nothing to export"
                 )
-            plan, inputs, outputs = built.path.read_bytes(), built.inputs, built.outputs
-        file = "model.plan"
-        return ServedModel(name, "tensorrt_plan", file, plan, inputs, outputs, largest, labels)
-    half = request.precision == "fp16"
-    model = network(request, QdqTypes(unsigned=True), half_precision=half)
-    content = model.SerializeToString()
+            content, inputs, outputs = engine.path.read_bytes(), engine.inputs, engine.outputs
+        return ServedModel(name, platform, file, content, inputs, outputs, largest, labels)
+    half = spec.request.precision == "fp16"
+    model = network(spec.request, QdqTypes(unsigned=True), half_precision=half)
     inputs, outputs = (
         tuple(map(_spec, infos)) for infos in (model.graph.input, model.graph.output)
     )
+    content = model.SerializeToString()
     return ServedModel(
         name, "onnxruntime_onnx", "model.onnx", content, inputs, outputs, largest, labels
     )

@@ -22,14 +22,14 @@ from triton_rig.server import Server, deploy, free_port
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.facedetect import open_facedetect
 from lfw_eval.datasets.faces import open_faces
-from lfw_eval.engines import engine_class
+from lfw_eval.engines.choice import EngineChoice, EngineSpec, choose_engine
 from lfw_eval.engines.contract import BuildRequest, TensorSpec
 from lfw_eval.engines.onnxruntime import OnnxRuntimeEngine
 from lfw_eval.engines.openvino import OpenVINOEngine
-from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.triton.address import Address
 from lfw_eval.engines.triton.engine import TIMEOUT, TritonEngine
 from lfw_eval.engines.triton.interface import crop_conversion
+from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.detection import detect
@@ -39,6 +39,10 @@ from lfw_eval.system.errors import UserError
 
 PROTOCOLS = ("grpc", "http")
 SCALES = REPOSITORY / "calibration" / "caches" / "facenet-keras" / "scales-entropy.json"
+
+
+def spec_of(name, request, folder):
+    return EngineSpec(EngineChoice(name, request.precision), request, folder)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def exported(tiny, tmp_path_factory):
     content = bare.SerializeToString()
     write_models(
         [
-            served_model("tiny", "onnxruntime", tiny, folder),
+            served_model("tiny", spec_of("onnxruntime", tiny, folder)),
             ServedModel("bare", "onnxruntime_onnx", "model.onnx", content, given, made, 16),
         ],
         folder,
@@ -127,7 +131,7 @@ def own_server(installed, exported, tmp_path):
 
 
 def opened(request, address, streams=3):
-    request = replace(request, address=address, tensorrt=TensorRTOptions(streams=streams))
+    request = replace(request, options=TritonOptions(address, streams))
     return TritonEngine.build(request, request.model.parent)
 
 
@@ -250,7 +254,9 @@ def test_newest_version_is_asked_and_kept_to(installed, tiny, crops, expected, t
         config.version_policy.all.SetInParent()
 
     for _ in range(2):
-        write_models([served_model("tiny", "onnxruntime", tiny, tmp_path)], tmp_path / "exported")
+        write_models(
+            [served_model("tiny", spec_of("onnxruntime", tiny, tmp_path))], tmp_path / "exported"
+        )
     deploy(tmp_path / "exported" / "tiny", tmp_path / "models")
     deploy(tmp_path / "exported" / "tiny", tmp_path / "models", edit=all_versions)
     running = Server(installed, tmp_path / "models")
@@ -274,8 +280,8 @@ def facenet_server(installed, facenet, tmp_path_factory):
     int8 = replace(fp32, precision="int8", scales=ScaleTable.load(SCALES))
     write_models(
         [
-            served_model("facenet", "onnxruntime", fp32, folder),
-            served_model("facenet8", "onnxruntime", int8, folder),
+            served_model("facenet", spec_of("onnxruntime", fp32, folder)),
+            served_model("facenet8", spec_of("onnxruntime", int8, folder)),
         ],
         folder / "exported",
     )
@@ -339,12 +345,12 @@ def test_detector_that_is_deployed(installed, tmp_path):
     path, folder = tmp_path / "facedetect.onnx", write_faces(tmp_path / "faces", noise=8)
     onnx.save(facedetect_like(), path)
     request = BuildRequest(open_facedetect(path).model, "unit", "fp32", batch_size=4)
-    served = served_model("facedetect", "onnxruntime", request, tmp_path, ("face",))
+    served = served_model("facedetect", spec_of("onnxruntime", request, tmp_path), ("face",))
     write_models([served], tmp_path / "exported")
     deploy(tmp_path / "exported" / "facedetect", tmp_path / "models")
     server = Server(installed, tmp_path / "models")
-    job = DetectorJob("facedetect", path, engine="onnxruntime", batch_size=8)
-    there = replace(job, engine=server.address("facedetect"))
+    job = DetectorJob("facedetect", path, engine=EngineChoice("onnxruntime", "fp32", 8))
+    there = replace(job, engine=choose_engine(server.address("facedetect"), "fp32", 8))
     faces = open_faces(folder)
     try:
         with job.open(faces) as own, there.open(faces) as deployed:
@@ -438,7 +444,7 @@ def test_addresses(given, parsed):
 )
 def test_no_addresses(given):
     with pytest.raises(UserError, match=r"triton\+?(http)?://"):
-        engine_class(given)
+        choose_engine(given)
 
 
 @given(layout=st.sampled_from(["nchw", "nhwc"]), seed=st.integers(0, 99))

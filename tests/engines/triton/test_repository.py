@@ -14,11 +14,16 @@ from triton_rig.installation import installation
 from triton_rig.server import Server, read_config
 
 from calibration.scales import ScaleTable
+from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest, TensorSpec
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.system.errors import UserError
 
 SCALES = REPOSITORY / "calibration" / "caches" / "facenet-keras" / "scales-entropy.json"
+
+
+def spec_of(name, request, folder):
+    return EngineSpec(EngineChoice(name, request.precision), request, folder)
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_mistakes(model, tmp_path):
 def test_networks_take_crops(facenet, crops, tmp_path, precision):
     scales = ScaleTable.load(SCALES) if precision == "int8" else None
     request = BuildRequest(facenet.model, facenet.normalisation, precision, scales, batch_size=8)
-    served = served_model("facenet", "openvino", request, tmp_path)
+    served = served_model("facenet", spec_of("openvino", request, tmp_path))
     write_models([served], tmp_path)
     path = tmp_path / "facenet" / "1" / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -182,7 +187,7 @@ def test_package_that_is_missing(facenet, small):
 @pytest.mark.gpu
 def test_plan_is_the_engine(facenet, tmp_path):
     request = BuildRequest(facenet.model, facenet.normalisation, "fp16", batch_size=8)
-    served = served_model("facenet", "tensorrt", request, tmp_path)
+    served = served_model("facenet", spec_of("tensorrt", request, tmp_path))
     (written,) = write_models([served], tmp_path / "models")
     (engine,) = tmp_path.glob("*.engine")
     assert (written / "model.plan").read_bytes() == engine.read_bytes()

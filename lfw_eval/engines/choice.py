@@ -1,0 +1,183 @@
+"""Which engine to run, and how: checked before anything long, and built."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.engines.contract import BuildRequest, Engine, EngineOptions, Precision, Scales
+from lfw_eval.engines.ray import RayEngine
+from lfw_eval.engines.registry import (
+    ENGINES,
+    engine_class,
+    engine_key,
+    local_engine,
+    options_class,
+)
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.contract import Workers
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine, and what is asked of it.
+
+    Attributes:
+        name: A key of `lfw_eval.engines.registry.ENGINES`.
+        batch_size: The one to be fast at.
+        max_batch_size: The largest one that will be run, where that is larger still.
+        options: The engine's own; see `choose_engine`.
+    """
+
+    name: str = "openvino"
+    precision: Precision = "int8"
+    batch_size: int = 64
+    max_batch_size: int = 1
+    options: EngineOptions = field(default_factory=EngineOptions)
+
+    @property
+    def label(self) -> str:
+        """What results call the engine: its name, or the address of one that is served."""
+        return self.options.label(self.name)
+
+    @property
+    def reference(self) -> "EngineChoice":
+        """The FP32 engine that this one is held against; itself where it is that.
+
+        It is of the same kind where this one is built here, and a local one beside a served one.
+        """
+        if self.options.served:
+            return EngineChoice(local_engine(), "fp32", self.batch_size, self.max_batch_size)
+        return self.in_precision("fp32")
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that it can be had in; of a served engine there is the one."""
+        return (self.precision,) if self.options.served else self.engine_class().precisions
+
+    @property
+    def needs_scales(self) -> bool:
+        """Whether INT8 scales have to be calibrated for it."""
+        return self.precision == "int8" and not self.options.has_scales
+
+    def in_precision(self, precision: Precision) -> "EngineChoice":
+        """Return the same engine in another precision."""
+        if precision == self.precision:
+            return self
+        options = self.options if precision == "int8" else self.options.without_int8()
+        return replace(self, precision=precision, options=options)
+
+    def engine_class(self) -> type[Engine]:
+        """Return the engine's class, which has the precision and takes the options.
+
+        Raises:
+            UserError: Its runtime is not installed, it lacks the precision, or the options
+                contradict each other.
+        """
+        self.options.check(self.precision)
+        loaded = engine_class(self.name)
+        if self.precision not in loaded.precisions:
+            raise UserError(
+                f"`engine` {self.label} has no {self.precision}, only "
+                f"{', '.join(loaded.precisions)}",
+                "take `engine` openvino or tensorrt",
+            )
+        return loaded
+
+    def preflight(self, checkpoint: Checkpoint) -> None:
+        """Refuse what cannot be built here, before anything long begins.
+
+        Raises:
+            UserError: There is no such runtime, precision, server or model, or the options
+                contradict each other.
+        """
+        self.engine_class()
+        if self.options.served:
+            self.build(checkpoint).close()
+
+    def request(self, checkpoint: Checkpoint, scales: Scales | None = None) -> BuildRequest:
+        """Return what the engine of a checkpoint is built from."""
+        return BuildRequest(
+            model=checkpoint.model,
+            normalisation=checkpoint.normalisation,
+            precision=self.precision,
+            scales=scales.table if scales else None,
+            batch_size=self.batch_size,
+            max_batch_size=self.max_batch_size,
+            calibration_crops=scales.crops if scales else None,
+            options=self.options,
+        )
+
+    def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":
+        """Return all that it takes to build the engine of a checkpoint, here or by workers."""
+        request = self.request(checkpoint, scales)
+        return EngineSpec(self, request, checkpoint.folder / "engines")
+
+    def build(self, checkpoint: Checkpoint, scales: Scales | None = None) -> Engine:
+        """Build the engine of a checkpoint in this process, or load what was built before.
+
+        Raises:
+            UserError: The runtime is not there, or cannot build this.
+        """
+        return self.spec(checkpoint, scales).local()
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """An engine to be built, here or by workers; see `Workers.open`.
+
+    Attributes:
+        folder: Where built engines are kept.
+    """
+
+    choice: EngineChoice
+    request: BuildRequest
+    folder: Path
+
+    def local(self) -> Engine:
+        """Build the engine in this process, or load what was built before.
+
+        Raises:
+            UserError: The runtime is not there, or cannot build this.
+        """
+        return self.choice.engine_class().build(self.request, self.folder)
+
+    def distributed(self, workers: Workers) -> RayEngine:
+        """Build it on a worker's node, to be run by all workers.
+
+        Raises:
+            UserError: The workers are not there, or cannot build this.
+        """
+        return RayEngine(workers, self.local, self.choice.options.gpus)
+
+
+def choose_engine(
+    engine: str, precision: Precision = "int8", batch_size: int = 64, **options: Any
+) -> EngineChoice:
+    """Return the choice that a user describes.
+
+    Args:
+        engine: A key of `ENGINES`, or the address of a served model such as triton://host/model.
+        options: Of any engine, by name; those that are as they would be unasked count as unasked.
+
+    Raises:
+        UserError: There is no such engine, or an option is another one's.
+    """
+    key = engine_key(engine)
+    own = options_class(key)
+    for name in options.keys() - own.names():
+        _refuse(engine, name, options[name])
+    values = {name: value for name, value in options.items() if name in own.names()}
+    return EngineChoice(key, precision, batch_size, options=own.asked(engine, **values))
+
+
+def _refuse(engine: str, name: str, value: object) -> None:
+    """Refuse an option of another engine's, where it is asked for."""
+    owner = next(key for key in ENGINES if name in options_class(key).names())
+    kind = options_class(owner)
+    if value != getattr(kind(), name):
+        *most, last = (f"`{option}`" for option in kind.names())
+        raise UserError(
+            f"{', '.join(most)} and {last} are for `engine` {owner}, not `engine` {engine}",
+            "leave them out",
+        )
