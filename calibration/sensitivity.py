@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from calibration.errors import UserError
 from calibration.files import write_atomically
-from calibration.quantize import QdqTypes, quantize, quantized_layers
+from calibration.quantize import RECIPE, QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
 
 # Stands for all layers together; a layer's name is never empty.
@@ -114,7 +114,8 @@ class Probe:
         self._reference = _embed(model, images)
         self._layers = quantized_layers(model)
         # What the measurements depend on, besides the code; the table identifies the model.
-        digest = hashlib.sha256(f"{table.digest()} {onnxruntime.__version__}".encode())
+        versions = f"recipe {RECIPE} {onnx.__version__} {onnxruntime.__version__}"
+        digest = hashlib.sha256(f"{table.digest()} {versions}".encode())
         digest.update(images.tobytes())
         self._key = digest.hexdigest()
 

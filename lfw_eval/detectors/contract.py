@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.system.closing import Closing
 
+RECIPE = 1
+"""Of detections: raise it when the same image and settings would give other boxes."""
+
 
 class FaceDetector(Closing, ABC):
     """Finds faces in photographs. A context manager: leaving it frees what it holds.

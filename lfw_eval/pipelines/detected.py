@@ -6,10 +6,12 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from lfw_eval.datasets.faces import FaceDataset
-from lfw_eval.detectors.contract import FaceDetector
+from lfw_eval.datasets.photographs import RECIPE as DECODING
+from lfw_eval.detectors.contract import RECIPE, FaceDetector
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.sources import datasets
 from lfw_eval.system.files import replacing
@@ -30,8 +32,15 @@ class Detected:
     @classmethod
     def of(cls, detector: FaceDetector, faces: FaceDataset) -> "Detected":
         """Return what an interrupted run of the same detector on the same images left."""
-        said = json.dumps([detector.name, detector.settings, faces.digest], sort_keys=True)
-        key = hashlib.sha256(said.encode()).hexdigest()[:16]
+        depends_on = {
+            "detector": detector.name,
+            "settings": detector.settings,
+            "faces": faces.digest,
+            "detections": RECIPE,
+            "decode": DECODING,
+            "opencv": cv2.__version__,
+        }
+        key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
         detected = cls(datasets().root / "prepared" / f"detected-{key}.npz")
         try:
             with np.load(detected.path) as kept:
