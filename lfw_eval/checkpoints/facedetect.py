@@ -1,4 +1,4 @@
-"""FaceDetect, a DetectNet_v2 (NVIDIA TAO), as an ONNX file of the user's: NVIDIA gives no other."""
+"""FaceDetect, a DetectNet_v2 (NVIDIA TAO), from the user's ONNX file, its only published form."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 
 RECIPE = 1
-"""Of adoption: raise it when the same file would give another network."""
+"""Version of the adoption: raise it when the same file would give another network."""
 
 _NORMALISATION = "unit"
 
@@ -24,13 +24,13 @@ def open_facedetect(path: Path) -> Checkpoint:
     A fixed batch is made dynamic, batch normalisation is folded into the weights.
 
     Raises:
-        UserError: The file is no such network.
+        UserError: The file is not such a network.
     """
     if not path.is_file():
         raise UserError(
-            f"{path} is no file",
+            f"{path} is not a file",
             "FaceDetect's deployable ONNX file is on NVIDIA's NGC "
-            "(nvidia/tao/facenet, an account is needed)",
+            "(nvidia/tao/facenet, which needs an account)",
         )
     digest = onnx_sha256(path)
     folder = checkpoints().root / f"{path.stem}-{digest[:8]}"
@@ -48,10 +48,10 @@ def _adopted(path: Path) -> onnx.ModelProto:
     inputs = [info for info in model.graph.input if info.name not in constants]
     shapes = [_shape(info) for info in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
-        found = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
+        described = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
         raise UserError(
             f"{path} must have one input (n, 3, height, width), such as (n, 3, 416, 736)",
-            f"its inputs are {found}",
+            f"its inputs are {described}",
         )
     if len(model.graph.output) != 2:
         raise UserError(
@@ -71,7 +71,7 @@ def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
 
 def _built_from(record: Path) -> str | None:
     try:
-        found: str = json.loads(record.read_text(encoding="utf-8"))["built_from"]
+        built_from: str = json.loads(record.read_text(encoding="utf-8"))["built_from"]
     except (OSError, ValueError, KeyError):
         return None
-    return found
+    return built_from

@@ -15,7 +15,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
 RECIPE = 1
-"""Of conversion: raise it when the same checkpoint would give another network."""
+"""Version of the conversion: raise it when the same checkpoint would give another network."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
@@ -27,8 +27,8 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
 
     Args:
         path: The checkpoint.
-        normalisation: What the checkpoint was trained on, a key of `NORMALISATIONS`; where not
-            given, what the kind of file implies.
+        normalisation: The one the checkpoint was trained with, a key of `NORMALISATIONS`; by
+            default the one that the kind of file implies.
         fold: Fold batch normalisation and constant factors into the weights.
 
     Returns:
@@ -36,7 +36,7 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
         the normalisation in its metadata.
 
     Raises:
-        UserError: The file is none of these, or its normalisation is not known.
+        UserError: The file is none of these, or its normalisation is unknown.
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
         raise UserError(
@@ -53,20 +53,20 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
             model, implied = convert_state_dict(read_tensors(path)), "fixed"
         except KeyError as error:
             raise UserError(
-                f"{path} has no weight {error}", "it is not facenet-pytorch's InceptionResnetV1"
+                f"{path} has no weight {error}", "give facenet-pytorch's InceptionResnetV1"
             ) from error
     else:
         model = adopt_onnx(path)
         implied = normalisation_of(model)
-    wanted = normalisation or implied
-    if wanted is None:
+    normalisation = normalisation or implied
+    if normalisation is None:
         raise UserError(
-            f"{path} does not say how crops are normalised",
-            f"add `normalisation` {' or `normalisation` '.join(NORMALISATIONS)}",
+            f"{path} does not state how crops are normalised",
+            f"give `normalisation`: {', '.join(NORMALISATIONS)}",
         )
     model = fold_affine(model) if fold else model
     properties = {item.key: item.value for item in model.metadata_props}
-    onnx.helper.set_model_props(model, {**properties, _NORMALISATION: wanted})
+    onnx.helper.set_model_props(model, {**properties, _NORMALISATION: normalisation})
     return model
 
 
@@ -84,7 +84,7 @@ def source_sha256(path: Path) -> str:
 
 
 def normalisation_of(model: onnx.ModelProto) -> str | None:
-    """Return the normalisation in a model's metadata, or None where it says nothing known."""
+    """Return the normalisation in a model's metadata, or None if it states no supported one."""
     properties = {item.key: item.value for item in model.metadata_props}
-    found = properties.get(_NORMALISATION)
-    return found if found in NORMALISATIONS else None
+    normalisation = properties.get(_NORMALISATION)
+    return normalisation if normalisation in NORMALISATIONS else None

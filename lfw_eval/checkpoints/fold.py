@@ -1,4 +1,4 @@
-"""Folding of batch normalisation and constant factors into the weights before them."""
+"""Fold batch normalisation and constant factors into the weights before them."""
 
 from collections import Counter
 from typing import Any
@@ -10,15 +10,15 @@ from onnx import numpy_helper
 
 
 def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold what follows a `Conv` or `Gemm` and is affine per channel into its weights.
+    """Fold affine operations per channel after a `Conv` or `Gemm` into its weights.
 
-    That is batch normalisation, `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, and
-    multiplication by a constant scalar. The folded node makes the last tensor of the chain, under
-    that tensor's name, so that scales and caches of an unfolded export still find it. Sums are
-    taken in float64, weights stay float32.
+    These are batch normalisation, `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, and
+    multiplication by a constant scalar. The folded node outputs the last tensor of the chain, under
+    that tensor's name, so scales and caches of an unfolded export still apply. Sums are in float64,
+    weights stay float32.
 
     Args:
-        model: Any model; what cannot be folded stays as it is.
+        model: Any model; anything that cannot be folded stays as it is.
 
     Returns:
         A new model that computes the same up to float32 rounding.
@@ -28,27 +28,27 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     consumers = Counter(name for node in graph.node for name in node.input)
     consumers.update(output.name for output in graph.output)
-    made_by: dict[str, onnx.NodeProto] = {}
-    kept: list[onnx.NodeProto] = []
+    producers: dict[str, onnx.NodeProto] = {}
+    nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         affine = _affine(node, constants)
-        before = made_by.get(node.input[0]) if affine is not None and node.input else None
+        before = producers.get(node.input[0]) if affine is not None and node.input else None
         if affine is not None and before is not None and consumers[node.input[0]] == 1:
             _apply(before, *affine, constants)
             before.output[0] = node.output[0]
             before.name = node.name
-            made_by[node.output[0]] = before
+            producers[node.output[0]] = before
             continue
-        kept.append(node)
+        nodes.append(node)
         if _is_foldable(node, constants, consumers):
-            made_by[node.output[0]] = node
-    used = {name for node in kept for name in node.input}
-    kept_constants = [tensor for name, tensor in constants.items() if name in used]
-    known = used | {name for node in kept for name in node.output}
-    shapes = [info for info in graph.value_info if info.name in known]
+            producers[node.output[0]] = node
+    used = {name for node in nodes for name in node.input}
+    used_constants = [tensor for name, tensor in constants.items() if name in used]
+    tensors = used | {name for node in nodes for name in node.output}
+    shapes = [info for info in graph.value_info if info.name in tensors]
     for field, values in (
-        (graph.node, kept),
-        (graph.initializer, kept_constants),
+        (graph.node, nodes),
+        (graph.initializer, used_constants),
         (graph.value_info, shapes),
     ):
         values = [type(value).FromString(value.SerializeToString()) for value in values]
@@ -61,7 +61,7 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
 def _is_foldable(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], consumers: Counter[str]
 ) -> bool:
-    """A Conv or plain transposed Gemm whose weights are constants of its own."""
+    """Return whether a node is a Conv or plain transposed Gemm with constants of its own."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "Gemm":
         plain = all(attributes[key].f == 1.0 for key in ("alpha", "beta") if key in attributes)
@@ -75,7 +75,7 @@ def _is_foldable(
 def _affine(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Scale and shift of an affine node, float64 () or (channels,); None for any other node."""
+    """Return scale and shift of an affine node, float64 () or (channels,), or None."""
     if node.op_type == "BatchNormalization" and all(name in constants for name in node.input[1:]):
         gamma, beta, mean, variance = (_array(constants[name]) for name in node.input[1:])
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)

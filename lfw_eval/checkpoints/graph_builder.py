@@ -1,4 +1,4 @@
-"""An ONNX graph, built node by node; a node is named after the tensor it makes."""
+"""Build an ONNX graph node by node; a node has the name of its output."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ IR_VERSION = 8
 
 
 class GraphBuilder:
-    """Collects nodes and weights in order, then makes a checked model of them."""
+    """Collects nodes and weights in order, then returns a checked model."""
 
     def __init__(self, name: str) -> None:
         self._name = name

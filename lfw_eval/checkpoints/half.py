@@ -1,15 +1,15 @@
-"""A network with float16 in it, for engines that take every type from the file."""
+"""Convert a network to float16, for engines that take their types from the file."""
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
-# The first operator set whose Q/DQ nodes take float16, and the file format that it came with.
+# The first operator set whose Q/DQ nodes accept float16, and its file format.
 _QUANTIZING_OPSET = 19
 _QUANTIZING_IR_VERSION = 9
 _SUFFIX = ".half"
@@ -23,31 +23,31 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model in float16 between its first and its last weighted layer.
 
     Strongly typed TensorRT (the only kind from version 11 on, and TensorRT-RTX) computes in the
-    types of the file. Input and output keep theirs. What comes before the first convolution or
-    dense layer stays float32, since a sum over the squares of an image overflows float16, and so
-    does what follows the last, which is one vector per image. Between them a node stays float32
-    where float16 cannot hold one of its constants: the largest magnitude is beyond 65504, or
-    below 6.1e-5, where float16 has fewer digits. All other constants, rounded, are off by at
-    most 2^-11 of their tensor's largest magnitude. A bias may be as small as it likes: float16
-    sums have no finer steps.
+    types of the file. Input and output keep theirs. Nodes before the first convolution or dense
+    layer stay float32, since a sum over the squares of an image overflows float16, and so do those
+    after the last, which handle a single vector per image. Between them a node stays float32 if
+    float16 cannot hold one of its constants: the largest magnitude is above 65504, or below 6.1e-5,
+    where float16 has fewer digits. All other constants are off by at most 2^-11 of their tensor's
+    largest magnitude after rounding. A bias may be arbitrarily small: float16 sums have no finer
+    steps.
 
-    In a Q/DQ model the scales become float16, so that what is dequantised is float16, and the
-    model's operator set at least 19. Quantised constants are brought to the rounded scale.
-    Tensors in float16 are called after the float32 ones, with `.half` appended.
+    In a Q/DQ model the scales become float16, so that dequantised tensors are float16, and the
+    operator set at least 19. Quantised constants are rescaled to the rounded scale. Tensors in
+    float16 have the names of the float32 ones, with `.half` appended.
 
-    Whether activations stay below 65504 cannot be seen from a file: evaluate the result. ONNX
-    Runtime's CPU provider runs such a Q/DQ model with `session.disable_quant_qdq` set to 1 only:
-    it would fuse concatenations to a node that takes no float16 scale.
+    A file does not show whether activations stay below 65504: evaluate the result. ONNX Runtime's
+    CPU provider runs such a Q/DQ model only with `session.disable_quant_qdq` set to 1: otherwise it
+    fuses concatenations into a node that rejects float16 scales.
 
     Args:
-        model: FP32 or Q/DQ model. Of one that is in float16 already only the rest is changed.
+        model: FP32 or Q/DQ model; parts that are already float16 stay as they are.
 
     Returns:
-        A new model, of the same inputs and outputs.
+        A new model with the same inputs and outputs.
 
     Raises:
-        UserError: The model cannot be expressed so: it branches, has types that cannot be
-            inferred, a quantisation scale beyond 65504, or weights of 4 bits or in blocks.
+        UserError: The model cannot be converted: it branches, has types that cannot be inferred, a
+            quantisation scale above 65504, or weights in 4 bits or in blocks.
     """
     quantized = any(node.op_type in _QUANTIZING for node in model.graph.node)
     try:
@@ -62,15 +62,14 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.shape_inference.InferenceError,
         onnx.checker.ValidationError,
     ) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"the network cannot be expressed in float16 ({reason})", "keep it in FP32"
+            f"the network cannot be converted to float16 ({first_line(error)})", "keep it in FP32"
         ) from error
     return converted
 
 
 class _Converter:
-    """Gives every node a precision, and every float tensor that two precisions read a Cast."""
+    """Gives every node a precision, and every float tensor read in both precisions a Cast."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = onnx.ModelProto.FromString(model.SerializeToString())
@@ -93,8 +92,8 @@ class _Converter:
         for node in self._nodes:
             if any(attribute.HasField("g") for attribute in node.attribute):
                 raise UserError(
-                    f"node '{node.name}' ({node.op_type}) branches, and float16 networks may not",
-                    "export the network without it",
+                    f"unsupported: node '{node.name}' ({node.op_type}) branches",
+                    "export the network without it, or keep it in FP32",
                 )
             typed = onnx.NodeProto.FromString(node.SerializeToString())
             if node.output[0] in middle and self._constants_fit(node):
@@ -118,7 +117,7 @@ class _Converter:
         return self._model
 
     def _is_constant(self, node: onnx.NodeProto) -> bool:
-        """Whether the node makes a constant tensor, which is then kept as an initializer."""
+        """Return whether the node outputs a constant, which is then added to the initializers."""
         tensors = [a.t for a in node.attribute if a.name == "value"]
         if node.op_type != "Constant" or not tensors:
             return False
@@ -127,7 +126,7 @@ class _Converter:
         return True
 
     def _between_weighted_layers(self) -> set[str]:
-        """First outputs of the nodes to convert: those with a weighted layer on either side."""
+        """Return first outputs of the nodes to convert: those between weighted layers."""
         after: set[str] = set()
         for node in self._nodes:
             if node.op_type in _WEIGHTED | _QUANTIZING or after.intersection(node.input):
@@ -152,7 +151,7 @@ class _Converter:
         return True
 
     def _to_half(self, node: onnx.NodeProto) -> None:
-        """Rename the node's float tensors to their float16 versions, where its types allow it."""
+        """Rename the node's float tensors to their float16 versions, if its types allow it."""
         if not onnx.defs.has(node.op_type, self._opset, node.domain):
             return
         schema = onnx.defs.get_schema(node.op_type, self._opset, node.domain)
@@ -166,7 +165,7 @@ class _Converter:
         outputs = [_formal(schema.outputs, index).type_str for index in range(len(node.output))]
         if node.op_type in _QUANTIZING:
             self._round_scale(node)
-        # A type that no input has is set by an attribute, such as that of Cast.
+        # A type that no input has is set by an attribute, such as Cast's.
         elif any(
             name in self._float and kind not in types.intersection(inputs)
             for name, kind in zip(node.output, outputs, strict=True)
@@ -178,7 +177,7 @@ class _Converter:
                     names[index] = f"{name}{_SUFFIX}"
 
     def _round_scale(self, node: onnx.NodeProto) -> None:
-        """Round the scale to float16, and bring constant levels that it multiplies to it."""
+        """Round the scale to float16, and rescale the constant levels that it multiplies."""
         name = node.input[1]
         if name not in self._float or name not in self._constants:
             return
@@ -191,9 +190,9 @@ class _Converter:
         levels = numpy_helper.to_array(self._constants[node.input[0]])
         if levels.dtype not in _LEVEL_TYPES or scale.ndim > 1:
             raise UserError(
-                f"tensor '{node.input[0]}' is quantised to {levels.dtype} with scales of shape "
-                f"{scale.shape}",
-                "int8 with one scale, or one per channel, can be made float16",
+                f"unsupported: tensor '{node.input[0]}' is quantised to {levels.dtype} with "
+                f"scales of shape {scale.shape}",
+                "quantise to int8, with a scale per tensor or per channel",
             )
         axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
         shape = [-1 if i == axis % levels.ndim else 1 for i in range(levels.ndim)]
@@ -202,14 +201,14 @@ class _Converter:
         centre = np.reshape(zero, ratio.shape).astype(np.float64)
         limits = np.iinfo(levels.dtype)
         rescaled = np.rint((levels - centre) * ratio + centre).clip(limits.min, limits.max)
-        moved = rescaled.astype(levels.dtype)
-        if not np.array_equal(moved, levels):
+        new_levels = rescaled.astype(levels.dtype)
+        if not np.array_equal(new_levels, levels):
             node.input[0] = f"{node.input[0]}.rescaled"
-            self._constants[node.input[0]] = numpy_helper.from_array(moved, node.input[0])
+            self._constants[node.input[0]] = numpy_helper.from_array(new_levels, node.input[0])
             self._available.add(node.input[0])
 
     def _require(self, name: str) -> None:
-        """Make a tensor out of its version in the other precision, where only that is there."""
+        """Cast a tensor from its version in the other precision, if only that exists."""
         if not name or name in self._available:
             return
         source = name.removesuffix(_SUFFIX)
@@ -225,13 +224,13 @@ class _Converter:
 
 
 def _round_scale(name: str, scale: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Round to the nearest float16, or up where the levels would no longer fit into int8.
+    """Round to the nearest float16, or up if the levels would no longer fit into int8.
 
-    That is so below 6.1e-5, where float16 has fewer digits; up, a scale is never zero either.
+    This happens below 6.1e-5, where float16 has fewer digits; rounding up also avoids zero.
     """
     if scale.max(initial=0) > _LARGEST:
         raise UserError(
-            f"scale '{name}' is {scale.max():g}, and float16 ends at {_LARGEST:g}",
+            f"scale '{name}' is {scale.max():g}, above float16's maximum of {_LARGEST:g}",
             "keep the network in FP32",
         )
     nearest = scale.astype(np.float16)
@@ -248,7 +247,7 @@ def _half_constant(tensor: TensorProto, name: str) -> TensorProto:
 def _formal(
     formals: list[onnx.defs.OpSchema.FormalParameter], index: int
 ) -> onnx.defs.OpSchema.FormalParameter:
-    """The formal parameter at a position; the last one may stand for many."""
+    """Return the formal parameter at a position; the last may be variadic."""
     return formals[min(index, len(formals) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""A Keras checkpoint (HDF5) to ONNX, read as data: neither TensorFlow nor its pickles are run."""
+"""Convert a Keras checkpoint (HDF5) to ONNX, without TensorFlow and without running its code."""
 
 import json
 from pathlib import Path
@@ -14,20 +14,22 @@ from lfw_eval.system.errors import UserError
 
 Layer = dict[str, Any]
 
+_CONVERT = "convert it to ONNX with its own framework and give that file with `checkpoint`"
+
 
 def convert_keras(path: Path) -> onnx.ModelProto:
     """Convert a functional Keras 2 model to ONNX, layer by layer.
 
-    The ONNX model takes `input`, float32 (n, channels, height, width), and every tensor is named
-    after the Keras layer that makes it. A `Lambda` layer holds marshalled Python code, which is
-    never loaded: the only one known here is Inception-ResNet's residual sum `x + scale * branch`,
-    recognised by its `scale` argument and two inputs.
+    The ONNX model's `input` is float32 (n, channels, height, width), and every tensor has the name
+    of its Keras layer. A `Lambda` layer holds marshalled Python code, which is never loaded: the
+    only one supported is Inception-ResNet's residual sum `x + scale * branch`, recognised by its
+    `scale` argument and two inputs.
 
     Args:
         path: An HDF5 file with `model_config` and `model_weights`.
 
     Raises:
-        UserError: The file is truncated or no such checkpoint, or has a layer unknown here.
+        UserError: The file is truncated, not such a checkpoint, or has a layer unknown here.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -38,13 +40,13 @@ def convert_keras(path: Path) -> onnx.ModelProto:
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not a complete Keras HDF5 checkpoint ({error})",
-            "delete it if it was fetched, and run again, or give another with `checkpoint`",
+            "delete it if it was fetched and rerun the same command, or give another `checkpoint`",
         ) from error
     return _Converter(path, weights).convert(layers, output)
 
 
 def _weights(group: h5py.Group, layer: Layer) -> dict[str, NDArray[np.float32]]:
-    """The weights of one layer by their Keras names: kernel, bias, beta, moving_mean, ..."""
+    """Return a layer's weights by their Keras names: kernel, bias, beta, moving_mean, ..."""
     if layer["name"] not in group:
         return {}
     names = np.asarray(group[layer["name"]].attrs["weight_names"]).astype(str).tolist()
@@ -69,10 +71,9 @@ class _Converter:
             operator = getattr(self, f"_{layer['class_name'].lower()}", None)
             if operator is None:
                 raise UserError(
-                    f"{self._path} has a layer that this converter does not know, "
-                    f"{layer['class_name']} '{layer['name']}'",
-                    "convert it to ONNX with its own "
-                    "framework and give that file with `checkpoint`",
+                    f"{self._path} has an unsupported layer, {layer['class_name']} "
+                    f"'{layer['name']}'",
+                    _CONVERT,
                 )
             nodes = layer["inbound_nodes"]
             inputs = [self._tensors[name] for name, *_ in (nodes[0] if nodes else [])]
@@ -91,7 +92,7 @@ class _Converter:
         weights = self._weights[name]
         same = config["padding"] == "same"
         strides = config["strides"]
-        # 'same' with a stride pads unevenly and by the input's size; no FaceNet has it.
+        # 'same' with a stride pads unevenly, depending on the input's size; no FaceNet has it.
         self._require(not (same and strides != [1, 1]), name, "'same' padding with a stride")
         self._require(config["activation"] == "linear", name, "an activation inside")
         kernel = weights["kernel"].transpose(3, 2, 0, 1)
@@ -143,9 +144,6 @@ class _Converter:
         kernel = self._graph.constant(f"{name}.kernel", weights["kernel"].T)
         return self._graph.node("Gemm", [inputs[0], kernel], name, transB=1)
 
-    def _require(self, met: bool, layer: str, what: str) -> None:
-        if not met:
-            raise UserError(
-                f"{self._path}: layer '{layer}' has {what}, which this converter does not know",
-                "convert it to ONNX with its own framework and give that file with `checkpoint`",
-            )
+    def _require(self, supported: bool, layer: str, feature: str) -> None:
+        if not supported:
+            raise UserError(f"{self._path}: unsupported: layer '{layer}' has {feature}", _CONVERT)

@@ -2,7 +2,7 @@
 
 The weights are the files `pnet.pt`, `rnet.pt` and `onet.pt` of the facenet-pytorch package. Each
 network takes `pixels`, float32 RGB (n, height, width, 3) of 0 to 255; their standardisation,
-(x - 127.5) / 128, is the beginning of the graph.
+(x - 127.5) / 128, is the start of the graph.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lfw_eval.system.errors import UserError
 
 
 def proposal_network(weights: Path) -> ModelProto:
-    """P-Net: slides a 12x12 window with stride 2 over images of any size.
+    """Return P-Net, which slides a 12x12 window with stride 2 over images of any size.
 
     Returns:
         A model with the outputs `probability` (n, rows, columns) of a face in each window and
@@ -41,7 +41,7 @@ def proposal_network(weights: Path) -> ModelProto:
 
 
 def refinement_network(weights: Path) -> ModelProto:
-    """R-Net: judges candidate boxes resized to 24x24.
+    """Return R-Net, which scores candidate boxes resized to 24x24.
 
     Returns:
         A model with the outputs `probability` (n,) and `regression` (n, 4).
@@ -60,7 +60,7 @@ def refinement_network(weights: Path) -> ModelProto:
 
 
 def output_network(weights: Path) -> ModelProto:
-    """O-Net: judges candidate boxes resized to 48x48 and finds five landmarks.
+    """Return O-Net, which scores candidate boxes resized to 48x48 and locates five landmarks.
 
     Returns:
         A model with the outputs `probability` (n,), `regression` (n, 4) and `landmarks` (n, 10):
@@ -124,18 +124,18 @@ class _Network:
 
     def face_probability(self, logits: str) -> None:
         """Add the softmax over (no face, face), keeping the face's."""
-        one = self._graph.constant("one", np.array([1]))  # the class, and the axis of the classes
+        # Both the class and the axis of the classes.
+        face_class = self._graph.constant("one", np.array([1]))
         self._graph.node("Softmax", [logits], "classes", axis=1)
-        self._graph.node("Gather", ["classes", one], "face", axis=1)
-        self._graph.node("Squeeze", ["face", one], "probability")
+        self._graph.node("Gather", ["classes", face_class], "face", axis=1)
+        self._graph.node("Squeeze", ["face", face_class], "probability")
 
     def model(self, **outputs: Sequence[int | str]) -> ModelProto:
         try:
             return self._graph.model({"pixels": self._input}, outputs)
         except InferenceError as error:
             raise UserError(
-                f"{self._path}: the shapes of its tensors are not those of the MTCNN network "
-                "that was asked for",
+                f"{self._path}: the shapes of its tensors are not those of this MTCNN network",
                 "give facenet-pytorch's file",
             ) from error
 
@@ -146,8 +146,7 @@ class _Network:
     def _weight(self, name: str) -> NDArray[np.float32]:
         if name not in self._weights:
             raise UserError(
-                f"{self._path} has no tensor {name}, so it is not the MTCNN network that was "
-                "asked for",
+                f"{self._path} has no tensor {name}, so it is not this MTCNN network",
                 "give facenet-pytorch's file",
             )
         return self._weights[name].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Normalisation as the first nodes of a network: engines take uint8 crops as they are."""
+"""Normalisation as the first nodes of a network, so that engines take uint8 crops."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 CROPS = "crops"
 
 RECIPE = 1
-"""Of normalisation: raise it when the same crop would give another input of the network."""
+"""Version of normalisation: raise it when the same crop would give another network input."""
 
-# The operator sets that brought these.
+# The operator sets that introduced these.
 _LAYER_NORMALISATION = 17
 _AXES_AS_INPUTS = 18
 
@@ -22,13 +22,13 @@ def accept_crops(
 ) -> onnx.ModelProto:
     """Return `model` with its input replaced by `crops`, uint8 (n, height, width, 3) RGB.
 
-    The normalised image keeps the name of the old input, so scales measured for it still apply.
+    The normalised image keeps the name of the old input, so its scales still apply.
 
     Args:
         model: A model with one float32 input (n, 3, height, width); FaceNet's are 160x160.
         normalisation: A key of `NORMALISATIONS`.
-        layer_normalisation: Write "per-image" as one LayerNormalization, where the model's operator
-            set has it (17 on). TensorRT 8.6 on an H200 then normalises 256 crops in 0.24 ms instead
+        layer_normalisation: Write "per-image" as a LayerNormalization if the model's operator set
+            has it (from 17). TensorRT 8.6 on an H200 then normalises 256 crops in 0.24 ms instead
             of 0.38.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
@@ -37,13 +37,13 @@ def accept_crops(
     batch, _, height, width = graph.input[0].type.tensor_type.shape.dim
     side = (height.dim_value, width.dim_value)
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    # TensorRT takes uint8 for nothing but a cast.
+    # TensorRT accepts uint8 only in a cast.
     first = [helper.make_node("Cast", [CROPS], ["crops_nhwc"], to=TensorProto.FLOAT)]
     if normalisation == "per-image" and layer_normalisation and opset >= _LAYER_NORMALISATION:
         nodes, constants = _per_image_layer("crops_nhwc", image, side)
     else:
-        turned = ["crops_nhwc"], ["crops_nchw"]
-        first.append(helper.make_node("Transpose", *turned, perm=[0, 3, 1, 2]))
+        transpose = helper.make_node("Transpose", ["crops_nhwc"], ["crops_nchw"], perm=[0, 3, 1, 2])
+        first.append(transpose)
         nodes, constants = NORMALISATIONS[normalisation]("crops_nchw", image, side)
     if opset >= _AXES_AS_INPUTS:
         constants |= _axes_as_inputs(nodes)
@@ -68,8 +68,8 @@ Nodes = tuple[list[onnx.NodeProto], dict[str, np.ndarray]]
 
 
 def _per_image(source: str, output: str, side: Side) -> Nodes:
-    """FaceNet 2017's `prewhiten`: `(x - mean) / max(std, 1 / sqrt(n))` over the whole image."""
-    least = np.array(1 / np.sqrt(3 * side[0] * side[1]), dtype=np.float32)
+    """Return FaceNet 2017's `prewhiten`: `(x - mean) / max(std, 1 / sqrt(n))` over an image."""
+    min_std = np.array(1 / np.sqrt(3 * side[0] * side[1]), dtype=np.float32)
     axes = [1, 2, 3]
     nodes = [
         helper.make_node("ReduceMean", [source], ["crops_mean"], axes=axes),
@@ -82,14 +82,14 @@ def _per_image(source: str, output: str, side: Side) -> Nodes:
         helper.make_node("Max", ["crops_std", "crops_least_std"], ["crops_divisor"]),
         helper.make_node("Div", ["crops_centred", "crops_divisor"], [output]),
     ]
-    return nodes, {"crops_least_std": least}
+    return nodes, {"crops_least_std": min_std}
 
 
 def _per_image_layer(source: str, output: str, side: Side) -> Nodes:
-    """The same of (n, height, width, 3), turned last.
+    """Return the same for (n, height, width, 3), transposed last.
 
-    Of whole numbers from 0 to 255 only those without any difference have a deviation below
-    1 / sqrt(n), and these are 0 either way; but for those that differ in one pixel by 1.
+    It lacks the minimum deviation of 1 / sqrt(n). Integers from 0 to 255 have a lower one only if
+    all are equal, which gives 0 either way, or if a single value differs by 1.
     """
     values = 3 * side[0] * side[1]
     nodes = [
@@ -113,23 +113,23 @@ def _per_image_layer(source: str, output: str, side: Side) -> Nodes:
 
 
 def _unit(source: str, output: str, side: Side) -> Nodes:
-    """FaceDetect's scaling: `x / 255`."""
+    """Return FaceDetect's scaling: `x / 255`."""
     node = helper.make_node("Mul", [source, "crops_factor"], [output])
     return [node], {"crops_factor": np.array(1 / 255, dtype=np.float32)}
 
 
 def _fixed(source: str, output: str, side: Side) -> Nodes:
-    """FaceNet 2018's fixed standardisation: `(x - 127.5) / 128`."""
+    """Return FaceNet 2018's fixed standardisation: `(x - 127.5) / 128`."""
     return _centred(source, output, 1 / 128)
 
 
 def _arcface(source: str, output: str, side: Side) -> Nodes:
-    """ArcFace's: `(x - 127.5) / 127.5`, from -1 to 1."""
+    """Return ArcFace's scaling: `(x - 127.5) / 127.5`, from -1 to 1."""
     return _centred(source, output, 1 / 127.5)
 
 
 def _none(source: str, output: str, side: Side) -> Nodes:
-    """Nothing, for networks that normalise by themselves: 0 to 255."""
+    """Return an identity, for networks that normalise internally: 0 to 255."""
     return [helper.make_node("Identity", [source], [output])], {}
 
 
@@ -143,15 +143,15 @@ def _centred(source: str, output: str, factor: float) -> Nodes:
 
 
 def _axes_as_inputs(nodes: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
-    """Give reductions their axes as operator set 18 wants them: an input, no attribute."""
-    found = {}
+    """Turn the axes of reductions into an input, as operator set 18 requires."""
+    constants = {}
     for node in nodes:
         for attribute in list(node.attribute):
             if attribute.name == "axes":
                 node.attribute.remove(attribute)
                 node.input.append("crops_axes")
-                found["crops_axes"] = np.array(attribute.ints, dtype=np.int64)
-    return found
+                constants["crops_axes"] = np.array(attribute.ints, dtype=np.int64)
+    return constants
 
 
 Normalisation = Literal["per-image", "fixed", "unit", "arcface", "none"]

@@ -8,7 +8,7 @@ import onnxruntime
 from onnx import helper
 
 from lfw_eval.checkpoints.onnx_file import read_onnx
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 
 _SIDE = 160  # FaceNet's, of networks that take any
 _LEAST_SIDE = 32
@@ -51,14 +51,14 @@ def _dynamic_batch(info: onnx.ValueInfoProto) -> None:
 
 def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
     outputs = model.graph.output
-    found = [info for info in outputs if _is_embedding(_shape(info))]
-    if len(found) != 1:
+    embeddings = [info for info in outputs if _is_embedding(_shape(info))]
+    if len(embeddings) != 1:
         described = ", ".join(f"{info.name} {list(_shape(info))}" for info in outputs)
         raise UserError(
             f"{path} must have one output that is an embedding, (n, 32 or more)",
             f"its outputs are {described}: remove the others from the graph",
         )
-    embedding = onnx.ValueInfoProto.FromString(found[0].SerializeToString())
+    embedding = onnx.ValueInfoProto.FromString(embeddings[0].SerializeToString())
     if len(_shape(embedding)) == 4:
         flat = f"{embedding.name}_flat"
         model.graph.node.append(helper.make_node("Flatten", [embedding.name], [flat], name=flat))
@@ -122,9 +122,9 @@ def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
         )
         (embeddings,) = session.run(None, {image.name: crops})
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"{path} cannot run a batch of 2 ({reason})", "export it with a dynamic batch"
+            f"{path} cannot run a batch of 2 ({first_line(error)})",
+            "export it with a dynamic batch",
         ) from error
     if embeddings.shape[0] != 2:
         raise UserError(

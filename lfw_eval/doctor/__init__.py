@@ -1,1 +1,1 @@
-"""What this machine has."""
+"""The state of this machine."""

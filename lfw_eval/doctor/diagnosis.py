@@ -1,4 +1,4 @@
-"""What the doctor finds out of a machine."""
+"""What the doctor finds out about a machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Missing:
-    """What is not here, or does not work.
+    """Something that is missing or does not work.
 
     Attributes:
-        reason: Why, and the mend, on one line.
+        reason: Why, and the fix, on one line.
     """
 
     reason: str
@@ -34,11 +34,11 @@ class Gpu:
 
     Attributes:
         index: Its number.
-        name: As the driver gives it.
+        name: As reported by the driver.
         capability: Compute capability, such as (9, 0).
         free: Bytes.
         total: Bytes.
-        fast: What it computes faster than FP32, such as ("FP16", "INT8").
+        fast: Precisions faster than FP32, such as ("FP16", "INT8").
     """
 
     index: int
@@ -51,12 +51,12 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Cuda:
-    """The way to the GPUs.
+    """The access to GPUs.
 
     Attributes:
-        library: Name and version of the Python package that is used.
+        library: Name and version of the Python package.
         driver: The newest CUDA that the driver supports, such as "12.4".
-        gpus: By number; what is the matter with one takes its place.
+        gpus: By number; a broken one is replaced by its reason.
     """
 
     library: str
@@ -66,7 +66,7 @@ class Cuda:
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """ONNX Runtime and the execution providers that it was built with."""
+    """ONNX Runtime and the execution providers it was built with."""
 
     version: str
     providers: tuple[str, ...]
@@ -83,7 +83,7 @@ class OpenVINODevice:
 
 @dataclass(frozen=True)
 class OpenVINO:
-    """OpenVINO and its devices; what is the matter with one takes its place."""
+    """OpenVINO and its devices; a broken one is replaced by its reason."""
 
     version: str
     devices: tuple[OpenVINODevice | Missing, ...]
@@ -103,8 +103,8 @@ class CheckpointFiles:
 
     Attributes:
         name: Its name in the manifest.
-        source: The file as published, or the distribution that it will be taken from.
-        converted: The FP32 ONNX file made from it, if it was.
+        source: The file as published, or the distribution that contains it.
+        converted: The FP32 ONNX file made from it, if any.
     """
 
     name: str
@@ -114,7 +114,7 @@ class CheckpointFiles:
 
 @dataclass(frozen=True)
 class LfwFiles:
-    """LFW on disk: the archive or folder, and the pair list if it is there too."""
+    """LFW on disk: the archive or folder, and the pair list if present."""
 
     photographs: Path
     pairs: Path | None
@@ -125,9 +125,9 @@ class PreparedCrops:
     """A crop store.
 
     Attributes:
-        folder: Where it lies.
-        crops: How many it has.
-        alignment: How they were made, in words.
+        folder: Its folder.
+        crops: The number of crops.
+        alignment: How they were aligned, in words.
     """
 
     folder: Path
@@ -137,12 +137,12 @@ class PreparedCrops:
 
 @dataclass(frozen=True)
 class CalibrationFiles:
-    """What a checkpoint was calibrated to.
+    """The calibrations of a checkpoint.
 
     Attributes:
-        folder: Where it lies; named after the checkpoint.
-        methods: Of the scale tables, such as ("entropy",).
-        versions: Of TensorRT, those with a calibration cache, oldest first.
+        folder: Their folder, named after the checkpoint.
+        methods: Those of the scale tables, such as ("entropy",).
+        versions: The TensorRT versions with a calibration cache, oldest first.
     """
 
     folder: Path
@@ -152,7 +152,7 @@ class CalibrationFiles:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What this machine has, and what it lacks."""
+    """What this machine has and what it lacks."""
 
     tensorrt: TensorRT | Missing
     cuda: Cuda | Missing

@@ -1,6 +1,6 @@
-"""What this machine has: runtimes, GPUs, data and checkpoints. Nothing is fetched or built."""
+"""Probe runtimes, GPUs, data and checkpoints, without fetching or building anything."""
 
-# All but the standard library is imported in its probe: what is broken must not stop the doctor.
+# Only the standard library is imported up here: a broken package must not stop the doctor.
 
 import io
 import json
@@ -28,27 +28,27 @@ from lfw_eval.doctor.diagnosis import (
     PreparedCrops,
     TensorRT,
 )
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.hardware import cpu_count, cpu_name
 
 if TYPE_CHECKING:
     from lfw_eval.engines.cuda.device import Device
     from lfw_eval.sources import Collection
 
-_Found = TypeVar("_Found")
+_Finding = TypeVar("_Finding")
 _HERE = "run lfw-eval doctor"
-_REINSTALL = "install lfw-eval again"
+_REINSTALL = "reinstall lfw-eval"
 _CALIBRATION = ("scales-*.json", "trt-*.cache")
 
 
-_NO_DRIVER = Missing("no NVIDIA driver: install it if there is a GPU")
+_NO_DRIVER = Missing("no NVIDIA driver: install it if the machine has a GPU")
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything; what is missing or broken is part of the answer, and raises nothing."""
+    """Probe everything; missing or broken parts are in the diagnosis and raise nothing."""
     return Diagnosis(
-        tensorrt=_attempt(_tensorrt, "install it again"),
-        cuda=_attempt(_cuda, "see what nvidia-smi says, and install cuda-python again"),
+        tensorrt=_attempt(_tensorrt, "reinstall it"),
+        cuda=_attempt(_cuda, "check nvidia-smi, and reinstall cuda-python"),
         onnxruntime=_attempt(_onnxruntime, "pip install --force-reinstall onnxruntime"),
         openvino=_attempt(_openvino, "pip install --force-reinstall openvino"),
         triton=_attempt(_triton, "pip install --force-reinstall 'lfw-eval[triton]'"),
@@ -61,21 +61,20 @@ def diagnose() -> Diagnosis:
     )
 
 
-def _attempt(probe: Callable[[], _Found], mend: str) -> _Found | Missing:
-    """Return what a probe finds, or why it fails."""
+def _attempt(probe: Callable[[], _Finding], fix: str) -> _Finding | Missing:
+    """Return a probe's finding, or why it failed."""
     try:
-        # A package built against another NumPy prints a whole traceback before it fails.
+        # A package built against another NumPy prints a traceback before it fails.
         with redirect_stderr(io.StringIO()):
             return probe()
     except UserError as error:
-        return Missing(str(error).replace(_HERE, mend))
-    except Exception as error:  # A broken package may end in any.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return Missing(f"cannot be used ({lines[0]}): {mend}")
+        return Missing(str(error).replace(_HERE, fix))
+    except Exception as error:  # A broken package may raise anything.
+        return Missing(f"cannot be used ({first_line(error)}): {fix}")
 
 
 def _require(package: str, *others: str) -> None:
-    # A folder of that name without the package in it is found too, but has no origin.
+    # A folder of that name without the package has a spec too, but no origin.
     specs = map(find_spec, (package, *others))
     if not any(spec and spec.origin for spec in specs):
         raise UserError(f"not installed: pip install {package}")
@@ -92,26 +91,26 @@ def _tensorrt() -> TensorRT:
 def _cuda() -> Cuda:
     from lfw_eval.engines.cuda import device_class
 
-    found = device_class()
-    driver = found.driver()
+    device_type = device_class()
+    driver = device_type.driver()
     return Cuda(
-        library=found.library,
+        library=device_type.library,
         driver=_NO_DRIVER if driver == "0.0" else driver,
-        gpus=tuple(_gpu(found, index) for index in range(found.count())),
+        gpus=tuple(_gpu(device_type, index) for index in range(device_type.count())),
     )
 
 
-def _gpu(found: Callable[[int], "Device"], index: int) -> Gpu | Missing:
+def _gpu(device_type: Callable[[int], "Device"], index: int) -> Gpu | Missing:
     from lfw_eval.engines.cuda.arithmetic import fast_arithmetic
 
-    def look() -> Gpu:
-        device = found(index)
+    def probe() -> Gpu:
+        device = device_type(index)
         with device.active():
             free, total = device.memory()
         fast = fast_arithmetic(device.capability)
         return Gpu(index, device.name, device.capability, free, total, fast)
 
-    return _attempt(look, "see with nvidia-smi what else uses it")
+    return _attempt(probe, "check with nvidia-smi what else uses it")
 
 
 def _onnxruntime() -> OnnxRuntime:
@@ -140,12 +139,12 @@ def _triton() -> str:
 
 
 def _device(core: Any, device: str) -> OpenVINODevice | Missing:
-    def look() -> OpenVINODevice:
+    def probe() -> OpenVINODevice:
         capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         name = str(core.get_property(device, "FULL_DEVICE_NAME"))
         return OpenVINODevice(device, name, tuple(capabilities))
 
-    return _attempt(look, f"look at the driver of {device}")
+    return _attempt(probe, f"check the driver of {device}")
 
 
 def _checkpoint() -> CheckpointFiles:
@@ -179,7 +178,7 @@ def _celebrities() -> Path:
 
 
 def _fetched(name: str, collection: "Collection") -> Path:
-    """Return the file or folder of an entry, or the distribution that has it."""
+    """Return the file or folder of an entry, or the distribution that contains it."""
     entry = collection.entry(name)
     paths = [collection.root / entry.filename]
     if entry.package:

@@ -1,7 +1,8 @@
-"""Members of archives that nobody trusts: no path leaves the folder, no link, no half of a file."""
+"""Members of untrusted archives: no path outside the folder, no links, no partial files."""
 
 import contextlib
 import gzip
+import lzma
 import os
 import re
 import shutil
@@ -20,8 +21,9 @@ from lfw_eval.system.errors import UserError
 _UNREADABLE = (
     EOFError,
     OSError,
-    RuntimeError,  # a zip member that is encrypted or compressed in a way that zipfile lacks
+    RuntimeError,  # a zip member is encrypted, or its compression unsupported
     ValueError,
+    lzma.LZMAError,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -31,12 +33,12 @@ _UNREADABLE = (
 def iter_members(archive: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Read the files of a `.zip`, `.whl` or (any other name) gzip-compressed tar, in its order.
 
-    Yields the path inside the archive and the content of each file whose name ends, in upper or
-    lower case, with one of the `suffixes`. One sequential pass: memory holds one member.
+    Yields path inside the archive and content of every file whose name ends with one of the
+    `suffixes`, ignoring case. A sequential pass: memory holds a single member.
 
     Raises:
-        UserError: the archive is truncated or corrupt, or any member, wanted or not, has a path
-            that leaves the folder or is a link or device. It may come after members were yielded.
+        UserError: The archive is truncated or corrupt, or any member, even of another suffix, has
+            a path outside the folder or is a link or device; possibly after the first members.
     """
     endings = tuple(suffix.lower() for suffix in suffixes)
     for name, content in _members(archive):
@@ -47,14 +49,14 @@ def iter_members(archive: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, 
 def extract(
     archive: Path, member: str, final: Path, size: int | None = None, sha256: str | None = None
 ) -> None:
-    """Take one file, or a folder (`member` ends in `/`), out of an archive to the path `final`.
+    """Extract a file, or a folder (`member` ends in `/`), from an archive to the path `final`.
 
-    The whole archive is examined and the result measured before it gets its final name; until then
-    it lies beside it under a temporary one, which is gone after any failure.
+    The whole archive is checked and the result measured before it gets its final name; until then
+    it has a temporary name beside it, and is removed after any failure.
 
     Raises:
-        UserError: as `iter_members`; also where the member is missing or differs from `size` or
-            `sha256` (of `checksum.measure`), or the disk has no room.
+        UserError: As `iter_members`; also if the member is missing or differs from `size` or
+            `sha256` (of `checksum.measure`), or the disk is full.
     """
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     with writable(final.parent, size):
@@ -62,9 +64,10 @@ def extract(
             _extract_to(temporary, archive, member)
             if difference := measure(temporary).difference(size, sha256):
                 raise UserError(
-                    f"{member} in {archive} is not what the manifest says: {difference}"
+                    f"{member} in {archive} does not match the manifest: {difference}",
+                    "update lfw-eval, whose manifest is out of date",
                 )
-            if not final.exists():  # another process may have been faster, with the same bytes
+            if not final.exists():  # another process may have been faster, with the same content
                 temporary.replace(final)
         finally:
             if temporary.is_dir():
@@ -85,7 +88,8 @@ def _extract_to(target: Path, archive: Path, member: str) -> None:
             file.writelines(_chunks(archive, content))
     if not target.exists():
         raise UserError(
-            f"{archive} has no member {member}: the manifest and it do not belong together"
+            f"{archive} has no member {member}, which the manifest names",
+            "delete the archive, and rerun the same command",
         )
 
 
@@ -95,8 +99,8 @@ def _reading(archive: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise UserError(
-            f"{archive} is no readable archive ({error})",
-            "where it is truncated or corrupt, delete it and run again",
+            f"{archive} is not a readable archive ({error})",
+            "if it is truncated or corrupt, delete it and rerun the same command",
         ) from error
 
 
@@ -107,7 +111,7 @@ def _chunks(archive: Path, content: IO[bytes]) -> Iterator[bytes]:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the regular files; each is to be read before the next is asked for."""
+    """Yield the regular files; read a file before the next."""
     zipped = archive.suffix.lower() in (".zip", ".whl")
     return _zip_members(archive) if zipped else _tar_members(archive)
 
@@ -115,7 +119,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with _reading(archive), zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            # The Unix mode is in the upper half; 0 where the archive was made elsewhere.
+            # The Unix mode is in the upper half; 0 if the archive was made on another system.
             kind = stat.S_IFMT(info.external_attr >> 16)
             _check(archive, info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
         for info in opened.infolist():
@@ -132,7 +136,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 content = opened.extractfile(info) if info.isreg() else None
                 if content is not None:
                     yield _normalise(info.name), content
-        # gzip compares its checksum at the very end, past where tar stops reading.
+        # gzip checks its checksum at the very end, after tar stops reading.
         while unzipped.read(CHUNK):
             pass
 
@@ -140,14 +144,18 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _check(archive: Path, name: str, plain: bool) -> None:
     if not is_safe(name):
         raise UserError(
-            f"{archive} is refused: its member {name!r} has a path that leaves the folder"
+            f"{archive} is refused: its member {name!r} has a path outside the folder",
+            "get a copy from a source that you trust",
         )
     if not plain:
-        raise UserError(f"{archive} is refused: its member {name!r} is a link or a device")
+        raise UserError(
+            f"{archive} is refused: its member {name!r} is a link or a device",
+            "get a copy from a source that you trust",
+        )
 
 
 def is_safe(name: str) -> bool:
-    """Say whether a member's name stays in the folder it is extracted to, on any system."""
+    """Return whether a member's name stays in the target folder, on any system."""
     absolute = re.match(r"[/\\]|[A-Za-z]:", name)
     return not absolute and "\0" not in name and ".." not in re.split(r"[/\\]", name)
 

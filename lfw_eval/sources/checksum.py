@@ -1,4 +1,4 @@
-"""Size and SHA-256 of files and folders, and whether they are the expected ones."""
+"""Measure and verify the size and SHA-256 of files and folders."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Checksum:
     sha256: str
 
     def difference(self, size: int | None, sha256: str | None) -> str | None:
-        """Say how this differs from what is expected, None where it does not.
+        """Return how this differs from what is expected, or None if it does not.
 
-        An expectation of None is unknown and not compared.
+        An expectation of None is not compared.
         """
         if sha256 is not None and self.sha256 != sha256:
             return f"its sha256 is {self.sha256}, not {sha256}"
@@ -29,10 +29,10 @@ class Checksum:
 
 
 def measure(path: Path) -> Checksum:
-    """Measure a file, or a folder by all its files but the hidden ones.
+    """Measure a file, or a folder by all files except hidden ones.
 
-    A folder's size is the sum of its files' sizes, its SHA-256 that of what `sha256sum` prints for
-    its files, named by their paths inside the folder and sorted by them in byte order.
+    A folder's size is the sum of its files' sizes; its SHA-256 is that of the output of `sha256sum`
+    for its files, with paths relative to the folder and in their byte order.
     """
     if path.is_file():
         return _measure_file(path)
@@ -43,24 +43,28 @@ def measure(path: Path) -> Checksum:
         if file.is_file() and not file.name.startswith(".")
     }
     for name in sorted(files, key=str.encode):
-        one = _measure_file(files[name])
-        size += one.size
-        listing.update(f"{one.sha256}  {name}\n".encode())
+        checksum = _measure_file(files[name])
+        size += checksum.size
+        listing.update(f"{checksum.sha256}  {name}\n".encode())
     return Checksum(size, listing.hexdigest())
 
 
 def verify(path: Path, size: int | None, sha256: str | None) -> None:
-    """Compare what is on the user's disk with what it must be.
+    """Compare a file on the user's disk with what it must be.
 
     Raises:
-        UserError: it differs, or cannot be read.
+        UserError: It differs, or cannot be read.
     """
     try:
         difference = measure(path).difference(size, sha256)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): change that") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror})", "check the path and its permissions"
+        ) from error
     if difference:
-        raise UserError(f"{path} is a wrong file: {difference}", "delete it and run again")
+        raise UserError(
+            f"{path} is the wrong file: {difference}", "delete it and rerun the same command"
+        )
 
 
 def _measure_file(path: Path) -> Checksum:

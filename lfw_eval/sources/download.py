@@ -18,9 +18,11 @@ from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.transport import SourceFailedError, Transport
 from lfw_eval.system.errors import UserError
 
+_ANOTHER = "set LFW_EVAL_DATASETS or LFW_EVAL_CHECKPOINTS to another folder"
+
 
 class _BrokenOffError(SourceFailedError):
-    """The transfer ended before the file did."""
+    """The transfer ended early."""
 
 
 def download(
@@ -30,17 +32,17 @@ def download(
     size: int | None = None,
     sha256: str | None = None,
 ) -> None:
-    """Download a URL to the path `final`, by way of `final` + `.part` beside it.
+    """Download a URL to the path `final`, through `final` + `.part` beside it.
 
-    What an earlier run left in `.part` is continued where the server can and there is a `sha256`
-    to judge the whole by; a transfer that breaks off is continued once. The bytes on disk are
-    verified before they get their final name; where they are wrong, `.part` is removed. Two
-    processes with the same `final` take turns, and the second one finds the work done.
+    An earlier run's `.part` is resumed if the server supports it and a `sha256` can verify the
+    whole; a transfer that breaks off is resumed once. The file is verified before it gets its final
+    name; if it is wrong, `.part` is removed. Of two processes with the same `final`, the second
+    waits for the first and uses its file.
 
     Raises:
-        SourceFailedError: the source does not have the file, sends a wrong one, or breaks off twice
+        SourceFailedError: The source does not have the file, sends a wrong one, or breaks off twice
             (`.part` then stays, for the next run).
-        UserError: the disk has no room, or the folder cannot be written to.
+        UserError: The disk is full, or the folder is not writable.
     """
     with writable(final.parent, size), _locked(final.with_name(final.name + ".part")) as part:
         if sha256 is None:
@@ -52,13 +54,13 @@ def download(
             _receive_resuming(url, part, transport, size)
             difference = _difference(part, size, sha256)
             if difference and resumed:
-                # What the earlier run left may be at fault, not the source.
+                # The earlier run's part may be at fault, not the source.
                 part.truncate(0)
                 _receive_resuming(url, part, transport, size)
                 difference = _difference(part, size, sha256)
             if difference:
                 part.truncate(0)
-                raise SourceFailedError(f"it sends a wrong file: {difference}")
+                raise SourceFailedError(f"it sent a wrong file: {difference}")
             Path(part.name).replace(final)
         finally:
             if _length(part) == 0:
@@ -67,20 +69,19 @@ def download(
 
 @contextlib.contextmanager
 def writable(folder: Path, size: int | None) -> Iterator[None]:
-    """Make the folder, and turn an OSError while writing `size` bytes into it into a UserError."""
-    needed = "what is written" if size is None else f"the {size} bytes that are needed"
+    """Create the folder, and turn an OSError while writing `size` bytes to it into a UserError."""
+    needed = "the file" if size is None else f"the {size} bytes needed"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{folder} has no room for {needed}: free some, or name another folder in "
-                "LFW_EVAL_DATASETS or LFW_EVAL_CHECKPOINTS"
+                f"{folder} has no room for {needed}", f"free some disk space, or {_ANOTHER}"
             ) from error
         raise UserError(
-            f"{folder} cannot be written to ({error.strerror}): change that, or name another "
-            "folder in LFW_EVAL_DATASETS or LFW_EVAL_CHECKPOINTS"
+            f"{folder} cannot be written to ({error.strerror})",
+            f"change its permissions, or {_ANOTHER}",
         ) from error
 
 
@@ -91,7 +92,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"waiting for another process that downloads {path}", file=sys.stderr)
+                print(f"waiting for another process that is downloading {path}", file=sys.stderr)
                 fcntl.flock(file, fcntl.LOCK_EX)
             if _is_at(file, path):
                 yield file
@@ -99,7 +100,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
-    # Not so where another process had the lock first, and renamed or removed the file since.
+    # False if another process had the lock first and has renamed or removed the file.
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -124,14 +125,14 @@ def _receive_resuming(url: str, part: BinaryIO, transport: Transport, size: int 
 
 
 def _receive(url: str, part: BinaryIO, transport: Transport, size: int | None) -> None:
-    """Append to `part` what it lacks of the file at `url`."""
+    """Append the missing bytes of the file at `url` to `part`."""
     offset = _length(part)
     if offset == size:
         return
     if size is not None and offset > size:
         part.truncate(0)
         offset = 0
-    # The bytes as they are: a server that compresses on the way would change length and hash.
+    # Compression in transit would change length and hash.
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
@@ -154,7 +155,7 @@ def _append(response: requests.Response, part: BinaryIO, offset: int, size: int 
     total = offset + int(length) if length.isdecimal() else size
     if total is not None and size is not None and total != size:
         part.truncate(0)
-        raise SourceFailedError(f"it offers a wrong file: of {total} bytes, not {size}")
+        raise SourceFailedError(f"it offers a wrong file: {total} bytes, not {size}")
     folder, name = Path(part.name).parent, Path(part.name).stem
     if total is not None and shutil.disk_usage(folder).free < total - offset:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -166,15 +167,19 @@ def _append(response: requests.Response, part: BinaryIO, offset: int, size: int 
             received += len(chunk)
             if total is not None and received > total:
                 part.truncate(0)
-                raise SourceFailedError(f"it sends more than the {total} bytes of the file")
+                raise SourceFailedError(f"it sent more than the {total} bytes of the file")
             part.write(chunk)
             bar.update(len(chunk))
     if total is not None and received < total:
-        raise _BrokenOffError(f"it broke off at {received} of {total} bytes; run again to resume")
+        raise _BrokenOffError(
+            f"it broke off at {received} of {total} bytes; rerun the same command to resume"
+        )
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise _BrokenOffError("the connection broke off; run again to resume") from error
+        raise _BrokenOffError(
+            "the connection broke off; rerun the same command to resume"
+        ) from error

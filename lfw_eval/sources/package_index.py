@@ -1,4 +1,4 @@
-"""Distributions from the package indexes that pip is configured for; nothing in them is run."""
+"""Fetch distributions from pip's configured package indexes, without running them."""
 
 import contextlib
 import html.parser
@@ -23,7 +23,7 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
 @dataclass(frozen=True)
 class Link:
-    """A file that an index offers, with the SHA-256 that the index states, if it does."""
+    """A file that an index offers, with its SHA-256 if the index states it."""
 
     url: str
     filename: str
@@ -31,23 +31,23 @@ class Link:
 
 
 def fetch_distribution(package: Package, folder: Path) -> Path:
-    """Find the package's distribution: kept in `folder`, in a local index, or downloaded to it.
+    """Return the package's distribution: from `folder`, a local index, or downloaded to `folder`.
 
-    A local index's file is used where it is. Whatever is returned has the right checksum.
+    A local index's file stays where it is. The returned file has the right checksum.
 
     Raises:
-        SourceFailedError: no index has it; the message says what was tried.
-        UserError: `folder` has another file of that name, or cannot be written to.
+        SourceFailedError: No index has it; the message lists the attempts.
+        UserError: `folder` has another file of that name, or is not writable.
     """
-    kept = folder / package.distribution
-    if kept.exists():
-        verify(kept, package.size, package.sha256)
-        return kept
+    final = folder / package.distribution
+    if final.exists():
+        verify(final, package.size, package.sha256)
+        return final
     settings = pip_settings()
     failures = []
     for location in _locations(package, settings):
         try:
-            return _fetch_from(location, package, kept, settings.transport)
+            return _fetch_from(location, package, final, settings.transport)
         except SourceFailedError as error:
             failures.append(f"{redact(location)} ({error})")
         except OSError as error:
@@ -58,35 +58,36 @@ def fetch_distribution(package: Package, folder: Path) -> Path:
 
 
 def _locations(package: Package, settings: PipSettings) -> Iterator[str]:
-    # The normalised name of PEP 503, which is that of the project's page.
+    # The project's page has the normalised name of PEP 503.
     project = re.sub(r"[-_.]+", "-", package.project).lower()
     yield from settings.find_links
     for index in settings.indexes:
         yield f"{index.rstrip('/')}/{project}/"
 
 
-def _fetch_from(location: str, package: Package, kept: Path, transport: Transport) -> Path:
+def _fetch_from(location: str, package: Package, final: Path, transport: Transport) -> Path:
     links = [link for link in _links(location, transport) if link.filename == package.distribution]
     if not links:
         raise SourceFailedError(f"it does not have {package.distribution}")
     link = links[0]
     if link.sha256 is not None and link.sha256 != package.sha256:
         raise SourceFailedError(
-            f"its {link.filename} is another file: of sha256 {link.sha256}, not {package.sha256}"
+            f"its {link.filename} is another file: its sha256 is {link.sha256}, not "
+            f"{package.sha256}"
         )
     local = _local_path(link.url)
     if local is None:
-        download(link.url, kept, transport, package.size, package.sha256)
-        return kept
+        download(link.url, final, transport, package.size, package.sha256)
+        return final
     if not local.is_file():
         raise SourceFailedError(f"its link to {link.filename} leads nowhere")
     if difference := measure(local).difference(package.size, package.sha256):
-        raise SourceFailedError(f"{local} is a wrong file: {difference}")
+        raise SourceFailedError(f"{local} is the wrong file: {difference}")
     return local
 
 
 def _links(location: str, transport: Transport) -> list[Link]:
-    """Read what a page, an HTML file or a folder of files offers."""
+    """Return the files that a page, an HTML file or a folder offers."""
     local = _local_path(location)
     if local is None:
         with transport.get(location, {"Accept": _ACCEPT}) as response:
@@ -97,7 +98,7 @@ def _links(location: str, transport: Transport) -> list[Link]:
     if page.is_file():
         links += _read_html(page.read_text(errors="replace"), page.absolute().as_uri())
     elif not local.is_dir():
-        raise SourceFailedError("it is not there")
+        raise SourceFailedError("it does not exist")
     return links
 
 
@@ -146,7 +147,7 @@ class _Page(html.parser.HTMLParser):
         target = dict(attrs).get("href")
         if tag not in ("base", "a") or not target:
             return
-        with contextlib.suppress(ValueError):  # an address that nobody could follow
+        with contextlib.suppress(ValueError):  # a malformed URL
             url, fragment = urldefrag(urljoin(self.base, target))
             if tag == "base":
                 self.base = url

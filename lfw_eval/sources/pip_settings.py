@@ -1,4 +1,4 @@
-"""Where pip gets distributions from on this machine: its indexes and how it reaches them."""
+"""Read pip's configuration on this machine: its indexes and how it reaches them."""
 
 import ast
 import os
@@ -12,7 +12,7 @@ from lfw_eval.sources.transport import Transport
 
 @dataclass(frozen=True)
 class PipSettings:
-    """The locations pip would search, in its order, as URLs or paths, and the way to reach them."""
+    """The locations pip would search, in its order, as URLs or paths, and their transport."""
 
     find_links: tuple[str, ...]
     indexes: tuple[str, ...]
@@ -22,24 +22,24 @@ class PipSettings:
 def pip_settings() -> PipSettings:
     """Ask pip for its configuration: files and `PIP_*` variables, as `pip install` reads them.
 
-    Without pip (a virtual environment made by uv) the variables alone are read, and uv's for the
+    Without pip (a virtual environment made by uv) only the variables are read, with uv's for the
     index.
     """
     options = _configured_options()
     indexes = [options.get("index-url") or _default_index(), *_split(options, "extra-index-url")]
     if options.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t"):
         indexes = []
-    found = tuple(index for index in indexes if index)
+    configured = tuple(index for index in indexes if index)
     find_links = _split(options, "find-links")
     return PipSettings(
         find_links=find_links,
-        indexes=found,
+        indexes=configured,
         transport=Transport(
             cert=options.get("cert"),
             client_cert=options.get("client-cert"),
             proxy=options.get("proxy"),
             trusted_hosts=_split(options, "trusted-host"),
-            logins=(*found, *find_links),
+            logins=(*configured, *find_links),
         ),
     )
 
@@ -49,7 +49,7 @@ def _split(options: dict[str, str], name: str) -> tuple[str, ...]:
 
 
 def _configured_options() -> dict[str, str]:
-    """Read pip's options by their long names; the later section overrides the earlier one."""
+    """Read pip's options by their long names; later sections override earlier ones."""
     listing = _pip("config", "list")
     if listing is None:
         options = {
@@ -69,21 +69,21 @@ def _configured_options() -> dict[str, str]:
 
 
 def _default_index() -> str | None:
-    """The index of a pip that nobody has configured, which only pip's own help text tells."""
+    """Return the default index, which only pip's own help text states."""
     text = _pip("--isolated", "download", "--help")
-    found = re.search(r"--index-url.*?\(default\s+(\S+?)\)", text or "", re.DOTALL)
-    return found and found[1]
+    match = re.search(r"--index-url.*?\(default\s+(\S+?)\)", text or "", re.DOTALL)
+    return match and match[1]
 
 
 def _pip(*arguments: str) -> str | None:
-    """Run a pip command that only reports; None where there is no pip, or none that works."""
-    done = subprocess.run(
+    """Return the output of a pip command, or None if pip is missing or broken."""
+    process = subprocess.run(
         [sys.executable, "-m", "pip", *arguments],
-        cwd=sys.prefix,  # never a folder with a pip.py of somebody's in it
+        cwd=sys.prefix,  # never a folder that may contain a pip.py
         env={**os.environ, "COLUMNS": "1000"},  # no line break inside a URL
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None

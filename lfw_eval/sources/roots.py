@@ -1,4 +1,4 @@
-"""Where the manifests are, and the folders that fetched files are kept in."""
+"""The locations of the manifests and of fetched files."""
 
 import os
 import sys
@@ -13,10 +13,10 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Collection:
-    """What a manifest names, and where that is kept.
+    """The entries of a manifest and the folders of their files.
 
-    `root` holds the files, `distributions` the packages they were taken from. `option` is the
-    command line's, by which a user gives a path of their own.
+    `root` holds the files, `distributions` the packages that they were extracted from. `option` is
+    the parameter, in backticks, for a path of the user's own.
     """
 
     entries: dict[str, Entry]
@@ -25,24 +25,24 @@ class Collection:
     option: str
 
     def entry(self, name: str) -> Entry:
-        """Look an entry up; a UserError offers the nearest name."""
+        """Look an entry up; the UserError for an unknown name offers the nearest."""
         return find_entry(self.entries, name)
 
 
 def datasets() -> Collection:
-    """The data sets, in `datasets/` or where `LFW_EVAL_DATASETS` says."""
+    """Return the data sets, in `datasets/` or `$LFW_EVAL_DATASETS`."""
     return _collection("datasets", "`dataset`")
 
 
 def checkpoints() -> Collection:
-    """The checkpoints, in `checkpoints/` or where `LFW_EVAL_CHECKPOINTS` says."""
+    """Return the checkpoints, in `checkpoints/` or `$LFW_EVAL_CHECKPOINTS`."""
     return _collection("checkpoints", "`checkpoint`")
 
 
 def calibration_caches() -> Path:
-    """The folder of calibration caches, `calibration/caches/` or what `LFW_EVAL_CACHES` says."""
-    if moved := os.environ.get("LFW_EVAL_CACHES"):
-        return Path(moved).expanduser().absolute()
+    """Return the folder of calibration caches, `calibration/caches/` or `$LFW_EVAL_CACHES`."""
+    if folder := os.environ.get("LFW_EVAL_CACHES"):
+        return Path(folder).expanduser().absolute()
     if _in_repository("checkpoints"):
         return _REPOSITORY / "calibration" / "caches"
     return Path.home() / ".cache" / "lfw-eval" / "caches"
@@ -52,7 +52,7 @@ def _collection(name: str, option: str) -> Collection:
     return Collection(
         entries=read_manifest(_manifest(name)),
         root=_root(name),
-        # One place for both collections: the default checkpoint's sdist has photographs too.
+        # Shared by both collections: the default checkpoint's sdist has photographs too.
         distributions=_root("checkpoints") / "distributions",
         option=option,
     )
@@ -67,13 +67,13 @@ def _manifest(name: str) -> Path:
         return _REPOSITORY / name / "manifest.toml"
     installed = Path(sys.prefix) / "share" / "lfw-eval" / name / "manifest.toml"
     if not installed.is_file():
-        raise UserError(f"{installed} is missing: install lfw-eval again")
+        raise UserError(f"{installed} is missing", "reinstall lfw-eval")
     return installed
 
 
 def _root(name: str) -> Path:
-    if moved := os.environ.get(f"LFW_EVAL_{name.upper()}"):
-        return Path(moved).expanduser().absolute()
+    if folder := os.environ.get(f"LFW_EVAL_{name.upper()}"):
+        return Path(folder).expanduser().absolute()
     if _in_repository(name):
         return _REPOSITORY / name
     return Path.home() / ".cache" / "lfw-eval" / name

@@ -1,4 +1,4 @@
-"""HTTP as fetching needs it: quick to fail, and silent about credentials."""
+"""HTTP for fetching: quick to fail, and silent about credentials."""
 
 import contextlib
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ READ_TIMEOUT = 30
 
 
 class SourceFailedError(Exception):
-    """One source of a file failed, for the reason in the message; another source may do."""
+    """A source of a file failed, for the reason in the message; another may do."""
 
 
 def redact(url: str) -> str:
-    """Take out of a URL what may be secret: user, password, query and fragment."""
+    """Return a URL without its possible secrets: user, password, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -31,7 +31,7 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 @dataclass(frozen=True)
 class Transport:
-    """How requests are made; the fields are pip's options of the same names.
+    """The settings of requests; the fields are pip's options of the same names.
 
     `logins` are URLs whose user and password are also used for other URLs of their host.
     """
@@ -46,8 +46,8 @@ class Transport:
         """Request a URL; the body is not read yet.
 
         Raises:
-            SourceFailedError: no response, or one whose status is neither success nor 416 (range
-                not satisfiable), which is the resuming caller's business.
+            SourceFailedError: No response, or one whose status is neither success nor 416 (range
+                not satisfiable), which the caller handles when resuming.
         """
         try:
             parts = urlsplit(url)
@@ -70,20 +70,20 @@ class Transport:
 
     def _login(self, url: str) -> tuple[str, str] | None:
         for login in (url, *self.logins):
-            with contextlib.suppress(ValueError):  # a malformed URL is told where it is used
+            with contextlib.suppress(ValueError):  # a malformed URL is reported where it is used
                 parts = urlsplit(login)
                 if parts.username is not None and _origin(parts) == _origin(urlsplit(url)):
                     return unquote(parts.username), unquote(parts.password or "")
         return None
 
     def _verify(self, parts: SplitResult) -> bool | str | None:
-        # None, not True, where pip says nothing: requests then heeds REQUESTS_CA_BUNDLE.
+        # None, not True, without pip's option: requests then respects REQUESTS_CA_BUNDLE.
         host, port = parts.hostname, parts.port
         return False if {host, f"{host}:{port}"} & set(self.trusted_hosts) else self.cert
 
 
 def _reason(error: Exception) -> str:
-    # requests' own messages may quote URLs with a token in them, so none is repeated here.
+    # requests' own messages may quote URLs that contain a token, so none is repeated here.
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is not trusted: set PIP_CERT or REQUESTS_CA_BUNDLE"
     if isinstance(error, requests.exceptions.ProxyError):
@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no answer within {CONNECT_TIMEOUT} s"
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return f"nothing came for {READ_TIMEOUT} s"
+        return f"nothing received for {READ_TIMEOUT} s"
     if isinstance(error, requests.exceptions.ConnectionError):
         unresolved = "resol" in str(error)
         return "its name does not resolve" if unresolved else "no connection"

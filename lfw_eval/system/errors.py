@@ -1,4 +1,4 @@
-"""The error that a user's mistake raises, one class for calibrator and evaluator."""
+"""The error that a user's mistake raises, the same class for calibrator and evaluator."""
 
 try:
     from calibration.errors import UserError
@@ -10,4 +10,9 @@ except ImportError as error:
         "start from another folder, or take that one off PYTHONPATH"
     ) from error
 
-__all__ = ["UserError"]
+__all__ = ["UserError", "first_line"]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -207,7 +207,7 @@ def users(model: onnx.ModelProto, batch: int | None = None) -> onnx.ModelProto:
 @pytest.mark.parametrize("batch", [None, 1])
 def test_users_onnx_is_found_from_the_graph(tmp_path, tiny_facenet, batch):
     onnx.save(users(tiny_facenet, batch), tmp_path / "mine.onnx")
-    with pytest.raises(UserError, match="`normalisation` per-image or `normalisation` fixed"):
+    with pytest.raises(UserError, match="`normalisation`: per-image, fixed"):
         convert(tmp_path / "mine.onnx")
     model = convert(tmp_path / "mine.onnx", normalisation="fixed")
     images = np.random.default_rng(0).normal(size=(5, 3, 160, 160)).astype(np.float32)

@@ -214,7 +214,9 @@ def test_metadata_is_kept(network):
 
 
 def test_scale_beyond_float16(network):
-    with pytest.raises(UserError, match=r"'input\.scale' is 1e\+06, and float16 ends at 65504"):
+    with pytest.raises(
+        UserError, match=r"'input\.scale' is 1e\+06, above float16's maximum of 65504"
+    ):
         half(quantized(network, amax=127e6))
 
 

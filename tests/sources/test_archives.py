@@ -59,9 +59,9 @@ def test_one_path_that_leaves_the_folder_refuses_the_archive(
 ) -> None:
     archive = make(kind, tmp_path, {**FILES, bad: b"evil"})
     for member in ("top/note.txt", "top/"):
-        with pytest.raises(UserError, match=r"refused: its member .* leaves the folder"):
+        with pytest.raises(UserError, match=r"refused: its member .* outside the folder"):
             extract(archive, member, tmp_path / "out" / "x")
-    with pytest.raises(UserError, match="leaves the folder"):
+    with pytest.raises(UserError, match="outside the folder"):
         list(iter_members(archive, [".jpg"]))
     assert not list((tmp_path / "out").iterdir())
     assert not list(tmp_path.parent.glob("**/evil"))
@@ -94,6 +94,18 @@ def test_a_link_in_a_zip_refuses_the_archive(tmp_path: Path) -> None:
         extract(tmp_path / "a.whl", "top/a.jpg", tmp_path / "out")
 
 
+def test_a_damaged_lzma_member_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.jpg", bytes(range(256)) * 8)
+    content = bytearray(archive.read_bytes())
+    start = 30 + len("a.jpg")  # of the member, with its LZMA properties
+    content[start + 4 : start + 9] = b"\xff" * 5
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match="is not a readable archive"):
+        list(iter_members(archive, [".jpg"]))
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
 @pytest.mark.parametrize("kind", ["tgz", "zip"])
 def test_a_truncated_archive_is_refused_and_leaves_nothing(
@@ -103,9 +115,9 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing(
     content = archive.read_bytes()
     archive.write_bytes(content[: int(len(content) * keep)])
     for member in ("top/a.jpg", "top/"):
-        with pytest.raises(UserError, match=f"{archive} is no readable archive"):
+        with pytest.raises(UserError, match=f"{archive} is not a readable archive"):
             extract(archive, member, tmp_path / "out" / "x")
-    with pytest.raises(UserError, match="delete it and run again"):
+    with pytest.raises(UserError, match="delete it and rerun the same command"):
         list(iter_members(archive, [".jpg"]))
     assert not list((tmp_path / "out").iterdir())
 
@@ -122,7 +134,7 @@ def test_a_wrong_gzip_checksum_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"<html>not found</html>", gzip.compress(b"no tar")])
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lfw.tgz").write_bytes(content)
-    with pytest.raises(UserError, match=r"lfw\.tgz is no readable archive"):
+    with pytest.raises(UserError, match=r"lfw\.tgz is not a readable archive"):
         list(iter_members(tmp_path / "lfw.tgz", [".jpg"]))
 
 

