@@ -396,11 +396,11 @@ def test_margin_of_mtcnn(world, made):
 
 TENSORRT = {
     "batch size": {"batch_size": 4},
-    "largest batch": {"largest_batch": 512},
-    "tf32": {"tensorrt": TensorRTOptions(tf32=False)},
-    "workspace": {"tensorrt": TensorRTOptions(workspace=1 << 30)},
-    "optimisation level": {"tensorrt": TensorRTOptions(level=5)},
-    "calibration cache": {"tensorrt": TensorRTOptions(cache=Path("user.cache"))},
+    "largest batch": {"max_batch_size": 512},
+    "tf32": {"options": TensorRTOptions(tf32=False)},
+    "workspace": {"options": TensorRTOptions(workspace=1 << 30)},
+    "optimisation level": {"options": TensorRTOptions(optimization_level=5)},
+    "calibration cache": {"options": TensorRTOptions(calibration_cache=Path("user.cache"))},
 }
 
 
