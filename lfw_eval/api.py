@@ -6,6 +6,7 @@ second call with the same crops costs next to nothing.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,6 +67,7 @@ def load_engine(
     scales: ScaleTable | None = None,
     batch_size: int = 64,
     normalisation: Normalisation | None = None,
+    **options: Any,
 ) -> Embedder:
     """Build a network's engine, or load it where it was built from the same before.
 
@@ -78,6 +80,8 @@ def load_engine(
         scales: For "int8", from `calibrate` or `ScaleTable.load`.
         batch_size: Crops run at once.
         normalisation: What the checkpoint was trained on; by default what it says itself.
+        options: The engine's own, such as `gpu=(0,)` or `tf32=False`: the fields of
+            `lfw_eval.engines.tensorrt.options.TensorRTOptions` or `triton.options.TritonOptions`.
 
     Raises:
         UserError: A parameter names what is not there or does not go with another, or the engine
@@ -93,11 +97,14 @@ def load_engine(
         >>> embeddings.shape, embeddings.dtype.name
         ((8, 128), 'float32')
     """
-    choice = choose_engine(engine, precision, batch_size)
+    choice = choose_engine(engine, precision, batch_size, **options)
     if choice.needs_scales and scales is None:
         raise UserError("`precision` int8 needs `scales`", "pass what `calibrate` returns")
-    if precision != "int8" and scales is not None:
-        raise UserError(f"`scales` does not go with `precision` {precision}, only with int8")
+    if scales is not None and not choice.needs_scales:
+        raise UserError(
+            f"`engine` {choice.label} in `precision` {precision} takes no `scales`",
+            "int8 does, of an engine that does not bring its own",
+        )
     if batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
     opened = open_checkpoint(str(checkpoint), normalisation)

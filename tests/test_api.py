@@ -126,7 +126,10 @@ def test_crops_that_the_network_cannot_take(crops, facenet):
     "options, message",
     [
         ({"precision": "int8"}, "`precision` int8 needs `scales`"),
-        ({"scales": le.ScaleTable({}, "entropy", "", "", 0)}, "`scales` does not go with"),
+        ({"scales": le.ScaleTable({}, "entropy", "", "", 0)}, "`precision` fp32 takes no `scales`"),
+        ({"gpu": (1,)}, "are for `engine` tensorrt, not `engine` openvino"),
+        ({"batchsize": 8}, "`engine` openvino has no option `batchsize`; it has none"),
+        ({"engine": "tensorrt", "tf23": False}, "has no option `tf23`; it has `gpu`, `streams`"),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"engine": "openvin"}, "`engine` 'openvin' is unknown; did you mean 'openvino'"),
         ({"precision": "int4"}, "`engine` openvino has no int4"),

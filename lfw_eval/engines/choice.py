@@ -161,19 +161,24 @@ def choose_engine(
         options: Of any engine, by name; those that are as they would be unasked count as unasked.
 
     Raises:
-        UserError: There is no such engine, or an option is another one's.
+        UserError: There is no such engine or option, or an option is another engine's.
     """
     key = engine_key(engine)
     own = options_class(key)
-    for name in options.keys() - own.names():
+    for name in sorted(options.keys() - own.names()):
         _refuse(engine, name, options[name])
     values = {name: value for name, value in options.items() if name in own.names()}
     return EngineChoice(key, precision, batch_size, options=own.asked(engine, **values))
 
 
 def _refuse(engine: str, name: str, value: object) -> None:
-    """Refuse an option of another engine's, where it is asked for."""
-    owner = next(key for key in ENGINES if name in options_class(key).names())
+    """Refuse an option that no engine has, and one of another engine's where it is asked for."""
+    owner = next((key for key in ENGINES if name in options_class(key).names()), None)
+    if owner is None:
+        own = ", ".join(f"`{option}`" for option in options_class(engine_key(engine)).names())
+        raise UserError(
+            f"`engine` {engine} has no option `{name}`", f"it has {own}" if own else "it has none"
+        )
     kind = options_class(owner)
     if value != getattr(kind(), name):
         *most, last = (f"`{option}`" for option in kind.names())
