@@ -1,4 +1,4 @@
-"""IJB-B and IJB-C in the layout of insightface's release: images, templates and pairs of these."""
+"""IJB-B and IJB-C in the layout of insightface's release: images, templates and their pairs."""
 
 import hashlib
 import io
@@ -22,24 +22,24 @@ from lfw_eval.system.files import file_sha256
 _SETS = ("ijbb", "ijbc")
 _MEMBERS, _LANDMARKS, _PAIRS = "face_tid_mid", "name_5pts_score", "template_pair_label"
 _LANDMARK_LINE = "an image, ten coordinates and a score"
-_BLOCK = 1 << 24  # bytes of the pair list, which has 200 MB, that are read at once
+_BLOCK = 1 << 24  # bytes read at once of the pair list, which has 200 MB
 
 _TemplatePairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
 class TemplateSet:
-    """Templates and the pairs of them to verify.
+    """Templates and their pairs to verify.
 
     Attributes:
         images: The images with their landmarks, without pairs.
         image: Row in the images' names, one per image in a template, (n,).
         template: Its template, 0 to k - 1, (n,).
         medium: Its medium, (n,).
-        score: The detector's, (n,).
-        left: One template of each pair, int32 (m,).
-        right: The other.
-        genuine: Whether both show one person, (m,).
+        score: The detector's score, (n,).
+        left: The first template of each pair, int32 (m,).
+        right: The second template, int32 (m,).
+        genuine: Whether both show the same person, (m,).
         digest: Hexadecimal; changes when the templates or pairs do.
     """
 
@@ -55,23 +55,23 @@ class TemplateSet:
 
 
 def open_ijb(folder: Path, *, verify_images: bool = False) -> TemplateSet:
-    """Open `meta/ijbX_face_tid_mid.txt` and its like, and `loose_crop/`.
+    """Open `meta/ijbX_face_tid_mid.txt`, its companions and `loose_crop/`.
 
-    `face_tid_mid` has an image, its template and its medium on a line; `name_5pts_score`, in the
-    same order, the image, ten coordinates of landmarks and the detector's score;
-    `template_pair_label` two templates and 1 for one person, 0 for two.
+    A line of `face_tid_mid` has an image, its template and its medium; of `name_5pts_score`, in the
+    same order, the image, ten coordinates of landmarks and the detector's score; of
+    `template_pair_label` two templates and 1 for the same person, 0 for two.
 
     Args:
         verify_images: See `FolderPhotographs`.
 
     Raises:
-        UserError: A file is missing or departs from this; the line is named.
+        UserError: A file is missing or malformed; the message names the line.
     """
     meta = folder / "meta"
-    name = next((each for each in _SETS if (meta / f"{each}_{_MEMBERS}.txt").is_file()), None)
+    name = next((name for name in _SETS if (meta / f"{name}_{_MEMBERS}.txt").is_file()), None)
     if name is None:
-        wanted = " or ".join(f"{each}_{_MEMBERS}.txt" for each in _SETS)
-        raise UserError(f"{meta} has no {wanted}", "give the folder of IJB-B or IJB-C")
+        expected = " or ".join(f"{name}_{_MEMBERS}.txt" for name in _SETS)
+        raise UserError(f"{meta} has no {expected}", "give the folder of IJB-B or IJB-C")
     members, landmarks, pairs = (
         meta / f"{name}_{part}.txt" for part in (_MEMBERS, _LANDMARKS, _PAIRS)
     )
@@ -80,7 +80,7 @@ def open_ijb(folder: Path, *, verify_images: bool = False) -> TemplateSet:
     crops = folder / "loose_crop"
     if missing := set(files).difference(entry.name for entry in os.scandir(crops)):
         raise UserError(
-            f"{len(missing):,} of the images that {members} names are missing, such as "
+            f"{len(missing):,} of the images in {members} are missing, such as "
             f"{crops / min(missing)}",
             "get a complete copy",
         )
@@ -91,9 +91,11 @@ def open_ijb(folder: Path, *, verify_images: bool = False) -> TemplateSet:
     title = f"{name[:3].upper()}-{name[3:].upper()} layout, {folder}"
     photographs = FolderPhotographs(paths, folder, verify_images=verify_images)
     origin = f"{landmarks.name} (sha256 {file_sha256(landmarks)[:12]})"
-    given = GivenLandmarks(dict(zip(files, points, strict=True)), origin)
+    five_points = GivenLandmarks(dict(zip(files, points, strict=True)), origin)
     return TemplateSet(
-        images=Dataset(name, title, photographs, Pairs.none(photographs.names), landmarks=given),
+        images=Dataset(
+            name, title, photographs, Pairs.none(photographs.names), landmarks=five_points
+        ),
         image=np.array([row[file] for file in files], np.intp),
         template=rows,
         medium=medium,
@@ -121,12 +123,12 @@ def _read_members(path: Path) -> tuple[list[str], NDArray[np.intp], NDArray[np.i
 def _read_landmarks(
     path: Path, files: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Landmarks (n, 5, 2) and scores (n,)."""
+    """Return landmarks (n, 5, 2) and scores (n,)."""
     count = 0
     for line, fields in _lines(path):
         if count == len(files) or fields[0] != files[count]:
-            wanted = files[count] if count < len(files) else f"the end after {count:,} images"
-            _refuse(path, line, f"{wanted}, as in the list of templates")
+            expected = files[count] if count < len(files) else f"the end after {count:,} images"
+            _refuse(path, line, f"{expected}, as in the list of templates")
         if len(fields) != 12:
             _refuse(path, line, _LANDMARK_LINE)
         count += 1
@@ -153,20 +155,20 @@ def _is_finite(field: str) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every line that is not empty."""
+    """Yield number and fields of every nonempty line."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if fields := line.split():
                     yield number, fields
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8", "get a complete copy") from error
+        raise UserError(f"{path} is not UTF-8 text", "get a complete copy") from error
 
 
 def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
-    """Rows of the templates on both sides, and truth: 9 bytes a pair, of which IJB-C has 15.6M."""
+    """Return template rows of both sides, and truth: 9 bytes for each of IJB-C's 15.6M pairs."""
     blocks: list[_TemplatePairs] = []
     line = 1
     try:
@@ -176,15 +178,15 @@ def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
                 blocks.append(_pairs_of(path, line, content, ids))
                 line += content.count(b"\n")
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
     if not blocks:
         raise UserError(f"{path} is empty", "get a complete copy")
     left, right, genuine = map(np.concatenate, zip(*blocks, strict=True))
     count = int(genuine.sum())
     if min(count, len(genuine) - count) < 2:
         raise UserError(
-            f"{path} has {count:,} genuine and {len(genuine) - count:,} impostor pairs, but a "
-            "rate takes two of each at least",
+            f"{path} has {count:,} genuine and {len(genuine) - count:,} impostor pairs, but "
+            "rates need at least two of each",
             "get a complete copy",
         )
     return left, right, genuine
@@ -194,10 +196,10 @@ def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> 
     try:
         rows = np.loadtxt(io.BytesIO(content), np.int64, comments=None, ndmin=2)
         left, right, label = rows.T
-        found = [np.searchsorted(ids, side).clip(max=len(ids) - 1) for side in (left, right)]
-        known = (ids[found[0]] == left) & (ids[found[1]] == right) & ((label == 0) | (label == 1))
-        if known.all():
-            return found[0].astype(np.int32), found[1].astype(np.int32), label == 1
+        sides = [np.searchsorted(ids, side).clip(max=len(ids) - 1) for side in (left, right)]
+        valid = (ids[sides[0]] == left) & (ids[sides[1]] == right) & ((label == 0) | (label == 1))
+        if valid.all():
+            return sides[0].astype(np.int32), sides[1].astype(np.int32), label == 1
     except ValueError:
         pass
     templates = set(ids.tolist())
@@ -209,8 +211,14 @@ def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> 
             and fields[2] in (b"0", b"1")
         ):
             _refuse(path, number, "two templates of the list, and 0 or 1")
-    raise UserError(f"{path} has no pair from line {first} on", "get a complete copy")
+    raise UserError(f"{path} has no pairs from line {first} on", "get a complete copy")
 
 
-def _refuse(path: Path, line: int, wanted: str) -> NoReturn:
-    raise UserError(f"{path}, line {line}: expected {wanted}", "get a complete copy")
+def _refuse(path: Path, line: int, expected: str) -> NoReturn:
+    raise UserError(f"{path}, line {line}: expected {expected}", "get a complete copy")
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
+    )

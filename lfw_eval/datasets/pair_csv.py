@@ -1,4 +1,4 @@
-"""Pairs of images in a CSV file: `name,name,same` and, where there are folds, `fold`."""
+"""Pairs of images in a CSV file: `name,name,same` and optionally `fold`."""
 
 import csv
 import io
@@ -34,35 +34,36 @@ def read_pair_csv(path: Path, images: Mapping[str, str]) -> Pairs:
     """Read pairs from a UTF-8 CSV file of `name,name,same[,fold]`, with or without a header.
 
     A name is that of the file or its path, with or without suffix; `same` is 1, true or yes, or 0,
-    false or no. Without folds there are ten, consecutive ones with as many genuine pairs each, and
-    as many impostor pairs; fewer where there are less than ten pairs of a kind. The numbers of
-    folds need not be consecutive.
+    false or no. Without folds, the pairs are split into ten consecutive folds with equal numbers of
+    genuine and of impostor pairs, or fewer if there are less than ten pairs of a kind. Fold numbers
+    need not be consecutive.
 
     Args:
         path: The file.
         images: The relative path of each image, by its name.
 
     Raises:
-        UserError: The file cannot be read or departs from this, a name means no image or several, a
-            pair is there twice or is of one image, or a fold lacks a kind; the line is named.
+        UserError: The file cannot be read or is malformed, a name matches no image or several, a
+            pair is repeated or has the same image twice, or a fold lacks a kind; the message names
+            the line.
     """
     rows = _rows(path, ImageFinder(images))
     genuine = np.array([row.same for row in rows], bool)
     _check_kinds(path, genuine)
-    given = [row.fold for row in rows if row.fold is not None]
-    if not given:
+    folds = [row.fold for row in rows if row.fold is not None]
+    if not folds:
         fold = _consecutive_folds(genuine)
-    elif len(given) == len(rows):
-        fold = np.unique(given, return_inverse=True)[1]
+    elif len(folds) == len(rows):
+        fold = np.unique(folds, return_inverse=True)[1]
         _check_folds(path, rows, fold)
     else:
         line = next(row.line for row in rows if row.fold is None)
-        _refuse(path, line, "it has no fold, but other lines have")
+        _refuse(path, line, "it has no fold, but other lines do")
     return Pairs.of([row.left for row in rows], [row.right for row in rows], genuine, fold)
 
 
 def write_pair_list(pairs: Pairs, folder: Path) -> Path:
-    """Write `pairs.txt` in LFW's format, or `pairs.csv` where that cannot hold the pairs.
+    """Write `pairs.txt` in LFW's format, or `pairs.csv` if that cannot hold the pairs.
 
     Raises:
         UserError: The file cannot be written.
@@ -86,8 +87,8 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            for written in reader:
-                fields = [field.strip() for field in written]
+            for columns in reader:
+                fields = [column.strip() for column in columns]
                 if not any(fields) or (not rows and _is_header(fields, finder)):
                     continue
                 row = _row(path, reader.line_num, fields, finder)
@@ -96,16 +97,19 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
                     _refuse(path, row.line, f"the same pair is on line {first}")
                 rows.append(row)
     except OSError as error:
-        raise UserError(f"the pair list {path} cannot be read: {error.strerror}") from error
+        raise UserError(
+            f"the pair list {path} cannot be read: {error.strerror}",
+            "check the path and its permissions",
+        ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"the pair list {path} is not text in UTF-8", "give a CSV file") from error
+        raise UserError(f"the pair list {path} is not UTF-8 text", "give a CSV file") from error
     except csv.Error as error:
         _refuse(path, reader.line_num, f"it is not CSV ({error})")
     return rows
 
 
 def _is_header(fields: Sequence[str], finder: ImageFinder) -> bool:
-    """Whether this is no pair with a mistake in it: neither names nor an answer."""
+    """Return whether a line has neither names nor an answer, so is not just a faulty pair."""
     answered = len(fields) > 2 and fields[2].lower() in _SAME
     return not answered and not any(finder.find(field) for field in fields[:2])
 
@@ -125,13 +129,13 @@ def _row(path: Path, line: int, fields: Sequence[str], finder: ImageFinder) -> _
     return _Row(line, left, right, same, int(fold) if fold else None)
 
 
-def _image(path: Path, line: int, written: str, finder: ImageFinder) -> str:
-    names = finder.find(written)
+def _image(path: Path, line: int, field: str, finder: ImageFinder) -> str:
+    names = finder.find(field)
     if not names:
-        _refuse(path, line, f"there is no image {written!r}")
+        _refuse(path, line, f"there is no image {field!r}")
     if len(names) > 1:
         shown = ", ".join(sorted(names)[:3])
-        _refuse(path, line, f"{written!r} can be any of {len(names)} images ({shown})")
+        _refuse(path, line, f"{field!r} can be any of {len(names)} images ({shown})")
     (name,) = names
     return name
 
@@ -150,8 +154,8 @@ def _check_kinds(path: Path, genuine: NDArray[np.bool_]) -> None:
     if min(counts[True], counts[False]) < 2:
         raise UserError(
             f"the pair list {path} has {counts[True]} genuine and {counts[False]} impostor pairs, "
-            "but a threshold takes two of each at least",
-            "add some",
+            "but a threshold needs at least two of each",
+            "add more pairs",
         )
 
 
@@ -160,11 +164,11 @@ def _check_folds(path: Path, rows: Sequence[_Row], fold: NDArray[np.intp]) -> No
     for row, number in zip(rows, fold.tolist(), strict=True):
         kinds.setdefault(number, set()).add(row.same)
     if len(kinds) < 2:
-        _refuse(path, rows[0].line, "all pairs are in one fold, but a threshold takes others")
+        _refuse(path, rows[0].line, "all pairs are in one fold, but a threshold needs other folds")
     for row, number in zip(rows, fold.tolist(), strict=True):
         if len(kinds[number]) < 2:
             kind = "genuine" if row.same else "impostor"
-            _refuse(path, row.line, f"fold {row.fold} has {kind} pairs only, but takes both kinds")
+            _refuse(path, row.line, f"fold {row.fold} has only {kind} pairs, but needs both kinds")
 
 
 def _refuse(path: Path, line: int, problem: str) -> NoReturn:

@@ -32,7 +32,7 @@ class Pairs:
     left: NDArray[np.intp]
     right: NDArray[np.intp]
     genuine: NDArray[np.bool_]
-    """Whether both images show one person."""
+    """Whether both images show the same person."""
     fold: NDArray[np.intp]
     """0 to folds - 1."""
     folds: int
@@ -41,13 +41,13 @@ class Pairs:
     def of(
         cls, left: Sequence[str], right: Sequence[str], genuine: ArrayLike, fold: ArrayLike
     ) -> "Pairs":
-        """Pairs of image names.
+        """Return pairs of image names.
 
         Args:
             left: Name of each pair's first image.
             right: Name of each pair's second image.
-            genuine: Whether both show one person, one per pair.
-            fold: 0 to folds - 1, one per pair.
+            genuine: Whether both show the same person, for each pair.
+            fold: 0 to folds - 1, for each pair.
         """
         names, rows = np.unique([*left, *right], return_inverse=True)
         fold = np.asarray(fold, np.intp)
@@ -62,7 +62,7 @@ class Pairs:
 
     @classmethod
     def none(cls, names: Sequence[str]) -> "Pairs":
-        """No pairs of images that are evaluated otherwise, as templates; names are sorted."""
+        """Return no pairs, for images evaluated otherwise, such as templates; names are sorted."""
         rows = np.empty(0, np.intp)
         return cls(tuple(names), rows, rows, np.empty(0, np.bool_), rows, folds=0)
 
@@ -70,50 +70,50 @@ class Pairs:
         return len(self.left)
 
     def digest(self) -> str:
-        """Return a sha256 over names, sides, truth and folds."""
+        """Return the sha256 of names, sides, truth and folds."""
         columns = (self.left, self.right, self.genuine, self.fold)
         content = [self.names, *(column.astype(int).tolist() for column in columns)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def check_images(self, available: Collection[str]) -> None:
-        """Refuses pairs of images that there are not.
+        """Refuse pairs of images that are not available.
 
         Raises:
-            UserError: If an image is not among the available; names the first few and how many.
+            UserError: An image is missing; the message has the number and the first few.
         """
         missing = sorted(set(self.names).difference(available))
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             raise UserError(
-                f"{len(missing)} of the {len(self.names)} images that the pair list names are not "
-                f"in the data set: {shown}",
-                "give the complete data set or a pair list made for it.",
+                f"{len(missing)} of the {len(self.names)} images in the pair list are not in the "
+                f"data set: {shown}",
+                "give the complete data set, or a pair list made for it",
             )
 
 
 _NOTHING = np.empty(0, np.intp)
 NO_PAIRS = Pairs((), _NOTHING, _NOTHING, _NOTHING.astype(np.bool_), _NOTHING, folds=0)
-"""Of a data set whose images are all that is asked for."""
+"""The pairs of a data set of which only the images are used."""
 
 
 def read_pairs(path: str | Path) -> Pairs:
     """Read a pair list in LFW's format, UTF-8.
 
     The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1,
-    `pairsDevTrain.txt`: one fold, which the verification protocol refuses because a threshold needs
-    other folds to be trained on). Every fold has n matched pairs `name<TAB>i<TAB>j` and then n
+    `pairsDevTrain.txt`: one fold, which the verification protocol rejects, because a threshold is
+    trained on other folds). Every fold has n matched pairs `name<TAB>i<TAB>j` and then n
     mismatched pairs `name<TAB>i<TAB>other<TAB>j`; image 7 of a person is `name_0007`. A line
-    without tabs may separate by spaces; empty lines are skipped.
+    without tabs is split at spaces; empty lines are skipped.
 
-    A pair that is there twice, in either order, would count twice (or leak from training into test
-    folds), and a pair of an image with itself or a mismatched pair of one person measures nothing:
-    they are errors. LFW's own list has none.
+    A repeated pair, in either order, would count twice (or leak from training into test folds), and
+    a pair of an image with itself or a mismatched pair of the same person measures nothing: these
+    are errors. LFW's own list has none.
 
     Args:
         path: The file.
 
     Raises:
-        UserError: If the file cannot be read or departs from this; names the file and the line.
+        UserError: The file cannot be read or is malformed; the message names file and line.
 
     Example:
         >>> from pathlib import Path
@@ -139,17 +139,17 @@ def read_pairs(path: str | Path) -> Pairs:
     lines_of: dict[frozenset[str], int] = {}
     for number, line in lines:
         if len(sides) == expected:
-            _refuse(path, number, line, f"the end after {expected} pairs, as announced on line 1")
+            _refuse(path, number, line, f"the end after {expected} pairs, as stated on line 1")
         images = _images(path, number, line, matched=len(sides) // per_kind % 2 == 0)
         first = lines_of.setdefault(frozenset(images), number)
         if first != number:
-            _refuse(path, number, line, f"a new pair, but it is that of line {first}")
+            _refuse(path, number, line, f"a new pair, but it repeats line {first}")
         sides.append(images)
     if len(sides) < expected:
         raise UserError(
-            f"{path} ends after {len(sides)} of the {expected} pairs that its first line announces "
+            f"{path} ends after {len(sides)} of the {expected} pairs stated on its first line "
             f"({folds} folds of {per_kind} matched and {per_kind} mismatched)",
-            "get a complete copy.",
+            "get a complete copy",
         )
     left, right = zip(*sides, strict=True)
     block = np.arange(expected) // per_kind
@@ -157,21 +157,21 @@ def read_pairs(path: str | Path) -> Pairs:
 
 
 def write_pairs(pairs: Pairs, path: Path) -> None:
-    """Writes a pair list in LFW's format, in its order: by fold, matched pairs first.
+    """Write a pair list in LFW's format, in its order: by fold, matched pairs first.
 
     The file appears complete or not at all.
 
     Raises:
-        UserError: If the format cannot hold the pairs (folds of different size or with more pairs
-            of one kind, an image not named `name_0001`, names that contradict `genuine`), or the
-            file cannot be written.
+        UserError: The format cannot hold the pairs (folds of different sizes or with more pairs of
+            one kind, an image not named `name_0001`, names that contradict `genuine`), or the file
+            cannot be written.
     """
     blocks = np.bincount(2 * pairs.fold + ~pairs.genuine, minlength=2 * pairs.folds)
     if blocks.min() != blocks.max():
         raise UserError(
-            f"{path} cannot be written: LFW's format wants as many genuine as impostor pairs in "
+            f"{path} cannot be written: LFW's format needs as many genuine as impostor pairs in "
             f"every fold, but there are {blocks.min()} to {blocks.max()}",
-            "draw the same number.",
+            "draw the same number of both",
         )
     lines = [f"{pairs.folds}\t{blocks[0]}"]
     for pair in np.lexsort((~pairs.genuine, pairs.fold)):
@@ -181,8 +181,8 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
             kind = "a genuine" if pairs.genuine[pair] else "an impostor"
             raise UserError(
                 f"{path} cannot be written: image {i} of {person} and image {j} of {other} are "
-                f"{kind} pair, but LFW's format tells the two kinds apart by the name",
-                "name images after the person they show.",
+                f"{kind} pair, but LFW's format distinguishes the two kinds by name",
+                "name images after the person they show",
             )
         lines.append("\t".join([person, i, j] if person == other else [person, i, other, j]))
 
@@ -190,32 +190,35 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number, from 1, and text of every line that is not empty."""
+    """Yield number, from 1, and text of every nonempty line."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"The pair list {path} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"the pair list {path} cannot be read: {error.strerror}",
+            "check the path and its permissions",
+        ) from error
     for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         try:
             text = line.decode().strip()
         except UnicodeDecodeError:
-            _refuse(path, number, line.decode(errors="backslashreplace"), "text in UTF-8")
+            _refuse(path, number, line.decode(errors="backslashreplace"), "UTF-8 text")
         if text:
             yield number, text
 
 
 def _images(path: Path, number: int, line: str, matched: bool) -> tuple[str, str]:
-    """The two image names on a line."""
+    """Return the two image names on a line."""
     fields = line.split("\t") if "\t" in line else line.split()
     if matched:
-        wanted = "a matched pair, name<TAB>i<TAB>j"
+        expected = "a matched pair, name<TAB>i<TAB>j"
         well_formed = len(fields) == 3
         fields = [*fields[:2], *fields[:1], *fields[2:]]
     else:
-        wanted = "a mismatched pair, name<TAB>i<TAB>other name<TAB>j"
+        expected = "a mismatched pair, name<TAB>i<TAB>other name<TAB>j"
         well_formed = len(fields) == 4 and fields[0] != fields[2]
     if not (well_formed and fields[0] and fields[2] and all(map(_NUMBER.fullmatch, fields[1::2]))):
-        _refuse(path, number, line, f"{wanted} (every fold holds its matched pairs first)")
+        _refuse(path, number, line, f"{expected} (every fold holds its matched pairs first)")
     left, right = f"{fields[0]}_{int(fields[1]):04d}", f"{fields[2]}_{int(fields[3]):04d}"
     if left == right:
         _refuse(path, number, line, "two different images")
@@ -223,13 +226,13 @@ def _images(path: Path, number: int, line: str, matched: bool) -> tuple[str, str
 
 
 def _person(path: Path, image: str) -> tuple[str, str]:
-    """The person's name and the image's number in the name of an image."""
+    """Return the person's name and the image's number from the name of an image."""
     match = _IMAGE.fullmatch(image)
     if not match or f"{int(match[2]):04d}" != match[2]:
         raise UserError(
-            f"{path} cannot be written: LFW's format holds images named like Person_0001, not "
+            f"{path} cannot be written: LFW's format needs image names like Person_0001, not "
             f"{image!r}",
-            "rename it.",
+            "rename it",
         )
     return match[1], str(int(match[2]))
 
@@ -237,5 +240,5 @@ def _person(path: Path, image: str) -> tuple[str, str]:
 def _refuse(path: Path, number: int, line: str, expected: str) -> NoReturn:
     shown = line if len(line) <= 80 else f"{line[:80]}..."
     raise UserError(
-        f"{path}, line {number}: expected {expected}, not {shown!r}", "correct the line."
+        f"{path}, line {number}: expected {expected}, not {shown!r}", "correct the line"
     )

@@ -97,7 +97,7 @@ def test_ten_consecutive_folds_of_both_kinds(folder):
         ("2,a/1.jpg,0", "line 7: the same pair is on line 1"),
         ("a/1,b/1,1,x", "line 7: expected the number of a fold, not 'x'"),
         ("a/1,b/1,1,-1", "line 7: expected the number of a fold"),
-        ("a/1,b/1,1,3", "line 1: it has no fold, but other lines have"),
+        ("a/1,b/1,1,3", "line 1: it has no fold, but other lines do"),
         ('a/1,"b/1,1', "it is not CSV"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_first_line_with_a_mistake_is_no_header(folder):
         (PAIRS.replace("\n", ",1\n"), "line 1: all pairs are in one fold"),
         (
             "a/1,2,1,1\n4,2,1,1\n4,a/1,0,2\nb/1,2,0,1\nb/1,4,0,2\n",
-            "line 3: fold 2 has impostor pairs only",
+            "line 3: fold 2 has only impostor pairs",
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_lists_that_allow_no_threshold(folder, text, why):
 
 def test_files_that_are_no_text(folder, tmp_path):
     (folder / "pairs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="not text in UTF-8"):
+    with pytest.raises(UserError, match="not UTF-8 text"):
         open_dataset(str(folder), None)
     with pytest.raises(UserError, match=r"none\.csv cannot be read"):
         open_dataset(str(folder), tmp_path / "none.csv")

@@ -86,8 +86,8 @@ def test_harmless_differences(write, ending):
         (3, "Ann\t1\tBob", "a mismatched pair"),
         (3, "Ann\t1\tAnn\t2", "a mismatched pair"),
         (3, "Ann\t1\t\t2", "a mismatched pair"),
-        (4, "Ann\t2\t1", "that of line 2"),
-        (5, "Bob\t3\tAnn\t1", "that of line 3"),
+        (4, "Ann\t2\t1", "repeats line 2"),
+        (5, "Bob\t3\tAnn\t1", "repeats line 3"),
     ],
 )
 def test_malformed_line(write, number, line, expected):
@@ -118,7 +118,7 @@ def test_unreadable(tmp_path, write):
         read_pairs(write([]))
     latin = write(LINES)
     latin.write_bytes(latin.read_bytes().replace(b"Bob\t3", b"Bj\xf6rn\t3"))
-    with pytest.raises(UserError, match=r"line 3: expected text in UTF-8.*Bj.*xf6rn"):
+    with pytest.raises(UserError, match=r"line 3: expected UTF-8 text.*Bj.*xf6rn"):
         read_pairs(latin)
 
 

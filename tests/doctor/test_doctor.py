@@ -113,8 +113,9 @@ def test_standard_library_alone(tmp_path):
     lines = doctor(tmp_path, flags=("-S",))
     assert lines["ONNX Runtime"] == "not installed: pip install onnxruntime"
     assert lines["OpenVINO"] == "not installed: pip install openvino"
+    assert lines["TensorRT"] == "not installed: pip install tensorrt"
     assert "cores" in lines["CPU"]
-    for label in ("TensorRT", "CUDA", "checkpoint", "LFW", "celebrities", "crops", "calibration"):
+    for label in ("CUDA", "checkpoint", "LFW", "celebrities", "crops", "calibration"):
         assert lines[label].startswith("cannot be used (No module named '"), lines[label]
 
 
