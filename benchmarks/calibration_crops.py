@@ -12,9 +12,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import matplotlib
+import altair as alt
 import numpy as np
 import onnx
+import vl_convert
 from numpy.typing import NDArray
 
 from calibration.activations import Observer
@@ -28,11 +29,9 @@ from lfw_eval.engines.registry import engine_class
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.verification import Protocol, verify
+from lfw_eval.report.page.vega import VEGA_LITE
 from lfw_eval.results.environment import environment
 from lfw_eval.system.files import write_atomically
-
-matplotlib.use("svg")
-from matplotlib import pyplot as plt
 
 RESULT = Path(__file__).parent / "results" / "calibration_crops.json"
 COUNTS = (32, 64, 128, 256, 512, 1024)
@@ -56,20 +55,26 @@ def tables(checkpoint: Checkpoint, crops: NDArray[np.uint8]) -> dict[int, ScaleT
 
 def draw_figure(rows: list[dict[str, float]], fp32: float, path: Path) -> None:
     """ACC and cosine over the number of crops, a dot per draw."""
-    figure, (above, below) = plt.subplots(2, sharex=True, figsize=(7, 6), layout="constrained")
-    crops = [row["crops"] for row in rows]
-    above.plot(crops, [row["ACC"] for row in rows], "o", color="#0072b2", label="INT8, a draw each")
-    above.axhline(fp32, color="#555555", linestyle="--", label="FP32")
-    above.set_ylabel("ACC on LFW")
-    above.legend(loc="lower right")
-    below.plot(crops, [row["mean cosine to FP32"] for row in rows], "o", color="#0072b2")
-    below.set(xlabel="crops calibrated on", ylabel="mean cosine to FP32", xscale="log")
-    below.set_xticks(COUNTS, [str(count) for count in COUNTS])
-    below.minorticks_off()
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-        axes.ticklabel_format(axis="y", useOffset=False)
-    figure.savefig(path, metadata={"Date": None})
+    dots = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=60, color="#0072b2")
+
+    def over_crops(metric: str, title: str) -> alt.Chart:
+        return dots.encode(
+            x=alt.X(
+                "crops:Q",
+                title="crops calibrated on",
+                scale=alt.Scale(type="log", base=2, padding=12, nice=False),
+                axis=alt.Axis(values=COUNTS, format="d"),
+            ),
+            y=alt.Y(f"['{metric}']:Q", title=title, scale=alt.Scale(zero=False, padding=12)),
+        ).properties(width=560, height=200)
+
+    line = alt.Chart(alt.Data(values=[{"fp32": fp32}])).encode(y="fp32:Q")
+    rule = line.mark_rule(strokeDash=[5, 3], color="#555555")
+    name = line.mark_text(align="left", dx=4, dy=-7, text="FP32").encode(x=alt.value(0))
+    above = over_crops("ACC", "ACC on LFW: INT8, a dot a draw") + rule + name
+    chart = above & over_crops("mean cosine to FP32", "mean cosine to FP32")
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=VEGA_LITE)
+    write_atomically(path, svg.encode())
 
 
 def main() -> None:

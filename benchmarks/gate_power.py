@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
@@ -29,8 +30,10 @@ from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.gate.verdict import GateResult
 from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.protocol import VerificationResult, evaluate_distances
+from lfw_eval.report.page.figure import Figure
+from lfw_eval.report.page.figure_files import write_figures
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import replacing, write_atomically
+from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gate_power.json"
 DROPS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)  # points
@@ -102,25 +105,32 @@ def shares(points: float, repeats: int, pool: ProcessPoolExecutor) -> dict[str, 
     }
 
 
-def draw(results: list[dict[str, Any]], path: Path) -> None:
+def draw(results: list[dict[str, Any]]) -> None:
     """The shares of the gate's verdicts by drop."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    points = [each["points"] for each in results]
-    styles = {"passed": "o-", "cannot tell": "s:", "regressed": "^--"}
-    for verdict, style in styles.items():
-        axes.plot(
-            points, [each["shares"]["gate"][verdict] for each in results], style, label=verdict
-        )
-    axes.set_xlabel("true drop of ACC, points")
-    axes.set_ylabel("share of gates")
-    axes.set_title("Verdicts on 6,000 pairs, default rules (ACC may drop 0.2 points)")
-    axes.legend()
-    axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    rows = [
+        {"points": each["points"], "verdict": verdict, "share": each["shares"]["gate"][verdict]}
+        for each in results
+        for verdict in VERDICTS
+    ]
+    order = alt.Scale(domain=VERDICTS)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("points:Q", title="true drop of ACC, points"),
+        y=alt.Y("share:Q", title="share of gates"),
+        color=alt.Color("verdict:N", title=None, scale=order),
+    )
+    lines = base.mark_line().encode(strokeDash=alt.StrokeDash("verdict:N", title=None, scale=order))
+    points = base.mark_point(filled=True, size=70).encode(
+        shape=alt.Shape("verdict:N", title=None, scale=order)
+    )
+    figure = Figure(
+        name=RESULT.stem,
+        title="Verdicts on 6,000 pairs, default rules (ACC may drop 0.2 points)",
+        finding="",
+        note="",
+        chart=alt.layer(lines, points).properties(height=280),
+        rows=rows,
+    )
+    write_figures((figure,), "svg", RESULT.parent)
 
 
 def main() -> None:
@@ -141,7 +151,7 @@ def main() -> None:
         )
     content = {"results": results, "environment": asdict(environment())}
     write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
-    draw(results, RESULT.with_suffix(".svg"))
+    draw(results)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,9 @@ def calibrate_command(
     ] = None,
     plot: Annotated[
         list[str] | None,
-        typer.Option(help="Tensor whose histogram to draw; may be repeated. Takes matplotlib."),
+        typer.Option(
+            help="Tensor whose histogram to draw; may be repeated. Takes the extra report."
+        ),
     ] = None,
     ray: RayAddress = None,
     cores_per_worker: CoresPerWorker = RayWorkers.cores,

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from lfw_eval.cli.report import require_drawing
 from lfw_eval.gate.history import read_history
 from lfw_eval.gate.rules import DEFAULT, Rules
+from lfw_eval.report.drawing import require_drawing
 from lfw_eval.report.tables.history import history_table
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically

@@ -1,7 +1,5 @@
 """The command lfw-eval report: one HTML page of results side by side, or its figures as files."""
 
-import importlib.util
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,11 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from lfw_eval.gate.rules import DEFAULT, Rules
+from lfw_eval.report.drawing import require_drawing
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically
-
-_NEEDED = {"altair": "altair", "vl_convert": "vl-convert-python", "jinja2": "jinja2"}
 
 
 def report_command(
@@ -88,15 +85,3 @@ def report_command(
     else:
         for written in write_figures(contents.figures, form, path):
             print(written)
-
-
-def require_drawing() -> None:
-    """Refuse to draw without the libraries that do, before any work.
-
-    Raises:
-        UserError: One is not installed.
-    """
-    missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
-    if missing:
-        install = shlex.join(["pip", "install", "lfw-eval[report]"])
-        raise UserError(f"a report takes {', '.join(missing)}", f"install what it needs: {install}")

@@ -2,27 +2,24 @@
 
 import difflib
 import hashlib
-import importlib.util
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from calibration.histogram import BINS, Histogram
+from calibration.histogram import Histogram
 from calibration.scales import ScaleTable
 from calibration.thresholds import METHODS
+from lfw_eval.report.drawing import require_drawing
 from lfw_eval.report.tables.cache import printable
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import replacing
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from lfw_eval.report.page.figure import Figure
 
 # The colour-blind tell these colours apart; in grey, the line styles do.
 _COUNTS, _CHOSEN, _LARGEST = "#56B4E9", "#D55E00", "#000000"
-_OTHERS = (("#009E73", "--"), ("#882255", "-."), ("#0072B2", ":"))
+_OTHERS = (("#009E73", (7, 3)), ("#882255", (7, 2, 2, 2)), ("#0072B2", (2, 2)))
 # Of a file name; what is left of the usual 255 bytes is for the digest, the method and the suffix.
 _LONGEST = 100
 _TITLE = 90
@@ -32,10 +29,9 @@ def require_plots(tensors: Collection[str], observed: Collection[str]) -> None:
     """Refuse plots that could not be made, before any work.
 
     Raises:
-        UserError: matplotlib is not installed, or a tensor is not among those observed.
+        UserError: What draws is not installed, or a tensor is not among those observed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("`plot` needs matplotlib", "install it with pip install matplotlib")
+    require_drawing()
     for tensor in tensors:
         if tensor not in observed:
             near = difflib.get_close_matches(tensor, observed, n=3, cutoff=0)
@@ -57,57 +53,42 @@ def write_plots(
         folder: Where they go; the names of the files are those of the tensors, made safe.
 
     Raises:
-        UserError: matplotlib is not installed, or a tensor is not among those observed.
+        UserError: What draws is not installed, or a tensor is not among those observed.
     """
     require_plots(tensors, histograms)
-    paths = [folder / f"{_safe(tensor)}-{table.method}.png" for tensor in tensors]
-    for tensor, path in zip(tensors, paths, strict=True):
-        _write_plot(tensor, histograms[tensor], table, path)
-    return paths
+    # What draws takes a second to import, and calibration without plots does without.
+    from lfw_eval.report.page.figure_files import write_figures
+
+    figures = tuple(_figure(tensor, histograms[tensor], table) for tensor in tensors)
+    return write_figures(figures, "png", folder)
 
 
-def _write_plot(tensor: str, histogram: Histogram, table: ScaleTable, path: Path) -> None:
-    # Of the report extra; the rest of the package does without.
-    from matplotlib.figure import Figure
+def _figure(tensor: str, histogram: Histogram, table: ScaleTable) -> "Figure":
+    from lfw_eval.report.page.figure import Figure
+    from lfw_eval.report.page.histogram_chart import Line, histogram_chart
 
-    figure = Figure(figsize=(9, 5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    _draw_counts(axes, histogram)
-    _draw_thresholds(axes, histogram, table.method, table.amax[tensor])
-    axes.set_xlim(0, max(histogram.amax, table.amax[tensor], histogram.width) * 1.03)
-    axes.set_xlabel("|x|")
-    axes.set_ylabel("values per bin")
-    axes.set_title(_title(tensor), loc="left", fontsize=11, parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    # Below the axes: a tensor may have counts, and lines, anywhere.
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def _draw_counts(axes: "Axes", histogram: Histogram) -> None:
-    edges = np.arange(BINS + 1) * histogram.width
-    # The first bin, often that of a ReLU's zeros, is too narrow to be seen.
-    label = f"{histogram.counts.sum():,} values, {histogram.counts[0]:,} in the first bin"
-    axes.stairs(histogram.counts, edges, fill=True, color=_COUNTS, label=label)
-    axes.set_yscale("log")
-    # A bin with one value is to be seen, and an empty one is not.
-    axes.set_ylim(bottom=0.5)
-
-
-def _draw_thresholds(axes: "Axes", histogram: Histogram, chosen: str, threshold: float) -> None:
-    # The chosen one is widest and first, so that another at the same place is seen upon it.
-    axes.axvline(
-        threshold, color=_CHOSEN, linewidth=3.5, label=f"{chosen}, chosen: {threshold:.4g}"
-    )
-    label = f"largest, minmax: {histogram.amax:.4g}"
-    axes.axvline(histogram.amax, color=_LARGEST, linewidth=1.5, label=label)
+    chosen, threshold = table.method, table.amax[tensor]
     others = [method for method in METHODS if method not in (chosen, "minmax")]
-    for method, (colour, style) in zip(others, _OTHERS, strict=False):
+    # The chosen one is widest and first, so that another at the same place is seen upon it.
+    lines = [
+        Line(threshold, f"{chosen}, chosen: {threshold:.4g}", _CHOSEN, width=3.5),
+        Line(histogram.amax, f"largest, minmax: {histogram.amax:.4g}", _LARGEST, width=1.5),
+    ]
+    for method, (colour, dash) in zip(others, _OTHERS, strict=False):
         value = METHODS[method](histogram)
-        axes.axvline(
-            value, color=colour, linestyle=style, linewidth=1.3, label=f"{method}: {value:.4g}"
-        )
+        lines.append(Line(value, f"{method}: {value:.4g}", colour, dash, width=1.5))
+    # The first bin, often that of a ReLU's zeros, is too narrow to be seen.
+    counted = f"{histogram.counts.sum():,} values, {histogram.counts[0]:,} in the first bin"
+    # The legend is below the axes: a tensor may have counts, and lines, anywhere.
+    chart, rows = histogram_chart(histogram, lines, f"|x|: {counted}", _COUNTS, "bottom")
+    return Figure(
+        name=f"{_safe(tensor)}-{table.method}",
+        title=_title(tensor),
+        finding=f"The {chosen} threshold is {threshold:.4g}.",
+        note="",
+        chart=chart.properties(height=280),
+        rows=rows,
+    )
 
 
 def _title(tensor: str) -> str:

@@ -190,7 +190,7 @@ def test_tables(network):
 
 
 def test_command(small, tiny_facenet, tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     onnx.save(tiny_facenet, tmp_path / "tiny.onnx")
     environment = {
         f"LFW_EVAL_{name}": str(tmp_path / name) for name in ("CHECKPOINTS", "DATASETS", "CACHES")

@@ -37,7 +37,6 @@ def column(picture: np.ndarray, bgr: tuple[int, int, int]) -> float:
 
 
 def test_lines_stand_where_the_thresholds_are(histogram, tmp_path):
-    pytest.importorskip("matplotlib")
     places = []
     for share in (0.25, 0.5, 0.75):
         table = table_of("entropy", block=histogram.amax * share)
@@ -53,7 +52,6 @@ def test_lines_stand_where_the_thresholds_are(histogram, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_and_a_tensor_of_zeros(method, histogram, tmp_path):
-    pytest.importorskip("matplotlib")
     histograms = {"block": histogram, "zero": counted(np.zeros(9))}
     amax = {name: METHODS[method](made) for name, made in histograms.items()}
     paths = write_plots(list(histograms), histograms, table_of(method, **amax), tmp_path)
@@ -63,7 +61,6 @@ def test_every_method_and_a_tensor_of_zeros(method, histogram, tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_odd_names(histogram, tmp_path):
-    pytest.importorskip("matplotlib")
     histograms = dict.fromkeys(ODD, histogram)
     table = table_of("entropy", **dict.fromkeys(ODD, 1.0))
     paths = write_plots(ODD, histograms, table, tmp_path / "plots")
@@ -73,8 +70,7 @@ def test_odd_names(histogram, tmp_path):
         assert re.fullmatch(r"[a-z0-9_-]{1,130}\.png", path.name)
 
 
-def test_unknown_tensor_and_missing_matplotlib(histogram, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
+def test_unknown_tensor_and_missing_extra(histogram, tmp_path, monkeypatch):
     histograms = {"Block35_1_Activation": histogram, "Block35_2_Activation": histogram}
     with pytest.raises(UserError, match="did you mean 'Block35_1_Activation' or"):
         write_plots(["Block35_1_Activaton"], histograms, table_of("entropy"), tmp_path)
@@ -82,7 +78,7 @@ def test_unknown_tensor_and_missing_matplotlib(histogram, tmp_path, monkeypatch)
         require_plots(["\x1b"], histograms)
     monkeypatch.setattr(sys, "meta_path", [])
     monkeypatch.setattr(sys, "path", [])
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "altair"]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(UserError, match=re.escape("pip install matplotlib")):
+    with pytest.raises(UserError, match=re.escape("pip install 'lfw-eval[report]'")):
         require_plots(["Block35_1_Activation"], histograms)

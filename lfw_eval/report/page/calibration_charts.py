@@ -7,11 +7,10 @@ import numpy as np
 
 from calibration.histogram import Histogram
 from calibration.sensitivity import EmbeddingError
-from lfw_eval.report.page.curves import rounded
 from lfw_eval.report.page.figure import Figure, Row
+from lfw_eval.report.page.histogram_chart import Line, histogram_chart
 from lfw_eval.report.page.palette import CURVES, GENERIC
 
-_BINS = 256
 _LONGEST = 44
 
 
@@ -58,51 +57,12 @@ def histogram_figure(
         reason: Why this tensor is shown.
         name: Of the figure's file.
     """
-    end = max(histogram.amax, threshold, histogram.width)
-    last = min(int(np.ceil(end / histogram.width)), len(histogram.counts))
-    # Up to eight bins become one: 2,048 are more than a chart has pixels.
-    step = max(1, int(np.ceil(last / _BINS)))
-    padded = np.pad(histogram.counts[:last], (0, -last % step))
-    counts = padded.reshape(-1, step).sum(axis=1)
-    rows: list[Row] = [
-        {"from": rounded(row * step * histogram.width), "values": int(count)}
-        for row, count in enumerate(counts)
-    ]
-    lines: list[Row] = [
-        {"x": rounded(threshold), "what": f"threshold {threshold:.4g}"},
-        {"x": rounded(histogram.amax), "what": f"largest {histogram.amax:.4g}"},
-    ]
-    area = alt.Chart(alt.Data(values=rows)).mark_area(
-        interpolate="step-after", color=GENERIC, opacity=0.75
+    lines = (
+        Line(threshold, f"threshold {threshold:.4g}", CURVES[2]),
+        Line(histogram.amax, f"largest {histogram.amax:.4g}", CURVES[0], (4, 3)),
     )
-    # A logarithm has no 0; an empty bin has no height.
-    area = area.transform_calculate(shown="max(datum.values, 0.5)")
-    body = area.encode(
-        x=alt.X("from:Q", title="|x|", scale=alt.Scale(domain=[0, end * 1.02], nice=False)),
-        y=alt.Y(
-            "shown:Q",
-            title="values per bin",
-            scale=alt.Scale(type="log", domain=[0.5, max(float(counts.max()), 1) * 1.5]),
-            axis=alt.Axis(format="~s", tickCount=4),
-        ),
-        y2=alt.Y2Datum(0.5),
-    )
-    legend = alt.Legend(title=None, columns=2, symbolType="stroke")
-    whats = [str(line["what"]) for line in lines]
-    rules = alt.Chart(alt.Data(values=lines)).mark_rule(strokeWidth=2)
-    marks = rules.encode(
-        x="x:Q",
-        color=alt.Color(
-            "what:N",
-            scale=alt.Scale(domain=whats, range=[CURVES[2], CURVES[0]]),
-            legend=legend,
-        ),
-        strokeDash=alt.StrokeDash(
-            "what:N", scale=alt.Scale(domain=whats, range=[[1, 0], [4, 3]]), legend=legend
-        ),
-        tooltip=["what:N"],
-    )
-    clipped = float(histogram.counts[int(min(threshold / histogram.width, last)) :].sum())
+    chart, rows = histogram_chart(histogram, lines)
+    clipped = float(histogram.counts[int(threshold / histogram.width) :].sum())
     share = clipped / max(float(histogram.counts.sum()), 1)
     return Figure(
         name=name,
@@ -111,7 +71,7 @@ def histogram_figure(
         f"{threshold / histogram.amax if histogram.amax else 1:.0%} of the largest value and "
         f"clips {share:.2g} of all values.",
         note="",
-        chart=alt.layer(body, marks).properties(height=190),
+        chart=chart.properties(height=190),
         rows=rows,
     )
 
