@@ -258,7 +258,8 @@ def judge(
     Args:
         candidate: Such as INT8.
         baseline: Such as FP32, of the same pairs in the same order.
-        rules: What is allowed; `Rules.load` reads a TOML file.
+        rules: What is allowed; `Rules.load` reads a TOML file. Those of FPS, AP and calibration
+            have nothing to judge here.
 
     Returns:
         The `verdict`, and a finding for each metric.
