@@ -12,15 +12,15 @@ import time
 import numpy as np
 import typer
 
-from lfw_eval.cli.options import takes_job
+from lfw_eval.cli.flatten import flattened
+from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.pipelines.calibration import calibrate_if_needed
-from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.verification import Protocol, verify
 
 
-@takes_job
-def measure(job: Job) -> None:
+def measure(options: JobOptions) -> None:
     """Measure, print and save."""
+    job = options.job()
     crops = np.array(job.dataset.crop_store(job.alignment).crops)
     size = job.engine.batch_size
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
@@ -42,4 +42,4 @@ def measure(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(measure)
+    typer.run(flattened(measure))

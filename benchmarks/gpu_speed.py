@@ -30,7 +30,7 @@ from lfw_eval.engines.contract import STREAMS
 from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gpu_speed.json"
-COMMAND = [sys.executable, "-c", "from lfw_eval.cli.main import main; main()"]
+COMMAND = [sys.executable, "-m", "lfw_eval"]
 SWEEP = "1,2,4,8,16,32,64,128,512,1024"
 OWN = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
 # Dense, in 1e12 operations a second, by NVIDIA's datasheets.

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.cli.options import open_job
+from lfw_eval.cli.flatten import group_of
+from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.datasets.alignment import CROP_SIDE, central_face
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.detectors.mtcnn import MtcnnDetector
@@ -129,7 +130,8 @@ def main() -> None:
     parser.add_argument("--precision", default="int8")
     options = parser.parse_args()
 
-    job = open_job(dataset="celebrities", engine=options.engine, precision=options.precision)
+    asked = {"engine": options.engine, "precision": options.precision}
+    job = group_of(JobOptions, {"dataset": "celebrities", **asked}).job()
     lfw, celebrities = open_dataset(str(options.lfw), None), job.dataset
     chosen = np.flatnonzero(np.arange(len(lfw.pairs)) % 300 < options.pairs)
     firsts = [n for n in lfw.photographs.names if n.endswith("_0001") and not n.startswith(KNOWN)]

@@ -30,8 +30,9 @@ import numpy as np
 import onnx
 from live_video import write_video
 
+from lfw_eval.cli.flatten import group_of
+from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.live import THRESHOLD
-from lfw_eval.cli.options import open_job
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import Photographs, open_photographs
 from lfw_eval.engines.choice import choose_engine
@@ -106,13 +107,9 @@ def measure(
     folder: Path,
 ) -> list[dict[str, Any]]:
     """Measure one precision with every detector."""
-    job = open_job(
-        dataset=options.dataset,
-        boxes=options.boxes,
-        engine=options.engine,
-        precision=precision,
-        optimization_level=options.optimization_level,
-    )
+    names = ("dataset", "boxes", "engine", "optimization_level")
+    values = {name: getattr(options, name) for name in names}
+    job = group_of(JobOptions, {**values, "precision": precision}).job()
     rows = []
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
         for name, finder in finders.items():

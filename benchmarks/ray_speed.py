@@ -23,7 +23,8 @@ import numpy as np
 import ray
 import typer
 
-from lfw_eval.cli.options import takes_job
+from lfw_eval.cli.flatten import flattened
+from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.ray import EmbedRows, item_size
 from lfw_eval.pipelines.calibration import calibrate_if_needed
@@ -132,15 +133,15 @@ def _fps(rows: list[Row], size: int, workers: int, started: float) -> tuple[floa
     return done / (last - first), first - started
 
 
-@takes_job
 def main(
-    job: Job,
+    options: JobOptions,
     workers: Annotated[str, typer.Option(help="Numbers of workers.")] = "1,2,4",
     seconds: Annotated[float, typer.Option(help="About so long is a measurement.")] = 20,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     output: Annotated[Path, typer.Option()] = RESULT,
 ) -> None:
     """Measure, print and save."""
+    job = options.job()
     counts = [int(count) for count in workers.split(",")]
     spec = job.engine.spec(job.checkpoint, calibrate_if_needed(job))
     with spec.local() as engine:
@@ -182,4 +183,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(flattened(main))

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.image_shards import list_shards, read_shard
-from lfw_eval.cli.options import takes_job
+from lfw_eval.cli.flatten import flattened
+from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.metrics.verification.pooled import pooled_distances
 from lfw_eval.pipelines.calibration import calibrate_if_needed
@@ -145,13 +146,13 @@ def costs(job: Job) -> dict[str, float]:
         }
 
 
-@takes_job
 def main(
-    job: Job,
+    options: JobOptions,
     images: Annotated[int, typer.Option()] = 100_000_000,
     output: Annotated[Path, typer.Option()] = RESULTS / "scale_plan.json",
 ) -> None:
     """Measure, compute, print and save."""
+    job = options.job()
     cost = costs(job)
     gpu = json.loads((RESULTS / "ray_speed_h200.json").read_text())
     gpus = gpu["workers"][str(_HOST_GPUS)]["fps"]
@@ -188,4 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(flattened(main))

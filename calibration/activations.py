@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -30,6 +29,8 @@ class Observer:
     def __init__(
         self, model: onnx.ModelProto, tensors: Collection[str], threads: int | None = None
     ) -> None:
+        import onnxruntime  # a second, which help texts do without
+
         observed = onnx.ModelProto.FromString(model.SerializeToString())
         del observed.graph.output[:]
         observed.graph.output.extend(

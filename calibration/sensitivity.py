@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -108,6 +107,8 @@ class Probe:
     def __init__(
         self, model: onnx.ModelProto, table: ScaleTable, images: NDArray[np.float32]
     ) -> None:
+        import onnxruntime  # a second, which help texts do without
+
         self._model = model
         self._table = table
         self._images = images
@@ -249,6 +250,8 @@ def check_drop(max_drop: float) -> None:
 
 
 def _embed(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    import onnxruntime  # a second, which help texts do without
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Run Q/DQ nodes as they are: fused INT8 kernels saturate on some CPUs, and reject float16.

@@ -53,18 +53,7 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
         UserError: There is no such file or entry, or it cannot be converted.
     """
     collection = checkpoints()
-    if Path(given).is_file():
-        source, name = Path(given), Path(given).stem
-    elif given in collection.entries and collection.entries[given].normalisation:
-        entry = collection.entries[given]
-        source, name = locate(entry, collection), given
-        normalisation = normalisation or entry.normalisation
-    else:
-        names = [key for key, entry in collection.entries.items() if entry.normalisation]
-        raise UserError(
-            f"`checkpoint` {given} is neither a file nor one of {', '.join(names)}",
-            "give a .h5, .pt or .onnx file",
-        )
+    source, name, normalisation = find_source(given, normalisation)
     digest = source_sha256(source)
     built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
     folder = collection.root / f"{name}-{digest[:8]}"
@@ -76,6 +65,25 @@ def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
         save_model(converted, model)
         write_atomically(record, json.dumps(found, indent=1).encode())
     return Checkpoint(name, folder, model, found["normalisation"], digest)
+
+
+def find_source(given: str, normalisation: str | None = None) -> tuple[Path, str, str | None]:
+    """Return the file of what `checkpoint` names, its name, and its normalisation if it is known.
+
+    Raises:
+        UserError: It is neither a file nor an entry of the manifest, or cannot be fetched.
+    """
+    collection = checkpoints()
+    if Path(given).is_file():
+        return Path(given), Path(given).stem, normalisation
+    entry = collection.entries.get(given)
+    if entry and entry.normalisation:
+        return locate(entry, collection), given, normalisation or entry.normalisation
+    names = [key for key, entry in collection.entries.items() if entry.normalisation]
+    raise UserError(
+        f"`checkpoint` {given} is neither a file nor one of {', '.join(names)}",
+        "give a .h5, .pt or .onnx file",
+    )
 
 
 def image_shape(model: onnx.ModelProto) -> tuple[int, int, int]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper
 
 from lfw_eval.checkpoints.onnx_file import read_onnx
@@ -111,6 +110,8 @@ def _side(shape: tuple[int, ...]) -> int | None:
 
 
 def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
+    import onnxruntime  # a second, which help texts do without
+
     image = model.graph.input[0]
     crops = np.zeros((2, *_shape(image)[1:]), dtype=np.float32)
     try:

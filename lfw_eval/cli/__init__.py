@@ -1,1 +1,1 @@
-"""The command lfw-eval: one file per verb, the only place that knows flags."""
+"""The command lfw-eval: one module per verb; the only place that knows options."""

@@ -1,4 +1,4 @@
-"""The command lfw-eval cache: calibration caches of TensorRT, read, compared, made into others."""
+"""The verb cache: calibration caches of TensorRT, read, compared, made into others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,11 @@ from google.protobuf.message import DecodeError
 from calibration.cache import CalibrationCache, changes
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
-from lfw_eval.checkpoints.checkpoint import save_model
+from lfw_eval.checkpoints.checkpoint import open_checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.cli.exit_codes import FAILED
+from lfw_eval.cli.lazy import LazyGroup, Verb
+from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.pipelines.export import write_caches
 from lfw_eval.report.tables.cache import (
     cache_heading,
@@ -27,23 +30,75 @@ _DEQUANTIZE_PER_CHANNEL = 13
 # The only 8-bit type that TensorRT takes.
 _SIGNED = QdqTypes(unsigned=False)
 
-app = typer.Typer(
-    no_args_is_help=True, help="TensorRT's calibration caches: what is in them, and other forms."
+_READ, _WRITE = "Read", "Write"
+_VERBS = (
+    Verb(
+        "show",
+        "lfw_eval.cli.cache:show_command",
+        "Print the header, counts, and the scale and amax of every tensor.",
+        _READ,
+    ),
+    Verb(
+        "diff",
+        "lfw_eval.cli.cache:diff_command",
+        "Show which scales moved from one cache to another.",
+        _READ,
+    ),
+    Verb(
+        "check",
+        "lfw_eval.cli.cache:check_command",
+        "Check whether a cache belongs to a network.",
+        _READ,
+    ),
+    Verb(
+        "convert",
+        "lfw_eval.cli.cache:convert_command",
+        "Write the same scales for another TensorRT version.",
+        _WRITE,
+    ),
+    Verb(
+        "write",
+        "lfw_eval.cli.cache:write_command",
+        "Write caches from a scale table.",
+        _WRITE,
+    ),
+    Verb(
+        "to-qdq",
+        "lfw_eval.cli.cache:to_qdq_command",
+        "Write a Q/DQ network with a cache's scales.",
+        _WRITE,
+    ),
 )
+
+
+class _Verbs(LazyGroup):
+    verbs = _VERBS
+
+
+app = typer.Typer(cls=_Verbs, add_completion=False)
+
+
+@app.callback()
+def _cache() -> None:
+    """Inspect, compare and convert TensorRT calibration caches."""
+
 
 CacheFile = Annotated[Path, typer.Argument(help="A TensorRT calibration cache.", metavar="FILE")]
 Network = Annotated[
-    Path, typer.Argument(help="The FP32 network it was made of.", metavar="MODEL.onnx")
+    str,
+    typer.Argument(
+        help="The FP32 network that it was made of: an ONNX file, or a name in "
+        "checkpoints/manifest.toml.",
+        metavar="MODEL",
+    ),
 ]
 
 
-@app.command("show")
 def show_command(file: CacheFile) -> None:
-    """Header, counts, and the scale and amax of every tensor."""
+    """Print the header, counts, and the scale and amax of every tensor."""
     print(cache_table(CalibrationCache.load(file)))
 
 
-@app.command("diff")
 def diff_command(
     old: Annotated[Path, typer.Argument(help="The cache to compare with.")],
     new: Annotated[Path, typer.Argument(help="The other cache.")],
@@ -51,19 +106,26 @@ def diff_command(
         float, typer.Option(min=0, help="Relative change up to which a scale has not moved.")
     ] = 0.03,
 ) -> None:
-    """Scales that moved; exit code 1 where one did, or where the named tensors differ."""
+    """Show which scales moved from one cache to another.
+
+    Exit codes: 0 all are within the limit, 1 one moved further or the named tensors differ, 2 a
+    mistake.
+    """
     before, after = CalibrationCache.load(old), CalibrationCache.load(new)
     named = changes(before.named, after.named)
     print(difference_table(before, after, named, limit))
     same = before.named.keys() == after.named.keys()
     if not same or any(change.relative > limit for change in named):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-@app.command("check")
-def check_command(file: CacheFile, model: Network) -> None:
-    """Whether a cache is of a network; exit code 1 where a tensor of it has no scale."""
-    cache, network = CalibrationCache.load(file), _load(model)
+def check_command(file: CacheFile, checkpoint: Network) -> None:
+    """Check whether a cache belongs to a network.
+
+    Exit codes: 0 every tensor of the network has a scale, 1 one has none, 2 a mistake.
+    """
+    cache, model = CalibrationCache.load(file), _path(checkpoint)
+    network = _load(model)
     tensors, named = _tensors(network), cache.named
     missing = [name for name in tensors if name not in named]
     unknown = [name for name in named if name not in tensors]
@@ -81,7 +143,7 @@ def check_command(file: CacheFile, model: Network) -> None:
         )
         print(f"cache       {first_names(unknown)}")
         print(f"network     {first_names(missing)}")
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     if missing:
         print(f"no scale    {len(missing):,} of the network's: {first_names(missing)}")
         if _tensors(fold_affine(network)).keys().isdisjoint(missing):
@@ -101,20 +163,30 @@ def check_command(file: CacheFile, model: Network) -> None:
     except UserError as error:
         print(f"Q/DQ        cannot be made: {error}")
     if missing:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-@app.command("convert")
 def convert_command(
     file: CacheFile,
-    output: Annotated[Path, typer.Argument(help="The cache to write.", metavar="OUT")],
-    tensorrt: Annotated[str, typer.Option(help="The version to write it for, such as 10.3.0.")],
+    output_argument: OutputArgument = None,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The cache to write.")
+    ] = None,
+    tensorrt: Annotated[
+        str,
+        typer.Option(metavar="VERSION", help="The version to write it for, such as 10.3.0."),
+    ],
 ) -> None:
-    """The same scales for another TensorRT, which takes only caches with its own header."""
+    """Write the same scales for another TensorRT version.
+
+    TensorRT takes only caches with the header of its own version.
+    """
+    path = required_output(output, output_argument, "name the cache to write")
     cache = CalibrationCache.load(file)
     converted = cache.for_version(tensorrt)
-    write_atomically(output, converted.text.encode())
-    print(f"{output}: {cache.header} became {converted.header}")
+    write_atomically(path, converted.text.encode())
+    print(f"{path}: {cache.header} became {converted.header}")
     print(f"{len(cache.scales):,} scales kept as they were; nothing was calibrated anew")
     if internal := len(cache.scales) - len(cache.named):
         print(
@@ -123,34 +195,54 @@ def convert_command(
         )
 
 
-@app.command("write")
 def write_command(
     table: Annotated[
         Path,
         typer.Argument(help="A scale table that calibrate wrote.", metavar="SCALES.json"),
     ],
     tensorrt: Annotated[
-        list[str], typer.Option(help="A version to write a cache for, such as 8.6.1; repeatable.")
+        list[str],
+        typer.Option(
+            metavar="VERSION",
+            help="TensorRT version to write a cache for, such as 8.6.1; may be repeated.",
+        ),
     ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder. Default: the table's.")
+    ] = None,
 ) -> None:
-    """Caches from a scale table, into its folder: nothing is calibrated anew."""
-    for path in write_caches(ScaleTable.load(table), tensorrt, table.parent):
+    """Write caches from a scale table.
+
+    Nothing is calibrated anew.
+    """
+    for path in write_caches(ScaleTable.load(table), tensorrt, output or table.parent):
         print(path)
 
 
-@app.command("to-qdq")
 def to_qdq_command(
     file: CacheFile,
-    model: Network,
-    output: Annotated[Path, typer.Argument(help="The Q/DQ network.", metavar="OUT.onnx")],
+    checkpoint: Network,
+    output_argument: OutputArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The Q/DQ network to write.")
+    ] = None,
 ) -> None:
-    """A Q/DQ network with the cache's scales, for a TensorRT that reads no cache."""
-    if output.resolve() == model.resolve():
-        raise UserError(f"{output} is the FP32 network itself", "name another file to write")
-    cache = CalibrationCache.load(file)
+    """Write a Q/DQ network with a cache's scales.
+
+    It is for a TensorRT that reads no cache: version 11, and TensorRT-RTX.
+    """
+    path = required_output(output, output_argument, "name the Q/DQ network to write")
+    cache, model = CalibrationCache.load(file), _path(checkpoint)
+    if path.resolve() == model.resolve():
+        raise UserError(f"{path} is the FP32 network itself", "name another file to write")
     network = _quantize(_load(model), model, cache, file)
-    save_model(network, output)
-    print(f"{output}: {_quantized_tensors(network):,} tensors in signed int8")
+    save_model(network, path)
+    print(f"{path}: {_quantized_tensors(network):,} tensors in signed int8")
+
+
+def _path(checkpoint: str) -> Path:
+    """Return the ONNX file of what a user named, fetched and converted where it is a name."""
+    return path if (path := Path(checkpoint)).is_file() else open_checkpoint(checkpoint).model
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -159,8 +251,6 @@ def _load(path: Path) -> onnx.ModelProto:
     Raises:
         UserError: The file is no valid ONNX network.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist", "give an ONNX file")
     try:
         # Left to itself, onnx would take the format from the file's name.
         model = onnx.load(path, format="protobuf")

@@ -1,4 +1,4 @@
-"""The command lfw-eval calibrate: scale table, calibration caches and Q/DQ networks."""
+"""The verb calibrate: scale table, calibration caches and Q/DQ networks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,20 +9,14 @@ import typer
 from calibration.cache import header_digits
 from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
-from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.cli.options import (
-    AlignmentWay,
-    Boxes,
-    CalibrationImages,
-    CalibrationMethod,
-    CheckpointName,
-    CoresPerWorker,
-    CropNormalisation,
-    Dataset,
-    Margin,
-    PairList,
-    RayAddress,
-    workers_at,
+    AlignmentOptions,
+    CalibrationOptions,
+    CheckpointOptions,
+    DataOptions,
+    RayOptions,
+    TensorRTVersions,
 )
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.pipelines.calibration import calibrate_job
@@ -31,23 +25,15 @@ from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.sensitivity import SensitivityStudy
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
-from lfw_eval.workers.ray import RayWorkers
 
 
 def calibrate_command(
-    dataset: Dataset = None,
-    pairs: PairList = None,
-    boxes: Boxes = None,
-    margin: Margin = 32,
-    align: AlignmentWay = None,
-    checkpoint: CheckpointName = DEFAULT,
-    normalisation: CropNormalisation = None,
-    calibration_list: CalibrationImages = None,
-    method: CalibrationMethod = "entropy",
-    tensorrt: Annotated[
-        list[str] | None,
-        typer.Option(help="TensorRT version to write a cache for, such as 8.6.1; may be repeated."),
-    ] = None,
+    data: DataOptions,
+    alignment: AlignmentOptions,
+    checkpoint: CheckpointOptions,
+    calibration: CalibrationOptions,
+    ray: RayOptions,
+    tensorrt: TensorRTVersions = None,
     sensitivity: Annotated[
         bool,
         typer.Option("--sensitivity", help="Measure what quantising each layer alone costs."),
@@ -66,27 +52,30 @@ def calibrate_command(
             help="Tensor whose histogram to draw; may be repeated. Takes the extra report."
         ),
     ] = None,
-    ray: RayAddress = None,
-    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
-    """Calibrate: scale table, TensorRT caches and Q/DQ networks."""
+    """Write a scale table, TensorRT calibration caches and Q/DQ networks.
+
+    Tables and caches go into the folder of calibration caches, networks beside the checkpoint.
+    Without --tensorrt there are caches for 8.6.1 and 10.3.0.
+    """
     versions = tensorrt or ["8.6.1", "10.3.0"]
     for version in versions:
         header_digits(version)
     if max_drop is not None:
         check_drop(max_drop)
-    opened = open_dataset(dataset, pairs, pairs_needed=False)
-    network = open_checkpoint(checkpoint, normalisation)
+    opened = open_dataset(data.name, data.pairs, pairs_needed=False)
+    network = open_checkpoint(checkpoint.checkpoint, checkpoint.normalisation)
+    side, _, _ = network.input_shape()
     job = Job(
         dataset=opened,
-        alignment=opened.alignment(network.input_shape()[0], align, boxes, margin),
+        alignment=opened.alignment(side, alignment.align, alignment.boxes, alignment.margin),
         checkpoint=network,
-        calibration_list=calibration_list,
-        method=method,
+        calibration_list=calibration.calibration_list,
+        method=calibration.method,
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
-    calibrated = calibrate_job(job, workers_at(ray, cores_per_worker))
+    calibrated = calibrate_job(job, ray.workers())
     images = calibrated.images
     print(
         f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"

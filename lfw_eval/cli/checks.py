@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.exit_codes import FAILED
 from lfw_eval.metrics.check import ROUNDING, MetricCheck
 from lfw_eval.report.tables.checks import checks_table
 
@@ -14,7 +15,7 @@ CheckMetrics = Annotated[
     typer.Option(
         "--check-metrics",
         help="Recompute the metrics with scikit-learn and pycocotools, print the largest "
-        "differences, and exit with 1 where one is not rounding.",
+        "differences, and exit with 1 if one is not rounding.",
     ),
 ]
 
@@ -28,4 +29,4 @@ def require_agreement(checks: Sequence[MetricCheck]) -> None:
             f"metrics differ by more than rounding, {ROUNDING:g}: {', '.join(failed)}",
             file=sys.stderr,
         )
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -1,31 +1,23 @@
-"""The command lfw-eval detect: a face detector's mAP."""
+"""The verb detect: a face detector's mAP."""
 
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import typer
 
 from calibration.cache import header_digits
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
-from lfw_eval.cli.options import (
-    BatchSize,
-    CacheFile,
-    CalibrationImages,
-    EngineName,
-    Gpu,
-    QuantizationWay,
-    Streams,
-    gpus,
-)
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.options import EngineOptions, GpuOptions, Output, TensorRTVersions, first_of
+from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.facedetect import FaceDetect
 from lfw_eval.detectors.fitting import Fit
 from lfw_eval.engines.choice import choose_engine
-from lfw_eval.engines.contract import STREAMS, Engine, Precision
+from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
@@ -40,14 +32,54 @@ from lfw_eval.results.speed import Speed
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
 
-_CLUSTERING = "FaceDetect's clustering, under DeepStream's names"
+
+@dataclass(frozen=True)
+class ClusteringOptions:
+    """FaceDetect's clustering."""
+
+    panel: ClassVar = "FaceDetect's clustering, under DeepStream's names"
+
+    clustering: Annotated[Literal["nms", "dbscan", "hybrid"], typer.Option()] = "dbscan"
+    pre_cluster_threshold: Annotated[float, typer.Option(min=0, max=1)] = 0.2
+    eps: Annotated[float, typer.Option(min=0, max=1)] = 0.7
+    min_boxes: Annotated[float, typer.Option(min=0)] = 3
+    confidence: Annotated[Literal["sum", "mean", "maximum"], typer.Option()] = "sum"
+    nms_iou_threshold: Annotated[float, typer.Option(min=0, max=1, help="YuNet's too.")] = 0.3
+    topk: Annotated[int, typer.Option()] = -1
+
+    def chosen(self) -> Clustering:
+        """Return the clustering that they describe."""
+        return Clustering(
+            mode=self.clustering,
+            pre_cluster_threshold=self.pre_cluster_threshold,
+            eps=self.eps,
+            min_boxes=self.min_boxes,
+            confidence=self.confidence,
+            nms_iou_threshold=self.nms_iou_threshold,
+            topk=self.topk,
+        )
+
+
+@dataclass(frozen=True)
+class DetectorEngineOptions(EngineOptions):
+    """What FaceDetect runs on."""
+
+    precision: Annotated[Precision, typer.Option(help="Of FaceDetect's engine.")] = "fp32"
+    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 8
 
 
 def detect_command(
-    faces: Annotated[
-        Path,
-        typer.Argument(help="Folder, .tgz or .zip of images: WIDER FACE, FDDB, KITTI or COCO."),
-    ],
+    engine: DetectorEngineOptions,
+    gpu: GpuOptions,
+    clustering: ClusteringOptions,
+    images_argument: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder, .tgz or .zip of images: WIDER FACE, FDDB, KITTI or COCO.",
+        ),
+    ] = None,
+    dataset: Annotated[Path | None, typer.Option(help="The same as IMAGES.")] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="Their annotations. Default: found beside the images.")
     ] = None,
@@ -58,65 +90,53 @@ def detect_command(
     fit: Annotated[
         Fit, typer.Option(help="How images come to the input's size; TAO stretches.")
     ] = "stretch",
-    size: Annotated[int, typer.Option(min=32, help="Side of YuNet's input, in pixels.")] = 832,
+    size: Annotated[
+        int,
+        typer.Option("--detection-size", min=32, help="Side of YuNet's input, in pixels."),
+        Formerly("--size"),
+    ] = 832,
     definition: Annotated[
         Definition, typer.Option(help="Of AP, to be printed first; all three are.")
     ] = "integrate",
-    iou: Annotated[float, typer.Option(min=0.01, max=1, help="Least overlap of a hit.")] = 0.5,
+    iou: Annotated[float, typer.Option(min=0.01, max=1, help="Minimum overlap of a hit.")] = 0.5,
     check_metrics: CheckMetrics = False,
     check_with: Annotated[
         Backend | None, typer.Option(help="The same by this library, instead of pycocotools.")
     ] = None,
-    clustering: Annotated[
-        Literal["nms", "dbscan", "hybrid"], typer.Option(rich_help_panel=_CLUSTERING)
-    ] = "dbscan",
-    pre_cluster_threshold: Annotated[
-        float, typer.Option(min=0, max=1, rich_help_panel=_CLUSTERING)
-    ] = 0.2,
-    eps: Annotated[float, typer.Option(min=0, max=1, rich_help_panel=_CLUSTERING)] = 0.7,
-    min_boxes: Annotated[float, typer.Option(min=0, rich_help_panel=_CLUSTERING)] = 3,
-    confidence: Annotated[
-        Literal["sum", "mean", "maximum"], typer.Option(rich_help_panel=_CLUSTERING)
-    ] = "sum",
-    nms_iou_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="YuNet's too.", rich_help_panel=_CLUSTERING)
-    ] = 0.3,
-    topk: Annotated[int, typer.Option(rich_help_panel=_CLUSTERING)] = -1,
-    engine: EngineName = "openvino",
-    precision: Annotated[Precision, typer.Option(help="Of FaceDetect's engine.")] = "fp32",
-    bs: BatchSize = 8,
-    calibration_list: CalibrationImages = None,
-    calibration_cache: CacheFile = None,
-    quantization: QuantizationWay = None,
-    gpu: Gpu = "0",
-    streams: Streams = STREAMS,
+    calibration_list: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of the images to calibrate on, one per line. Default: drawn from the "
+            "data set."
+        ),
+    ] = None,
     speed: Annotated[
         bool, typer.Option("--speed", help="Also time FaceDetect's engine by itself.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds for each of its measurements.")
+        float, typer.Option(min=0.1, max=3600, help="Length of each of its measurements.")
     ] = 10,
-    tensorrt: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Version to write FaceDetect's calibration cache for, such as 8.6.1; may be "
-            "repeated. For --precision int8."
-        ),
-    ] = None,
+    tensorrt: TensorRTVersions = None,
     tgt: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 1 where AP is below this.")
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if AP is below this.")
     ] = None,
     sheet: Annotated[
         Path | None,
         typer.Option(help="JPEG to draw on: green hits, red misses, amber false positives."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Result file. Default: one in results/.")
-    ] = None,
+    output: Output = None,
 ) -> None:
-    """Evaluate a face detector's mAP: FaceDetect on any engine, YuNet or MTCNN."""
-    dataset = open_faces(faces, annotations)
-    path = output or Path("results") / f"{faces.stem}-{detector}-{precision}-detection.json"
+    """Measure a face detector's mAP: FaceDetect, YuNet or MTCNN.
+
+    FaceDetect runs on any engine; --tensorrt writes its calibration caches, for INT8.
+    Exit codes: 0 success, 1 AP is below --tgt or --check-metrics found a difference, 2 a mistake.
+    """
+    images = first_of("dataset", dataset, images_argument)
+    if images is None:
+        raise UserError("`images_argument` is missing", "give the images to find faces on")
+    faces = open_faces(images, annotations)
+    precision = engine.precision
+    path = output or Path("results") / f"{images.stem}-{detector}-{precision}-detection.json"
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json", "the curve goes into a .npz beside")
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg"):
@@ -128,50 +148,42 @@ def detect_command(
         model=model,
         fit=fit,
         size=size,
-        clustering=Clustering(
-            mode=clustering,
-            pre_cluster_threshold=pre_cluster_threshold,
-            eps=eps,
-            min_boxes=min_boxes,
-            confidence=confidence,
-            nms_iou_threshold=nms_iou_threshold,
-            topk=topk,
-        ),
+        clustering=clustering.chosen(),
         engine=choose_engine(
-            engine, precision, bs, gpu=gpus(gpu), streams=streams, quantization=quantization
+            engine.engine,
+            precision,
+            engine.batch_size,
+            **{**gpu.asked(), "calibration_cache": None},
         ),
         calibration_list=calibration_list,
-        cache=calibration_cache,
+        cache=gpu.calibration_cache,
     )
     for version in tensorrt or []:
         header_digits(version)
     if (speed or tensorrt) and detector != "facedetect":
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
-    if tensorrt and (precision != "int8" or calibration_cache):
+    if tensorrt and (precision != "int8" or gpu.calibration_cache):
         raise UserError("--tensorrt writes caches of a calibration", "give --precision int8 alone")
     library = check_with or ("pycocotools" if check_metrics else None)
     if library:
         load_backend(library)
-    with job.open(dataset) as opened:
-        report = detect(opened, dataset, definition, iou)
+    with job.open(faces) as opened:
+        report = detect(opened, faces, definition, iou)
         if speed and isinstance(opened, FaceDetect):
-            timed = engine_speed(opened.engine, job, dataset, seconds)
+            timed = engine_speed(opened.engine, job, faces, seconds)
             report = replace(report, speed=timed)
     save_result(report, path)
     print(detection_table(report))
-    for cache in write_caches_of(job, dataset, tensorrt or []):
+    for cache in write_caches_of(job, faces, tensorrt or []):
         print(f"{'calibration':<26}{cache}")
     if sheet:
-        write_detection_sheet(report, dataset, sheet)
+        write_detection_sheet(report, faces, sheet)
         print(f"{'sheet':<26}{sheet}")
     print(f"{'result':<26}{path}")
     if library:
-        truths = [image.truth for image in dataset.images]
+        truths = [image.truth for image in faces.images]
         require_agreement([check_report(report, truths, library)])
-    reached = report.asked.overall.value
-    if tgt is not None and not reached >= tgt:
-        print(f"AP {reached:.4f} is below the target of {tgt:g}", file=sys.stderr)
-        raise typer.Exit(1)
+    require(tgt, report.asked.overall.value, "AP")
 
 
 def engine_speed(engine: Engine, job: DetectorJob, faces: FaceDataset, seconds: float) -> Speed:

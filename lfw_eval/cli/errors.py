@@ -1,16 +1,67 @@
-"""A user's mistake as the command line says it."""
+"""Mistakes as the command line says them: in one sentence, with its own names for parameters."""
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import typer
 
 from lfw_eval.system.errors import UserError
 
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
-# Options that are not called as the parameter is.
-_OPTIONS = {"batch_size": "--bs", "tf32": "--no-tf32"}
+# Typer has a Click of its own from 0.25 on, and does not export this class.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
-def sentence(error: UserError) -> str:
-    """Return an error's text, parameters in backticks as options."""
+def user_mistake(error: Exception) -> str | None:
+    """Return what to say of a mistake of the user's, or None where it is none."""
+    if isinstance(error, UserError):
+        return as_options(str(error), {})
+    if isinstance(error, _UsageError):
+        return _usage(error)
+    return None
+
+
+def name_options(error: UserError, parameters: Iterable[Any]) -> None:
+    """Name the options of the called verb where an error names parameters."""
+    names = option_names(parameters)
+    error.problem = as_options(error.problem, names)
+    error.hint = as_options(error.hint, names)
+
+
+def option_names(parameters: Iterable[Any]) -> dict[str, str]:
+    """Return how a verb's parameters are called on the command line.
+
+    Args:
+        parameters: Typer's or Click's parameters of the verb.
+    """
+    return {
+        parameter.name: _shown(parameter)
+        for parameter in parameters
+        if not getattr(parameter, "hidden", False)
+    }
+
+
+def as_options(text: str, names: Mapping[str, str]) -> str:
+    """Return a text, parameters in backticks as options.
+
+    Args:
+        names: Of the verb's parameters; one that it does not have is an option of another verb.
+    """
     return _PARAMETER.sub(
-        lambda match: _OPTIONS.get(match[1], f"--{match[1].replace('_', '-')}"), str(error)
+        lambda match: names.get(match[1], f"--{match[1].replace('_', '-')}"), text
     )
+
+
+def _shown(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name.upper())
+    options = [*parameter.opts, *parameter.secondary_opts]
+    return str(next((option for option in options if option.startswith("--")), options[0]))
+
+
+def _usage(error: Any) -> str:
+    """Return Click's complaint as a sentence of ours."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    said = f"{said[:1].lower()}{said[1:]}"
+    return f"{said}; see {error.ctx.command_path} --help" if error.ctx else said

@@ -1,4 +1,4 @@
-"""The command lfw-eval export: networks and engines in the form that servers load."""
+"""The verb export: networks and engines in the form that servers load."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,32 +7,50 @@ from typing import Annotated
 import typer
 
 from calibration.cache import CalibrationCache
-from lfw_eval.cli.options import takes_job
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.jobs import EngineJobOptions
+from lfw_eval.cli.lazy import LazyGroup, Verb
+from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.contract import Scales
 from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_job import DetectorJob, beside
-from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt")
 _FACEDETECT = "facedetect"
 _CLASSES = ("face",)
 
-app = typer.Typer(no_args_is_help=True, help="Models in the form that servers load.")
+_VERBS = (
+    Verb(
+        "triton",
+        "lfw_eval.cli.export:triton_command",
+        "Write a Triton model repository, or a further version into one.",
+        "Commands",
+    ),
+)
+
+
+class _Verbs(LazyGroup):
+    verbs = _VERBS
+
+
+app = typer.Typer(cls=_Verbs, add_completion=False)
 
 
 @app.callback()
 def _export() -> None:
-    """Models in the form that servers load."""
+    """Export models in the form that servers load."""
 
 
-@app.command("triton")
-@takes_job
 def triton_command(
-    job: Job,
-    repository: Annotated[Path, typer.Argument(help="The model repository: made, or added to.")],
+    options: EngineJobOptions,
+    output_argument: OutputArgument = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The model repository: created, or added to."),
+    ] = None,
     name: Annotated[str, typer.Option(help="What FaceNet is called there.")] = "facenet",
     with_facedetect: Annotated[
         Path | None, typer.Option(help="FaceDetect's ONNX file, to deploy as facedetect.")
@@ -40,14 +58,16 @@ def triton_command(
     faces: Annotated[
         Path | None, typer.Option(help="For its INT8, images to calibrate on.")
     ] = None,
-    facedetect_cache: Annotated[
-        Path | None, typer.Option(help="For its INT8, a calibration cache instead.")
+    detector_calibration_cache: Annotated[
+        Path | None,
+        typer.Option(help="For its INT8, a calibration cache instead."),
+        Formerly("--facedetect-cache"),
     ] = None,
 ) -> None:
     """Write a Triton model repository, or a further version into one.
 
-    Models take uint8 crops, up to --bs in a batch. With --engine tensorrt they are plans for the
-    GPU that is here, otherwise ONNX networks for Triton's ONNX Runtime, INT8 as Q/DQ nodes.
+    Models take uint8 crops, up to --batch-size in a batch. With --engine tensorrt they are plans
+    for the GPU that is here, otherwise ONNX networks for Triton's ONNX Runtime, INT8 as Q/DQ nodes.
     """
     try:
         from lfw_eval.engines.triton.repository import served_model, write_models
@@ -55,6 +75,8 @@ def triton_command(
         raise UserError(
             "export triton needs a package that is missing: pip install 'lfw-eval[triton]'"
         ) from error
+    repository = required_output(output, output_argument, "name the folder of the repository")
+    job = options.job()
     engine = job.engine
     if engine.name not in _ENGINES:
         raise UserError(
@@ -64,13 +86,14 @@ def triton_command(
         raise UserError(f"--name {name} is FaceDetect's", "give FaceNet another one")
     engine.options.check(engine.precision)
     detector = beside(job, with_facedetect, engine.precision) if with_facedetect else None
-    if detector and engine.precision == "int8" and not (faces or facedetect_cache):
+    if detector and engine.precision == "int8" and not (faces or detector_calibration_cache):
         raise UserError(
-            "--with-facedetect in int8 takes --faces IMAGES to calibrate on, or --facedetect-cache"
+            "--with-facedetect in int8 takes --faces IMAGES to calibrate on, or "
+            "--detector-calibration-cache"
         )
     models = [served_model(name, engine.spec(job.checkpoint, calibrate_if_needed(job)))]
     if detector:
-        spec = _facedetect(detector, engine.batch_size, faces, facedetect_cache)
+        spec = _facedetect(detector, engine.batch_size, faces, detector_calibration_cache)
         models.append(served_model(_FACEDETECT, spec, _CLASSES))
     for model, version in zip(models, write_models(models, repository), strict=True):
         what = f"{engine.precision.upper()}, batches up to {engine.batch_size}"

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.exit_codes import CANNOT_TELL, FAILED
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.options import RulesFile
 from lfw_eval.gate.comparable import NotComparableError
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.junit import junit_xml
@@ -19,8 +22,6 @@ from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, require_writable, write_atomically
 
-_REGRESSED, _CANNOT_TELL = 1, 2
-
 
 def gate_command(
     candidate: Annotated[Path, typer.Argument(help="Result file to judge.")],
@@ -28,11 +29,11 @@ def gate_command(
         Path | None,
         typer.Option(help="Result file to judge it by. Default: FP32 of the candidate's own run."),
     ] = None,
-    rules: Annotated[
-        Path | None, typer.Option(help="TOML file of what is allowed; see the README.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the findings as JSON.")
+    rules: RulesFile = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the findings as JSON."),
+        Formerly("--json"),
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML.")] = None,
     summary: Annotated[
@@ -42,12 +43,13 @@ def gate_command(
         bool, typer.Option("--accept", help="Make the candidate the new baseline.")
     ] = False,
 ) -> None:
-    """Judge a result: exit code 0 passed, 1 regressed, 2 cannot tell, not comparable or a mistake.
+    """Judge a result by FP32 of the same run, or by a baseline.
 
-    Of ACC, AUC, EER, VAL and AP on the same pairs or images, of FPS on the same device, and of how
-    INT8 was calibrated.
+    Judged are ACC, AUC, EER, VAL and AP on the same pairs or images, FPS on the same device, and
+    how INT8 was calibrated. Exit codes: 0 passed, or accepted; 1 regressed; 2 a mistake, or
+    results that cannot be compared; 3 cannot tell (0 if the rules have cannot_tell = "pass").
     """
-    for path in filter(None, (json_file, junit, summary)):
+    for path in filter(None, (output, junit, summary)):
         require_writable(path)
     allowed = Rules.load(rules) if rules else DEFAULT
     judged = read_result(candidate)
@@ -65,9 +67,9 @@ def gate_command(
         _accept(judged, baseline)
         print(f"accepted: {baseline} is the candidate now; {error.problem}")
         return
-    if json_file:
+    if output:
         content = {"verdict": result.verdict, **plain(result)}
-        write_atomically(json_file, (json.dumps(content, indent=1) + "\n").encode())
+        write_atomically(output, (json.dumps(content, indent=1) + "\n").encode())
     if junit:
         write_atomically(junit, junit_xml(result, doubt_fails=allowed.cannot_tell == "fail"))
     if summary:
@@ -83,9 +85,9 @@ def gate_command(
         _accept(judged, baseline)
         print(f"accepted: {baseline} is the candidate now")
     elif result.verdict == "regressed":
-        raise typer.Exit(_REGRESSED)
+        raise typer.Exit(FAILED)
     elif result.verdict == "cannot tell" and allowed.cannot_tell == "fail":
-        raise typer.Exit(_CANNOT_TELL)
+        raise typer.Exit(CANNOT_TELL)
 
 
 def _judge(judged: ResultFile[Result], baseline: Path | None, rules: Rules) -> GateResult:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from lfw_eval.cli.errors import as_options
+from lfw_eval.cli.options import RulesFile
 from lfw_eval.gate.history import read_history
 from lfw_eval.gate.rules import DEFAULT, Rules
 from lfw_eval.report.drawing import require_drawing
@@ -24,11 +26,12 @@ def history_command(
         Literal["html", "png", "svg", "pdf", "csv"],
         typer.Option("--format", help="html: one page. The others: one file per metric."),
     ] = "html",
-    rules: Annotated[
-        Path | None, typer.Option(help="TOML file of what is allowed, as of gate.")
-    ] = None,
+    rules: RulesFile = None,
 ) -> None:
-    """Metrics of all results in a folder over time, each judged by the one before it."""
+    """Show the metrics of all results in a folder over time.
+
+    Each result is judged by the one before it, as gate does. A regression leaves the exit code 0.
+    """
     if form != "html" and output is None:
         raise UserError(f"--format {form} needs --output FOLDER, where the files go")
     if output:
@@ -36,7 +39,7 @@ def history_command(
         require_writable(output if form == "html" else output / "history")
     history = read_history(folder, Rules.load(rules) if rules else DEFAULT)
     for reason in history.skipped:
-        print(f"lfw-eval: left out: {reason}", file=sys.stderr)
+        print(f"lfw-eval: left out: {as_options(reason, {})}", file=sys.stderr)
     print(history_table(history))
     if output is None:
         return

@@ -1,32 +1,25 @@
 """The verb identify: 1:N, whose face it is among many people, or nobody's of them."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.options import (
-    CoresPerWorker,
-    Output,
-    RayAddress,
-    takes_images_job,
-    workers_at,
-)
+from lfw_eval.cli.jobs import JobOptions
+from lfw_eval.cli.options import Output, RayOptions
+from lfw_eval.cli.target import require
 from lfw_eval.metrics.identification.enrolment import enrol_first_images, read_enrolment
 from lfw_eval.pipelines.identification import Trial, identify
-from lfw_eval.pipelines.job import Job
 from lfw_eval.report.tables.identification import identification_table
 from lfw_eval.results.file import save_result
 from lfw_eval.results.identification import Index
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
-from lfw_eval.workers.ray import RayWorkers
 
 
-@takes_images_job
 def identify_command(
-    job: Job,
+    options: JobOptions,
+    ray: RayOptions,
     gallery: Annotated[
         Path | None,
         typer.Option(
@@ -46,13 +39,16 @@ def identify_command(
     ] = "exact",
     ranks: Annotated[int, typer.Option(min=1, max=1000, help="Last rank of the CMC.")] = 20,
     tgt: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 1 where rank-1 is below this.")
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if rank-1 is below this.")
     ] = None,
     output: Output = None,
-    ray: RayAddress = None,
-    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
-    """1:N identification: rank-1, CMC and TPIR at FPIR, FP32 beside the precision asked for."""
+    """Measure 1:N identification: rank-1, CMC and TPIR at FPIR.
+
+    FP32 beside the precision asked for. Exit codes: 0 success, 1 rank-1 is below --tgt, 2 a
+    mistake.
+    """
+    job = options.job(pairs_needed=False)
     path = output or job.default_output("identification")
     if path.suffix != ".json":
         raise UserError(
@@ -66,11 +62,8 @@ def identify_command(
     else:
         enrolment = enrol_first_images(available)
     require_writable(path)
-    result = identify(job, Trial(enrolment, index, ranks), workers_at(ray, cores_per_worker))
+    result = identify(job, Trial(enrolment, index, ranks), ray.workers())
     save_result(result, path)
     print(identification_table(result))
     print(f"result      {path}, per-probe outcomes in {path.with_suffix('.npz').name}")
-    reached = result.judged.outcome.rank1.value
-    if tgt is not None and reached < tgt:
-        print(f"rank-1 {reached:g} is below the target of {tgt:g}", file=sys.stderr)
-        raise typer.Exit(1)
+    require(tgt, result.judged.outcome.rank1.value, "rank-1")

@@ -1,4 +1,4 @@
-"""The command lfw-eval live: names on faces while they come."""
+"""The verb live: names on faces while they come."""
 
 import sys
 from contextlib import ExitStack
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.options import takes_images_job
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.live.crop import MARGIN
 from lfw_eval.live.detector import DETECTION_SIZE, LEAST_SCORE, DetectorChoice
@@ -39,9 +40,8 @@ impostors, and a stranger is compared with everybody in the gallery."""
 _SCORES = ", ".join(f"{score:g} for {name}" for name, score in LEAST_SCORE.items())
 
 
-@takes_images_job
 def live_command(
-    job: Job,
+    options: EngineJobOptions,
     source: Annotated[Path | None, typer.Argument(help="Video file, or folder of images.")] = None,
     camera: Annotated[
         str | None, typer.Option(help="Instead: a camera's number, or address (rtsp://…).")
@@ -68,21 +68,28 @@ def live_command(
             f"Default: {DETECTION_SIZE}.",
         ),
     ] = None,
-    least_score: Annotated[
+    min_score: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help=f"What is less sure is no face. Default: {_SCORES}."),
+        typer.Option(min=0, max=1, help=f"Minimum score of a face. Default: {_SCORES}."),
+        Formerly("--least-score"),
     ] = None,
     detector_precision: Annotated[
         Precision | None, typer.Option(help="Of FaceDetect's engine. Default: fp16.")
     ] = None,
     detector_cache: Annotated[
-        Path | None, typer.Option(help="Calibration cache of FaceDetect, for int8.")
+        Path | None,
+        typer.Option(
+            "--detector-calibration-cache", help="Calibration cache of FaceDetect, for int8."
+        ),
+        Formerly("--detector-cache"),
     ] = None,
     fps: Annotated[
         float | None,
         typer.Option(min=0.01, max=240, help="Of the source, in place of what it says; else 25."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Annotated video to write, .mp4.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Annotated video to write, .mp4.")
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="JSON file to write: the faces of every frame, and stats.")
     ] = None,
@@ -93,12 +100,15 @@ def live_command(
         int, typer.Option(min=0, max=65535, help="Of --show's page; 0 takes a free one.")
     ] = 8090,
 ) -> None:
-    """Find and name faces in a camera's picture, a video or a folder of images."""
+    """Name the faces of a camera, a video or a folder of images.
+
+    Ctrl-C ends the run with exit code 0: what was written is whole.
+    """
     if gallery is None:
         raise UserError("--gallery is missing", "give a folder with an image per person")
     if not gallery.is_dir():
         raise UserError(
-            f"--gallery {gallery} is no folder",
+            f"--gallery {gallery} is not a directory",
             "give one with an image per person, named after them",
         )
     if output and output.suffix.lower() != ".mp4":
@@ -109,11 +119,12 @@ def live_command(
         raise UserError(f"--output {output} is the video to be read", "name another file")
     for written in filter(None, (output, json)):
         require_writable(written)
+    job = options.job()
     choice = DetectorChoice(
         name=detector,
         model=model,
         size=detection_size,
-        least_score=least_score,
+        least_score=min_score,
         engine=job.engine,
         precision=detector_precision,
         cache=detector_cache,

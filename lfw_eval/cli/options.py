@@ -1,293 +1,294 @@
-"""The options that several verbs of the command share, and the job that they make."""
+"""The options that several verbs share, in groups: each is declared here and nowhere else."""
 
-import inspect
-from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
 
 from calibration.thresholds import Method
-from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
+from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.normalisation import Normalisation
-from lfw_eval.datasets.dataset import Align, open_dataset
-from lfw_eval.datasets.dataset import Dataset as OpenedDataset
-from lfw_eval.engines.choice import choose_engine
+from lfw_eval.cli.flatten import Bare, Formerly
+from lfw_eval.datasets.dataset import Align
 from lfw_eval.engines.contract import STREAMS, Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.options import GIB
-from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 from lfw_eval.workers.ray import RayWorkers
 from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
-Dataset = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder or .tgz with Name/Name_0001.jpg or with pairs.csv, insightface's .bin, or "
-        "lfw, lfw-funneled or celebrities. Default: LFW, and the celebrities where LFW cannot be "
-        "had."
-    ),
-]
+_Value = TypeVar("_Value")
+_PHOTOGRAPHS = (
+    "Folder or .tgz with Name/Name_0001.jpg or with pairs.csv, insightface's .bin, or lfw, "
+    "lfw-funneled or celebrities. Default: LFW, or the celebrities if LFW is unavailable."
+)
 PairList = Annotated[
     Path | None,
     typer.Option(
         "--pairs",
         help="Pair list in LFW's format, or a CSV file of name,name,same. Default: pairs.txt or "
-        "pairs.csv with the images, or LFW's view 2.",
+        "pairs.csv beside the images, or LFW's view 2.",
     ),
 ]
-Boxes = Annotated[
-    Path | None,
-    typer.Option(help="CSV image,x,y,w,h of faces to crop, grown by 10 %, instead of MTCNN."),
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Result file. Default: one in results/.")
 ]
-Margin = Annotated[int, typer.Option(min=0, help="MTCNN's margin, in pixels of the photograph.")]
-AlignmentWay = Annotated[
-    Align | None,
+TensorRTVersions = Annotated[
+    list[str] | None,
     typer.Option(
-        "--align",
-        help="mtcnn: its box with a margin. five-point: landmarks to where ArcFace's crops have "
-        "them. none: images that are aligned crops already. Default: none for a .bin, five-point "
-        "for networks of 112x112, mtcnn for all others.",
+        "--tensorrt",
+        metavar="VERSION",
+        help="TensorRT version to write a calibration cache for, such as 8.6.1; may be repeated.",
     ),
 ]
-CheckpointName = Annotated[
-    str,
-    typer.Option(
-        "--checkpoint",
-        help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
-    ),
-]
-CropNormalisation = Annotated[
-    Normalisation | None,
-    typer.Option(help="What the checkpoint was trained on. Default: what it says itself."),
-]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server has: "
-        "triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
-    ),
-]
-EnginePrecision = Annotated[Precision, typer.Option("--precision")]
-BatchSize = Annotated[int, typer.Option("--bs", min=1, help="Batch size.")]
-CalibrationImages = Annotated[
-    Path | None,
-    typer.Option(
-        "--calibration-list",
-        help="Image names to calibrate on, one per line. Default: images outside of the pairs.",
-    ),
-]
-CalibrationMethod = Annotated[
-    Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
-]
-Output = Annotated[Path | None, typer.Option(help="Result file. Default: one in results/.")]
-
-_PANEL = "TensorRT"
-_RAY_PANEL = "Ray"
-Gpu = Annotated[
-    str,
-    typer.Option(
-        help="Number of the GPU, or several with commas, which share the batches.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Streams = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Batches under way at once on a GPU, or requests at a server.",
-        rich_help_panel=_PANEL,
-    ),
-]
-QuantizationWay = Annotated[
-    Quantization | None,
-    typer.Option(
-        help="Where INT8 scales come from: a calibration cache (the default up to version 10), "
-        "TensorRT calibrating live, or Q/DQ nodes (all that version 11 has).",
-        rich_help_panel=_PANEL,
-    ),
-]
-CacheFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--calibration-cache",
-        help="A calibration cache of yours, instead of calibrating.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Tf32 = Annotated[
-    bool, typer.Option("--tf32/--no-tf32", help="TF32 in FP32 engines.", rich_help_panel=_PANEL)
-]
-Workspace = Annotated[
-    float | None,
-    typer.Option(
-        min=0.001,
-        max=65536,
-        help="GiB that a layer may use for itself. Default: what is free.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Level = Annotated[
-    int | None,
-    typer.Option(
-        "--optimization-level",
-        min=0,
-        max=5,
-        help="How long TensorRT looks for fast kernels. Default: its own, 3.",
-        rich_help_panel=_PANEL,
-    ),
-]
-
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        metavar="[ADDRESS]",
-        help="Spread the work over a Ray cluster: auto or HOST:PORT; bare, at the end, one on this "
-        "machine alone.",
-        rich_help_panel=_RAY_PANEL,
-    ),
-]
-CoresPerWorker = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the GPU.",
-        rich_help_panel=_RAY_PANEL,
-    ),
+OutputArgument = Annotated[Path | None, typer.Argument(hidden=True)]
+"""The output as the last argument, which it once was: --output came later."""
+RulesFile = Annotated[
+    Path | None, typer.Option("--rules", help="TOML file of what is allowed; see the README.")
 ]
 
 
-def with_address(arguments: Sequence[str]) -> list[str]:
-    """Give a bare --ray its address: Typer has no options whose value may be left out."""
-    following = [*arguments[1:], "-"]
-    return [
-        f"--ray={LOCAL}" if argument == "--ray" and after.startswith("-") else argument
-        for argument, after in zip(arguments, following, strict=True)
-    ]
+@dataclass(frozen=True)
+class DataOptions:
+    """The data set, as the first argument or as an option, and its pairs."""
+
+    panel: ClassVar = "Data"
+
+    dataset_argument: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="The same as --dataset.")
+    ] = None
+    dataset: Annotated[str | None, typer.Option(help=_PHOTOGRAPHS)] = None
+    pairs: PairList = None
+
+    @property
+    def name(self) -> str | None:
+        """The data set, whichever way it was named.
+
+        Raises:
+            UserError: It was named twice.
+        """
+        return first_of("dataset", self.dataset, self.dataset_argument)
 
 
-def job_on(
-    opened: OpenedDataset,
-    boxes: Boxes = None,
-    margin: Margin = 32,
-    align: AlignmentWay = None,
-    checkpoint: CheckpointName = DEFAULT,
-    normalisation: CropNormalisation = None,
-    engine: EngineName = "openvino",
-    precision: EnginePrecision = "int8",
-    bs: BatchSize = 64,
-    calibration_list: CalibrationImages = None,
-    method: CalibrationMethod = "entropy",
-    gpu: Gpu = "0",
-    streams: Streams = STREAMS,
-    quantization: QuantizationWay = None,
-    calibration_cache: CacheFile = None,
-    tf32: Tf32 = True,
-    workspace: Workspace = None,
-    optimization_level: Level = None,
-) -> Job:
-    """Return the job on a data set that the options describe.
+@dataclass(frozen=True)
+class CalibrationDataOptions:
+    """The data set that INT8 is calibrated on, where the verb's own input is another."""
 
-    Raises:
-        UserError: An option names what is not there.
-    """
-    network = open_checkpoint(checkpoint, normalisation)
-    side, _, _ = network.input_shape()
-    return Job(
-        dataset=opened.for_network(side) if align in (None, "none") else opened,
-        alignment=opened.alignment(side, align, boxes, margin),
-        checkpoint=network,
-        engine=choose_engine(
-            engine,
-            precision,
-            bs,
-            gpu=gpus(gpu),
-            streams=streams,
-            quantization=quantization,
-            calibration_cache=calibration_cache,
-            tf32=tf32,
-            workspace=int(workspace * GIB) if workspace else None,
-            optimization_level=optimization_level,
+    panel: ClassVar = "Data"
+
+    dataset: Annotated[
+        str | None, typer.Option(help=f"The images that INT8 is calibrated on. {_PHOTOGRAPHS}")
+    ] = None
+    pairs: Annotated[
+        Path | None, typer.Option(help="Its pair list, whose images are not calibrated on.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """From a photograph to the crop that the network takes."""
+
+    panel: ClassVar = "Alignment"
+
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="CSV image,x,y,w,h of faces to crop, grown by 10 %, instead of MTCNN."),
+    ] = None
+    margin: Annotated[
+        int, typer.Option(min=0, help="MTCNN's margin, in pixels of the photograph.")
+    ] = 32
+    align: Annotated[
+        Align | None,
+        typer.Option(
+            help="mtcnn: its box with a margin. five-point: landmarks to where ArcFace's crops "
+            "have them. none: images that are aligned crops already. Default: none for a .bin, "
+            "five-point for networks of 112x112, mtcnn for all others.",
         ),
-        calibration_list=calibration_list,
-        method=method,
-    )
+    ] = None
 
 
-def workers_at(ray: str | None, cores_per_worker: int) -> Workers:
-    """Return the workers that the options of Ray describe; this process without them.
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """The network's weights."""
+
+    panel: ClassVar = "Checkpoint"
+
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
+        ),
+    ] = DEFAULT
+    normalisation: Annotated[
+        Normalisation | None,
+        typer.Option(
+            help="How the network's training images were normalised. Default: as the "
+            "checkpoint says."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the network runs on."""
+
+    panel: ClassVar = "Engine"
+
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server "
+            "has: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
+        ),
+    ] = "openvino"
+    precision: Annotated[Precision, typer.Option(help="Of the engine to judge.")] = "int8"
+    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 64
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """How INT8 is calibrated."""
+
+    panel: ClassVar = "Calibration"
+
+    calibration_list: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of the images to calibrate on, one per line. Default: images outside of "
+            "the pairs."
+        ),
+    ] = None
+    method: Annotated[
+        Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
+    ] = "entropy"
+
+
+@dataclass(frozen=True)
+class GpuOptions:
+    """TensorRT's own."""
+
+    panel: ClassVar = "TensorRT"
+
+    gpu: Annotated[
+        str,
+        typer.Option(help="Number of the GPU, or several with commas, which share the batches."),
+    ] = "0"
+    streams: Annotated[
+        int,
+        typer.Option(min=1, help="Batches in flight on a GPU, or requests in flight at a server."),
+    ] = STREAMS
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(
+            help="Where INT8 scales come from: a calibration cache (the default up to version "
+            "10), TensorRT calibrating live, or Q/DQ nodes (all that version 11 has).",
+        ),
+    ] = None
+    calibration_cache: Annotated[
+        Path | None, typer.Option(help="A calibration cache of yours, instead of calibrating.")
+    ] = None
+    tf32: Annotated[
+        bool,
+        typer.Option(" /--no-tf32", show_default=False, help="Compute FP32 without TF32."),
+        Formerly("--tf32"),
+    ] = True
+    workspace: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=65536,
+            help="GiB that a layer may use for itself. Default: what is free.",
+        ),
+    ] = None
+    optimization_level: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=5, help="How long TensorRT looks for fast kernels. Default: its own, 3."
+        ),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return them by name, as `choose_engine` takes them.
+
+        Raises:
+            UserError: `gpu` is not a list of numbers.
+        """
+        return {
+            "gpu": _gpus(self.gpu),
+            "streams": self.streams,
+            "quantization": self.quantization,
+            "calibration_cache": self.calibration_cache,
+            "tf32": self.tf32,
+            "workspace": int(self.workspace * GIB) if self.workspace else None,
+            "optimization_level": self.optimization_level,
+        }
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """A cluster that shares the work."""
+
+    panel: ClassVar = "Ray"
+
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Spread the work over a Ray cluster: auto or HOST:PORT; without an address, at "
+            "the end of the command, a cluster on this machine alone.",
+        ),
+        Bare(LOCAL),
+    ] = None
+    cores_per_worker: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the "
+            "GPU.",
+        ),
+    ] = RayWorkers.cores
+
+    def workers(self) -> Workers:
+        """Return the cluster's workers, or this process if no cluster is asked for.
+
+        Raises:
+            UserError: `ray` is not an address.
+        """
+        return HERE if self.ray is None else RayWorkers(RayCluster(self.ray), self.cores_per_worker)
+
+
+def first_of(name: str, *values: _Value | None) -> _Value | None:
+    """Return the one value that is not None, of what can be named in several ways.
 
     Raises:
-        UserError: `ray` is no address.
+        UserError: There are several.
     """
-    return HERE if ray is None else RayWorkers(RayCluster(ray), cores_per_worker)
+    named = [value for value in values if value is not None]
+    if len(named) > 1:
+        raise UserError(f"`{name}` is given twice, {named[0]} and {named[1]}", "give it once")
+    return next(iter(named), None)
 
 
-def open_job(
-    dataset: Dataset = None, pairs: PairList = None, *, pairs_needed: bool = True, **options: Any
-) -> Job:
-    """Return the job on the data set of a name that the options of `job_on` describe.
+def required_output(output: Path | None, argument: Path | None, hint: str) -> Path:
+    """Return where a verb writes that has to be told.
+
+    Args:
+        hint: What to name.
 
     Raises:
-        UserError: An option names what is not there.
+        UserError: Nothing is named, or two places are.
     """
-    return job_on(open_dataset(dataset, pairs, pairs_needed=pairs_needed), **options)
+    path = first_of("output", output, argument)
+    if path is None:
+        raise UserError("`output` is missing", hint)
+    return path
 
 
-def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `open_job` in place of its first parameter, a job."""
-    return _taking(_job_options(), open_job, command)
-
-
-def takes_images_job(command: Callable[..., None]) -> Callable[..., None]:
-    """The same for a command that needs no pairs."""
-    return _taking(_job_options(), partial(open_job, pairs_needed=False), command)
-
-
-def takes_jobs(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command those of `job_on` for its first parameter, which makes a data set's job."""
-    return _taking(_parameters(job_on)[1:], partial(partial, job_on), command)
-
-
-def _taking(
-    options: Sequence[inspect.Parameter], make: Callable[..., Any], command: Callable[..., None]
-) -> Callable[..., None]:
-    """Give a command these options in place of its first parameter, which `make` makes of them."""
-
-    @wraps(command)
-    def with_options(**given: Any) -> None:
-        made = make(**{option.name: given.pop(option.name) for option in options})
-        command(made, **given)
-
-    parameters = [*options, *_parameters(command)[1:]]
-    # Those that have to be given come first in a signature.
-    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
-    return with_options
-
-
-def _job_options() -> list[inspect.Parameter]:
-    return [*_parameters(open_job)[:2], *_parameters(job_on)[1:]]
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function).parameters.values())
-
-
-def gpus(given: str) -> tuple[int, ...]:
-    """Return the numbers in a list such as 0,1.
-
-    Raises:
-        UserError: It is no such list.
-    """
-    numbers = given.replace(" ", "").split(",")
+def _gpus(text: str) -> tuple[int, ...]:
+    numbers = text.replace(" ", "").split(",")
     if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"--gpu {given!r} is not a list of GPUs", "give one as 0, several as 0,1")
+        raise UserError(f"`gpu` {text!r} is not a list of GPUs", "give one as 0, several as 0,1")
     return tuple(int(number) for number in numbers)

@@ -1,4 +1,4 @@
-"""The command lfw-eval report: one HTML page of results side by side, or its figures as files."""
+"""The verb report: one HTML page of results side by side, or its figures as files."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.options import RulesFile
 from lfw_eval.gate.rules import DEFAULT, Rules
 from lfw_eval.report.drawing import require_drawing
 from lfw_eval.results.file import read_result
@@ -30,31 +32,37 @@ def report_command(
         Literal["html", "png", "svg", "pdf", "csv"],
         typer.Option("--format", help="html: the page. The others: one file per figure."),
     ] = "html",
-    no_faces: Annotated[
+    anonymous: Annotated[
         bool,
-        typer.Option("--no-faces", help="Leave out all faces and names, to pass the report on."),
+        typer.Option("--anonymous", help="Leave out all faces and names, to pass the report on."),
+        Formerly("--no-faces"),
     ] = False,
     faces: Annotated[
         Path | None,
         typer.Option(help="Images that a detector was evaluated on, to draw its boxes on some."),
     ] = None,
-    rules: Annotated[
-        Path | None, typer.Option(help="TOML file of what is allowed, as of gate.")
-    ] = None,
+    rules: RulesFile = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="Their annotations. Default: found beside the images.")
+        Path | None, typer.Option(help="Their annotations. Default: those beside the images.")
     ] = None,
 ) -> None:
-    """Report: one self-contained HTML page, or its figures for a paper."""
+    """Write results side by side as one HTML page, or as figures.
+
+    The page is self-contained, and judges as gate does.
+    """
     path = output or Path("report.html" if form == "html" else "figures")
     if form == "html" and path.suffix.lower() not in (".html", ".htm"):
         raise UserError(
-            f"-o {path} must end in .html", "for figures in a folder, give --format svg"
+            f"--output {path} must end in .html", "for figures in a folder, give --format svg"
         )
     if form != "html" and path.is_file():
-        raise UserError(f"-o {path} is a file", f"--format {form} takes a folder for its figures")
-    if no_faces and faces:
-        raise UserError("--faces shows faces and --no-faces leaves them out", "give one of the two")
+        raise UserError(
+            f"--output {path} is a file", f"--format {form} takes a folder for its figures"
+        )
+    if anonymous and faces:
+        raise UserError(
+            "--faces shows faces and --anonymous leaves them out", "give one of the two"
+        )
     if annotations and not faces:
         raise UserError("--annotations are of the images of --faces", "give these too")
     allowed = Rules.load(rules) if rules else DEFAULT
@@ -74,7 +82,7 @@ def report_command(
             "give that of lfw-eval detect too",
         )
     # Figures have no faces: none are looked for.
-    shown = not no_faces and form == "html"
+    shown = not anonymous and form == "html"
     options = FaceOptions(shown, faces, annotations)
     contents = contents_of(files, options, allowed)
     for sentence in contents.missing:

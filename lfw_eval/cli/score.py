@@ -1,4 +1,4 @@
-"""The command lfw-eval score: pairs of embedded images, without folds, of any number."""
+"""The verb score: pairs of embedded images, without folds, of any number."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +23,12 @@ def score_command(
     ],
     output: Output = None,
 ) -> None:
-    """AUC, EER and VAL at FAR 1e-6 to 0.1 of pairs of any number, all together, without folds."""
+    """Score any number of pairs of embedded images, without folds.
+
+    AUC, EER and VAL at FAR 1e-6 to 0.1 of all pairs together.
+    """
     if not pairs.is_file():
-        raise UserError(f"{pairs} is no file", "give a CSV or Parquet file of pairs")
+        raise UserError(f"{pairs} is not a file", "give a CSV or Parquet file of pairs")
     path = output or Path("results") / f"{embeddings.name}-{pairs.stem}-score.json"
     if path.suffix != ".json":
         raise UserError(f"--output {path} must end in .json")

@@ -1,30 +1,27 @@
-"""The command lfw-eval testsets: one table over several test sets."""
+"""The verb testsets: one table over several test sets."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.options import CoresPerWorker, Output, RayAddress, takes_jobs, workers_at
-from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.cli.exit_codes import MISTAKE
+from lfw_eval.cli.jobs import NetworkOptions
+from lfw_eval.cli.options import Output, RayOptions
 from lfw_eval.metrics.verification.flip import Flip
-from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.test_sets import evaluate_sets, images_of, open_sets
 from lfw_eval.report.tables.test_sets import testsets_table
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
-from lfw_eval.workers.ray import RayWorkers
 
-_FAILED = 2
 # Characters of sets' names in that of the result.
 _NAMES = 60
 
 
-@takes_jobs
 def testsets_command(
-    job_on: Callable[[Dataset], Job],
+    network: NetworkOptions,
+    ray: RayOptions,
     sets: Annotated[
         list[str],
         typer.Argument(
@@ -41,26 +38,24 @@ def testsets_command(
         Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
     ] = None,
     output: Output = None,
-    ray: RayAddress = None,
-    cores_per_worker: CoresPerWorker = RayWorkers.cores,
 ) -> None:
-    """One table over several test sets: FP32 beside the precision asked for, by one engine.
+    """Evaluate one engine on several test sets, in one table.
 
-    Each set's own result lies in a folder of the table's name, for gate and report. A set that
-    fails is named in the table, and the exit code is then 2.
+    Each set's own result lies in a folder of the table's name, for gate and report. Exit
+    codes: 0 success, 2 a mistake, or a set that failed, which the table names.
     """
     if output and output.suffix != ".json":
         raise UserError(f"--output {output} must end in .json", "the sets' results go beside it")
+    job_on, workers = network.job_on, ray.workers()
     opened = open_sets(sets)
     calibrating = images_of(open_sets([calibrate_on])[0] if calibrate_on else opened[0])
     table = replace(calibrating, name="testsets")
-    names = "-".join(images_of(one).name for one in opened)[:_NAMES]
+    names = "-".join(images_of(each_set).name for each_set in opened)[:_NAMES]
     path = output or job_on(table).default_output(f"{names}-table")
     require_writable(path)
-    workers = workers_at(ray, cores_per_worker)
     result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""), workers)
     save_result(result, path)
     print(testsets_table(result))
     print(f"result      {path}, those of the sets in {path.with_suffix('')}")
     if result.failed:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(MISTAKE)

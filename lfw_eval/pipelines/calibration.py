@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -106,6 +105,8 @@ def calibrate(
         UserError: There is no crop, the crops have another size, or the network makes NaN or
             infinity of one.
     """
+    import onnxruntime  # a second, which help texts do without
+
     if len(crops) == 0:
         raise UserError("calibration needs at least one crop", "the calibration list is empty")
     built_from = {

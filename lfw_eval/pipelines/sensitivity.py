@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -66,6 +65,8 @@ def _normalised(
     model: onnx.ModelProto, normalisation: str, crops: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """The images that the model's own input takes, float32 (n, 3, 160, 160)."""
+    import onnxruntime  # a second, which help texts do without
+
     accepting = accept_crops(model, normalisation)
     image = model.graph.input[0].name
     del accepting.graph.output[:]

@@ -1,13 +1,17 @@
 """The error that a user's mistake raises, the same class for calibrator and evaluator."""
 
 try:
+    # An editable installation finds our modules within a foreign package; this name it does not.
+    from calibration import RECIPE  # noqa: F401
     from calibration.errors import UserError
 except ImportError as error:
     import calibration
 
+    where = calibration.__file__ or next(iter(calibration.__path__))
     raise ImportError(
-        f"the package 'calibration' of lfw-eval is hidden by another one, {calibration.__path__}; "
-        "start from another folder, or take that one off PYTHONPATH"
+        f"{where} hides the package calibration, which comes with lfw-eval; start from another "
+        "folder, or take that one off PYTHONPATH",
+        name="calibration",
     ) from error
 
 __all__ = ["UserError", "first_line"]

@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def lfw_eval(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from lfw_eval.cli.main import main; main()"]
+    command = [sys.executable, "-m", "lfw_eval"]
     return subprocess.run(
         [*command, *map(str, arguments)],
         cwd=cwd,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.pair_blocks import read_pair_blocks
 from lfw_eval.bulk.score import score, unit_embeddings
-from lfw_eval.cli.main import app
+from lfw_eval.cli.app import app
 from lfw_eval.metrics.verification.pooled import evaluate_pooled, pooled_distances
 from lfw_eval.system.errors import UserError
 

@@ -10,7 +10,7 @@ from lfw_eval.checkpoints.checkpoint import save_model
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
-from lfw_eval.cli.main import convert_command
+from lfw_eval.cli.convert import convert_command
 from lfw_eval.system.errors import UserError
 
 
@@ -244,7 +244,9 @@ def test_convert_command(network, tmp_path):
     save_model(quantized(network), tmp_path / "int8.onnx")
     for name, marker in (("fp32", "Conv"), ("int8", "DequantizeLinear")):
         output = tmp_path / f"{name}-fp16.onnx"
-        convert_command(tmp_path / f"{name}.onnx", output, "fixed", precision="fp16")
+        convert_command(
+            str(tmp_path / f"{name}.onnx"), output, normalisation="fixed", precision="fp16"
+        )
         model = onnx.load(output)
         assert marker in {node.op_type for node in model.graph.node}
         assert TensorProto.FLOAT not in {t.data_type for t in model.graph.initializer}

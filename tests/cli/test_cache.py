@@ -211,7 +211,7 @@ def test_to_qdq_refusals(cache_command, cache, tiny, tmp_path):
     sentence = told(complete, tiny, "qdq.onnx")
     assert "no scale for" in sentence
     assert "(input, stem_r" in sentence
-    assert "none.onnx does not exist" in told(cache, "none.onnx", "qdq.onnx")
+    assert "MODEL none.onnx is neither a file nor one of" in told(cache, "none.onnx", "qdq.onnx")
     assert "is not a valid ONNX network" in told(complete, cache, "qdq.onnx")
     assert "old.onnx cannot be read" in told("old.onnx", tiny, "qdq.onnx")
     assert files(tmp_path) == before

@@ -38,7 +38,7 @@ def test_exit_codes(results):
     assert regressed.returncode == 1
     assert regressed.stdout.endswith("verdict  regressed\n")
     doubtful = gate(results, "few.json")
-    assert doubtful.returncode == 2
+    assert doubtful.returncode == 3
     assert doubtful.stdout.endswith("verdict  cannot tell\n")
     assert "pairs would show a drop of 0.002" in doubtful.stdout
     assert not doubtful.stderr

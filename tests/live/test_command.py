@@ -15,11 +15,11 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-import typer
 from command import lfw_eval, refused
 from live_video import write_video
 
-from lfw_eval.cli.live import live_command
+from lfw_eval.cli.app import VERBS
+from lfw_eval.cli.lazy import command_of
 from lfw_eval.datasets.celebrities import celebrity_files
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.live.screen import Screen
@@ -28,8 +28,7 @@ from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
 
 STRANGERS = 23
-app = typer.Typer()
-app.command()(live_command)
+COMMAND = next(command_of(verb) for verb in VERBS if verb.name == "live")
 
 QUICK = ("--engine", "dummy", "--precision", "fp32", "--dataset", "celebrities")
 INT8 = ("--precision", "int8", "--dataset", "celebrities")
@@ -82,7 +81,7 @@ def short(celebrities, tmp_path_factory):
 
 def live(*arguments):
     """Run the command in this process, which spares it seconds of importing."""
-    app(list(map(str, arguments)), standalone_mode=False)
+    COMMAND.main(list(map(str, arguments)), standalone_mode=False)
 
 
 def sentence(*arguments):
@@ -212,7 +211,7 @@ def test_a_gallery_with_what_is_no_face(short, celebrities, tmp_path, capsys):
 
 
 def started(*arguments, cwd):
-    command = [sys.executable, "-c", "from lfw_eval.cli.main import main; main()", "live"]
+    command = [sys.executable, "-m", "lfw_eval", "live"]
     return subprocess.Popen(
         [*command, *map(str, arguments)],
         cwd=cwd,
@@ -353,7 +352,7 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
     assert "one of them" in sentence(*known)
     assert "one of them" in sentence(short, "--camera", "0", *known)
     assert "--gallery is missing" in sentence(short, *QUICK)
-    assert "is no folder" in sentence(short, *QUICK, "--gallery", short)
+    assert "is not a directory" in sentence(short, *QUICK, "--gallery", short)
     assert "nowhere.mp4 does not exist" in sentence("nowhere.mp4", *known)
     assert "text.mp4 cannot be opened" in sentence("text.mp4", *known)
     assert "holds no image" in sentence("none", *known)

@@ -244,7 +244,7 @@ def test_prepare_writes_coco(tmp_path):
     run = lfw_eval("prepare", "kitti", folder, tmp_path / "k.json", cwd=tmp_path)
     assert "in the form of coco, not kitti" in refused(run)
     assert open_faces(folder, tmp_path / "out.json").digest == open_faces(folder).digest
-    assert "IMAGES OUT.json" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
+    assert "IMAGES -o OUT.json" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
 
 
 @given(

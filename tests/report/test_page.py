@@ -134,7 +134,7 @@ def test_faces_and_names_are_left_out(roots: Path) -> None:
     names = [f"Ann_Lee_{row:04}" for row in range(200)]
     evaluated = Evaluated(crops_sha256=write_store(roots / "datasets", names))
     paths = saved(roots, result=evaluated.result("int8"), faces=detected(roots))
-    page = reported(paths, roots, no_faces=True)
+    page = reported(paths, roots, anonymous=True)
     assert "data:image" not in page
     assert not re.search("Ann.Lee", page)
     assert "img_" not in page
@@ -299,7 +299,7 @@ def test_bad_input_is_one_sentence(roots: Path, monkeypatch: pytest.MonkeyPatch)
     for arguments, said in (
         ({"output": roots / "report.pdf"}, "must end in .html"),
         ({"output": path, "form": "svg"}, "is a file"),
-        ({"no_faces": True, "faces": roots}, "one of the two"),
+        ({"anonymous": True, "faces": roots}, "one of the two"),
         ({"faces": roots}, "none of the results"),
         ({"annotations": roots}, "--faces"),
         ({"output": Path("/proc/nowhere/report.html")}, "cannot be written"),

@@ -20,7 +20,7 @@ from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.image_shards import list_shards, read_shard
 from lfw_eval.bulk.score import unit_embeddings
-from lfw_eval.cli.options import with_address
+from lfw_eval.cli.flatten import with_values
 from lfw_eval.datasets.alignment import AlignedFaces, BoxAlignment
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.engines.choice import EngineChoice, EngineSpec
@@ -309,7 +309,7 @@ def test_addresses_that_are_none(address):
     ],
 )
 def test_a_bare_option_is_this_machine(given, understood):
-    assert with_address(given) == understood
+    assert with_values(given, {"--ray": "local"}) == understood
 
 
 def test_metrics_are_the_same_though_a_node_is_killed(

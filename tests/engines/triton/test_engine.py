@@ -366,7 +366,7 @@ def hanging(facenet_server, small, request):
     asked = facenet_server.log.read_text().count("asleep\n")
     run = subprocess.Popen(
         [
-            *(sys.executable, "-c", "from lfw_eval.cli.main import main; main()", "evaluate"),
+            *(sys.executable, "-m", "lfw_eval", "evaluate"),
             *("--dataset", str(small / "faces"), "--boxes", str(small / "boxes.csv")),
             *("--engine", facenet_server.address("asleep", request.param)),
         ],

@@ -1,0 +1,15 @@
+"""The verb build: an engine ahead of its first use."""
+
+from lfw_eval.cli.jobs import JobOptions
+from lfw_eval.pipelines.calibration import calibrate_if_needed
+from lfw_eval.report.tables.build import build_table
+
+
+def build_command(options: JobOptions) -> None:
+    """Build an engine ahead of its first use.
+
+    An engine that was built of the same before is found again. INT8 is calibrated on the data set.
+    """
+    job = options.job()
+    with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
+        print(build_table(engine, job.engine.precision))

@@ -1,0 +1,56 @@
+"""The verb convert: a checkpoint to ONNX."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lfw_eval.checkpoints.checkpoint import find_source, save_model
+from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.half import half
+from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.cli.flatten import Formerly
+from lfw_eval.cli.options import OutputArgument, required_output
+
+
+def convert_command(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml."
+        ),
+    ],
+    output_argument: OutputArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The ONNX file to write.")
+    ] = None,
+    normalisation: Annotated[
+        Normalisation | None,
+        typer.Option(
+            help="How the network's training images were normalised. Default: as the checkpoint "
+            "says."
+        ),
+    ] = None,
+    fold: Annotated[
+        bool,
+        typer.Option(
+            " /--no-fold", show_default=False, help="Leave batch normalisation out of the weights."
+        ),
+        Formerly("--fold"),
+    ] = True,
+    precision: Annotated[
+        Literal["fp32", "fp16"],
+        typer.Option(
+            help="fp32: types as they are. fp16: what is float32 becomes float16, but input and "
+            "output, for engines that are strongly typed; a Q/DQ network keeps its INT8."
+        ),
+    ] = "fp32",
+) -> None:
+    """Convert a checkpoint to ONNX, without TensorFlow or PyTorch."""
+    path = required_output(output, output_argument, "name the ONNX file to write")
+    source, _, known = find_source(checkpoint, normalisation)
+    model = convert(source, normalisation=known, fold=fold)
+    if precision == "fp16":
+        model = half(model)
+    save_model(model, path)
+    print(f"{path}: {len(model.graph.node)} nodes")

@@ -1,0 +1,78 @@
+"""The verb evaluate: verification accuracy, FP32 beside the precision asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfw_eval.cli.checks import CheckMetrics, require_agreement
+from lfw_eval.cli.jobs import JobOptions
+from lfw_eval.cli.options import Output, RayOptions
+from lfw_eval.cli.target import require
+from lfw_eval.datasets.faces import open_faces
+from lfw_eval.metrics.detection.boxes import FaceTruth
+from lfw_eval.metrics.verification.distance import Distance
+from lfw_eval.metrics.verification.flip import Flip
+from lfw_eval.pipelines.detection import detect
+from lfw_eval.pipelines.detector_job import beside
+from lfw_eval.pipelines.verification import Protocol, evaluate
+from lfw_eval.report.tables.accuracy import accuracy_table
+from lfw_eval.results.checks import check_accuracy
+from lfw_eval.results.file import save_result
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import require_writable
+
+
+def evaluate_command(
+    options: JobOptions,
+    ray: RayOptions,
+    distance: Annotated[Distance, typer.Option(help="Between two embeddings.")] = "squared_l2",
+    flip: Annotated[
+        Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
+    ] = None,
+    subtract_mean: Annotated[
+        bool, typer.Option("--subtract-mean", help="Subtract the training folds' mean embedding.")
+    ] = False,
+    with_facedetect: Annotated[
+        Path | None,
+        typer.Option(help="FaceDetect's ONNX file, to report its mAP too, in the same precision."),
+    ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="The images for that, with annotations beside them.")
+    ] = None,
+    tgt: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if ACC is below this.")
+    ] = None,
+    check_metrics: CheckMetrics = False,
+    output: Output = None,
+) -> None:
+    """Measure verification accuracy: FP32 beside the precision asked for.
+
+    Exit codes: 0 success, 1 ACC is below --tgt or --check-metrics found a difference, 2 a mistake.
+    """
+    if (with_facedetect is None) != (faces is None):
+        raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together", "give both")
+    job = options.job()
+    path = output or job.default_output("accuracy")
+    if path.suffix != ".json":
+        raise UserError(
+            f"--output {path} must end in .json", "per-pair scores go into a .npz beside"
+        )
+    require_writable(path)
+    result = evaluate(job, Protocol(distance, flip, subtract_mean), ray.workers())
+    truths: list[FaceTruth] = []
+    if with_facedetect and faces:
+        dataset = open_faces(faces)
+        truths = [image.truth for image in dataset.images]
+        reports = []
+        for precision in dict.fromkeys(("fp32", job.engine.precision)):
+            with beside(job, with_facedetect, precision).open(dataset) as detector:
+                reports.append(detect(detector, dataset, "integrate", 0.5))
+        result = replace(result, detection=tuple(reports))
+    save_result(result, path)
+    print(accuracy_table(result))
+    print(f"result      {path}, per-pair scores in {path.with_suffix('.npz').name}")
+    if check_metrics:
+        require_agreement(check_accuracy(result, truths))
+    require(tgt, result.judged.verification.accuracy.value, "ACC")

@@ -1,0 +1,76 @@
+"""The verb prepare: photographs to crops, or annotated faces to COCO JSON."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from lfw_eval.cli.options import AlignmentOptions, DataOptions, OutputArgument, first_of
+from lfw_eval.datasets.contact_sheet import write_contact_sheet
+from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.datasets.faces import open_faces, write_coco
+from lfw_eval.datasets.pair_csv import write_pair_list
+from lfw_eval.system.errors import UserError
+
+Annotations = Literal["wider", "fddb", "kitti", "coco"]
+Layout = Literal["lfw", Annotations]
+
+
+def prepare_command(
+    data: DataOptions,
+    images_argument: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    output_argument: OutputArgument = None,
+    *,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(
+            help="lfw, the default: align faces to crops. The others: the annotations' layout, of "
+            "a folder, .tgz or .zip of images."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="COCO JSON to write, for all layouts but lfw."),
+    ] = None,
+    alignment: AlignmentOptions,
+    side: Annotated[int, typer.Option(min=32, help="Of the crops, as the network takes.")] = 160,
+) -> None:
+    """Align a data set, or write face annotations as COCO JSON.
+
+    Aligning writes a crop store, a pair list and a contact sheet to look at.
+    """
+    source = data.dataset_argument
+    if layout is None and source in get_args(Layout):
+        # As the command once was: prepare LAYOUT IMAGES OUT.json.
+        layout, source = source, images_argument  # type: ignore[assignment]
+    name = first_of("dataset", data.dataset, source)
+    path = first_of("output", output, output_argument)
+    if layout and layout != "lfw":
+        _write_annotations(name, layout, path)
+    elif path:
+        raise UserError("`output` is for annotations", "crops go into the folder of data sets")
+    else:
+        _align(name, data.pairs, alignment, side)
+
+
+def _write_annotations(images: str | None, layout: Annotations, output: Path | None) -> None:
+    if images is None or output is None or output.suffix != ".json":
+        raise UserError(f"--layout {layout} takes the images and what to write: IMAGES -o OUT.json")
+    faces = open_faces(Path(images), form=layout)
+    write_coco(faces, output)
+    print(
+        f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} regions to ignore, "
+        f"{output}"
+    )
+
+
+def _align(dataset: str | None, pairs: Path | None, alignment: AlignmentOptions, side: int) -> None:
+    opened = open_dataset(dataset, pairs)
+    way = opened.alignment(side, alignment.align, alignment.boxes, alignment.margin)
+    store = opened.crop_store(way)
+    write_pair_list(opened.pairs, store.folder)
+    sheet = write_contact_sheet(store)
+    undetected = int((~store.detected).sum())
+    print(f"{len(store.names):,} crops and {len(opened.pairs):,} pairs in {store.folder}")
+    print(f"{undetected:,} images without a detected face: they have the centre box")
+    print(f"contact sheet {sheet}")

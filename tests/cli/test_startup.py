@@ -1,0 +1,93 @@
+"""What the command loads before a verb runs, and what its help says."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+import typer
+from command import lfw_eval
+
+from lfw_eval import __version__
+from lfw_eval.cli import cache, export
+from lfw_eval.cli.app import EXIT_CODES, VERBS
+from lfw_eval.cli.lazy import Verb, command_of
+
+HEAVY = {"numpy", "onnx", "cv2", "scipy", "openvino", "onnxruntime", "ray", "torch"}
+RUNTIMES = {"openvino", "onnxruntime", "ray", "torch", "tensorrt", "pyarrow", "altair"}
+SUBVERBS = [("cache", verb) for verb in cache._VERBS] + [("export", verb) for verb in export._VERBS]
+LEAVES = [("", verb) for verb in VERBS if not verb.target.endswith(":app")] + SUBVERBS
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The packages that the command has imported when it ends."""
+    code = (
+        "import json, sys\n"
+        "from lfw_eval.cli.main import run\n"
+        f"code = run({list(arguments)!r})\n"
+        "print(json.dumps([code, *sorted({name.partition('.')[0] for name in sys.modules})]))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code, *names = json.loads(run.stdout.splitlines()[-1])
+    assert code == 0, run.stderr
+    return set(names)
+
+
+def path_of(group: str, verb: Verb) -> list[str]:
+    return [*group.split(), verb.name]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",)])
+def test_help_and_version_load_nothing_heavy(arguments):
+    assert not loaded(*arguments) & HEAVY
+
+
+@pytest.mark.parametrize(("group", "verb"), LEAVES, ids=lambda value: getattr(value, "name", value))
+def test_help_of_a_verb_loads_no_runtime(group, verb):
+    assert not loaded(*path_of(group, verb), "--help") & RUNTIMES
+
+
+@pytest.mark.parametrize(
+    "verb", [*VERBS, *(verb for _, verb in SUBVERBS)], ids=lambda verb: verb.name
+)
+def test_the_table_says_what_the_verbs_say(verb):
+    target = verb.load()
+    if isinstance(target, typer.Typer):
+        target = target.registered_callback.callback
+    assert inspect.getdoc(target).partition("\n")[0] == verb.help
+
+
+def test_bare_command_prints_help(tmp_path):
+    bare, asked = (lfw_eval(*arguments, cwd=tmp_path) for arguments in ((), ("--help",)))
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.stdout == asked.stdout
+    assert all(verb.name in bare.stdout for verb in VERBS)
+    assert all(verb.panel in bare.stdout for verb in VERBS)
+    assert EXIT_CODES in " ".join(bare.stdout.split())
+    group = lfw_eval("cache", cwd=tmp_path)
+    assert (group.returncode, group.stderr) == (0, "")
+    assert "to-qdq" in group.stdout
+
+
+def test_version(tmp_path):
+    assert lfw_eval("--version", cwd=tmp_path).stdout == f"lfw-eval {__version__}\n"
+
+
+def test_one_vocabulary():
+    """The same parameter has the same options in all verbs, and each writes by --output."""
+    options: dict[str, set[tuple[str, ...]]] = {}
+    for _, verb in LEAVES:
+        parameters = [p for p in command_of(verb).params if not p.hidden]
+        for parameter in parameters:
+            if parameter.param_type_name == "option":
+                options.setdefault(parameter.name, set()).add(tuple(parameter.opts))
+    assert {name for name, declared in options.items() if len(declared) > 1} == set()
+    assert options["output"] == {("--output", "-o")}
+    assert options["batch_size"] == {("--batch-size", "--bs")}
+
+
+@pytest.mark.parametrize("name", ["benchmark", "build", "live", "triton"])
+def test_verbs_of_one_machine_have_no_ray(name):
+    (verb,) = [verb for _, verb in LEAVES if verb.name == name]
+    assert "ray" not in {parameter.name for parameter in command_of(verb).params}
