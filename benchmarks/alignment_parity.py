@@ -15,7 +15,6 @@ Needs the extra `peers`, without facenet-pytorch's own pins:
 """
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 import openvino
 import torch
+from json_file import write_json
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -33,7 +33,6 @@ from lfw_eval.datasets.alignment import central_face
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.mtcnn_networks import load_detector
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "alignment_parity.json"
 Faces = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -163,9 +162,7 @@ def main() -> None:
         },
         "environment": asdict(environment()),
     }
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ faster-coco-eval is left out where it is not installed.
 import argparse
 import importlib.metadata
 import importlib.util
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from json_file import write_json
 
 from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
 from lfw_eval.metrics.detection.coco_reference import coco_reference
 from lfw_eval.metrics.detection.protocol import evaluate, mean_average_precision
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "average_precision.json"
 SIDE = 1000  # of the images, pixels
@@ -96,7 +95,7 @@ def main() -> None:
         "environment": asdict(environment()),
     }
     print(f"largest difference of AP: {content['largest difference of AP']:.1e}")
-    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(RESULT, content)
 
 
 if __name__ == "__main__":

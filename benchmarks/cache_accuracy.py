@@ -9,16 +9,15 @@ exact McNemar test against the engine from TensorRT's own cache.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
+from json_file import write_json
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.pairs import Pairs, read_pairs
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.protocol import VerificationResult, evaluate
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "cache_accuracy.json"
 
@@ -63,9 +62,7 @@ def main() -> None:
             ],
             "McNemar p": round(comparison.p_value, 3),
         }
-    text = json.dumps({"device": options.device, "pairs": len(pairs), "engines": rows}, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, {"device": options.device, "pairs": len(pairs), "engines": rows}))
 
 
 if __name__ == "__main__":

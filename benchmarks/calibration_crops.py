@@ -7,7 +7,6 @@ OpenVINO each time. Prints, and writes to benchmarks/results/calibration_crops.j
 """
 
 import argparse
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ import altair as alt
 import numpy as np
 import onnx
 import vl_convert
+from json_file import write_json
 from numpy.typing import NDArray
 
 from calibration.activations import Observer
@@ -119,7 +119,7 @@ def main() -> None:
         "INT8": rows,
         "environment": asdict(environment()),
     }
-    write_atomically(RESULT, f"{json.dumps(content, indent=1)}\n".encode())
+    write_json(RESULT, content)
     draw_figure(rows, fp32, RESULT.with_suffix(".svg"))
 
 

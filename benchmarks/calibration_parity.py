@@ -20,7 +20,6 @@ To see the same activations as TensorRT did, three things about the data have to
 import argparse
 import csv
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
+from json_file import write_json
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -179,9 +179,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="write our cache there")
     options = parser.parse_args()
     content, table = parity(options.golden, options.lfw)
-    text = json.dumps({**content, "environment": asdict(environment())}, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, {**content, "environment": asdict(environment())}))
     if options.cache:
         write_atomically(options.cache, calibration_cache(table, "8.6.0").encode())
 

@@ -29,6 +29,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import openvino
+from json_file import write_json
 from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes, quantize
@@ -42,7 +43,6 @@ from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.calibration import calibrate
 from lfw_eval.pipelines.verification import Protocol, verify
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "calibrator.json"
 COUNTS = (64, 256, 512, 1024, 2048)
@@ -216,9 +216,7 @@ def main() -> None:
         content["ONNX Runtime's entropy, 256 crops"] = {**peer, "times our time": faster}
         content["INT8 on OpenVINO"] = beside_nncf(checkpoint, dataset, store)
     content |= {"onnxruntime": onnxruntime.__version__, "environment": asdict(environment())}
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

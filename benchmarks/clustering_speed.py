@@ -8,7 +8,6 @@ same matrix of distances made anew. All take turns on every frame, and the label
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import sklearn
+from json_file import write_json
 from sklearn.cluster import DBSCAN
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
@@ -24,7 +24,6 @@ from tqdm import tqdm
 from lfw_eval.detectors.clustering import Clustering, dbscan_labels, pairwise_distance
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "clustering_speed.json"
 FACES = 12
@@ -88,9 +87,7 @@ def main() -> None:
         "scikit-learn": sklearn.__version__,
         "environment": asdict(environment()),
     }
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

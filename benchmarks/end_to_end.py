@@ -9,7 +9,6 @@ clock or load meets all; medians are over the rounds.
 """
 
 import argparse
-import json
 import statistics
 import time
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from json_file import write_json
 
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment
@@ -30,7 +30,6 @@ from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.speed import frames_per_second
 from lfw_eval.pipelines.verification import Protocol, verify
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 
@@ -112,7 +111,7 @@ def main() -> None:
         "runtimes": runtimes,
         "environment": asdict(environment()),
     }
-    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(RESULT, content)
 
 
 if __name__ == "__main__":

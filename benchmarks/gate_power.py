@@ -11,7 +11,6 @@ benchmarks/results/gate_power.json and .svg.
 """
 
 import argparse
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from json_file import write_json
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -33,7 +33,6 @@ from lfw_eval.metrics.verification.protocol import VerificationResult, evaluate_
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.figure_files import write_figures
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gate_power.json"
 DROPS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)  # points
@@ -150,7 +149,7 @@ def main() -> None:
             + ", ".join(f"{each['shares']['gate'][v]:.1%} {v}" for v in VERDICTS)
         )
     content = {"results": results, "environment": asdict(environment())}
-    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(RESULT, content)
     draw(results)
 
 

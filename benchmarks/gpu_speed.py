@@ -24,10 +24,10 @@ from queue import Queue
 from typing import Any
 
 import onnx
+from json_file import write_json
 
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.engines.contract import STREAMS
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "gpu_speed.json"
 COMMAND = [sys.executable, "-m", "lfw_eval"]
@@ -234,11 +234,12 @@ def main() -> None:
         with ThreadPoolExecutor(gpus.qsize()) as pool:
             list(pool.map(on_a_gpu, runs(options, model, folder)))
         found = summary(folder, operations(onnx.load(model)))
-    text = json.dumps(
-        {"level": options.level, "seconds": options.seconds, "streams": STREAMS, **found}, indent=1
+    print(
+        write_json(
+            options.output,
+            {"level": options.level, "seconds": options.seconds, "streams": STREAMS, **found},
+        )
     )
-    print(text)
-    write_atomically(options.output, f"{text}\n".encode())
 
 
 if __name__ == "__main__":

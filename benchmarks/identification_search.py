@@ -12,7 +12,6 @@ the exact search; and from how many probes on the graph takes less time.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from fresh_process import in_fresh_process, peak_memory
+from json_file import write_json
 
 from lfw_eval.metrics.identification.faiss_search import (
     build_index,
@@ -31,7 +31,6 @@ from lfw_eval.metrics.identification.faiss_search import (
 )
 from lfw_eval.metrics.identification.search import Float32Array, search
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 from lfw_eval.system.hardware import cpu_count
 
 RESULT = Path(__file__).parent / "results" / "identification_search.json"
@@ -158,9 +157,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("numpy", "faiss-cpu")},
         "environment": asdict(environment()),
     }
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ process, the ratio of the templates' seconds, and how far the templates are apar
 """
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import asdict
@@ -25,12 +24,12 @@ from typing import Any
 
 import numpy as np
 from fresh_process import in_fresh_process, peak_memory
+from json_file import write_json
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.ijb import open_ijb
 from lfw_eval.metrics.verification.templates import template_embeddings
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "ijb_templates.json"
 IMAGES, TEMPLATES, PAIRS, DIMENSIONS = 469_375, 23_124, 15_658_489, 512
@@ -150,9 +149,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("numpy", "pandas", "scipy")},
         "environment": asdict(environment()),
     }
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

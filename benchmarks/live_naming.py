@@ -11,13 +11,13 @@ Prints, and writes to benchmarks/results/live_naming.json:
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
+from json_file import write_json
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -33,7 +33,6 @@ from lfw_eval.live.gallery import Gallery
 from lfw_eval.metrics.verification.protocol import evaluate
 from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "live_naming.json"
 THRESHOLDS = (0.96, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.25)
@@ -168,7 +167,7 @@ def main() -> None:
         "precision": options.precision,
         "environment": asdict(environment()),
     }
-    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(RESULT, content)
 
 
 def _number(value: object) -> str:

@@ -16,7 +16,6 @@ Jetson demos of MTCNN and FaceNet, and written to benchmarks/results/live_speed.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 import onnx
+from json_file import write_json
 from live_video import write_video
 
 from lfw_eval.cli.flatten import group_of
@@ -52,7 +52,6 @@ from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_job import DetectorName
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "live_speed.json"
 JETSON = {
@@ -213,7 +212,7 @@ def main() -> None:
         "opencv": cv2.__version__,
         "environment": asdict(environment()),
     }
-    write_atomically(options.output, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(options.output, content)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ apart.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import asdict
@@ -25,12 +24,12 @@ from typing import Any
 
 import numpy as np
 from fresh_process import in_fresh_process, peak_memory
+from json_file import write_json
 
 from lfw_eval.metrics.verification.pooled import FAR_TARGETS, evaluate_pooled, pooled_distances
 from lfw_eval.metrics.verification.pooled_result import PooledResult
 from lfw_eval.metrics.verification.score_histogram import ScoreHistogram
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "pooled_scoring.json"
 PEOPLE, DIMENSIONS, GENUINE = 3500, 128, 20_000
@@ -170,9 +169,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("numpy", "scikit-learn")},
         "environment": asdict(environment()),
     }
-    text = json.dumps(content, indent=1)
-    print(text)
-    write_atomically(RESULT, f"{text}\n".encode())
+    print(write_json(RESULT, content))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ a worker has one, and the plain loop runs on one. FPS of workers is taken while 
 work; the seconds until then are printed beside it. Writes benchmarks/results/ray_speed.json.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import Annotated
 import numpy as np
 import ray
 import typer
+from json_file import write_json
 
 from lfw_eval.cli.flatten import flattened
 from lfw_eval.cli.jobs import JobOptions
@@ -31,7 +31,6 @@ from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 from lfw_eval.system.hardware import cpu_count
 from lfw_eval.workers.contract import Row
 from lfw_eval.workers.ray import RayWorkers
@@ -179,7 +178,7 @@ def main(
         "rounds": [asdict(each) for each in measured],
         "plain_rounds": alone,
     }
-    write_atomically(output, (json.dumps(record, indent=1) + "\n").encode())
+    write_json(output, record)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import ray
 import typer
+from json_file import write_json
 from numpy.typing import NDArray
 
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
@@ -35,7 +36,6 @@ from lfw_eval.metrics.verification.pooled import pooled_distances
 from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 from lfw_eval.workers.contract import Row
 from lfw_eval.workers.ray import RayWorkers
 from lfw_eval.workers.ray_cluster import SETTINGS
@@ -185,7 +185,7 @@ def main(
         "host": {"cores": _HOST_CORES, "gpus": _HOST_GPUS},
         "plan": plan,
     }
-    write_atomically(output, (json.dumps(record, indent=1) + "\n").encode())
+    write_json(output, record)
 
 
 if __name__ == "__main__":

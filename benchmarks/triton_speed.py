@@ -11,7 +11,6 @@ second and ratios, and writes them to benchmarks/results/triton_speed.json.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from json_file import write_json
 from numpy.typing import NDArray
 from triton_rig.installation import installation  # type: ignore[import-not-found]
 from triton_rig.server import Server, deploy  # type: ignore[import-not-found]
@@ -40,7 +40,6 @@ from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.speed import batches_of, frames_per_second, shared_fps
 from lfw_eval.results.environment import environment
-from lfw_eval.system.files import write_atomically
 
 RESULT = Path(__file__).parent / "results" / "triton_speed.json"
 BATCHES = (1, 8, 32, 64)
@@ -103,7 +102,7 @@ def main() -> None:
         "runtimes": [own.runtime(), TritonEngine.runtime()],
         "environment": asdict(environment()),
     }
-    write_atomically(RESULT, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(RESULT, content)
 
 
 def rates(
