@@ -20,6 +20,7 @@ import lfw_eval as le
 from calibration.quantize import QdqTypes
 from calibration.quantize import quantize as insert_qdq
 from lfw_eval import api
+from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.gate.rules import MetricRule
 from lfw_eval.metrics.verification.protocol import evaluate as evaluate_rows
@@ -31,6 +32,14 @@ CALLS = [name for name in api.__all__ if inspect.isfunction(getattr(api, name))]
 def celebrities(facenet, mtcnn_weights):
     """They come in one package with the default checkpoint."""
     return le.open_dataset("celebrities")
+
+
+@pytest.fixture
+def small_network(tiny_facenet, tmp_path, monkeypatch):
+    """A checkpoint of 160x160 that takes no time, and keeps what is made from it to itself."""
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    onnx.save(tiny_facenet, tmp_path / "tiny.onnx")
+    return {"checkpoint": tmp_path / "tiny.onnx", "normalisation": "fixed"}
 
 
 # What is exported
@@ -98,9 +107,9 @@ def crops_of(count, side=160):
     return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
-def test_batches_do_not_matter(facenet):
+def test_batches_do_not_matter(small_network):
     crops = crops_of(7)
-    with le.load_engine(engine="dummy", batch_size=3) as network:
+    with le.load_engine(**small_network, engine="dummy", batch_size=3) as network:
         embeddings = network.embed(crops)
         assert embeddings.shape == (7, network.dimensions)
         assert embeddings[4:5] == pytest.approx(network.embed(crops[4:5]), abs=1e-3)
@@ -112,14 +121,14 @@ def test_batches_do_not_matter(facenet):
 @pytest.mark.parametrize(
     "crops", [crops_of(2).astype(float), crops_of(2, 112), crops_of(1)[0], crops_of(2)[..., :1]]
 )
-def test_crops_that_the_network_cannot_take(crops, facenet):
+def test_crops_that_the_network_cannot_take(crops, small_network):
     with (
-        le.load_engine(engine="dummy") as network,
+        le.load_engine(**small_network, engine="dummy") as network,
         pytest.raises(le.UserError, match=r"`crops` must be uint8 \(n, 160, 160, 3\)"),
     ):
         network.embed(crops)
     with pytest.raises(le.UserError, match=r"`crops` must be uint8 \(n, 160, 160, 3\)"):
-        le.calibrate("facenet-keras", crops)
+        le.calibrate(crops=crops, **small_network)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +146,13 @@ def test_crops_that_the_network_cannot_take(crops, facenet):
         ({"normalisation": "whole"}, "`normalisation` 'whole' is unknown; choose one of per-im"),
     ],
 )
-def test_engines_that_cannot_be(options, message, facenet):
+def test_engines_that_cannot_be(options, message, small_network):
     with pytest.raises(le.UserError, match=message):
-        le.load_engine(**options)
+        le.load_engine(**{**small_network, **options})
 
 
-def test_a_closed_engine_says_so(facenet):
-    with le.load_engine(engine="dummy") as network:
+def test_a_closed_engine_says_so(small_network):
+    with le.load_engine(**small_network, engine="dummy") as network:
         pass
     network.close()
     with pytest.raises(le.UserError, match="the engine is closed"):
@@ -222,17 +231,27 @@ def sides(pairs, step):
 # Calibration
 
 
-def test_scales_make_a_cache_and_a_network(facenet, tmp_path):
+def test_scales_make_an_engine_a_cache_and_a_network(small_network):
     crops = crops_of(4)
-    scales = le.calibrate("facenet-keras", crops, "minmax")
+    scales = le.calibrate(crops=crops, method="minmax", **small_network)
     assert (scales.method, scales.crops) == ("minmax", 4)
-    assert scales == le.calibrate(facenet.model, crops, "minmax")
+    with (
+        le.load_engine(**small_network) as fp32,
+        le.load_engine(**small_network, precision="int8", scales=scales) as int8,
+    ):
+        exact, rounded = fp32.embed(crops), int8.embed(crops)
+    assert int8.about.arithmetic == "int8 and float32"
+    cosine = np.sum(exact * rounded, axis=1)
+    cosine /= np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)
+    assert cosine.min() > 0.95
+    assert not np.array_equal(exact, rounded)
     text = le.calibration_cache(scales, "8.6.1")
     assert text.startswith("TRT-8601-MinMaxCalibration\n")
     assert len(text.splitlines()) == 1 + len(scales.amax)
+    folded = open_checkpoint(str(small_network["checkpoint"]), "fixed").model
     for unsigned in (False, True):
-        network = le.quantize("facenet-keras", scales, unsigned=unsigned)
-        expected = insert_qdq(onnx.load(facenet.model), scales, QdqTypes(unsigned=unsigned))
+        network = le.quantize(scales=scales, unsigned=unsigned, **small_network)
+        expected = insert_qdq(onnx.load(folded), scales, QdqTypes(unsigned=unsigned))
         assert network.SerializeToString() == expected.SerializeToString()
 
 
@@ -243,9 +262,9 @@ def test_scales_make_a_cache_and_a_network(facenet, tmp_path):
         (crops_of(1), "entropie", "`method` 'entropie' is unknown; choose one of entropy"),
     ],
 )
-def test_calibrations_that_cannot_be(crops, method, message, facenet):
+def test_calibrations_that_cannot_be(crops, method, message, small_network):
     with pytest.raises(le.UserError, match=message):
-        le.calibrate("facenet-keras", crops, method)
+        le.calibrate(crops=crops, method=method, **small_network)
 
 
 # Types

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import onnx
 import pytest
 import typer
 from command import lfw_eval
@@ -14,11 +15,13 @@ from lfw_eval.metrics.detection.protocol import evaluate
 from lfw_eval.results.checks import check_accuracy, check_report
 
 
-def test_evaluate_prints_the_largest_differences(small, facenet):
+def test_evaluate_prints_the_largest_differences(small, tiny_facenet):
+    onnx.save(tiny_facenet, small / "tiny.onnx")
     run = lfw_eval(
         "evaluate", "--dataset", small / "faces", "--boxes", small / "boxes.csv",
+        "--checkpoint", small / "tiny.onnx", "--normalisation", "fixed",
         "--engine", "dummy", "--precision", "fp32", "--check-metrics",
-        cwd=small, LFW_EVAL_DATASETS=str(small),
+        cwd=small, LFW_EVAL_DATASETS=str(small), LFW_EVAL_CHECKPOINTS=str(small),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     for metric in ("ACC", "AUC", "ROC", "VAL"):
