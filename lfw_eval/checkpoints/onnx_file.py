@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import ExternalDataInfo
 
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.files import file_sha256
 
 _MAX_BYTES = 2**31  # a whole network is one protobuf message, which cannot hold more
@@ -20,8 +20,8 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Weights outside of the file are read from its own folder only.
 
     Raises:
-        UserError: The file is no valid ONNX network; or weights outside of it are missing, lie out
-            of its folder, or are too large.
+        UserError: The file is not a valid ONNX network; or weights outside it are missing, outside
+            its folder, or too large.
     """
     try:
         # Left to itself, onnx would take the format from the file's name.
@@ -30,8 +30,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(model)
     except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path} is not a valid ONNX network: {reason}") from error
+        raise UserError(f"{path} is not a valid ONNX network: {first_line(error)}") from error
     return model
 
 

@@ -75,15 +75,13 @@ class Clustering:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UserError(
-                f"There is no clustering {self.mode!r}", f"choose of {', '.join(MODES)}."
-            )
+            raise UserError(f"unknown clustering {self.mode!r}", f"choose from {', '.join(MODES)}")
         if self.topk == 0 or self.topk < -1:
-            raise UserError(f"topk is {self.topk}, but must be from 1, or -1 for all.")
+            raise UserError(f"topk is {self.topk}", "give at least 1, or -1 for all faces")
         for name in ("pre_cluster_threshold", "eps", "nms_iou_threshold"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise UserError(f"{name} is {value}, but must be from 0 to 1.")
+                raise UserError(f"{name} is {value}", "give a value from 0 to 1")
 
     def apply(self, candidates: Sequence[Detections]) -> list[Detections]:
         """Cluster.
@@ -230,9 +228,3 @@ MODES: dict[str, Callable[[Sequence[Detections], Clustering], list[Detections]]]
     "dbscan": dbscan,
     "hybrid": hybrid,
 }
-
-TAO = Clustering(pre_cluster_threshold=0.005, eps=0.265, min_boxes=1, core="coverage")
-"""As TAO evaluates: its example's values for persons, as that has no faces.
-
-TAO Deploy, cv/detectnet_v2/specs/experiment_spec.txt. It also drops boxes up to 4 pixels high.
-"""

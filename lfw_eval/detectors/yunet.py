@@ -34,7 +34,7 @@ class YuNet(FaceDetector):
             UserError: OpenCV cannot read the file as such a model.
         """
         if not model.is_file():
-            raise UserError(f"`model` {model} is no file", "give YuNet's ONNX file")
+            raise UserError(f"`model` {model} is not a file", "give YuNet's ONNX file")
         if size % 32:
             raise UserError(f"`size` {size} is no multiple of 32, which YuNet's input has to be")
         # OpenCV 5 warns of what its new graph engine lacks and does without.
@@ -47,7 +47,7 @@ class YuNet(FaceDetector):
             self._detector.detect(np.zeros((size, size, 3), dtype=np.uint8))
         except cv2.error as error:
             raise UserError(
-                f"{model} is no model of OpenCV's FaceDetectorYN "
+                f"{model} is not a model for OpenCV's FaceDetectorYN "
                 f"({error.err.strip().splitlines()[0]})",
                 "give a YuNet ONNX file with `model`, or `detector` facedetect",
             ) from error

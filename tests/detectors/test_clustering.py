@@ -8,7 +8,6 @@ from sklearn.cluster import DBSCAN
 
 from lfw_eval.detectors.clustering import (
     NOISE,
-    TAO,
     Clustering,
     dbscan_labels,
     pairwise_distance,
@@ -231,7 +230,14 @@ def test_hybrid_drops_outliers_and_keeps_boxes_as_they_are():
 
 
 @pytest.mark.parametrize("mode", ["nms", "dbscan", "hybrid"])
-@pytest.mark.parametrize("parameters", [Clustering(), TAO])
+@pytest.mark.parametrize(
+    "parameters",
+    # As in TAO Deploy, cv/detectnet_v2/specs/experiment_spec.txt.
+    [
+        Clustering(),
+        Clustering(pre_cluster_threshold=0.005, eps=0.265, min_boxes=1, core="coverage"),
+    ],
+)
 def test_nothing_gives_nothing(mode, parameters):
     parameters = replace(parameters, mode=mode)
     assert parameters.apply([]) == []

@@ -116,7 +116,7 @@ def test_models_that_are_none(tmp_path, model):
         open_model(tmp_path / "one.onnx")
     with pytest.raises(UserError, match="has no int8"):
         open_model(model, engine=EngineChoice("onnxruntime", "int8"))
-    with pytest.raises(UserError, match="no model of OpenCV's FaceDetectorYN"):
+    with pytest.raises(UserError, match="not a model for OpenCV's FaceDetectorYN"):
         DetectorJob("yunet", model).open(faces)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import certifi
@@ -20,12 +20,6 @@ from lfw_eval.system.errors import UserError
 
 BODY = bytes(range(256)) * 12_000  # 3 MB: several chunks
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serve() as running:
-        yield running
 
 
 def fetch(url: str, final: Path, size: int | None = len(BODY), sha256: str | None = SHA256) -> None:

@@ -1,11 +1,10 @@
 import dataclasses
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archives import make_tar
-from file_server import FileServer, serve
+from file_server import FileServer
 
 from lfw_eval.sources import Collection, Entry, NoSourceError, Package, fetch, locate
 from lfw_eval.sources.checksum import measure
@@ -25,12 +24,6 @@ ENTRY = Entry(
     size=len(BODY),
     sha256=hashlib.sha256(BODY).hexdigest(),
 )
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serve() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archives import make_tar
-from file_server import FileServer, serve
 
 from lfw_eval.sources import Package
 from lfw_eval.sources.package_index import fetch_distribution
@@ -17,12 +15,6 @@ from lfw_eval.sources.transport import SourceFailedError
 from lfw_eval.system.errors import UserError
 
 NAME = "some_project-1.0.tar.gz"
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serve() as running:
-        yield running
 
 
 @pytest.fixture
@@ -61,13 +53,7 @@ def html(href: str) -> bytes:
     return f"<!DOCTYPE html><body>{other}<a href='{href}'>{NAME}</a></body>".encode()
 
 
-def test_an_html_index(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_html_index(server, package, sdist, tmp_path, monkeypatch):
     page = html(f"../../files/{NAME}?a=1&amp;b=2#sha256={package.sha256}")
     server.add("/simple/some-project/", page, content_type="text/html; charset=utf-8")
     server.add(f"/files/{NAME}?a=1&b=2", sdist)
@@ -80,13 +66,7 @@ def test_an_html_index(
     assert not (tmp_path / "setup-was-run").exists()
 
 
-def test_a_json_index(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_json_index(server, package, sdist, tmp_path, monkeypatch):
     files = [
         {"filename": "some_project-0.9.tar.gz", "url": "0.9", "hashes": {}},
         {"filename": NAME, "url": f"/f/{NAME}", "hashes": {"sha256": package.sha256}},
@@ -100,13 +80,7 @@ def test_a_json_index(
 
 
 @pytest.mark.parametrize("page", [b"no json", b"[]", b'{"files": [{"filename": "x"}]}'])
-def test_a_broken_json_page(
-    server: FileServer,
-    package: Package,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    page: bytes,
-) -> None:
+def test_a_broken_json_page(server, package, tmp_path, monkeypatch, page):
     server.add("/some-project/", page, content_type="application/json")
     monkeypatch.setenv("PIP_INDEX_URL", server.url)
     with pytest.raises(SourceFailedError, match="not of the simple repository API"):
@@ -116,13 +90,8 @@ def test_a_broken_json_page(
 @pytest.mark.parametrize("scheme", [True, False], ids=["file-url", "path"])
 @pytest.mark.parametrize("layout", ["index", "folder-of-index", "find-links", "find-links-page"])
 def test_local_places_are_used_where_they_are(
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    layout: str,
-    scheme: bool,
-) -> None:
+    package, sdist, tmp_path, monkeypatch, layout, scheme
+):
     place = tmp_path / "a place"
     folder = place / "some-project" if "index" in layout else place
     folder.mkdir(parents=True)
@@ -148,12 +117,8 @@ def test_local_places_are_used_where_they_are(
 
 
 def test_another_sha256_in_the_index_is_refused_unseen(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    server, package, sdist, tmp_path, monkeypatch
+):
     server.add("/some-project/", html(f"{NAME}#sha256={'0' * 64}"), content_type="text/html")
     server.add(f"/some-project/{NAME}", sdist)
     monkeypatch.setenv("PIP_INDEX_URL", server.url)
@@ -163,12 +128,8 @@ def test_another_sha256_in_the_index_is_refused_unseen(
 
 
 def test_another_file_than_the_index_states_is_refused(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    server, package, sdist, tmp_path, monkeypatch
+):
     page = html(f"{NAME}#sha256={package.sha256}")
     server.add("/some-project/", page, content_type="text/html")
     server.add(f"/some-project/{NAME}", sdist[:-1] + b"x")
@@ -179,12 +140,8 @@ def test_another_file_than_the_index_states_is_refused(
 
 
 def test_a_wrong_local_file_is_passed_over_for_the_next_place(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    server, package, sdist, tmp_path, monkeypatch
+):
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / NAME).write_bytes(b"wrong")
     server.add("/some-project/", html(NAME), content_type="text/html")
@@ -195,12 +152,8 @@ def test_a_wrong_local_file_is_passed_over_for_the_next_place(
 
 
 def test_a_login_reaches_page_and_file_and_no_message(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    server, package, sdist, tmp_path, monkeypatch
+):
     page = html(f"{server.url}/files/{NAME}")  # absolute: without the index's login
     server.add("/some-project/", page, content_type="text/html", login="me:s3cr@t")
     server.add(f"/files/{NAME}", sdist, login="me:s3cr@t")
@@ -213,9 +166,7 @@ def test_a_login_reaches_page_and_file_and_no_message(
     assert str(refused.value) == f"{server.url}/some-project/ (HTTP 401 Unauthorized)"
 
 
-def test_everything_tried_is_told(
-    server: FileServer, package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_tried_is_told(server, package, tmp_path, monkeypatch):
     server.add(
         "/b/some-project/",
         b"<base href='http://['><a href='http://[x'>x</a>",
@@ -234,13 +185,7 @@ def test_everything_tried_is_told(
     ]
 
 
-def test_a_base_address_moves_the_links(
-    server: FileServer,
-    package: Package,
-    sdist: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_base_address_moves_the_links(server, package, sdist, tmp_path, monkeypatch):
     page = f"<base href='/else/where/'><a href='{NAME}'>{NAME}</a>".encode()
     server.add("/some-project/", page, content_type="text/html")
     server.add(f"/else/where/{NAME}", sdist)
@@ -248,15 +193,13 @@ def test_a_base_address_moves_the_links(
     assert fetch_distribution(package, tmp_path / "kept").read_bytes() == sdist
 
 
-def test_a_wrong_kept_distribution_is_the_users_to_mend(package: Package, tmp_path: Path) -> None:
+def test_a_wrong_kept_distribution_is_the_users_to_mend(package, tmp_path):
     (tmp_path / NAME).write_bytes(b"wrong")
     with pytest.raises(UserError, match=f"{NAME} is the wrong file: .* delete it"):
         fetch_distribution(package, tmp_path)
 
 
-def test_pip_files_and_variables_are_read_as_pip_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pip_files_and_variables_are_read_as_pip_does(tmp_path, monkeypatch):
     config = tmp_path / "pip.conf"
     config.write_text(
         "[global]\nindex-url = https://global/simple\nproxy = http://proxy:1\ncert = /ca.pem\n"
@@ -284,14 +227,12 @@ def test_pip_files_and_variables_are_read_as_pip_does(
     assert pip_settings().indexes == ()
 
 
-def test_the_default_index_is_that_of_pip() -> None:
+def test_the_default_index_is_that_of_pip():
     (index,) = pip_settings().indexes
     assert index.startswith("https://") and index.endswith("/simple")
 
 
-def test_without_pip_the_variables_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pip_the_variables_are_read(tmp_path, monkeypatch):
     environment = tmp_path / "without-pip"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
