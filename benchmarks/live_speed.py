@@ -37,7 +37,7 @@ from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import Photographs, open_photographs
 from lfw_eval.engines.choice import choose_engine
 from lfw_eval.engines.contract import Precision
-from lfw_eval.live.detector import DETECTION_SIZE, DetectorChoice
+from lfw_eval.live.detector import DETECTION_SIZE, open_finder
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.finder import FaceFinder
 from lfw_eval.live.frame import Image
@@ -49,7 +49,7 @@ from lfw_eval.live.source import open_source
 from lfw_eval.live.stats import LiveStats, Tally
 from lfw_eval.live.video_file import video_file
 from lfw_eval.pipelines.calibration import calibrate_if_needed
-from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.pipelines.detector_choice import DetectorName
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 
@@ -188,8 +188,8 @@ def main() -> None:
             model = None if name == "mtcnn" else getattr(options, name)
             if name == "yunet" and model:
                 model = of_fixed_size(model, folder)
-            choice = DetectorChoice(name, model, engine=choose_engine(options.engine))
-            finders[name] = stack.enter_context(choice.open())
+            finder = open_finder(name, model, engine=choose_engine(options.engine))
+            finders[name] = stack.enter_context(finder)
         write_video(folder / "video.mp4", pasted, frames=options.frames)
         write_video(folder / "warm-up.mp4", pasted, frames=WARM_UP)
         print(

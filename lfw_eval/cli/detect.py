@@ -21,7 +21,7 @@ from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_job import DetectorJob, DetectorName
+from lfw_eval.pipelines.detector_choice import DetectorName, FaceDetectChoice, choose_detector
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.report.detection_sheet import write_detection_sheet
@@ -143,8 +143,8 @@ def detect_command(
         raise UserError(f"--sheet {sheet} must end in .jpg, since it is a JPEG")
     for written in filter(None, (path, sheet)):
         require_writable(written)
-    job = DetectorJob(
-        detector=detector,
+    choice = choose_detector(
+        detector,
         model=model,
         fit=fit,
         size=size,
@@ -156,26 +156,28 @@ def detect_command(
             **{**gpu.asked(), "calibration_cache": None},
         ),
         calibration_list=calibration_list,
-        cache=gpu.calibration_cache,
+        calibration_cache=gpu.calibration_cache,
     )
+    facedetect = choice if isinstance(choice, FaceDetectChoice) else None
     for version in tensorrt or []:
         header_digits(version)
-    if (speed or tensorrt) and detector != "facedetect":
+    if (speed or tensorrt) and not facedetect:
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
     if tensorrt and (precision != "int8" or gpu.calibration_cache):
         raise UserError("--tensorrt writes caches of a calibration", "give --precision int8 alone")
     library = check_with or ("pycocotools" if check_metrics else None)
     if library:
         load_backend(library)
-    with job.open(faces) as opened:
+    with choice.open(faces) as opened:
         report = detect(opened, faces, definition, iou)
-        if speed and isinstance(opened, FaceDetect):
-            timed = engine_speed(opened.engine, job, faces, seconds)
+        if speed and facedetect and isinstance(opened, FaceDetect):
+            timed = engine_speed(opened.engine, facedetect, faces, seconds)
             report = replace(report, speed=timed)
     save_result(report, path)
     print(detection_table(report))
-    for cache in write_caches_of(job, faces, tensorrt or []):
-        print(f"{'calibration':<26}{cache}")
+    if facedetect and tensorrt:
+        for cache in write_caches_of(facedetect, faces, tensorrt):
+            print(f"{'calibration':<26}{cache}")
     if sheet:
         write_detection_sheet(report, faces, sheet)
         print(f"{'sheet':<26}{sheet}")
@@ -186,15 +188,17 @@ def detect_command(
     require(tgt, report.asked.overall.value, "AP")
 
 
-def engine_speed(engine: Engine, job: DetectorJob, faces: FaceDataset, seconds: float) -> Speed:
+def engine_speed(
+    engine: Engine, choice: FaceDetectChoice, faces: FaceDataset, seconds: float
+) -> Speed:
     """Measure FaceDetect's engine on up to 64 images of the data set."""
-    inputs = job.inputs(faces, tuple(image.name for image in faces.images[:64]))
-    return measure_speed(engine, inputs, job.engine.batch_size, SpeedPlan(seconds=seconds))
+    inputs = choice.inputs(faces, tuple(image.name for image in faces.images[:64]))
+    return measure_speed(engine, inputs, choice.engine.batch_size, SpeedPlan(seconds=seconds))
 
 
-def write_caches_of(job: DetectorJob, faces: FaceDataset, versions: Sequence[str]) -> list[Path]:
+def write_caches_of(
+    choice: FaceDetectChoice, faces: FaceDataset, versions: Sequence[str]
+) -> list[Path]:
     """Write FaceDetect's scale table and its calibration cache for each version."""
-    if not versions:
-        return []
-    written = export(job.checkpoint, job.calibrate(faces), versions)
+    written = export(choice.checkpoint, choice.calibrate(faces), versions)
     return [path for path in written if path.suffix == ".cache"]

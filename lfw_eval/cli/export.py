@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from calibration.cache import CalibrationCache
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.cli.lazy import LazyGroup, Verb
 from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.engines.choice import EngineSpec
-from lfw_eval.engines.contract import Scales
 from lfw_eval.pipelines.calibration import calibrate_if_needed
-from lfw_eval.pipelines.detector_job import DetectorJob, beside
+from lfw_eval.pipelines.detector_choice import FaceDetectChoice, beside
 from lfw_eval.system.errors import UserError
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt")
@@ -104,11 +102,10 @@ def triton_command(
 
 
 def _facedetect(
-    detector: DetectorJob, batch_size: int, faces: Path | None, cache: Path | None
+    detector: FaceDetectChoice, batch_size: int, faces: Path | None, cache: Path | None
 ) -> EngineSpec:
-    scales: Scales | None = None
-    if detector.engine.needs_scales and cache:
-        scales = Scales(CalibrationCache.load(cache).to_table(), None)
-    elif detector.engine.needs_scales and faces:
-        scales = detector.calibrate(open_faces(faces))
-    return replace(detector.engine, batch_size=batch_size).spec(detector.checkpoint, scales)
+    choice = replace(detector, calibration_cache=cache)
+    # Faces that nobody calibrates on are not opened.
+    images = open_faces(faces) if faces and choice.engine.needs_scales and not cache else None
+    engine = replace(choice.engine, batch_size=batch_size)
+    return engine.spec(choice.checkpoint, choice.scales(images))

@@ -12,7 +12,7 @@ from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.live.crop import MARGIN
-from lfw_eval.live.detector import DETECTION_SIZE, LEAST_SCORE, DetectorChoice
+from lfw_eval.live.detector import DETECTION_SIZE, MIN_SCORE, open_finder
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.gallery_folder import GalleryFolder
 from lfw_eval.live.look import Show, look
@@ -24,7 +24,7 @@ from lfw_eval.live.source import Source, open_source
 from lfw_eval.live.stats import Tally
 from lfw_eval.live.video_file import video_file
 from lfw_eval.pipelines.calibration import calibrate_if_needed
-from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.pipelines.detector_choice import DetectorName
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.report.tables.live import live_table
@@ -37,7 +37,7 @@ THRESHOLD = 1.1
 the impostors. The one that decides most of these pairs rightly, 1.22, accepts twice as many
 impostors, and a stranger is compared with everybody in the gallery."""
 
-_SCORES = ", ".join(f"{score:g} for {name}" for name, score in LEAST_SCORE.items())
+_SCORES = ", ".join(f"{score:g} for {name}" for name, score in MIN_SCORE.items())
 
 
 def live_command(
@@ -120,18 +120,18 @@ def live_command(
     for written in filter(None, (output, json)):
         require_writable(written)
     job = options.job()
-    choice = DetectorChoice(
-        name=detector,
-        model=model,
-        size=detection_size,
-        least_score=min_score,
-        engine=job.engine,
-        precision=detector_precision,
-        cache=detector_cache,
-    )
     with ExitStack() as stack:
         pictures = stack.enter_context(open_source(source, camera, fps))
-        finder = stack.enter_context(choice.open())
+        opened = open_finder(
+            detector,
+            model,
+            size=detection_size,
+            min_score=min_score,
+            engine=job.engine,
+            precision=detector_precision,
+            calibration_cache=detector_cache,
+        )
+        finder = stack.enter_context(opened)
         engine = stack.enter_context(job.engine.build(job.checkpoint, calibrate_if_needed(job)))
         recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), threshold)
         known = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
@@ -171,7 +171,7 @@ def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -
         "detector": {
             "name": finder.detector.name,
             "longest side": finder.longest,
-            "least score": finder.least_score,
+            "least score": finder.min_score,
             **finder.detector.settings,
         },
         "model": asdict(job.checkpoint.describe()),

@@ -23,7 +23,7 @@ class YuNet(FaceDetector):
     name = "yunet"
 
     def __init__(
-        self, model: Path, size: int, how: Fit, *, least_score: float, nms_iou: float
+        self, model: Path, size: int, how: Fit, *, min_score: float, nms_iou: float
     ) -> None:
         """Load the model.
 
@@ -42,7 +42,7 @@ class YuNet(FaceDetector):
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._detector = cv2.FaceDetectorYN.create(
-                str(model), "", (size, size), least_score, nms_iou, _KEPT
+                str(model), "", (size, size), min_score, nms_iou, _KEPT
             )
             self._detector.detect(np.zeros((size, size, 3), dtype=np.uint8))
         except cv2.error as error:
@@ -55,7 +55,7 @@ class YuNet(FaceDetector):
         self.settings = {
             "model": file_sha256(model),
             "input": f"{size}x{size}, {how}",
-            "least score": least_score,
+            "least score": min_score,
             "NMS IoU": nms_iou,
             "runtime": f"OpenCV {cv2.__version__}",
         }

@@ -1,106 +1,76 @@
-"""The detector that the command line names, ready for pictures of any size."""
+"""The detector that a user names, ready for pictures of any size."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from calibration.cache import CalibrationCache
-from lfw_eval.checkpoints.facedetect import open_facedetect
 from lfw_eval.detectors.clustering import Clustering
-from lfw_eval.detectors.contract import FaceDetector
-from lfw_eval.detectors.facedetect import FaceDetect
-from lfw_eval.detectors.mtcnn import MtcnnDetector
-from lfw_eval.detectors.yunet import YuNet
 from lfw_eval.engines.choice import EngineChoice
-from lfw_eval.engines.contract import Engine, Precision, Scales
+from lfw_eval.engines.contract import Precision
 from lfw_eval.live.finder import FaceFinder
-from lfw_eval.pipelines.detector_job import DetectorName
+from lfw_eval.pipelines.detector_choice import DetectorName, choose_detector
 from lfw_eval.system.errors import UserError
 
 DETECTION_SIZE = 640
 """Pixels; the smallest face of MTCNN, 20 pixels there, has 60 in a picture of 1920x1080."""
-LEAST_SCORE: dict[DetectorName, float] = {"mtcnn": 0.9, "yunet": 0.6, "facedetect": 0.4}
-_NMS_IOU = 0.3
+MIN_SCORE: dict[DetectorName, float] = {"mtcnn": 0.9, "yunet": 0.6, "facedetect": 0.4}
+# The mean coverage of a face is between 0 and 1; the sum, TAO's, has no upper end.
+_CLUSTERING = Clustering(confidence="mean")
 
 
-@dataclass(frozen=True)
-class DetectorChoice:
-    """A detector and its options.
+def open_finder(
+    detector: DetectorName,
+    model: Path | None = None,
+    *,
+    size: int | None = None,
+    min_score: float | None = None,
+    engine: EngineChoice,
+    precision: Precision | None = None,
+    calibration_cache: Path | None = None,
+) -> FaceFinder:
+    """Load a detector, or build its engine.
 
-    Attributes:
+    Args:
         model: FaceDetect's or YuNet's ONNX file.
         size: Longest side of what MTCNN is given, side of YuNet's input, in pixels; None is
             `DETECTION_SIZE`.
-        least_score: What is less sure is no face; None takes the detector's of `LEAST_SCORE`.
-        engine: FaceDetect's, as all that follows; its precision does not count.
-        precision: None is fp16.
-        cache: A calibration cache, for int8.
+        min_score: What is less sure is no face; None takes the detector's of `MIN_SCORE`.
+        engine: Of the faces; FaceDetect is on the same, or on this machine beside a server's.
+        precision: FaceDetect's; None is fp16.
+        calibration_cache: FaceDetect's, for int8.
+
+    Raises:
+        UserError: For any mistake in the options.
     """
-
-    name: DetectorName
-    model: Path | None = None
-    size: int | None = None
-    least_score: float | None = None
-    engine: EngineChoice = field(default_factory=EngineChoice)
-    precision: Precision | None = None
-    cache: Path | None = None
-
-    def open(self) -> FaceFinder:
-        """Load the detector, or build its engine.
-
-        Raises:
-            UserError: For any mistake in the options.
-        """
-        self._check()
-        least = LEAST_SCORE[self.name] if self.least_score is None else self.least_score
-        size = self.size or DETECTION_SIZE
-        if self.model is None:
-            return FaceFinder(_mtcnn(), size, least)
-        if self.name == "yunet":
-            yunet = YuNet(self.model, size, "letterbox", least_score=least, nms_iou=_NMS_IOU)
-            return FaceFinder(yunet, None, least)
-        # The mean coverage of a face is between 0 and 1; the sum, TAO's, has no upper end.
-        clustering = Clustering(confidence="mean")
-        return FaceFinder(
-            FaceDetect(self._build(self.model), clustering, batch_size=1), None, least
+    if detector != "facedetect" and (precision or calibration_cache):
+        raise UserError(
+            "`detector_precision` and `detector_calibration_cache` are for `detector` facedetect, "
+            f"not {detector}",
+            "leave them out",
         )
-
-    def _check(self) -> None:
-        if self.name != "facedetect" and (self.precision or self.cache):
-            raise UserError(
-                "`detector_precision` and `detector_cache` are for `detector` facedetect, not "
-                f"{self.name}",
-                "leave them out",
-            )
-        if self.name == "facedetect" and self.size is not None:
-            raise UserError("`detection_size` is not for FaceDetect, whose network has its own")
-        if self.name == "mtcnn" and self.model is not None:
-            raise UserError("`model` is for `detector` yunet and facedetect", "leave it out")
-        if self.name != "mtcnn" and self.model is None:
-            raise UserError(f"`detector` {self.name} needs `model`, its ONNX file")
-        if (self.precision == "int8") != (self.cache is not None):
-            raise UserError(
-                "`detector_precision` int8 and `detector_cache` go together: a calibration cache "
-                "as NVIDIA ships one, or `lfw-eval detect` writes for INT8"
-            )
-        if self.name == "facedetect" and self.engine.name == "dummy":
-            raise UserError(
-                "`engine` dummy finds no faces", "take `detector` mtcnn or yunet with it"
-            )
-
-    def _build(self, model: Path) -> Engine:
-        choice = replace(self.engine, batch_size=1).in_precision(self.precision or "fp16")
-        if self.cache is None:
-            return choice.build(open_facedetect(model))
-        choice = replace(choice, options=choice.options.without_int8())
-        table = CalibrationCache.load(self.cache).to_table()
-        return choice.build(open_facedetect(model), Scales(table, None))
-
-
-def _mtcnn() -> FaceDetector:
+    if (precision == "int8") != (calibration_cache is not None):
+        raise UserError(
+            "`detector_precision` int8 and `detector_calibration_cache` go together",
+            "give a calibration cache as NVIDIA ships one, or lfw-eval detect writes for INT8",
+        )
+    score = MIN_SCORE[detector] if min_score is None else min_score
+    options: dict[str, Any] = {"model": model}
+    longest = None
+    if detector == "mtcnn":
+        longest = size or DETECTION_SIZE
+    elif detector == "yunet":
+        options |= {"fit": "letterbox", "size": size or DETECTION_SIZE, "min_score": score}
+    elif size is not None:
+        raise UserError("`detection_size` is not for FaceDetect, whose network has its own")
+    else:
+        own = replace(engine.reference, precision=precision or "fp16", batch_size=1)
+        options |= {"clustering": _CLUSTERING, "engine": own}
+        options |= {"calibration_cache": calibration_cache}
     try:
-        return MtcnnDetector()
+        opened = choose_detector(detector, **options).open()
     except ModuleNotFoundError as error:
         raise UserError(
-            f"`detector` mtcnn needs a package that is missing: pip install {error.name}",
-            "or take `detector` yunet or facedetect",
+            f"`detector` {detector} needs a package that is missing: pip install {error.name}",
+            "or take another one",
         ) from error
+    return FaceFinder(opened, longest, score)

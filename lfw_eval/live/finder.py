@@ -19,11 +19,11 @@ class FaceFinder(Closing):
         detector: Closed with this.
         longest: Longest side of what the detector sees, in pixels; None gives it all. A picture
             is never enlarged.
-        least_score: What is less sure is no face.
+        min_score: What is less sure is no face.
     """
 
-    def __init__(self, detector: FaceDetector, longest: int | None, least_score: float) -> None:
-        self.detector, self.longest, self.least_score = detector, longest, least_score
+    def __init__(self, detector: FaceDetector, longest: int | None, min_score: float) -> None:
+        self.detector, self.longest, self.min_score = detector, longest, min_score
         self._lock = threading.Lock()
 
     def find(self, image: Image) -> Detections:
@@ -39,7 +39,7 @@ class FaceFinder(Closing):
         with self._lock:
             (found,) = self.detector.detect([reduced])
         boxes = found.boxes * factor
-        kept = (found.scores >= self.least_score) & _visible(boxes, width, height)
+        kept = (found.scores >= self.min_score) & _visible(boxes, width, height)
         return Detections(boxes[kept], found.scores[kept])
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.live.crop import MARGIN, face_crop
-from lfw_eval.live.detector import DetectorChoice
+from lfw_eval.live.detector import open_finder
 from lfw_eval.live.drawing import caption, draw, transliterated
 from lfw_eval.live.finder import FaceFinder
 from lfw_eval.live.frame import Face, Frame
@@ -278,17 +278,10 @@ def test_facedetect_on_an_engine(tmp_path, monkeypatch):
     images = write_faces(tmp_path / "images")
     onnx.save(facedetect_like(), tmp_path / "m.onnx")
     truth = json.loads((images / "annotations.json").read_text())["annotations"]
-    choice = DetectorChoice("facedetect", tmp_path / "m.onnx", engine=EngineChoice("onnxruntime"))
+    model, engine = tmp_path / "m.onnx", EngineChoice("onnxruntime")
     with pytest.raises(UserError, match="has no fp16"):
-        choice.open()
-    choice = DetectorChoice(
-        "facedetect",
-        tmp_path / "m.onnx",
-        engine=EngineChoice("onnxruntime"),
-        precision="fp32",
-        least_score=0.2,
-    )
-    with choice.open() as finder:
+        open_finder("facedetect", model, engine=engine)
+    with open_finder("facedetect", model, engine=engine, precision="fp32", min_score=0.2) as finder:
         (frame, *_) = ImageFolder(images, 25.0).frames()
         found = finder.find(frame.pixels).boxes
     expected = np.array([a["bbox"] for a in truth if a["image_id"] == 0])

@@ -18,7 +18,7 @@ from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.fitting import fit
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_job import DetectorJob
+from lfw_eval.pipelines.detector_choice import FaceDetectChoice, MtcnnChoice, YuNetChoice
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
 
@@ -38,9 +38,7 @@ def checkpoints_elsewhere(tmp_path, monkeypatch):
 def precision_of(model, folder, mode="dbscan", engine="onnxruntime", precision="fp32"):
     faces = open_faces(folder)
     clustering = Clustering(mode=mode, min_boxes=1)
-    job = DetectorJob(
-        "facedetect", model, clustering=clustering, engine=EngineChoice(engine, precision, 4)
-    )
+    job = FaceDetectChoice(model, clustering=clustering, engine=EngineChoice(engine, precision, 4))
     with job.open(faces) as detector:
         return detect(detector, faces, "integrate", 0.5)
 
@@ -103,7 +101,7 @@ def test_models_that_are_none(tmp_path, model):
     faces = open_faces(write_faces(tmp_path / "faces"))
 
     def open_model(path, **options):
-        return DetectorJob("facedetect", path, **options).open(faces)
+        return FaceDetectChoice(path, **options).open(faces)
 
     with pytest.raises(UserError, match="needs `model`"):
         open_model(None)
@@ -117,7 +115,7 @@ def test_models_that_are_none(tmp_path, model):
     with pytest.raises(UserError, match="has no int8"):
         open_model(model, engine=EngineChoice("onnxruntime", "int8"))
     with pytest.raises(UserError, match="not a model for OpenCV's FaceDetectorYN"):
-        DetectorJob("yunet", model).open(faces)
+        YuNetChoice(model).open(faces)
 
 
 def test_the_command(model, tmp_path):
@@ -210,7 +208,7 @@ def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
 def test_goes_on_after_an_interrupt(model, tmp_path, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path / "data"))
     faces = open_faces(write_faces(tmp_path / "faces"))
-    job = DetectorJob("facedetect", model, engine=EngineChoice("onnxruntime", "fp32", 2))
+    job = FaceDetectChoice(model, engine=EngineChoice("onnxruntime", "fp32", 2))
 
     class Interrupted(FaceDataset):
         def read(self, names=None):
@@ -269,7 +267,7 @@ def test_boxes_come_back(size, target, how):
 
 def test_yunet_on_wider(real_data):
     faces = open_faces(real_data / "wider_val_120.tgz")
-    with DetectorJob("yunet", real_data / "yunet_n_dynamic.onnx").open(faces) as detector:
+    with YuNetChoice(real_data / "yunet_n_dynamic.onnx").open(faces) as detector:
         report = detect(detector, faces, "integrate", 0.5)
     subsets = report.asked.subsets
     found = {name: subsets[name].value for name in ("easy", "medium", "hard")}
@@ -281,7 +279,7 @@ def test_yunet_on_wider(real_data):
 def test_mtcnn_on_wider(real_data, mtcnn_weights, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(mtcnn_weights["pnet"].parent))
     faces = open_faces(real_data / "wider_val_120.tgz")
-    with DetectorJob("mtcnn").open(faces) as detector:
+    with MtcnnChoice().open(faces) as detector:
         report = detect(detector, faces, "coco", 0.5)
     assert report.asked.subsets["easy"].value == pytest.approx(0.61, abs=0.02)
     # Its smallest face is 20 pixels, and most of these are smaller.

@@ -33,7 +33,7 @@ from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_job import DetectorJob
+from lfw_eval.pipelines.detector_choice import FaceDetectChoice
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.system.errors import UserError
 
@@ -349,7 +349,7 @@ def test_detector_that_is_deployed(installed, tmp_path):
     write_models([served], tmp_path / "exported")
     deploy(tmp_path / "exported" / "facedetect", tmp_path / "models")
     server = Server(installed, tmp_path / "models")
-    job = DetectorJob("facedetect", path, engine=EngineChoice("onnxruntime", "fp32", 8))
+    job = FaceDetectChoice(path, engine=EngineChoice("onnxruntime", "fp32", 8))
     there = replace(job, engine=choose_engine(server.address("facedetect"), "fp32", 8))
     faces = open_faces(folder)
     try:
