@@ -3,32 +3,30 @@
 from pathlib import Path
 from typing import Annotated
 
-import onnx
 import typer
-from google.protobuf.message import DecodeError
 
 from calibration.cache import CalibrationCache, changes
-from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import open_checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.cli.exit_codes import FAILED
 from lfw_eval.cli.lazy import LazyGroup, Verb
 from lfw_eval.cli.options import OutputArgument, required_output
+from lfw_eval.pipelines.cached_network import (
+    quantize_with_cache,
+    quantized_tensors,
+    read_network,
+    scaled_tensors,
+)
 from lfw_eval.pipelines.export import write_caches
 from lfw_eval.report.tables.cache import (
     cache_heading,
     cache_table,
     difference_table,
-    first_names,
 )
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
-
-_FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-_DEQUANTIZE_PER_CHANNEL = 13
-# The only 8-bit type that TensorRT takes.
-_SIGNED = QdqTypes(unsigned=False)
+from lfw_eval.system.printing import first_names
 
 _READ, _WRITE = "Read", "Write"
 _VERBS = (
@@ -125,8 +123,8 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
     Exit codes: 0 every tensor of the network has a scale, 1 one has none, 2 a mistake.
     """
     cache, model = CalibrationCache.load(file), _path(checkpoint)
-    network = _load(model)
-    tensors, named = _tensors(network), cache.named
+    network = read_network(model)
+    tensors, named = scaled_tensors(network), cache.named
     missing = [name for name in tensors if name not in named]
     unknown = [name for name in named if name not in tensors]
     internal = len(cache.scales) - len(named)
@@ -146,7 +144,7 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
         raise typer.Exit(FAILED)
     if missing:
         print(f"no scale    {len(missing):,} of the network's: {first_names(missing)}")
-        if _tensors(fold_affine(network)).keys().isdisjoint(missing):
+        if scaled_tensors(fold_affine(network)).keys().isdisjoint(missing):
             print("            folding batch normalisation into the weights takes them all away")
     else:
         print("no scale    none: every tensor of the network has one")
@@ -158,7 +156,7 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
             "            batch normalisation were folded away"
         )
     try:
-        count = _quantized_tensors(_quantize(network, model, cache, file))
+        count = quantized_tensors(quantize_with_cache(network, model, cache, file))
         print(f"Q/DQ        can be made: all {count:,} tensors that it quantises have a scale")
     except UserError as error:
         print(f"Q/DQ        cannot be made: {error}")
@@ -235,105 +233,11 @@ def to_qdq_command(
     cache, model = CalibrationCache.load(file), _path(checkpoint)
     if path.resolve() == model.resolve():
         raise UserError(f"{path} is the FP32 network itself", "name another file to write")
-    network = _quantize(_load(model), model, cache, file)
+    network = quantize_with_cache(read_network(model), model, cache, file)
     save_model(network, path)
-    print(f"{path}: {_quantized_tensors(network):,} tensors in signed int8")
+    print(f"{path}: {quantized_tensors(network):,} tensors in signed int8")
 
 
 def _path(checkpoint: str) -> Path:
     """Return the ONNX file of what a user named, fetched and converted where it is a name."""
     return path if (path := Path(checkpoint)).is_file() else open_checkpoint(checkpoint).model
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    """Load an FP32 network; weights beside it are read from its own folder only.
-
-    Raises:
-        UserError: The file is no valid ONNX network.
-    """
-    try:
-        # Left to itself, onnx would take the format from the file's name.
-        model = onnx.load(path, format="protobuf")
-        onnx.checker.check_model(model)
-    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
-        raise UserError(f"{path} is not a valid ONNX network: {_first_line(error)}") from error
-    return model
-
-
-def _tensors(model: onnx.ModelProto) -> dict[str, None]:
-    """The tensors that calibration gives scales to: floating point and no constants; ordered."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    known = [*graph.input, *graph.value_info, *graph.output]
-    types = {info.name: info.type.tensor_type.elem_type for info in known}
-    constants = {tensor.name for tensor in graph.initializer}
-    names = [info.name for info in graph.input if info.name not in constants]
-    for node in graph.node:
-        if node.op_type != "Constant":
-            names += [name for name in node.output if name]
-    return dict.fromkeys(name for name in names if types.get(name, _FLOATING[0]) in _FLOATING)
-
-
-def _quantize(
-    model: onnx.ModelProto, path: Path, cache: CalibrationCache, file: Path
-) -> onnx.ModelProto:
-    """Fold the network and quantise it with a cache's scales, in signed int8 as TensorRT takes.
-
-    Raises:
-        UserError: The cache lacks tensors, or the network cannot be quantised.
-    """
-    model = _of_new_opset(model, path)
-    if _quantized_tensors(model):
-        raise UserError(f"{path} has Q/DQ nodes already", "give the FP32 network")
-    try:
-        folded = fold_affine(model)
-        try:
-            network = quantize(folded, cache.to_table(), _SIGNED)
-        except UserError as error:
-            # That error names one tensor; those without a scale tell more together.
-            wanted = _wanted(folded)
-            missing = [name for name in wanted if name not in cache.scales]
-            raise UserError(
-                f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
-                f"{path} that are quantised ({first_names(missing)})",
-                "give the cache made of it",
-            ) from error
-        onnx.checker.check_model(network, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise UserError(
-            f"{path} cannot be quantised ({_first_line(error)})", "export it in float32"
-        ) from error
-    if not _quantized_tensors(network):
-        raise UserError(f"{path} has no convolution or dense layer to quantise", "give another")
-    return network
-
-
-def _wanted(folded: onnx.ModelProto) -> list[str]:
-    """The tensors that a Q/DQ network quantises."""
-    every = ScaleTable(
-        amax=dict.fromkeys(_tensors(folded), 1.0), method="", model="", images="", crops=0
-    )
-    nodes = quantize(folded, every, _SIGNED).graph.node
-    return [node.input[0] for node in nodes if node.op_type == "QuantizeLinear"]
-
-
-def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Bring a network to the operator set from which Q/DQ nodes have a scale per channel."""
-    versions = {item.domain: item.version for item in model.opset_import}
-    if versions.get("", _DEQUANTIZE_PER_CHANNEL) >= _DEQUANTIZE_PER_CHANNEL:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, _DEQUANTIZE_PER_CHANNEL)
-    except Exception as error:  # the converter raises RuntimeError and classes of its own
-        raise UserError(
-            f"{path} has operator set {versions['']} and cannot be brought to "
-            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)})",
-            "export it with that",
-        ) from error
-
-
-def _quantized_tensors(model: onnx.ModelProto) -> int:
-    return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -10,15 +10,8 @@ from calibration.cache import header_digits
 from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
 from lfw_eval.checkpoints.checkpoint import open_checkpoint
-from lfw_eval.cli.options import (
-    AlignmentOptions,
-    CalibrationOptions,
-    CheckpointOptions,
-    DataOptions,
-    RayOptions,
-    TensorRTVersions,
-)
-from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.cli.engine_options import CalibrationOptions, CheckpointOptions, RayOptions
+from lfw_eval.cli.options import AlignmentOptions, DataOptions, TensorRTVersions
 from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.job import Job
@@ -63,12 +56,12 @@ def calibrate_command(
         header_digits(version)
     if max_drop is not None:
         check_drop(max_drop)
-    opened = open_dataset(data.name, data.pairs, pairs_needed=False)
+    opened = data.open(pairs_needed=False)
     network = open_checkpoint(checkpoint.checkpoint, checkpoint.normalisation)
     side, _, _ = network.input_shape()
     job = Job(
         dataset=opened,
-        alignment=opened.alignment(side, alignment.align, alignment.boxes, alignment.margin),
+        alignment=alignment.of(opened, side),
         checkpoint=network,
         calibration_list=calibration.calibration_list,
         method=calibration.method,

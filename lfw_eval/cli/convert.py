@@ -8,7 +8,7 @@ import typer
 from lfw_eval.checkpoints.checkpoint import find_source, save_model
 from lfw_eval.checkpoints.facenet import convert
 from lfw_eval.checkpoints.half import half
-from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.cli.engine_options import CropNormalisation
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import OutputArgument, required_output
 
@@ -24,13 +24,7 @@ def convert_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The ONNX file to write.")
     ] = None,
-    normalisation: Annotated[
-        Normalisation | None,
-        typer.Option(
-            help="How the network's training images were normalised. Default: as the checkpoint "
-            "says."
-        ),
-    ] = None,
+    normalisation: CropNormalisation = None,
     fold: Annotated[
         bool,
         typer.Option(

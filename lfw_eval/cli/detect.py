@@ -9,8 +9,9 @@ import typer
 
 from calibration.cache import header_digits
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
+from lfw_eval.cli.engine_options import EngineOptions, GpuOptions
 from lfw_eval.cli.flatten import Formerly
-from lfw_eval.cli.options import EngineOptions, GpuOptions, Output, TensorRTVersions, first_of
+from lfw_eval.cli.options import Output, TensorRTVersions, first_of
 from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering

@@ -46,11 +46,21 @@ def as_options(text: str, names: Mapping[str, str]) -> str:
     """Return a text, parameters in backticks as options.
 
     Args:
-        names: Of the verb's parameters; one that it does not have is an option of another verb.
+        names: Of the verb's parameters, as `option_names` returns them. What is not among them is
+            an option of other verbs, or no option at all.
     """
+    shared = {} if names.keys() >= set(_PARAMETER.findall(text)) else _shared_names()
     return _PARAMETER.sub(
-        lambda match: names.get(match[1], f"--{match[1].replace('_', '-')}"), text
+        lambda match: names.get(match[1]) or shared.get(match[1]) or f"'{match[1]}'", text
     )
+
+
+def _shared_names() -> dict[str, str]:
+    """The options that several verbs share: evaluate has them all."""
+    from lfw_eval.cli.app import VERBS
+    from lfw_eval.cli.lazy import command_of
+
+    return option_names(command_of(VERBS[0]).params)
 
 
 def _shown(parameter: Any) -> str:

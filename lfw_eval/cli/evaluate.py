@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
+from lfw_eval.cli.engine_options import RayOptions
 from lfw_eval.cli.jobs import JobOptions
-from lfw_eval.cli.options import Output, RayOptions
+from lfw_eval.cli.options import Output
 from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.metrics.detection.boxes import FaceTruth

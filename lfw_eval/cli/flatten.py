@@ -43,7 +43,7 @@ def flattened(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def verb(**values: Any) -> None:
         for name, group in groups.items():
-            values[name] = group_of(group, {f: values.pop(f) for f in _names(group)})
+            values[name] = group_of(group, {f: values.pop(f) for f in names_of(group)})
         function(**values)
 
     # By name alone, so that they may stand in any order.
@@ -87,6 +87,11 @@ def with_values(arguments: Sequence[str], bare: Mapping[str, str]) -> list[str]:
     ]
 
 
+def names_of(group: Any) -> list[str]:
+    """Return what a group's fields, and those of groups in it, are called in a verb."""
+    return [parameter.name for parameter in _parameters(group)]
+
+
 def _parameters(group: Any) -> Iterator[inspect.Parameter]:
     for field in fields(group):
         if is_dataclass(field.type):
@@ -109,7 +114,3 @@ def _under(panel: str | None, annotation: Any) -> Any:
         if isinstance(mark, OptionInfo):
             mark.rich_help_panel = mark.rich_help_panel or panel
     return Annotated.__class_getitem__((kind, *marks))  # type: ignore[attr-defined]
-
-
-def _names(group: Any) -> list[str]:
-    return [parameter.name for parameter in _parameters(group)]

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.engine_options import RayOptions
 from lfw_eval.cli.jobs import JobOptions
-from lfw_eval.cli.options import Output, RayOptions
+from lfw_eval.cli.options import Output
 from lfw_eval.cli.target import require
 from lfw_eval.metrics.identification.enrolment import enrol_first_images, read_enrolment
 from lfw_eval.pipelines.identification import Trial, identify

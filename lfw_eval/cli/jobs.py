@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 from lfw_eval.checkpoints.checkpoint import open_checkpoint
-from lfw_eval.cli.options import (
-    AlignmentOptions,
-    CalibrationDataOptions,
+from lfw_eval.cli.engine_options import (
     CalibrationOptions,
     CheckpointOptions,
-    DataOptions,
     EngineOptions,
     GpuOptions,
 )
-from lfw_eval.datasets.dataset import Dataset, open_dataset
+from lfw_eval.cli.options import AlignmentOptions, CalibrationDataOptions, DataOptions
+from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import choose_engine
 from lfw_eval.pipelines.job import Job
 
@@ -35,10 +33,10 @@ class NetworkOptions:
         """
         network = open_checkpoint(self.checkpoint.checkpoint, self.checkpoint.normalisation)
         side, _, _ = network.input_shape()
-        alignment = self.alignment
+        resizes = self.alignment.align in (None, "none")
         return Job(
-            dataset=dataset.for_network(side) if alignment.align in (None, "none") else dataset,
-            alignment=dataset.alignment(side, alignment.align, alignment.boxes, alignment.margin),
+            dataset=dataset.for_network(side) if resizes else dataset,
+            alignment=self.alignment.of(dataset, side),
             checkpoint=network,
             engine=choose_engine(
                 self.engine.engine,
@@ -64,8 +62,7 @@ class JobOptions:
         Raises:
             UserError: An option names what is not there.
         """
-        opened = open_dataset(self.data.name, self.data.pairs, pairs_needed=pairs_needed)
-        return self.network.job_on(opened)
+        return self.network.job_on(self.data.open(pairs_needed=pairs_needed))
 
 
 @dataclass(frozen=True)
@@ -81,5 +78,4 @@ class EngineJobOptions:
         Raises:
             UserError: An option names what is not there.
         """
-        opened = open_dataset(self.data.dataset, self.data.pairs, pairs_needed=False)
-        return self.network.job_on(opened)
+        return self.network.job_on(self.data.open())

@@ -1,24 +1,14 @@
-"""The options that several verbs share, in groups: each is declared here and nowhere else."""
+"""The options of inputs and outputs that several verbs share, declared here alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import typer
 
-from calibration.thresholds import Method
-from lfw_eval.checkpoints.checkpoint import DEFAULT
-from lfw_eval.checkpoints.normalisation import Normalisation
-from lfw_eval.cli.flatten import Bare, Formerly
-from lfw_eval.datasets.dataset import Align
-from lfw_eval.engines.contract import STREAMS, Precision
-from lfw_eval.engines.tensorrt.capabilities import Quantization
-from lfw_eval.engines.tensorrt.options import GIB
+from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.dataset import Align, Dataset, open_dataset
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.contract import Workers
-from lfw_eval.workers.in_process import HERE
-from lfw_eval.workers.ray import RayWorkers
-from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
 _Value = TypeVar("_Value")
 _PHOTOGRAPHS = (
@@ -31,6 +21,14 @@ PairList = Annotated[
         "--pairs",
         help="Pair list in LFW's format, or a CSV file of name,name,same. Default: pairs.txt or "
         "pairs.csv beside the images, or LFW's view 2.",
+    ),
+]
+VerifyImages = Annotated[
+    bool,
+    typer.Option(
+        "--verify-images",
+        help="Read all images again to see whether they changed, even those of the same size and "
+        "time of change as before.",
     ),
 ]
 Output = Annotated[
@@ -62,6 +60,7 @@ class DataOptions:
     ] = None
     dataset: Annotated[str | None, typer.Option(help=_PHOTOGRAPHS)] = None
     pairs: PairList = None
+    verify_images: VerifyImages = False
 
     @property
     def name(self) -> str | None:
@@ -71,6 +70,16 @@ class DataOptions:
             UserError: It was named twice.
         """
         return first_of("dataset", self.dataset, self.dataset_argument)
+
+    def open(self, *, pairs_needed: bool = True) -> Dataset:
+        """Open the data set.
+
+        Raises:
+            UserError: It is not there, or cannot be read.
+        """
+        return open_dataset(
+            self.name, self.pairs, pairs_needed=pairs_needed, verify_images=self.verify_images
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,17 @@ class CalibrationDataOptions:
     pairs: Annotated[
         Path | None, typer.Option(help="Its pair list, whose images are not calibrated on.")
     ] = None
+    verify_images: VerifyImages = False
+
+    def open(self) -> Dataset:
+        """Open the data set.
+
+        Raises:
+            UserError: It is not there, or cannot be read.
+        """
+        return open_dataset(
+            self.dataset, self.pairs, pairs_needed=False, verify_images=self.verify_images
+        )
 
 
 @dataclass(frozen=True)
@@ -109,155 +129,13 @@ class AlignmentOptions:
         ),
     ] = None
 
-
-@dataclass(frozen=True)
-class CheckpointOptions:
-    """The network's weights."""
-
-    panel: ClassVar = "Checkpoint"
-
-    checkpoint: Annotated[
-        str,
-        typer.Option(
-            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
-        ),
-    ] = DEFAULT
-    normalisation: Annotated[
-        Normalisation | None,
-        typer.Option(
-            help="How the network's training images were normalised. Default: as the "
-            "checkpoint says."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """What the network runs on."""
-
-    panel: ClassVar = "Engine"
-
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server "
-            "has: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
-        ),
-    ] = "openvino"
-    precision: Annotated[Precision, typer.Option(help="Of the engine to judge.")] = "int8"
-    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 64
-
-
-@dataclass(frozen=True)
-class CalibrationOptions:
-    """How INT8 is calibrated."""
-
-    panel: ClassVar = "Calibration"
-
-    calibration_list: Annotated[
-        Path | None,
-        typer.Option(
-            help="Names of the images to calibrate on, one per line. Default: images outside of "
-            "the pairs."
-        ),
-    ] = None
-    method: Annotated[
-        Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
-    ] = "entropy"
-
-
-@dataclass(frozen=True)
-class GpuOptions:
-    """TensorRT's own."""
-
-    panel: ClassVar = "TensorRT"
-
-    gpu: Annotated[
-        str,
-        typer.Option(help="Number of the GPU, or several with commas, which share the batches."),
-    ] = "0"
-    streams: Annotated[
-        int,
-        typer.Option(min=1, help="Batches in flight on a GPU, or requests in flight at a server."),
-    ] = STREAMS
-    quantization: Annotated[
-        Quantization | None,
-        typer.Option(
-            help="Where INT8 scales come from: a calibration cache (the default up to version "
-            "10), TensorRT calibrating live, or Q/DQ nodes (all that version 11 has).",
-        ),
-    ] = None
-    calibration_cache: Annotated[
-        Path | None, typer.Option(help="A calibration cache of yours, instead of calibrating.")
-    ] = None
-    tf32: Annotated[
-        bool,
-        typer.Option(" /--no-tf32", show_default=False, help="Compute FP32 without TF32."),
-        Formerly("--tf32"),
-    ] = True
-    workspace: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            max=65536,
-            help="GiB that a layer may use for itself. Default: what is free.",
-        ),
-    ] = None
-    optimization_level: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=5, help="How long TensorRT looks for fast kernels. Default: its own, 3."
-        ),
-    ] = None
-
-    def asked(self) -> dict[str, Any]:
-        """Return them by name, as `choose_engine` takes them.
+    def of(self, dataset: Dataset, side: int) -> Alignment:
+        """Return the way from a data set's photographs to crops of a side, in pixels.
 
         Raises:
-            UserError: `gpu` is not a list of numbers.
+            UserError: The options contradict each other, or the data set.
         """
-        return {
-            "gpu": _gpus(self.gpu),
-            "streams": self.streams,
-            "quantization": self.quantization,
-            "calibration_cache": self.calibration_cache,
-            "tf32": self.tf32,
-            "workspace": int(self.workspace * GIB) if self.workspace else None,
-            "optimization_level": self.optimization_level,
-        }
-
-
-@dataclass(frozen=True)
-class RayOptions:
-    """A cluster that shares the work."""
-
-    panel: ClassVar = "Ray"
-
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[ADDRESS]",
-            help="Spread the work over a Ray cluster: auto or HOST:PORT; without an address, at "
-            "the end of the command, a cluster on this machine alone.",
-        ),
-        Bare(LOCAL),
-    ] = None
-    cores_per_worker: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the "
-            "GPU.",
-        ),
-    ] = RayWorkers.cores
-
-    def workers(self) -> Workers:
-        """Return the cluster's workers, or this process if no cluster is asked for.
-
-        Raises:
-            UserError: `ray` is not an address.
-        """
-        return HERE if self.ray is None else RayWorkers(RayCluster(self.ray), self.cores_per_worker)
+        return dataset.alignment(side, self.align, self.boxes, self.margin)
 
 
 def first_of(name: str, *values: _Value | None) -> _Value | None:
@@ -285,10 +163,3 @@ def required_output(output: Path | None, argument: Path | None, hint: str) -> Pa
     if path is None:
         raise UserError("`output` is missing", hint)
     return path
-
-
-def _gpus(text: str) -> tuple[int, ...]:
-    numbers = text.replace(" ", "").split(",")
-    if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"`gpu` {text!r} is not a list of GPUs", "give one as 0, several as 0,1")
-    return tuple(int(number) for number in numbers)

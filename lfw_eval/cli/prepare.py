@@ -1,13 +1,14 @@
 """The verb prepare: photographs to crops, or annotated faces to COCO JSON."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 
 from lfw_eval.cli.options import AlignmentOptions, DataOptions, OutputArgument, first_of
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
-from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.faces import open_faces, write_coco
 from lfw_eval.datasets.pair_csv import write_pair_list
 from lfw_eval.system.errors import UserError
@@ -39,18 +40,17 @@ def prepare_command(
 
     Aligning writes a crop store, a pair list and a contact sheet to look at.
     """
-    source = data.dataset_argument
-    if layout is None and source in get_args(Layout):
+    if layout is None and data.dataset_argument in get_args(Layout):
         # As the command once was: prepare LAYOUT IMAGES OUT.json.
-        layout, source = source, images_argument  # type: ignore[assignment]
-    name = first_of("dataset", data.dataset, source)
+        layout = cast(Layout, data.dataset_argument)
+        data = replace(data, dataset_argument=images_argument)
     path = first_of("output", output, output_argument)
     if layout and layout != "lfw":
-        _write_annotations(name, layout, path)
+        _write_annotations(data.name, layout, path)
     elif path:
         raise UserError("`output` is for annotations", "crops go into the folder of data sets")
     else:
-        _align(name, data.pairs, alignment, side)
+        _align(data.open(), alignment, side)
 
 
 def _write_annotations(images: str | None, layout: Annotations, output: Path | None) -> None:
@@ -64,13 +64,11 @@ def _write_annotations(images: str | None, layout: Annotations, output: Path | N
     )
 
 
-def _align(dataset: str | None, pairs: Path | None, alignment: AlignmentOptions, side: int) -> None:
-    opened = open_dataset(dataset, pairs)
-    way = opened.alignment(side, alignment.align, alignment.boxes, alignment.margin)
-    store = opened.crop_store(way)
-    write_pair_list(opened.pairs, store.folder)
+def _align(dataset: Dataset, alignment: AlignmentOptions, side: int) -> None:
+    store = dataset.crop_store(alignment.of(dataset, side))
+    write_pair_list(dataset.pairs, store.folder)
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())
-    print(f"{len(store.names):,} crops and {len(opened.pairs):,} pairs in {store.folder}")
+    print(f"{len(store.names):,} crops and {len(dataset.pairs):,} pairs in {store.folder}")
     print(f"{undetected:,} images without a detected face: they have the centre box")
     print(f"contact sheet {sheet}")

@@ -1,13 +1,15 @@
 """The verb testsets: one table over several test sets."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.engine_options import RayOptions
 from lfw_eval.cli.exit_codes import MISTAKE
 from lfw_eval.cli.jobs import NetworkOptions
-from lfw_eval.cli.options import Output, RayOptions
+from lfw_eval.cli.options import Output, VerifyImages
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.pipelines.test_sets import evaluate_sets, images_of, open_sets
 from lfw_eval.report.tables.test_sets import testsets_table
@@ -37,6 +39,7 @@ def testsets_command(
     flip: Annotated[
         Flip | None, typer.Option(help="Embed mirror images too, and combine the two.")
     ] = None,
+    verify_images: VerifyImages = False,
     output: Output = None,
 ) -> None:
     """Evaluate one engine on several test sets, in one table.
@@ -47,8 +50,9 @@ def testsets_command(
     if output and output.suffix != ".json":
         raise UserError(f"--output {output} must end in .json", "the sets' results go beside it")
     job_on, workers = network.job_on, ray.workers()
-    opened = open_sets(sets)
-    calibrating = images_of(open_sets([calibrate_on])[0] if calibrate_on else opened[0])
+    open_all = partial(open_sets, verify_images=verify_images)
+    opened = open_all(sets)
+    calibrating = images_of(open_all([calibrate_on])[0] if calibrate_on else opened[0])
     table = replace(calibrating, name="testsets")
     names = "-".join(images_of(each_set).name for each_set in opened)[:_NAMES]
     path = output or job_on(table).default_output(f"{names}-table")

@@ -36,7 +36,7 @@ TEMPLATE_FAR = 1e-4
 """Of the VAL in the table, of pairs of templates; the result has the others."""
 
 
-def open_sets(given: Sequence[str]) -> list[Dataset | TemplateSet]:
+def open_sets(given: Sequence[str], *, verify_images: bool = False) -> list[Dataset | TemplateSet]:
     """Open data sets as `open_dataset` does, and the folders of IJB-B and IJB-C.
 
     Raises:
@@ -45,7 +45,11 @@ def open_sets(given: Sequence[str]) -> list[Dataset | TemplateSet]:
     opened: list[Dataset | TemplateSet] = []
     names: set[str] = set()
     for each in given:
-        one = open_ijb(Path(each)) if has_templates(Path(each)) else open_dataset(each, None)
+        one = (
+            open_ijb(Path(each))
+            if has_templates(Path(each))
+            else open_dataset(each, None, verify_images=verify_images)
+        )
         images = images_of(one)
         unique = next(name for name in _numbered(images.name) if name not in names)
         names.add(unique)

@@ -11,8 +11,8 @@ from calibration.histogram import Histogram
 from calibration.scales import ScaleTable
 from calibration.thresholds import METHODS
 from lfw_eval.report.drawing import require_drawing
-from lfw_eval.report.tables.cache import printable
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.printing import printable
 
 if TYPE_CHECKING:
     from lfw_eval.report.page.figure import Figure

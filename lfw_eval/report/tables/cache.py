@@ -1,11 +1,10 @@
 """Calibration caches as tables, and what sets two of them apart."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from statistics import median
 
 from calibration.cache import CalibrationCache, Change
-
-_SHOWN = 5
+from lfw_eval.system.printing import first_names, printable
 
 
 def cache_table(cache: CalibrationCache) -> str:
@@ -76,18 +75,6 @@ def _difference(
         yield "summary     the caches have no named tensor in common: they are of two networks"
     if internal := len(old.scales) - len(old.named) + len(new.scales) - len(new.named):
         yield f"            TensorRT's own tensors ({internal:,} in both together) are not compared"
-
-
-def first_names(names: Collection[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    shown = ", ".join(map(printable, list(names)[:_SHOWN]))
-    more = len(names) - _SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def printable(name: str) -> str:
-    """Return a name that a file gave, with characters escaped that would steer a terminal."""
-    return name if name.isprintable() else repr(name)
 
 
 def _width(names: Iterable[str]) -> int:

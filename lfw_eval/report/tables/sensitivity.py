@@ -1,7 +1,7 @@
 """What INT8 costs, layer by layer, as tables."""
 
 from calibration.sensitivity import EmbeddingError, Mixed, Sensitivity
-from lfw_eval.report.tables.cache import printable
+from lfw_eval.system.printing import printable
 
 _SHOWN = 20
 

@@ -1,0 +1,179 @@
+"""The options of networks and engines that several verbs share, in groups, declared here alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import typer
+
+from calibration.thresholds import Method
+from lfw_eval.checkpoints.checkpoint import DEFAULT
+from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.cli.flatten import Bare, Formerly
+from lfw_eval.engines.contract import STREAMS, Precision
+from lfw_eval.engines.tensorrt.capabilities import Quantization
+from lfw_eval.engines.tensorrt.options import GIB
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
+from lfw_eval.workers.ray import RayWorkers
+from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
+
+CropNormalisation = Annotated[
+    Normalisation | None,
+    typer.Option(
+        "--normalisation",
+        help="How the network's training images were normalised. Default: as the checkpoint says.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """The network's weights."""
+
+    panel: ClassVar = "Checkpoint"
+
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
+        ),
+    ] = DEFAULT
+    normalisation: CropNormalisation = None
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the network runs on."""
+
+    panel: ClassVar = "Engine"
+
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server "
+            "has: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
+        ),
+    ] = "openvino"
+    precision: Annotated[Precision, typer.Option(help="Of the engine to judge.")] = "int8"
+    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 64
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """How INT8 is calibrated."""
+
+    panel: ClassVar = "Calibration"
+
+    calibration_list: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of the images to calibrate on, one per line. Default: images outside of "
+            "the pairs."
+        ),
+    ] = None
+    method: Annotated[
+        Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
+    ] = "entropy"
+
+
+@dataclass(frozen=True)
+class GpuOptions:
+    """TensorRT's own."""
+
+    panel: ClassVar = "TensorRT"
+
+    gpu: Annotated[
+        str,
+        typer.Option(help="Number of the GPU, or several with commas, which share the batches."),
+    ] = "0"
+    streams: Annotated[
+        int,
+        typer.Option(min=1, help="Batches in flight on a GPU, or requests in flight at a server."),
+    ] = STREAMS
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(
+            help="Where INT8 scales come from: a calibration cache (the default up to version "
+            "10), TensorRT calibrating live, or Q/DQ nodes (all that version 11 has).",
+        ),
+    ] = None
+    calibration_cache: Annotated[
+        Path | None, typer.Option(help="A calibration cache of yours, instead of calibrating.")
+    ] = None
+    tf32: Annotated[
+        bool,
+        typer.Option(" /--no-tf32", show_default=False, help="Compute FP32 without TF32."),
+        Formerly("--tf32"),
+    ] = True
+    workspace: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=65536,
+            help="GiB that a layer may use for itself. Default: what is free.",
+        ),
+    ] = None
+    optimization_level: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=5, help="How long TensorRT looks for fast kernels. Default: its own, 3."
+        ),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return them by name, as `choose_engine` takes them.
+
+        Raises:
+            UserError: `gpu` is not a list of numbers.
+        """
+        return {
+            "gpu": _gpus(self.gpu),
+            "streams": self.streams,
+            "quantization": self.quantization,
+            "calibration_cache": self.calibration_cache,
+            "tf32": self.tf32,
+            "workspace": int(self.workspace * GIB) if self.workspace else None,
+            "optimization_level": self.optimization_level,
+        }
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """A cluster that shares the work."""
+
+    panel: ClassVar = "Ray"
+
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Spread the work over a Ray cluster: auto or HOST:PORT; without an address, at "
+            "the end of the command, a cluster on this machine alone.",
+        ),
+        Bare(LOCAL),
+    ] = None
+    cores_per_worker: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the "
+            "GPU.",
+        ),
+    ] = RayWorkers.cores
+
+    def workers(self) -> Workers:
+        """Return the cluster's workers, or this process if no cluster is asked for.
+
+        Raises:
+            UserError: `ray` is not an address.
+        """
+        return HERE if self.ray is None else RayWorkers(RayCluster(self.ray), self.cores_per_worker)
+
+
+def _gpus(text: str) -> tuple[int, ...]:
+    numbers = text.replace(" ", "").split(",")
+    if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
+        raise UserError(f"`gpu` {text!r} is not a list of GPUs", "give one as 0, several as 0,1")
+    return tuple(int(number) for number in numbers)

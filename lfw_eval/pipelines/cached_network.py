@@ -1,0 +1,113 @@
+"""A network of the user's beside a calibration cache: which tensors have scales, and Q/DQ nodes."""
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from calibration.cache import CalibrationCache
+from calibration.quantize import QdqTypes, quantize
+from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.printing import first_names
+
+_FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+_DEQUANTIZE_PER_CHANNEL = 13
+# The only 8-bit type that TensorRT takes.
+_SIGNED = QdqTypes(unsigned=False)
+
+
+def read_network(path: Path) -> onnx.ModelProto:
+    """Load an FP32 network; weights beside it are read from its own folder only.
+
+    Raises:
+        UserError: The file is no valid ONNX network.
+    """
+    try:
+        # Left to itself, onnx would take the format from the file's name.
+        model = onnx.load(path, format="protobuf")
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+        raise UserError(f"{path} is not a valid ONNX network: {_first_line(error)}") from error
+    return model
+
+
+def scaled_tensors(model: onnx.ModelProto) -> dict[str, None]:
+    """Return what calibration gives scales to: floating point and no constants; ordered."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    known = [*graph.input, *graph.value_info, *graph.output]
+    types = {info.name: info.type.tensor_type.elem_type for info in known}
+    constants = {tensor.name for tensor in graph.initializer}
+    names = [info.name for info in graph.input if info.name not in constants]
+    for node in graph.node:
+        if node.op_type != "Constant":
+            names += [name for name in node.output if name]
+    return dict.fromkeys(name for name in names if types.get(name, _FLOATING[0]) in _FLOATING)
+
+
+def quantize_with_cache(
+    model: onnx.ModelProto, path: Path, cache: CalibrationCache, file: Path
+) -> onnx.ModelProto:
+    """Fold the network and quantise it with a cache's scales, in signed int8 as TensorRT takes.
+
+    Raises:
+        UserError: The cache lacks tensors, or the network cannot be quantised.
+    """
+    model = _of_new_opset(model, path)
+    if quantized_tensors(model):
+        raise UserError(f"{path} has Q/DQ nodes already", "give the FP32 network")
+    try:
+        folded = fold_affine(model)
+        try:
+            network = quantize(folded, cache.to_table(), _SIGNED)
+        except UserError as error:
+            # That error names one tensor; those without a scale tell more together.
+            wanted = _wanted(folded)
+            missing = [name for name in wanted if name not in cache.scales]
+            raise UserError(
+                f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
+                f"{path} that are quantised ({first_names(missing)})",
+                "give the cache made of it",
+            ) from error
+        onnx.checker.check_model(network, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise UserError(
+            f"{path} cannot be quantised ({_first_line(error)})", "export it in float32"
+        ) from error
+    if not quantized_tensors(network):
+        raise UserError(f"{path} has no convolution or dense layer to quantise", "give another")
+    return network
+
+
+def _wanted(folded: onnx.ModelProto) -> list[str]:
+    """The tensors that a Q/DQ network quantises."""
+    every = ScaleTable(
+        amax=dict.fromkeys(scaled_tensors(folded), 1.0), method="", model="", images="", crops=0
+    )
+    nodes = quantize(folded, every, _SIGNED).graph.node
+    return [node.input[0] for node in nodes if node.op_type == "QuantizeLinear"]
+
+
+def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Bring a network to the operator set from which Q/DQ nodes have a scale per channel."""
+    versions = {item.domain: item.version for item in model.opset_import}
+    if versions.get("", _DEQUANTIZE_PER_CHANNEL) >= _DEQUANTIZE_PER_CHANNEL:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, _DEQUANTIZE_PER_CHANNEL)
+    except Exception as error:  # the converter raises RuntimeError and classes of its own
+        raise UserError(
+            f"{path} has operator set {versions['']} and cannot be brought to "
+            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)})",
+            "export it with that",
+        ) from error
+
+
+def quantized_tensors(model: onnx.ModelProto) -> int:
+    """Return how many tensors a network quantises."""
+    return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
