@@ -351,3 +351,13 @@ def test_metrics_are_the_same_though_a_node_is_killed(
         np.testing.assert_array_equal(mine.verification.distances, theirs.verification.distances)
         assert mine.verification.accuracy == theirs.verification.accuracy
         assert mine.verification.val == theirs.verification.val
+
+
+def test_a_gpu_that_is_named_is_refused(cluster):
+    with pytest.raises(UserError, match="`gpu` does not go with `ray`"):
+        cluster.call(dict, gpus=(1,))
+
+
+def test_work_is_cut_and_values_are_shared(cluster):
+    assert cluster.split(range(5), 2) == [range(0, 2), range(2, 4), range(4, 5)]
+    assert cluster.call(lambda shared: shared().sum(), cluster.share(np.arange(5))) == 10

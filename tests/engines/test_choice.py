@@ -1,0 +1,82 @@
+"""Which engine to run: whose options are whose, what it is held against, what it needs."""
+
+from pathlib import Path
+
+import pytest
+
+from lfw_eval.engines.choice import EngineChoice, choose_engine
+from lfw_eval.engines.contract import BuildRequest, EngineOptions
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.engines.triton.options import TritonOptions
+from lfw_eval.system.errors import UserError
+
+CACHE = Path("own.cache")
+SERVED = "triton://host/facenet"
+
+
+def test_the_reference_is_the_same_engine_without_what_is_about_int8():
+    options = {"gpu": (1,), "quantization": "qdq", "tf32": False}
+    choice = choose_engine("tensorrt", "int8", 32, **options)
+    reference = choice.reference
+    assert (reference.name, reference.precision, reference.batch_size) == ("tensorrt", "fp32", 32)
+    assert reference.options == TensorRTOptions(gpu=(1,), tf32=False)
+    assert reference.reference is reference
+    assert choice.in_precision("int8") is choice
+
+
+def test_what_is_served_is_held_against_an_engine_here():
+    choice = choose_engine(SERVED, "fp32", 16, streams=3)
+    assert choice.options == TritonOptions(SERVED, 3)
+    assert choice.label == SERVED
+    assert choice.precisions == ("fp32",)
+    reference = choice.reference
+    assert reference != choice
+    assert reference.name in ("openvino", "onnxruntime")
+    assert (reference.precision, reference.batch_size) == ("fp32", 16)
+    assert not reference.options.served
+
+
+def test_scales_are_calibrated_only_where_there_are_none():
+    assert choose_engine("openvino", "int8").needs_scales
+    assert not choose_engine("openvino", "fp16").needs_scales
+    assert choose_engine("tensorrt", "int8").needs_scales
+    assert not choose_engine("tensorrt", "int8", calibration_cache=CACHE).needs_scales
+    assert not choose_engine(SERVED, "int8").needs_scales
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [
+        ("openvino", {"gpu": (1,)}),
+        ("openvino", {"streams": 2}),
+        ("onnxruntime", {"calibration_cache": CACHE}),
+        (SERVED, {"gpu": (1,)}),
+    ],
+)
+def test_options_of_another_engine_are_refused(engine, options):
+    with pytest.raises(UserError, match=f"are for `engine` tensorrt, not `engine` {engine}; leave"):
+        choose_engine(engine, **options)
+
+
+def test_options_as_they_would_be_unasked_are_everybodys():
+    choice = choose_engine("openvino", gpu=(0,), streams=12, tf32=True, calibration_cache=None)
+    assert choice == EngineChoice("openvino")
+
+
+def test_a_choice_refuses_what_it_cannot_build(tmp_path):
+    with pytest.raises(UserError, match="`engine` onnxruntime has no int8, only fp32"):
+        EngineChoice("onnxruntime", "int8").engine_class()
+    cache = choose_engine("tensorrt", "fp16", calibration_cache=tmp_path / "none")
+    with pytest.raises(UserError, match="`calibration_cache` is for `precision` int8, not fp16"):
+        cache.engine_class()
+
+
+def test_a_request_has_the_options_of_its_engine(tmp_path):
+    plain = BuildRequest(tmp_path, "unit", "fp32")
+    assert plain.options_as(TensorRTOptions) == TensorRTOptions()
+    asked = BuildRequest(tmp_path, "unit", "fp32", options=TritonOptions(SERVED))
+    assert asked.options_as(TritonOptions).address == SERVED
+    with pytest.raises(TypeError, match="are not TensorRTOptions"):
+        asked.options_as(TensorRTOptions)
+    assert EngineOptions().gpus == ()
+    assert TensorRTOptions().gpus == (0,)
