@@ -21,10 +21,10 @@ class Checkpoint:
 
     Attributes:
         name: Its name in the manifest, or the file's.
-        folder: Where everything made from it is kept.
+        folder: The folder of everything derived from it.
         model: The FP32 ONNX file, batch normalisation folded.
-        normalisation: What its input wants.
-        source_sha256: Of the file that it was converted from, with those that belong to it.
+        normalisation: The normalisation of its input.
+        source_sha256: Of the file that it was converted from, with any weights beside it.
     """
 
     name: str
@@ -38,50 +38,50 @@ class Checkpoint:
         return image_shape(onnx.load(self.model))
 
     def describe(self) -> ModelDescription:
-        """Return what a result says of the network."""
+        """Return the description of the network for a result."""
         return ModelDescription(
             self.name, self.source_sha256, file_sha256(self.model), self.normalisation
         )
 
 
-def open_checkpoint(given: str, normalisation: str | None = None) -> Checkpoint:
-    """Fetch and convert what `checkpoint` names, a file or an entry of the manifest.
+def open_checkpoint(checkpoint: str, normalisation: str | None = None) -> Checkpoint:
+    """Fetch and convert a checkpoint, a file or an entry of the manifest.
 
-    The ONNX file lies in a folder named after the source's hash, so that it is converted once.
+    The ONNX file is in a folder named after the source's hash, so it is converted once.
 
     Raises:
-        UserError: There is no such file or entry, or it cannot be converted.
+        UserError: No such file or entry exists, or it cannot be converted.
     """
     collection = checkpoints()
-    source, name, normalisation = find_source(given, normalisation)
+    source, name, normalisation = find_source(checkpoint, normalisation)
     digest = source_sha256(source)
     built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
     folder = collection.root / f"{name}-{digest[:8]}"
     model, record = folder / "fp32.onnx", folder / "fp32.json"
-    found = _read(record) if model.is_file() else {}
-    if found.get("built_from") != built_from:
+    about = _read(record) if model.is_file() else {}
+    if about.get("built_from") != built_from:
         converted = convert(source, normalisation=normalisation)
-        found = {"built_from": built_from, "normalisation": str(normalisation_of(converted))}
+        about = {"built_from": built_from, "normalisation": str(normalisation_of(converted))}
         save_model(converted, model)
-        write_atomically(record, json.dumps(found, indent=1).encode())
-    return Checkpoint(name, folder, model, found["normalisation"], digest)
+        write_atomically(record, json.dumps(about, indent=1).encode())
+    return Checkpoint(name, folder, model, about["normalisation"], digest)
 
 
-def find_source(given: str, normalisation: str | None = None) -> tuple[Path, str, str | None]:
-    """Return the file of what `checkpoint` names, its name, and its normalisation if it is known.
+def find_source(checkpoint: str, normalisation: str | None = None) -> tuple[Path, str, str | None]:
+    """Return a checkpoint's file, its name, and its normalisation if known.
 
     Raises:
         UserError: It is neither a file nor an entry of the manifest, or cannot be fetched.
     """
     collection = checkpoints()
-    if Path(given).is_file():
-        return Path(given), Path(given).stem, normalisation
-    entry = collection.entries.get(given)
+    if Path(checkpoint).is_file():
+        return Path(checkpoint), Path(checkpoint).stem, normalisation
+    entry = collection.entries.get(checkpoint)
     if entry and entry.normalisation:
-        return locate(entry, collection), given, normalisation or entry.normalisation
+        return locate(entry, collection), checkpoint, normalisation or entry.normalisation
     names = [key for key, entry in collection.entries.items() if entry.normalisation]
     raise UserError(
-        f"`checkpoint` {given} is neither a file nor one of {', '.join(names)}",
+        f"`checkpoint` {checkpoint} is neither a file nor one of {', '.join(names)}",
         "give a .h5, .pt or .onnx file",
     )
 
@@ -94,13 +94,13 @@ def image_shape(model: onnx.ModelProto) -> tuple[int, int, int]:
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:
-    """Write an ONNX file, whole or not at all."""
+    """Write an ONNX file completely or not at all."""
     write_atomically(path, model.SerializeToString())
 
 
 def _read(record: Path) -> dict[str, str]:
     try:
-        found: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
+        about: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return about

@@ -7,7 +7,14 @@ import onnx
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
-from lfw_eval.checkpoints.onnx_file import onnx_sha256, read_onnx
+from lfw_eval.checkpoints.onnx_file import (
+    describe_shapes,
+    inputs_of,
+    make_batch_dynamic,
+    onnx_sha256,
+    read_onnx,
+    shape_of,
+)
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
@@ -44,29 +51,22 @@ def open_facedetect(path: Path) -> Checkpoint:
 
 def _adopted(path: Path) -> onnx.ModelProto:
     model = read_onnx(path)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [info for info in model.graph.input if info.name not in constants]
-    shapes = [_shape(info) for info in inputs]
+    inputs = inputs_of(model)
+    shapes = [shape_of(info) for info in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
-        described = ", ".join(f"{info.name} {_shape(info)}" for info in inputs)
         raise UserError(
-            f"{path} must have one input (n, 3, height, width), such as (n, 3, 416, 736)",
-            f"its inputs are {described}",
+            f"{path} must have one input (n, 3, height, width), but has {describe_shapes(inputs)}",
+            "give a network with an input such as (n, 3, 416, 736)",
         )
     if len(model.graph.output) != 2:
         raise UserError(
-            f"{path} must have two outputs, coverage and boxes, as TAO exports them",
-            f"it has {len(model.graph.output)}",
+            f"{path} must have two outputs, coverage and boxes, but has {len(model.graph.output)}",
+            "give a network as TAO exports it",
         )
     for info in (*inputs, *model.graph.output):
-        info.type.tensor_type.shape.dim[0].dim_param = "batch"
+        make_batch_dynamic(info)
     del model.graph.value_info[:]
     return fold_affine(model)
-
-
-def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Sizes, 0 where dynamic."""
-    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)
 
 
 def _built_from(record: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Inception-ResNet-v1 from the state dict of facenet-pytorch to ONNX."""
+"""Convert facenet-pytorch's Inception-ResNet-v1 from its state dict to ONNX."""
 
 from collections.abc import Sequence
 
@@ -65,7 +65,7 @@ class _Converter:
         return np.asarray(self._tensors[name], dtype=np.float32)
 
     def _unit(self, name: str, source: str, *, stride: int = 1, same: bool = False) -> str:
-        """Convolution, batch normalisation, ReLU."""
+        """Add convolution, batch normalisation and ReLU."""
         kernel = self._weight(f"{name}.conv.weight")
         x = self._graph.convolution(
             source, f"{name}.conv", kernel, strides=(stride, stride), same=same
@@ -87,13 +87,13 @@ class _Converter:
         return self._graph.node("MaxPool", [source], name, kernel_shape=[3, 3], strides=[2, 2])
 
     def _units(self, name: str, depth: int) -> list[str]:
-        """Names of the units of a branch; a branch of one unit is not a sequence in PyTorch."""
+        """Return the names of a branch's units; a single unit is not a sequence in PyTorch."""
         return [name] if depth == 1 else [f"{name}.{index}" for index in range(depth)]
 
     def _residual(
         self, name: str, source: str, *, branches: Sequence[int], scale: float, relu: bool = True
     ) -> str:
-        """`relu(x + scale * conv(concat(branches(x))))`; `branches` are their depths."""
+        """Add `relu(x + scale * conv(concat(branches(x))))`; `branches` are their depths."""
         ends = []
         for index, depth in enumerate(branches):
             x = source
@@ -109,7 +109,7 @@ class _Converter:
         return self._graph.node("Relu", [x], f"{name}.relu") if relu else x
 
     def _reduction(self, name: str, source: str, *, branches: Sequence[int]) -> str:
-        """Branches that end in a stride of 2, beside a pooling; `branches` are their depths."""
+        """Add branches that end in a stride of 2, beside a pooling; `branches` are their depths."""
         ends = []
         for index, depth in enumerate(branches):
             x = source

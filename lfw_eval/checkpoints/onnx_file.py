@@ -1,4 +1,4 @@
-"""An ONNX file and the weights that lie in files beside it."""
+"""An ONNX file and the weights in files beside it."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -17,14 +17,14 @@ _MAX_BYTES = 2**31  # a whole network is one protobuf message, which cannot hold
 def read_onnx(path: Path) -> onnx.ModelProto:
     """Read a network with all of its weights, and check it.
 
-    Weights outside of the file are read from its own folder only.
+    Weights outside the file are only read from its own folder.
 
     Raises:
         UserError: The file is not a valid ONNX network; or weights outside it are missing, outside
             its folder, or too large.
     """
     try:
-        # Left to itself, onnx would take the format from the file's name.
+        # By default, onnx would derive the format from the file's name.
         model = onnx.load(path, format="protobuf", load_external_data=False)
         _weight_files(path, model)
         onnx.load_external_data_for_model(model, str(path.parent))
@@ -35,16 +35,16 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 
 
 def onnx_sha256(path: Path) -> str:
-    """Return the sha256 of an ONNX file, or, where it has weights outside, one over all its files.
+    """Return the sha256 of an ONNX file, or of all its files if it has weights outside.
 
     Raises:
-        UserError: As `read_onnx`, as far as weights outside of the file are concerned.
+        UserError: As `read_onnx`, for weights outside the file.
     """
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
         files = _weight_files(path, model)
     except (DecodeError, ValueError):
-        files = {}  # no network, which its reader tells in better words
+        files = {}  # not a network, which its reader explains better
     digest = file_sha256(path)
     if not files:
         return digest
@@ -52,8 +52,29 @@ def onnx_sha256(path: Path) -> str:
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
+def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return a network's inputs, without those that only name a default, its initializers."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [info for info in model.graph.input if info.name not in constants]
+
+
+def shape_of(info: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return the sizes of an input or output, 0 if dynamic."""
+    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)
+
+
+def make_batch_dynamic(info: onnx.ValueInfoProto) -> None:
+    """Let an input or output have any batch size."""
+    info.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def describe_shapes(infos: Iterable[onnx.ValueInfoProto]) -> str:
+    """Return names and shapes, for messages."""
+    return ", ".join(f"{info.name} {list(shape_of(info))}" for info in infos)
+
+
 def _weight_files(path: Path, model: onnx.ModelProto) -> dict[str, Path]:
-    """The files beside a network that hold weights of it, by the name that it has for them."""
+    """Return the files beside a network that hold its weights, by its names for them."""
     folder = path.parent.resolve()
     files: dict[str, Path] = {}
     total = 0
@@ -73,13 +94,14 @@ def _weight_files(path: Path, model: onnx.ModelProto) -> dict[str, Path]:
                 f"{file}, with weights of {path.name}, does not exist",
                 "copy it to the network's folder",
             )
-        # Without a length, all from the offset on is read; many tensors may name the same bytes.
+        # Without a length, everything after the offset is read; tensors may share bytes.
         total += file.stat().st_size - (info.offset or 0) if info.length is None else info.length
         files[info.location] = file
     if total > _MAX_BYTES:
         raise UserError(
-            f"{path} has {total / 2**30:.1f} GiB of weights outside of it, but a network may have "
-            f"no more than {_MAX_BYTES // 2**30}"
+            f"{path} has {total / 2**30:.1f} GiB of weights in other files, but a network may have "
+            f"at most {_MAX_BYTES // 2**30}",
+            "export a smaller network",
         )
     return files
 

@@ -1,4 +1,4 @@
-"""A user's own ONNX network: its input and embedding found from the graph."""
+"""Adopt a user's own ONNX network: find its input and embedding in the graph."""
 
 from pathlib import Path
 
@@ -6,32 +6,37 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from lfw_eval.checkpoints.onnx_file import read_onnx
+from lfw_eval.checkpoints.onnx_file import (
+    describe_shapes,
+    inputs_of,
+    make_batch_dynamic,
+    read_onnx,
+    shape_of,
+)
 from lfw_eval.system.errors import UserError, first_line
 
-_SIDE = 160  # FaceNet's, of networks that take any
-_LEAST_SIDE = 32
+_SIDE = 160  # FaceNet's, for networks that take any
+_MIN_SIDE = 32
 
 
 def adopt_onnx(path: Path) -> onnx.ModelProto:
-    """Load a network and bring it to one float32 input (n, 3, side, side) and its embedding.
+    """Load a network and reduce it to a float32 input (n, 3, side, side) and its embedding.
 
-    The input is the one graph input that no initializer fills; its side is what the network says,
-    such as ArcFace's 112, or else 160. Channels-last networks get a transposition before them. The
-    embedding is the one output of two dimensions, or of four whose
-    last two are 1, that is longer than a face attribute's (at least 32). A fixed batch size is
-    made dynamic, which is tried on two crops.
+    The input is the only graph input without an initializer; its side is the one in the network,
+    such as ArcFace's 112, or else 160. Channels-last networks get a transposition in front. The
+    embedding is the only output of two dimensions, or of four whose last two are 1, that is longer
+    than a face attribute (at least 32). A fixed batch size becomes dynamic, tried on two crops.
 
     Raises:
-        UserError: The file is no ONNX network, or has no such input or output.
+        UserError: The file is not an ONNX network, or has no such input or output.
     """
     try:
         model = onnx.shape_inference.infer_shapes(read_onnx(path))
     except UserError as error:
         raise UserError(
-            f"{path} is not a checkpoint that can be read (Keras .h5, facenet-pytorch .pt or a "
-            f"valid .onnx): {error.problem}",
-            error.hint or "give another with `checkpoint`",
+            f"{path} is not a readable checkpoint (Keras .h5, facenet-pytorch .pt or valid .onnx): "
+            f"{error.problem}",
+            error.hint or "give another `checkpoint`",
         ) from error
     _keep_only_embedding(path, model)
     model = _channels_first(path, model)
@@ -39,32 +44,23 @@ def adopt_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Sizes, 0 where dynamic."""
-    return tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim)
-
-
-def _dynamic_batch(info: onnx.ValueInfoProto) -> None:
-    info.type.tensor_type.shape.dim[0].dim_param = "batch"
-
-
 def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
     outputs = model.graph.output
-    embeddings = [info for info in outputs if _is_embedding(_shape(info))]
+    embeddings = [info for info in outputs if _is_embedding(shape_of(info))]
     if len(embeddings) != 1:
-        described = ", ".join(f"{info.name} {list(_shape(info))}" for info in outputs)
         raise UserError(
-            f"{path} must have one output that is an embedding, (n, 32 or more)",
-            f"its outputs are {described}: remove the others from the graph",
+            f"{path} must have one output that is an embedding, (n, 32 or more), but has "
+            f"{describe_shapes(outputs)}",
+            "remove the others from the graph",
         )
     embedding = onnx.ValueInfoProto.FromString(embeddings[0].SerializeToString())
-    if len(_shape(embedding)) == 4:
+    if len(shape_of(embedding)) == 4:
         flat = f"{embedding.name}_flat"
         model.graph.node.append(helper.make_node("Flatten", [embedding.name], [flat], name=flat))
         embedding = helper.make_tensor_value_info(
-            flat, embedding.type.tensor_type.elem_type, ["batch", _shape(embedding)[1]]
+            flat, embedding.type.tensor_type.elem_type, ["batch", shape_of(embedding)[1]]
         )
-    _dynamic_batch(embedding)
+    make_batch_dynamic(embedding)
     del outputs[:]
     outputs.append(embedding)
 
@@ -74,17 +70,15 @@ def _is_embedding(shape: tuple[int, ...]) -> bool:
 
 
 def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [info for info in model.graph.input if info.name not in constants]
-    described = ", ".join(f"{info.name} {list(_shape(info))}" for info in inputs)
-    shape = _shape(inputs[0]) if len(inputs) == 1 else ()
+    inputs = inputs_of(model)
+    shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
     floating = len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     side = _side(shape)
     if not floating or side is None:
         raise UserError(
-            f"{path} must have one float32 input (n, 3, side, side) or (n, side, side, 3), such as "
-            f"FaceNet's 160 or ArcFace's 112",
-            f"its inputs are {described}",
+            f"{path} must have one float32 input (n, 3, side, side) or (n, side, side, 3), but has "
+            f"{describe_shapes(inputs)}",
+            "give a network for square crops, such as FaceNet's 160 or ArcFace's 112",
         )
     image = inputs[0]
     channels_last = shape[3] == 3
@@ -102,10 +96,10 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _side(shape: tuple[int, ...]) -> int | None:
-    """The side of the images that an input takes; None where it takes no square ones."""
+    """Return the side of an input's images, or None if they are not square."""
     match shape:
         case (_, 3, height, width) | (_, height, width, 3) if height == width:
-            return _SIDE if height == 0 else height if height >= _LEAST_SIDE else None
+            return _SIDE if height == 0 else height if height >= _MIN_SIDE else None
     return None
 
 
@@ -113,16 +107,16 @@ def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
     import onnxruntime  # a second, which help texts do without
 
     image = model.graph.input[0]
-    crops = np.zeros((2, *_shape(image)[1:]), dtype=np.float32)
+    crops = np.zeros((2, *shape_of(image)[1:]), dtype=np.float32)
     try:
         options = onnxruntime.SessionOptions()
-        # ONNX Runtime's own integer kernels do not take the float16 scales of a Q/DQ network.
+        # ONNX Runtime's integer kernels reject the float16 scales of a Q/DQ network.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         (embeddings,) = session.run(None, {image.name: crops})
-    except Exception as error:  # ONNX Runtime raises classes of its own that share no base
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise UserError(
             f"{path} cannot run a batch of 2 ({first_line(error)})",
             "export it with a dynamic batch",

@@ -78,7 +78,7 @@ def test_weights_out_of_the_folder_are_refused(external, location):
 
 def test_missing_and_boundless_weights_are_refused(external, monkeypatch):
     monkeypatch.setattr(onnx_file, "_MAX_BYTES", 1000)
-    with pytest.raises(UserError, match="GiB of weights outside of it"):
+    with pytest.raises(UserError, match="GiB of weights in other files"):
         read_onnx(external)
     external.with_name("weights.bin").unlink()
     with pytest.raises(UserError, match=r"weights\.bin, with weights of .*, does not exist"):
