@@ -59,8 +59,8 @@ def detection_section(
     missing = ""
     if faces.shown and faces.images is None:
         missing = (
-            "To see boxes drawn on images, name those that were evaluated by --faces, the folder "
-            "or archive that lfw-eval detect was given."
+            "To see boxes drawn on images, give the folder or archive of the images that were "
+            "evaluated, as --faces of lfw-eval report."
         )
     elif faces.shown and faces.images is not None:
         opened = open_faces(faces.images, faces.annotations)
@@ -68,8 +68,8 @@ def detection_section(
             pictures = detection_pictures(report, opened)
         else:
             missing = (
-                f"The images of --faces {faces.images} are not those that {label} was evaluated "
-                "on, so that no boxes are drawn; name the same folder or archive."
+                f"The images of {faces.images} are not those that {label} was evaluated on, so "
+                "that no boxes are drawn; name the same folder or archive."
             )
     return DetectionSection(
         reports=tuple(reports),

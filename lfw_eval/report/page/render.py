@@ -16,6 +16,7 @@ from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
 from lfw_eval.report.page.speeds import speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
+from lfw_eval.results.kinds import kind_of
 
 
 def render(contents: Contents, command: Sequence[str]) -> str:
@@ -33,6 +34,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         contents=contents,
         speedup_of_engine=speedup_of_engine,
         cautions=CAUTIONS,
+        kind_of=kind_of,
     )
 
 

@@ -71,7 +71,7 @@ def _gpus(cuda: Cuda) -> Iterator[_Row]:
         if isinstance(gpu, Gpu):
             yield "", f"faster than in FP32: {', '.join(gpu.fast) or 'nothing'}"
     if not cuda.gpus:
-        yield "GPU", f"none: {_no_gpu(cuda)}; `engine` openvino needs none"
+        yield "GPU", f"none: {_no_gpu(cuda)}; OpenVINO needs none"
 
 
 def _no_gpu(cuda: Cuda) -> str:
