@@ -4,9 +4,16 @@ from collections.abc import Iterator
 
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.tables.side_by_side import (
+    calibration_notes,
+    engine_note,
+    fps_row,
+    probability,
+    reference_notes,
+    row,
+)
 from lfw_eval.results.accuracy import AccuracyResult
 
-_LABEL, _COLUMN = 26, 22
 _SIGNIFICANT = 0.05
 
 
@@ -28,20 +35,18 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
 
 def _rows(result: AccuracyResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
-    yield _row(
-        "", [run.engine.precision.upper() for run in runs], "change" if len(runs) > 1 else ""
-    )
-    yield _row("arithmetic", [run.engine.arithmetic for run in runs])
+    yield row("", [run.engine.precision.upper() for run in runs], "change" if len(runs) > 1 else "")
+    yield row("arithmetic", [run.engine.arithmetic for run in runs])
     outcomes = [run.verification for run in runs]
     far = f"VAL at FAR {outcomes[0].val.far_target:g}"
     yield _metric("ACC", [o.accuracy for o in outcomes])
-    yield _row("  std over folds", [f"{o.accuracy.std:.5f}" for o in outcomes])
-    yield _row("  standard error", [f"{o.accuracy.standard_error:.5f}" for o in outcomes])
+    yield row("  std over folds", [f"{o.accuracy.std:.5f}" for o in outcomes])
+    yield row("  standard error", [f"{o.accuracy.standard_error:.5f}" for o in outcomes])
     yield _metric("AUC", [o.auc for o in outcomes])
     yield _metric("EER", [o.eer for o in outcomes])
     yield _metric(far, [o.val for o in outcomes])
-    yield _row("  95 % interval", ["{:.4f} to {:.4f}".format(*o.val.interval) for o in outcomes])
-    yield _row("  FAR reached", [f"{o.val.far:.5f}" for o in outcomes])
+    yield row("  95 % interval", ["{:.4f} to {:.4f}".format(*o.val.interval) for o in outcomes])
+    yield row("  FAR reached", [f"{o.val.far:.5f}" for o in outcomes])
     yield _metric("precision", [o.precision for o in outcomes])
     yield _metric("recall", [o.recall for o in outcomes])
     yield _metric("F1", [o.f1 for o in outcomes])
@@ -52,40 +57,36 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         ("impostors rejected", "true_negative"),
     ):
         counts = [getattr(o.confusion, field) for o in outcomes]
-        yield _row(label, [f"{n:,}" for n in counts], _change(counts, "+d"))
+        yield row(label, [f"{n:,}" for n in counts], _change(counts, "+d"))
     # Speeds of two runs say nothing of the engines: the machine may have been busy in one.
     comparable = len(runs) > 1 and not runs[0].from_cache
     speedup = f"x{runs[1].fps / runs[0].fps:.2f}" if comparable else ""
-    yield _row(
-        "FPS, crops to embeddings",
-        [f"{run.fps:,.1f}{' (kept)' * run.from_cache}" for run in runs],
-        speedup,
-    )
+    yield fps_row(runs, speedup)
     if detection := result.detection:
         label = f"FaceDetect AP at IoU {detection[0].asked.overall.iou:g}"
         yield _metric(label, [report.asked.overall for report in detection])
     if result.cosine and result.comparison:
         cosine, comparison = result.cosine, result.comparison
         changed = comparison.right_to_wrong + comparison.wrong_to_right
-        yield _row("mean cosine to FP32", ["", f"{cosine.value:.5f}"])
-        yield _row("  least", ["", f"{cosine.minimum:.5f}"])
-        yield _row("pairs that changed sides", ["", str(changed)])
-        yield _row("  right to wrong", ["", str(comparison.right_to_wrong)])
-        yield _row("  wrong to right", ["", str(comparison.wrong_to_right)])
-        yield _row("  McNemar p", ["", _probability(comparison.p_value)])
+        yield row("mean cosine to FP32", ["", f"{cosine.value:.5f}"])
+        yield row("  minimum", ["", f"{cosine.minimum:.5f}"])
+        yield row("pairs that changed sides", ["", str(changed)])
+        yield row("  right to wrong", ["", str(comparison.right_to_wrong)])
+        yield row("  wrong to right", ["", str(comparison.wrong_to_right)])
+        yield row("  McNemar p", ["", probability(comparison.p_value)])
 
 
 def _notes(result: AccuracyResult) -> Iterator[str]:
-    run, data = result.judged, result.data
+    data = result.data
     if comparison := result.comparison:
         difference = comparison.accuracy_difference
         chance = "no more than" if comparison.p_value >= _SIGNIFICANT else "MORE THAN"
         yield (
             f"verdict     ACC changes by {difference.value:+.5f} (standard error "
             f"{difference.standard_error:.5f}), {chance} chance explains "
-            f"(p {_probability(comparison.p_value)})"
+            f"(p {probability(comparison.p_value)})"
         )
-    yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
+    yield engine_note(result.judged)
     if detection := result.detection:
         report = detection[-1]
         about, overall = report.data, report.asked.overall
@@ -94,34 +95,19 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
             f"{overall.standard_error:.5f}); {about.images:,} images, {about.faces:,} faces of "
             f"{about.title}; {report.fps:,.1f} images/s"
         )
-    if result.reference.from_cache:
-        yield f"            FP32 is kept from a run on {result.reference.measured}"
+    yield from reference_notes(result.reference)
     yield (
         f"alignment   {data.alignment}; in {data.undetected:,} of {data.images:,} images no face "
         "was found (centre box)"
     )
-    if calibration := result.calibration:
-        yield f"calibrated  on {calibration.images:,} crops, {calibration.origin}"
-        if calibration.evaluated:
-            yield (
-                f"            *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED: THE DATA "
-                "SET HAS TOO FEW OTHERS ***"
-            )
+    warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHERS"
+    yield from calibration_notes(result.calibration, warning)
 
 
 def _metric(label: str, metrics: list[Metric]) -> str:
     values = [metric.value for metric in metrics]
-    return _row(label, [f"{value:.5f}" for value in values], _change(values, "+.5f"))
+    return row(label, [f"{value:.5f}" for value in values], _change(values, "+.5f"))
 
 
 def _change(values: list[float] | list[int], style: str) -> str:
     return format(values[1] - values[0], style) if len(values) > 1 else ""
-
-
-def _probability(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _row(label: str, cells: list[str], change: str = "") -> str:
-    columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
-    return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()

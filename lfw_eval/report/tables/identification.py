@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 
-from lfw_eval.metrics.identification.comparison import Change, Rank1Change, TpirChange
+from lfw_eval.metrics.identification.comparison import Change
 from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.tables.side_by_side import (
+    calibration_notes,
+    engine_note,
+    fps_row,
+    probability,
+    reference_notes,
+    row,
+)
 from lfw_eval.results.identification import IdentificationResult
 
-_LABEL, _COLUMN = 26, 22
 _RANKS = (5, 10, 20, 50, 100)
 
 
@@ -28,11 +35,13 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
     outcomes = [run.outcome for run in runs]
     precisions = [run.engine.precision.upper() for run in runs]
-    yield _row("", precisions, "change" if len(runs) > 1 else "")
-    yield _row("arithmetic", [run.engine.arithmetic for run in runs])
+    yield row("", precisions, "change" if len(runs) > 1 else "")
+    yield row("arithmetic", [run.engine.arithmetic for run in runs])
     yield _share("rank-1", [outcome.rank1.value for outcome in outcomes])
     yield _interval([outcome.rank1.interval for outcome in outcomes])
-    yield from _changed(result.rank1_change)
+    if change := result.rank1_change:
+        yield _lost_and_gained(change)
+        yield row("  McNemar p", ["", probability(change.p_value)])
     last = len(outcomes[0].cmc)
     for rank in sorted({*(rank for rank in _RANKS if rank < last), last} - {1}):
         yield _share(f"CMC at rank {rank}", [outcome.cmc[rank - 1] for outcome in outcomes])
@@ -40,18 +49,20 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
         rates = [outcome.tpir[index] for outcome in outcomes]
         yield _share(f"TPIR at FPIR {rate.fpir_target:g}", [each.value for each in rates])
         yield _interval([each.interval for each in rates])
-        yield _row("  FPIR reached", [f"{each.fpir:.5f}" for each in rates])
-        yield _row("  below distance", [f"{each.threshold:.4f}" for each in rates])
-        yield from _changed(result.tpir_changes[index] if result.candidate else None)
-    yield _row(
-        "FPS, crops to embeddings", [f"{run.fps:,.1f}{' (kept)' * run.from_cache}" for run in runs]
-    )
-    yield _row("search, seconds", [f"{run.search.seconds:.2f}" for run in runs])
+        yield row("  FPIR reached", [f"{each.fpir:.5f}" for each in rates])
+        yield row("  below distance", [f"{each.threshold:.4f}" for each in rates])
+        if result.candidate:
+            changed = result.tpir_changes[index]
+            low, high = changed.interval
+            yield _lost_and_gained(changed)
+            yield row("  95 % of the change", ["", f"{low:+.4f} to {high:+.4f}"])
+    yield fps_row(runs)
+    yield row("search, seconds", [f"{run.search.seconds:.2f}" for run in runs])
     recalls = [run.search.recall for run in runs if run.search.recall is not None]
     if recalls:
-        yield _row("  recall of the nearest", [f"{recall:.3f}" for recall in recalls])
+        yield row("  recall of the nearest", [f"{recall:.3f}" for recall in recalls])
     if result.cosine:
-        yield _row("mean cosine to FP32", ["", f"{result.cosine.value:.5f}"])
+        yield row("mean cosine to FP32", ["", f"{result.cosine.value:.5f}"])
 
 
 def _notes(result: IdentificationResult) -> Iterator[str]:
@@ -72,40 +83,23 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     done = run.search
     kind = "exact" if done.recall is None else "approximate, FAISS (HNSW)"
     yield f"search      {kind}, {done.depth} candidates per probe"
-    yield f"engine      {run.engine.runtime} on {run.engine.device}, batch {run.batch_size}"
-    if result.reference.from_cache:
-        yield f"            FP32 is kept from a run on {result.reference.measured}"
+    yield engine_note(run)
+    yield from reference_notes(result.reference)
     yield (
         f"alignment   {data.alignment}; in {data.undetected:,} images no face was found "
         "(centre box)"
     )
-    if calibration := result.calibration:
-        yield f"calibrated  on {calibration.images:,} crops, {calibration.origin}"
-        if calibration.evaluated:
-            yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO SEARCHED ***"
+    yield from calibration_notes(result.calibration, "SEARCHED")
 
 
-def _changed(change: Change | None) -> Iterator[str]:
-    if change:
-        counts = f"{change.right_to_wrong} / {change.wrong_to_right}"
-        yield _row("  lost / gained", ["", counts])
-    if isinstance(change, Rank1Change):
-        p = f"{change.p_value:.3f}" if change.p_value >= 0.001 else "< 0.001"
-        yield _row("  McNemar p", ["", p])
-    if isinstance(change, TpirChange):
-        low, high = change.interval
-        yield _row("  95 % of the change", ["", f"{low:+.4f} to {high:+.4f}"])
+def _lost_and_gained(change: Change) -> str:
+    return row("  lost / gained", ["", f"{change.right_to_wrong} / {change.wrong_to_right}"])
 
 
 def _share(label: str, values: list[float]) -> str:
     difference = f"{values[1] - values[0]:+.5f}" if len(values) > 1 else ""
-    return _row(label, [f"{value:.5f}" for value in values], difference)
+    return row(label, [f"{value:.5f}" for value in values], difference)
 
 
 def _interval(intervals: list[tuple[float, float]]) -> str:
-    return _row("  95 % interval", ["{:.4f} to {:.4f}".format(*each) for each in intervals])
-
-
-def _row(label: str, cells: list[str], change: str = "") -> str:
-    columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
-    return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()
+    return row("  95 % interval", ["{:.4f} to {:.4f}".format(*each) for each in intervals])

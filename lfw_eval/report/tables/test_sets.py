@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.tables.side_by_side import probability
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -86,9 +87,7 @@ def _change(reference: SetRates, candidate: SetRates) -> str:
 
 
 def _probability(value: float | None) -> str:
-    if value is None:
-        return _MISSING
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return _MISSING if value is None else probability(value)
 
 
 def _line(name: str, cells: Sequence[str], widths: Sequence[int]) -> str:
