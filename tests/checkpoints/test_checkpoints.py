@@ -253,7 +253,7 @@ def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):
         for axis, size in ((2, height), (3, width)):
             small.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
         onnx.save(small, path)
-        with pytest.raises(UserError, match=r"but has images .*; give a network for square crops"):
+        with pytest.raises(UserError, match=r"but has images.*; give a network for square crops"):
             convert(path, normalisation="fixed")
 
 
