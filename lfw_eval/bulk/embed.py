@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.bulk.embedding_shards import EmbeddingShards, Found, MadeOf
+from lfw_eval.bulk.embedding_shards import EmbeddingShards, ImageCounts, MadeOf
 from lfw_eval.bulk.image_shards import HashShard, ImageShards, ShardContent, list_shards, read_shard
 from lfw_eval.datasets.alignment import Alignment, BoxAlignment
 from lfw_eval.datasets.alignment.photographs_to_crops import aligned_rows
@@ -69,7 +69,7 @@ class EmbedJob:
     alignment: Alignment
     engine: EngineSpec
 
-    def run(self, workers: Workers) -> Found:
+    def run(self, workers: Workers) -> ImageCounts:
         """Embed all images; shards that are finished are not done again while their images are.
 
         An image that cannot be decoded is left out and named in the output's `unreadable.txt`.

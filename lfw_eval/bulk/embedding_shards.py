@@ -26,7 +26,7 @@ class MadeOf(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageCounts:
     """Counts of images: embedded, among those without a face, and those left out."""
 
     images: int
@@ -81,7 +81,7 @@ class EmbeddingShards:
         write_atomically(record, (json.dumps({"of": about}, indent=1) + "\n").encode())
         return {int(path.stem.partition("-")[2]): _made_of(path) for path in self.parts()}
 
-    def write(self, shard: int, found: Row) -> None:
+    def write(self, shard: int, row: Row) -> None:
         """Write one shard: `names`, `embeddings` (n, d), `boxes` (n, 4), `detected` (n,).
 
         The names of `unreadable` images, which have none of these, go into the file's metadata, and
@@ -91,19 +91,19 @@ class EmbeddingShards:
         from pyarrow import parquet
 
         columns = {
-            "name": pyarrow.array([str(name) for name in found["names"]], pyarrow.string()),
-            "embedding": _rows_of(pyarrow, found["embeddings"]),
-            "box": _rows_of(pyarrow, found["boxes"]),
-            "detected": pyarrow.array(found["detected"], pyarrow.bool_()),
+            "name": pyarrow.array([str(name) for name in row["names"]], pyarrow.string()),
+            "embedding": _rows_of(pyarrow, row["embeddings"]),
+            "box": _rows_of(pyarrow, row["boxes"]),
+            "detected": pyarrow.array(row["detected"], pyarrow.bool_()),
         }
-        unreadable = json.dumps([str(name) for name in found["unreadable"]])
+        unreadable = json.dumps([str(name) for name in row["unreadable"]])
         table = pyarrow.table(columns).replace_schema_metadata(
-            {_UNREADABLE: unreadable, _STAMP: found["stamp"], _CONTENT: found["content"]}
+            {_UNREADABLE: unreadable, _STAMP: row["stamp"], _CONTENT: row["content"]}
         )
         with replacing(self.folder / f"part-{shard:06d}.parquet") as temporary:
             parquet.write_table(table, temporary, compression="NONE")
 
-    def finish(self) -> Found:
+    def finish(self) -> ImageCounts:
         """Add what was found to `embeddings.json`, as a sign that nothing is missing."""
         from pyarrow import parquet
 
@@ -117,10 +117,10 @@ class EmbeddingShards:
         if unreadable:
             names = "".join(f"{name}\n" for name in unreadable)
             write_atomically(self.folder / "unreadable.txt", names.encode())
-        found = Found(images, undetected, len(unreadable))
-        content = {"of": self.about()["of"], "found": asdict(found)}
+        counts = ImageCounts(images, undetected, len(unreadable))
+        content = {"of": self.about()["of"], "found": asdict(counts)}
         write_atomically(self.folder / _ABOUT, (json.dumps(content, indent=1) + "\n").encode())
-        return found
+        return counts
 
     def about(self) -> dict[str, Any]:
         """Return what the embeddings are of, and, where all are there, what was found.
@@ -150,19 +150,19 @@ class EmbeddingShards:
         """
         from pyarrow import parquet
 
-        found = self.about()["found"]
+        counts = self.about()["found"]
         if damaged := next(filter(_damaged, self.parts()), None):
             raise UserError(
                 f"{damaged} is damaged", f"give the command that made {self.folder} once more"
             )
-        if not found:
+        if not counts:
             raise UserError(
                 f"{self.folder} is not complete", "give the command that made it once more"
             )
-        if not found["images"]:
+        if not counts["images"]:
             raise UserError(f"{self.folder} holds no embedding: no image could be read")
         schema = parquet.read_schema(self.parts()[0])
-        return int(found["images"]), int(schema.field("embedding").type.list_size)
+        return int(counts["images"]), int(schema.field("embedding").type.list_size)
 
     def read_parts(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield names and embeddings (n, d) of each finished file."""

@@ -61,13 +61,13 @@ def list_shards(source: Path, size: int) -> ImageShards:
     for path in files:
         if kind := _form(path):
             kinds[kind].append(path)
-    found = [kind for kind, paths in kinds.items() if paths]
-    if len(found) != 1:
-        what = f"holds {' and '.join(found)}" if found else "holds no image"
+    forms = [kind for kind, paths in kinds.items() if paths]
+    if len(forms) != 1:
+        what = f"holds {' and '.join(forms)}" if forms else "holds no image"
         raise UserError(
             f"{source} {what}", f"give one kind: images ({', '.join(SUFFIXES)}), .tar or .parquet"
         )
-    (kind,) = found
+    (kind,) = forms
     cut = {"folder": _cut_folder, "tar": _cut_tar, "parquet": _cut_parquet}[kind]
     stamps = _stamps(kinds[kind])
     items = [

@@ -39,19 +39,19 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
         UserError: The file cannot be read, or names an image that is not among the names.
     """
     pyarrow, compute = _pyarrow()
-    known = pyarrow.array(names, pyarrow.string())
-    if len(compute.unique(known)) < len(known):
+    lookup = pyarrow.array(names, pyarrow.string())
+    if len(compute.unique(lookup)) < len(lookup):
         raise UserError("some images have the same name, so that pairs cannot tell them apart")
     with _readable(path):
         done = 0
         for batch in _batches(path, pyarrow):
-            unknown = compute.index_in(batch.column(_COLUMNS[0]).slice(0, 1), known).null_count
+            unknown = compute.index_in(batch.column(_COLUMNS[0]).slice(0, 1), lookup).null_count
             if not done and unknown:
                 # The list may write names without folder and suffix, as LFW's do.
                 stems = pyarrow.array([PurePosixPath(name).stem for name in names])
-                known = stems if len(compute.unique(stems)) == len(stems) else known
+                lookup = stems if len(compute.unique(stems)) == len(stems) else lookup
             left, right = (
-                compute.index_in(batch.column(side), known) for side in (_COLUMNS[0], _COLUMNS[1])
+                compute.index_in(batch.column(side), lookup) for side in (_COLUMNS[0], _COLUMNS[1])
             )
             for side, rows in zip(_COLUMNS, (left, right), strict=False):
                 if rows.null_count:
@@ -59,7 +59,7 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
                     name = batch.column(side)[first].as_py()
                     raise UserError(
                         f"{path}, pair {done + first + 1}: there is no embedding of '{name}'",
-                        f"those that there are have names such as '{known[0].as_py()}'",
+                        f"those that there are have names such as '{lookup[0].as_py()}'",
                     )
             same = batch.column(_COLUMNS[2])
             truth = same.cast(pyarrow.bool_())

@@ -62,24 +62,24 @@ def score(
     Raises:
         UserError: There are fewer than two pairs of a kind.
     """
-    kept: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    ranked: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     histogram: ScoreHistogram | None = None
     done = 0
     for distances, genuine in _scored(unit, blocks):
         done += len(distances)
-        kept.append((distances, genuine))
+        ranked.append((distances, genuine))
         if done > exact:
-            for part in kept:
+            for part in ranked:
                 counted = ScoreHistogram.count(*part)
                 histogram = histogram.merge(counted) if histogram else counted
-            kept = []
+            ranked = []
     if histogram:
         return histogram.evaluate()
-    if not kept:
+    if not ranked:
         raise UserError("there are no pairs to score", "give a file that holds some")
-    distances = np.concatenate([distances for distances, _ in kept])
-    genuine = np.concatenate([genuine for _, genuine in kept])
-    kept.clear()
+    distances = np.concatenate([distances for distances, _ in ranked])
+    genuine = np.concatenate([genuine for _, genuine in ranked])
+    ranked.clear()
     return evaluate_pooled(distances, genuine)
 
 

@@ -25,9 +25,9 @@ class Embedder:
             UserError: The engine returns what is no embedding.
         """
         source, output = self._engine.inputs[0].name, self._engine.outputs[0].name
-        made = []
+        embeddings = []
         with self._lock:
             for first in range(0, len(crops), self._batch_size):
                 batch = np.stack(crops[first : first + self._batch_size])
-                made.append(self._engine.run({source: batch})[output])
-        return np.asarray(normalise(np.concatenate(made)))
+                embeddings.append(self._engine.run({source: batch})[output])
+        return np.asarray(normalise(np.concatenate(embeddings)))

@@ -37,10 +37,10 @@ class FaceFinder(Closing):
             reduced = np.asarray(resized, np.uint8)
             factor = np.tile([width / new_width, height / new_height], 2)
         with self._lock:
-            (found,) = self.detector.detect([reduced])
-        boxes = found.boxes * factor
-        kept = (found.scores >= self.min_score) & _visible(boxes, width, height)
-        return Detections(boxes[kept], found.scores[kept])
+            (detections,) = self.detector.detect([reduced])
+        boxes = detections.boxes * factor
+        sure = (detections.scores >= self.min_score) & _visible(boxes, width, height)
+        return Detections(boxes[sure], detections.scores[sure])
 
     def close(self) -> None:
         """Free the detector."""

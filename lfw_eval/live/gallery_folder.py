@@ -63,15 +63,15 @@ class GalleryFolder(Closing):
             before = now
 
     def _listing(self) -> dict[Path, _Stamp]:
-        found = {}
+        stamps = {}
         for path in (*self._folder.glob("*"), *self._folder.glob("*/*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
                 try:
                     status = path.stat()
                 except OSError:  # gone since it was listed
                     continue
-                found[path] = (status.st_mtime_ns, status.st_size)
-        return found
+                stamps[path] = (status.st_mtime_ns, status.st_size)
+        return stamps
 
     def _update(self, listing: Mapping[Path, _Stamp]) -> None:
         changed = [path for path, stamp in listing.items() if self._seen.get(path) != stamp]

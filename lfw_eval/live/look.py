@@ -39,8 +39,8 @@ def look(
                 write(frame)
             if show:
                 picture = draw(frame, tally.recent_fps)
-                for each in show:
-                    each(picture, frame.seconds)
+                for display in show:
+                    display(picture, frame.seconds)
             bar.update()
             if pressed():
                 tally.interrupted = True

@@ -34,11 +34,11 @@ class Recognizer:
     def find(self, frame: Frame) -> Frame:
         """Find the faces of a frame."""
         started = time.perf_counter()
-        found = self.finder.find(frame.pixels)
+        detections = self.finder.find(frame.pixels)
         faces = tuple(
             Face((x1, y1, x2, y2), score)
             for (x1, y1, x2, y2), score in zip(
-                found.boxes.tolist(), found.scores.tolist(), strict=True
+                detections.boxes.tolist(), detections.scores.tolist(), strict=True
             )
         )
         return replace(frame, faces=faces, detection_ms=_since(started))

@@ -103,7 +103,7 @@ class ImageFolder(Source):
             yield Frame(index, index / self.fps, fitted)
 
 
-def open_source(given: Path | None, camera: str | None, fps: float | None) -> Source:
+def open_source(path: Path | None, camera: str | None, fps: float | None) -> Source:
     """Open a video file or folder, or a camera.
 
     Args:
@@ -113,15 +113,15 @@ def open_source(given: Path | None, camera: str | None, fps: float | None) -> So
     Raises:
         UserError: Neither or both are given, or it cannot be opened.
     """
-    if camera is not None and given is None:
+    if camera is not None and path is None:
         return _captured(int(camera) if camera.isdecimal() else camera, f"`camera` {camera}", fps)
-    if given is None or camera is not None:
+    if path is None or camera is not None:
         raise UserError("give a video file, a folder of images or `camera` 0, one of them")
-    if given.is_dir():
-        return ImageFolder(given, fps or DEFAULT_FPS)
-    if not given.is_file():
-        raise UserError(f"{given} does not exist", "give a video file or a folder of images")
-    return _captured(str(given), str(given), fps, live=False)
+    if path.is_dir():
+        return ImageFolder(path, fps or DEFAULT_FPS)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist", "give a video file or a folder of images")
+    return _captured(str(path), str(path), fps, live=False)
 
 
 def _captured(address: int | str, title: str, fps: float | None, *, live: bool = True) -> Capture:
@@ -134,5 +134,5 @@ def _captured(address: int | str, title: str, fps: float | None, *, live: bool =
         hint = "see that it is connected and free" if live else "give a video, such as .mp4"
         raise UserError(f"{title} cannot be opened", f"{hint}")
     own = capture.get(cv2.CAP_PROP_FPS)
-    known = own if 0 < own <= _HIGHEST_FPS else DEFAULT_FPS
-    return Capture(capture, title, fps or known, live=live)
+    rate = own if 0 < own <= _HIGHEST_FPS else DEFAULT_FPS
+    return Capture(capture, title, fps or rate, live=live)

@@ -26,7 +26,7 @@ class Detected:
     """
 
     path: Path
-    found: dict[str, Detections] = field(default_factory=dict)
+    detections: dict[str, Detections] = field(default_factory=dict)
     seconds: float = 0.0
 
     @classmethod
@@ -43,30 +43,30 @@ class Detected:
         key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
         detected = cls(datasets().root / "prepared" / f"detected-{key}.npz")
         try:
-            with np.load(detected.path) as kept:
-                ends = np.cumsum(kept["counts"])[:-1]
-                boxes, scores = np.split(kept["boxes"], ends), np.split(kept["scores"], ends)
-                names, detected.seconds = kept["names"].tolist(), float(kept["seconds"])
+            with np.load(detected.path) as file:
+                ends = np.cumsum(file["counts"])[:-1]
+                boxes, scores = np.split(file["boxes"], ends), np.split(file["scores"], ends)
+                names, detected.seconds = file["names"].tolist(), float(file["seconds"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return cls(detected.path)
         pairs = zip(names, map(Detections, boxes, scores), strict=True)
-        detected.found = dict(pairs)
+        detected.detections = dict(pairs)
         return detected
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write what was found, if anything."""
-        if self.found:
-            each = list(self.found.values())
+        if self.detections:
+            detections = list(self.detections.values())
             with replacing(self.path) as temporary:
                 np.savez(
                     temporary,
-                    names=np.array(list(self.found)),
-                    counts=np.array([len(one.scores) for one in each]),
-                    boxes=np.concatenate([one.boxes for one in each]),
-                    scores=np.concatenate([one.scores for one in each]),
+                    names=np.array(list(self.detections)),
+                    counts=np.array([len(faces.scores) for faces in detections]),
+                    boxes=np.concatenate([faces.boxes for faces in detections]),
+                    scores=np.concatenate([faces.scores for faces in detections]),
                     seconds=self.seconds,
                 )
 
-    def forget(self) -> None:
-        """Delete what was kept."""
+    def delete(self) -> None:
+        """Delete what was written."""
         self.path.unlink(missing_ok=True)

@@ -27,15 +27,15 @@ def detect(
         UserError: An image cannot be read.
     """
     detected = Detected.of(detector, faces)
-    found = detected.found
-    left = [image.name for image in faces.images if image.name not in found]
+    detections_of = detected.detections
+    remaining = [image.name for image in faces.images if image.name not in detections_of]
     reading = 0.0
     names: list[str] = []
 
     def pixels() -> Iterator[NDArray[np.uint8]]:
         # Reading and decoding is not the detector's time.
         nonlocal reading
-        images = faces.read(left)
+        images = faces.read(remaining)
         while True:
             before = time.perf_counter()
             item = next(images, None)
@@ -47,18 +47,20 @@ def detect(
             yield values
 
     started = time.perf_counter()
-    bar = tqdm(total=len(faces), initial=len(found), desc="detect", unit="img", disable=None)
+    bar = tqdm(
+        total=len(faces), initial=len(detections_of), desc="detect", unit="img", disable=None
+    )
     try:
         with bar:
             for index, detections in enumerate(detector.detect(pixels())):
-                found[names[index]] = detections
+                detections_of[names[index]] = detections
                 bar.update()
     finally:
         detected.seconds += time.perf_counter() - started - reading
-        if len(found) < len(faces):
-            detected.keep()
-    detected.forget()
-    ordered = tuple(found[image.name] for image in faces.images)
+        if len(detections_of) < len(faces):
+            detected.save()
+    detected.delete()
+    ordered = tuple(detections_of[image.name] for image in faces.images)
     truths = [image.truth for image in faces.images]
     return DetectionReport(
         data=FaceDataDescription(
@@ -76,8 +78,8 @@ def detect(
         fps=len(faces) / detected.seconds,
         definition=definition,
         results={
-            each: evaluate(ordered, truths, iou=iou, definition=each)
-            for each in get_args(Definition)
+            other: evaluate(ordered, truths, iou=iou, definition=other)
+            for other in get_args(Definition)
         },
         detections=ordered,
     )

@@ -206,9 +206,9 @@ def choose_detector(detector: DetectorName, **options: Any) -> DetectorChoice:
         UserError: An option is another detector's.
     """
     kind = DETECTORS[detector]
-    own = {each.name for each in fields(kind)}
+    own = {item.name for item in fields(kind)}
     plain = [choice() for choice in DETECTORS.values()]
-    unasked = {each.name: getattr(choice, each.name) for choice in plain for each in fields(choice)}
+    unasked = {item.name: getattr(choice, item.name) for choice in plain for item in fields(choice)}
     for name in options.keys() - own:
         value, default = options[name], unasked[name]
         if value != default:
@@ -234,6 +234,6 @@ def _required(model: Path | None, detector: DetectorName) -> Path:
 
 def _changed(engine: EngineChoice, unasked: EngineChoice) -> str:
     """What a user calls the first option of an engine that was asked for."""
-    names = [each.name for each in fields(EngineChoice)]
+    names = [item.name for item in fields(EngineChoice)]
     name = next(name for name in names if getattr(engine, name) != getattr(unasked, name))
     return _ENGINE_OPTIONS.get(name, name)

@@ -24,10 +24,10 @@ def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[s
     Raises:
         UserError: A version reads no calibration cache.
     """
-    kept = calibration_caches() / checkpoint.name
-    table = kept / f"scales-{calibrated.table.method}.json"
+    folder = calibration_caches() / checkpoint.name
+    table = folder / f"scales-{calibrated.table.method}.json"
     calibrated.table.save(table)
-    caches = write_caches(calibrated.table, versions, kept)
+    caches = write_caches(calibrated.table, versions, folder)
     return [table, *caches, *write_networks(checkpoint.model, calibrated.table, calibrated.folder)]
 
 
@@ -57,6 +57,6 @@ def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
         f"int8-{table.method}-qdq.onnx": network,
         f"int8-{table.method}-qdq-fp16.onnx": half(network),
     }
-    for name, made in written.items():
-        save_model(made, folder / name)
+    for name, qdq in written.items():
+        save_model(qdq, folder / name)
     return [folder / name for name in written]

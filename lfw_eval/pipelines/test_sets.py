@@ -36,7 +36,7 @@ TEMPLATE_FAR = 1e-4
 """Of the VAL in the table, of pairs of templates; the result has the others."""
 
 
-def open_sets(given: Sequence[str], *, verify_images: bool = False) -> list[Dataset | TemplateSet]:
+def open_sets(paths: Sequence[str], *, verify_images: bool = False) -> list[Dataset | TemplateSet]:
     """Open data sets as `open_dataset` does, and the folders of IJB-B and IJB-C.
 
     Raises:
@@ -44,23 +44,25 @@ def open_sets(given: Sequence[str], *, verify_images: bool = False) -> list[Data
     """
     opened: list[Dataset | TemplateSet] = []
     names: set[str] = set()
-    for each in given:
-        one = (
-            open_ijb(Path(each))
-            if has_templates(Path(each))
-            else open_dataset(each, None, verify_images=verify_images)
+    for path in paths:
+        test_set = (
+            open_ijb(Path(path))
+            if has_templates(Path(path))
+            else open_dataset(path, None, verify_images=verify_images)
         )
-        images = images_of(one)
+        images = images_of(test_set)
         unique = next(name for name in _numbered(images.name) if name not in names)
         names.add(unique)
         images = replace(images, name=unique)
-        opened.append(replace(one, images=images) if isinstance(one, TemplateSet) else images)
+        opened.append(
+            replace(test_set, images=images) if isinstance(test_set, TemplateSet) else images
+        )
     return opened
 
 
-def images_of(one: Dataset | TemplateSet) -> Dataset:
+def images_of(test_set: Dataset | TemplateSet) -> Dataset:
     """Return the images of a set."""
-    return one.images if isinstance(one, TemplateSet) else one
+    return test_set.images if isinstance(test_set, TemplateSet) else test_set
 
 
 def evaluate_sets(
@@ -90,16 +92,16 @@ def evaluate_sets(
     calibration = calibrate_if_needed(calibrator, workers)
     results: dict[str, AccuracyResult | TemplateResult] = {}
     failed = []
-    for number, one in enumerate(sets, start=1):
-        images = images_of(one)
+    for number, test_set in enumerate(sets, start=1):
+        images = images_of(test_set)
         print(f"{images.name} ({number} of {len(sets)})", file=sys.stderr)
         job = job_on(images)
         here = _seen_from(images, calibration, calibrating) if calibration else None
         path = folder / f"{images.name}.json"
         result: AccuracyResult | TemplateResult
         try:
-            if isinstance(one, TemplateSet):
-                result = evaluate_templates(job, one, flip, workers, here)
+            if isinstance(test_set, TemplateSet):
+                result = evaluate_templates(job, test_set, flip, workers, here)
             else:
                 result = evaluate(job, Protocol(flip=flip), workers, here)
             save_result(result, path)
@@ -107,7 +109,7 @@ def evaluate_sets(
         except UserError as error:
             failed.append(FailedSet(images.name, str(error)))
     if not results:
-        reasons = "; ".join(f"{each.name}: {each.reason}" for each in failed)
+        reasons = "; ".join(f"{failure.name}: {failure.reason}" for failure in failed)
         raise UserError(f"none of the sets could be evaluated: {reasons}")
     judged = next(iter(results.values()))
     return SetsResult(
@@ -133,11 +135,11 @@ def _calibration(
     calibration: Calibration, on: Dataset, sets: Sequence[Dataset | TemplateSet]
 ) -> CalibrationDescription:
     description = describe_calibration(calibration)
-    evaluated = on.photographs.digest in [images_of(one).photographs.digest for one in sets]
+    digests = [images_of(test_set).photographs.digest for test_set in sets]
     return replace(
         description,
         origin=f"{description.origin} of {on.title}",
-        evaluated=description.evaluated if evaluated else 0,
+        evaluated=description.evaluated if on.photographs.digest in digests else 0,
     )
 
 
@@ -160,19 +162,19 @@ def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
 
 
 def _rates(run: EngineRun | TemplateRun) -> SetRates:
-    found = run.verification
+    verification = run.verification
     accuracy: Accuracy | None = None
     val: ValidationRate | PooledRate
-    if isinstance(found, VerificationResult):
-        accuracy, val = found.accuracy, found.val
+    if isinstance(verification, VerificationResult):
+        accuracy, val = verification.accuracy, verification.val
     else:
-        val = next(rate for rate in found.val if rate.far_target == TEMPLATE_FAR)
+        val = next(rate for rate in verification.val if rate.far_target == TEMPLATE_FAR)
     return SetRates(
         precision=run.engine.precision,
         accuracy=accuracy.value if accuracy else None,
         std=accuracy.std if accuracy else None,
-        auc=found.auc.value,
-        eer=found.eer.value,
+        auc=verification.auc.value,
+        eer=verification.eer.value,
         far_target=val.far_target,
         val=val.value,
         interval=val.interval,

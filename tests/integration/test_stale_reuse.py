@@ -477,11 +477,11 @@ def test_detections_of_an_interrupted_run(world, tmp_path, monkeypatch, change):
     write_photo(faces / "a.png", 1)
     annotate(faces)
     begun = Detected.of(detector, open_faces(faces))
-    begun.found["a.png"] = Detections(np.ones((1, 4)), np.ones(1))
-    begun.keep()
+    begun.detections["a.png"] = Detections(np.ones((1, 4)), np.ones(1))
+    begun.save()
     DETECTION[change](faces, detector, monkeypatch.setattr)
     resumed = Detected.of(detector, open_faces(faces))
-    assert bool(resumed.found) == (change == "nothing")
+    assert bool(resumed.detections) == (change == "nothing")
 
 
 def test_images_that_change_after_they_were_hashed_are_refused(world):

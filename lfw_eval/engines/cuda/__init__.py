@@ -31,12 +31,12 @@ def device_class(library: str | None = None) -> type[Device]:
     for name in [library] if library else LIBRARIES:
         module, _, attribute = LIBRARIES[name].partition(":")
         try:
-            found: type[Device] = getattr(import_module(module), attribute)
+            backend: type[Device] = getattr(import_module(module), attribute)
         except (ImportError, OSError, RuntimeError) as error:
             # Without its libraries a package ends in any of these.
             reasons.append(f"{name}: {error}")
         else:
-            return found
+            return backend
     raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)})", f"{_MEND}")
 
 
@@ -46,8 +46,8 @@ def open_devices(indices: tuple[int, ...]) -> list[Device]:
     Raises:
         UserError: There is no such GPU, or none at all.
     """
-    found = device_class()
-    count = found.count()
+    backend = device_class()
+    count = backend.count()
     if count == 0:
         raise UserError(
             "this machine has no NVIDIA GPU that the driver can use",
@@ -58,5 +58,5 @@ def open_devices(indices: tuple[int, ...]) -> list[Device]:
             raise UserError(
                 f"`gpu` {index} is not there", f"this machine has GPUs 0 to {count - 1}"
             )
-    make: Callable[[int], Device] = found
+    make: Callable[[int], Device] = backend
     return [make(index) for index in indices]

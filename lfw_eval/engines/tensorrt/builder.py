@@ -145,5 +145,5 @@ def _ticking(bar: "tqdm[None]") -> Iterator[None]:
 
 def _visible(gpu: int) -> str:
     """The GPU's name in an environment that may already hide some."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return str(gpu) if given is None else given.split(",")[gpu]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return str(gpu) if visible is None else visible.split(",")[gpu]

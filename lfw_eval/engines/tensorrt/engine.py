@@ -161,7 +161,7 @@ class TensorRTEngine(Engine):
     def hardware(self) -> dict[str, str]:
         """Return versions and, where nvidia-smi is there, clocks as they are now."""
         device = self._devices[0]
-        found = {"cuda_driver": device.driver(), "cuda_library": device.library}
+        versions = {"cuda_driver": device.driver(), "cuda_library": device.library}
         query = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw"
         command = ["nvidia-smi", f"--id={device.bus_id}", f"--query-gpu={query}"]
         try:
@@ -169,9 +169,9 @@ class TensorRTEngine(Engine):
                 [*command, "--format=csv,noheader"], capture_output=True, text=True, check=True
             )
         except (OSError, subprocess.CalledProcessError):
-            return found
+            return versions
         values = (value.strip() for value in done.stdout.strip().split(","))
-        return found | dict(zip(query.split(","), values, strict=False))
+        return versions | dict(zip(query.split(","), values, strict=False))
 
     def close(self) -> None:
         """Free the plans and the lanes."""

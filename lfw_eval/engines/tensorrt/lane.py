@@ -145,10 +145,10 @@ def tensor_specs(
     trt: ModuleType, engine: Any
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Return the inputs and the outputs of a deserialised engine."""
-    found: dict[Any, list[TensorSpec]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
+    specs: dict[Any, list[TensorSpec]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name
         shape = tuple(engine.get_tensor_shape(name))
-        found[engine.get_tensor_mode(name)].append(TensorSpec(name, shape, dtype))
-    return tuple(found[trt.TensorIOMode.INPUT]), tuple(found[trt.TensorIOMode.OUTPUT])
+        specs[engine.get_tensor_mode(name)].append(TensorSpec(name, shape, dtype))
+    return tuple(specs[trt.TensorIOMode.INPUT]), tuple(specs[trt.TensorIOMode.OUTPUT])

@@ -29,30 +29,30 @@ class Address:
     version: int | None = None
 
     @classmethod
-    def parse(cls, given: str) -> "Address":
+    def parse(cls, engine: str) -> "Address":
         """Read what `engine` was given; a port that is missing is Triton's own.
 
         Raises:
             UserError: It is no such address.
         """
-        scheme = given.partition("://")[0]
-        if scheme != given and scheme not in _SCHEMES:
+        scheme = engine.partition("://")[0]
+        if scheme != engine and scheme not in _SCHEMES:
             raise UserError(
-                f"`engine` {given}: {scheme}:// is unknown",
+                f"`engine` {engine}: {scheme}:// is unknown",
                 "take triton:// (gRPC) or triton+http://",
             )
         try:
-            parts = urlsplit(given)
+            parts = urlsplit(engine)
             port = parts.port
         except ValueError as error:
-            raise UserError(f"`engine` {given}: {error}", f"give {_FORM}") from error
-        found = re.fullmatch(r"/([^/]+)(?:/([1-9]\d{0,17}))?/?", parts.path)
-        if not (parts.hostname and found) or parts.username or parts.query or parts.fragment:
-            raise UserError(f"`engine` {given} names no model of a server", f"give {_FORM}")
+            raise UserError(f"`engine` {engine}: {error}", f"give {_FORM}") from error
+        path = re.fullmatch(r"/([^/]+)(?:/([1-9]\d{0,17}))?/?", parts.path)
+        if not (parts.hostname and path) or parts.username or parts.query or parts.fragment:
+            raise UserError(f"`engine` {engine} names no model of a server", f"give {_FORM}")
         protocol = _SCHEMES[scheme]
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        version = int(found[2]) if found[2] else None
-        return cls(protocol, f"{host}:{port or PORTS[protocol]}", found[1], version)
+        version = int(path[2]) if path[2] else None
+        return cls(protocol, f"{host}:{port or PORTS[protocol]}", path[1], version)
 
     @property
     def usual_port(self) -> int:

@@ -73,8 +73,8 @@ class Deployment:
 def _specs(tensors: Any, batched: bool) -> Iterator[TensorSpec]:
     for tensor in tensors:
         name = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-        found = triton_to_np_dtype(name)
-        dtype = np.dtype(found).name if found else name.lower()
+        numpy_type = triton_to_np_dtype(name)
+        dtype = np.dtype(numpy_type).name if numpy_type else name.lower()
         yield TensorSpec(tensor.name, ((-1,) if batched else ()) + tuple(tensor.dims), dtype)
 
 
@@ -84,18 +84,18 @@ def _missing(connection: Connection, address: Address, answer: str) -> str:
         index = connection.index()
     except ServerError:
         return f"the server answers '{answer}', and does not tell what models it has"
-    states = [each for each in index if each.name == address.model]
+    states = [state for state in index if state.name == address.model]
     if not states:
-        names = sorted({each.name for each in index})
+        names = sorted({state.name for state in index})
         near = difflib.get_close_matches(address.model, names, n=1)
         there = f"it has {', '.join(names)}" if names else "it has none"
         hint = f"did you mean '{near[0]}'" if near else there
         return f"the server has no model '{address.model}'; {hint}"
-    ready = [each.version for each in states if each.state == "READY"]
+    ready = [state.version for state in states if state.state == "READY"]
     if address.version and ready and str(address.version) not in {s.version for s in states}:
         return f"'{address.model}' has no version {address.version}, only {', '.join(ready)}"
-    told = "; ".join(map(_state, states))
-    return f"'{address.model}' is not ready ({told}); see the server's log, and load it there"
+    reasons = "; ".join(map(_state, states))
+    return f"'{address.model}' is not ready ({reasons}); see the server's log, and load it there"
 
 
 def _state(state: ModelState) -> str:

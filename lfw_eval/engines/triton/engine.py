@@ -66,10 +66,10 @@ class TritonEngine(Engine):
             self.outputs = matched_outputs(deployed.outputs, network)
         except UserError as error:
             raise UserError(f"{self._address}: {error}") from error
-        (given,) = deployed.inputs
+        (spec,) = deployed.inputs
         height, width, channels = image_shape(network)
-        self.inputs = (TensorSpec(given.name, (-1, height, width, channels), "uint8"),)
-        normalised = "" if given.dtype == "uint8" else f"normalised here, {request.normalisation}"
+        self.inputs = (TensorSpec(spec.name, (-1, height, width, channels), "uint8"),)
+        normalised = "" if spec.dtype == "uint8" else f"normalised here, {request.normalisation}"
         place = f"Triton {server} at {address.place} over {address.protocol}"
         self.device = f"{place}, crops {normalised}" if normalised else place
         self.arithmetic = f"{self._address.model}/{self._address.version} as deployed"
@@ -125,8 +125,8 @@ class TritonEngine(Engine):
 
         answers = self._answers(parts())
         for first in answers:
-            found = [first, *islice(answers, counts.popleft() - 1)]
-            yield {name: np.concatenate([each[name] for each in found]) for name in first}
+            pieces = [first, *islice(answers, counts.popleft() - 1)]
+            yield {name: np.concatenate([piece[name] for piece in pieces]) for name in first}
 
     def hardware(self) -> dict[str, str]:
         """Return what is deployed, how it is asked, and how often that was tried again."""
@@ -209,19 +209,19 @@ class TritonEngine(Engine):
 
     def _checked(self, outputs: Outputs, count: int) -> Outputs:
         """Return the outputs of so many crops, where they have the shapes that were described."""
-        found = {}
+        checked = {}
         for spec in self.outputs:
             shape = (self._deployed.fixed_batch or count, *spec.shape[1:])
             values = outputs.get(spec.name)
             if values is None or values.shape != shape:
-                given = "nothing" if values is None else values.shape
+                answered = "nothing" if values is None else values.shape
                 raise UserError(
                     f"{self._address}: '{spec.name}' of {count} crops should be {shape}, and the "
-                    f"server answers {given}",
+                    f"server answers {answered}",
                     "mend the model there",
                 )
-            found[spec.name] = values[:count]
-        return found
+            checked[spec.name] = values[:count]
+        return checked
 
 
 def timeout() -> float:
@@ -230,14 +230,14 @@ def timeout() -> float:
     Raises:
         UserError: The environment has something else there.
     """
-    given = os.environ.get(TIMEOUT, "")
+    value = os.environ.get(TIMEOUT, "")
     try:
-        seconds = float(given) if given else _UNASKED_TIMEOUT
+        seconds = float(value) if value else _UNASKED_TIMEOUT
     except ValueError:
         seconds = 0
     if not 0 < seconds < float("inf"):
         raise UserError(
-            f"{TIMEOUT}={given} is no time", "set it to a number of seconds, such as 300"
+            f"{TIMEOUT}={value} is no time", "set it to a number of seconds, such as 300"
         )
     return seconds
 

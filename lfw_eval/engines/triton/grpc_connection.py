@@ -44,7 +44,9 @@ class GrpcConnection(Connection):
     def index(self) -> list[ModelState]:
         """Return all models in the server's repository."""
         models = _asked(self._client.get_model_repository_index).models
-        return [ModelState(each.name, each.version, each.state, each.reason) for each in models]
+        return [
+            ModelState(model.name, model.version, model.state, model.reason) for model in models
+        ]
 
     def versions(self, model: str, version: str) -> list[str]:
         """Return the versions that are ready."""

@@ -54,9 +54,12 @@ class HttpConnection(Connection):
         """Return all models in the server's repository."""
         return [
             ModelState(
-                each["name"], each.get("version", ""), each.get("state", ""), each.get("reason", "")
+                model["name"],
+                model.get("version", ""),
+                model.get("state", ""),
+                model.get("reason", ""),
             )
-            for each in self._asked("/repository/index", b"{}")
+            for model in self._asked("/repository/index", b"{}")
         ]
 
     def versions(self, model: str, version: str) -> list[str]:
@@ -65,9 +68,9 @@ class HttpConnection(Connection):
 
     def config(self, model: str, version: str) -> Any:
         """Return the model's configuration."""
-        found = self._asked(f"{_path(model, version)}/config")
+        config = self._asked(f"{_path(model, version)}/config")
         message = model_config_pb2.ModelConfig()
-        return json_format.ParseDict(found, message, ignore_unknown_fields=True)
+        return json_format.ParseDict(config, message, ignore_unknown_fields=True)
 
     def infer(
         self, model: str, version: str, name: str, values: NDArray[np.generic]

@@ -60,10 +60,10 @@ def matched_outputs(
         tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim[1:])
         for info in network.graph.output
     )
-    given = sorted(outputs, key=lambda spec: spec.shape)
-    if len(given) != len(wanted) or not all(
+    described = sorted(outputs, key=lambda spec: spec.shape)
+    if len(described) != len(wanted) or not all(
         spec.dtype.startswith("float") and _fits(spec, sizes)
-        for spec, sizes in zip(given, wanted, strict=True)
+        for spec, sizes in zip(described, wanted, strict=True)
     ):
         expected = " and ".join(f"float32 {_shape(sizes)}" for sizes in wanted)
         raise UserError(
@@ -72,14 +72,14 @@ def matched_outputs(
         )
     return tuple(
         TensorSpec(spec.name, (-1, *sizes), spec.dtype)
-        for spec, sizes in zip(given, wanted, strict=True)
+        for spec, sizes in zip(described, wanted, strict=True)
     )
 
 
 def _fits(spec: TensorSpec, sizes: tuple[int, ...]) -> bool:
     """Whether a batch of these sizes has the shape, of which -1 may be any."""
     return len(spec.shape) == len(sizes) + 1 and all(
-        one in (-1, other) for one, other in zip(spec.shape[1:], sizes, strict=True)
+        size in (-1, other) for size, other in zip(spec.shape[1:], sizes, strict=True)
     )
 
 

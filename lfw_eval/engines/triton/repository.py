@@ -128,8 +128,8 @@ def write_models(models: Sequence[ServedModel], repository: Path) -> list[Path]:
         _require_same(model, repository / model.name / CONFIG)
     # Within the repository, since a folder cannot be renamed from one disk to another.
     with tempfile.TemporaryDirectory(prefix=".new-", dir=repository) as temporary:
-        made = [_write_folder(model, Path(temporary) / model.name) for model in models]
-        return [_publish(folder, repository / folder.name) for folder in made]
+        folders = [_write_folder(model, Path(temporary) / model.name) for model in models]
+        return [_publish(folder, repository / folder.name) for folder in folders]
 
 
 def _write_folder(model: ServedModel, folder: Path) -> Path:
@@ -157,14 +157,14 @@ def _require_same(model: ServedModel, path: Path) -> None:
     if not path.parent.exists():
         return
     try:
-        found = text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+        config = text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
     except (OSError, ValueError, text_format.ParseError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"{path} cannot be read ({reason})", "mend it, or take another name"
         ) from error
     wanted = model.config()
-    differing = [name for name in _SHARED if getattr(found, name) != getattr(wanted, name)]
+    differing = [name for name in _SHARED if getattr(config, name) != getattr(wanted, name)]
     if differing:
         raise UserError(
             f"{path} is of a model that this one can be no version of: {', '.join(differing)} "
