@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs them: style, types, unit and end-to-end tests.
+# Installs what the tests need and runs them: style, types, import contracts, unit and end-to-end
+# tests. Options go to pytest: -m "not slow and not gpu" runs what takes a minute.
 set -euo pipefail
 INSTALL_EXTRA=dev
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -7,4 +8,6 @@ cd "$project"
 ruff check .
 ruff format --check .
 mypy
-exec pytest "$@"
+lint-imports
+# The same examples every time; HYPOTHESIS_PROFILE=search looks for new ones.
+HYPOTHESIS_PROFILE="${HYPOTHESIS_PROFILE:-ci}" exec pytest "$@"

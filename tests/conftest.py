@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from command import REPOSITORY
+from hypothesis import settings
 from pictures import NAMES, encoded, picture
 from tensorrt_rig.builder import Builder
 from tensorrt_rig.versions import WITH_BUILDER
@@ -21,8 +23,32 @@ from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
 
+# In CI a failure says something about the change, not about the day's seed.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "search")
+)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As under `nohup pytest &`. Children inherit an ignored Ctrl-C, and would miss those that tests
+    # send them; a handler they do not inherit.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+
+# What takes long to set up: real data, whole networks, a browser. A test that asks for one of these
+# is slow without a mark of its own.
+SLOW_FIXTURES = {"browser", "builder", "facenet", "golden", "mtcnn_weights", "real_data"}
+
 OFFLINE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 QUIET = ("--disable-component-update", "--disable-sync")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark tests as slow by what they ask for, before `-m` selects."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

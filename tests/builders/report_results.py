@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from face_data import jpeg
 
 from calibration.histogram import Histogram, save_histograms
@@ -21,6 +22,9 @@ from lfw_eval.results.detection import DetectionReport, FaceDataDescription
 from lfw_eval.results.engine import EngineDescription, ModelDescription
 from lfw_eval.results.file import save_result
 from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+
+# A test module that imports this is skipped where what draws is missing.
+pytest.importorskip("altair", reason="the extra report is not installed")
 
 MODEL = ModelDescription("facenet-test", "a" * 64, "b" * 64, "fixed")
 

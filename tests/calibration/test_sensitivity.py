@@ -189,6 +189,7 @@ def test_tables(network):
     assert some.split()[-2:] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_command(small, tiny_facenet, tmp_path):
     pytest.importorskip("vl_convert")
     onnx.save(tiny_facenet, tmp_path / "tiny.onnx")

@@ -46,6 +46,7 @@ def naive(made: Histogram) -> float:
     return made.width * (LEVELS + int(np.argmin(divergences)) + 0.5)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(SAMPLES)))
 def test_entropy_equals_the_published_description(seed, kind):

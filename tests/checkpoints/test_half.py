@@ -3,6 +3,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from runtimes import RECENT
 
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
@@ -95,7 +96,7 @@ def test_quantised_network(network, images):
     before = {t.name: t for t in model.graph.initializer if t.name.endswith("kernel.quantized")}
     after = {t.name: t for t in converted.graph.initializer}
     assert before and all(after[name] == tensor for name, tensor in before.items())
-    assert cosine(run(model, images), run(converted, images)).min() > 0.999
+    assert cosine(run(model, images), run(converted, images)).min() > (0.999 if RECENT else 0.998)
     assert cosine(run(network, images), run(converted, images)).min() > 0.99
 
 

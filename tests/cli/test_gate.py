@@ -10,6 +10,8 @@ from made_results import made_accuracy, with_scales
 
 from lfw_eval.results.file import read_result, save_result
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):

@@ -53,6 +53,7 @@ def test_regressions_are_marked(folder):
     assert "AP regressed" in table
 
 
+@pytest.mark.slow
 def test_command(folder, tmp_path):
     run = lfw_eval("history", folder, "-o", tmp_path / "h.html", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
@@ -75,6 +76,7 @@ def test_one_result_has_nothing_to_be_judged_by(tmp_path):
     assert not moment.differs
 
 
+@pytest.mark.slow
 def test_refusals(tmp_path):
     missing = refused(lfw_eval("history", tmp_path / "none", cwd=tmp_path))
     assert "none is not a directory" in missing

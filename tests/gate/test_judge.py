@@ -142,6 +142,7 @@ def test_worse_regresses_and_few_pairs_cannot_tell():
     assert "pairs would show a drop of 0.002" in accuracy.reason
 
 
+@pytest.mark.slow
 def test_rules():
     result = made_accuracy(6000)
     assert result.candidate

@@ -12,6 +12,8 @@ from calibration.scales import ScaleTable
 from lfw_eval.metrics.verification.protocol import evaluate_distances
 from lfw_eval.results.file import read_result, save_result
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lfw_run(real_data, golden, facenet, tmp_path_factory):

@@ -27,6 +27,8 @@ from lfw_eval.live.stats import Tally
 from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 STRANGERS = 23
 COMMAND = next(command_of(verb) for verb in VERBS if verb.name == "live")
 

@@ -118,6 +118,7 @@ def test_models_that_are_none(tmp_path, model):
         YuNetChoice(model).open(faces)
 
 
+@pytest.mark.slow
 def test_the_command(model, tmp_path):
     folder = write_faces(tmp_path / "faces")
     options = ("--model", model, "--min-boxes", "1", "--sheet", "sheet.jpg")
@@ -139,6 +140,7 @@ def test_the_command(model, tmp_path):
     assert "is below the target" in below.stderr
 
 
+@pytest.mark.slow
 def test_mistakes_of_the_command(model, tmp_path):
     folder = write_faces(tmp_path / "faces")
     assert "none does not exist" in refused(lfw_eval("detect", tmp_path / "none", cwd=tmp_path))
@@ -163,6 +165,7 @@ def test_mistakes_of_the_command(model, tmp_path):
     assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True
 
 
+@pytest.mark.slow
 def test_speed_caches_and_a_library_beside(model, tmp_path):
     folder = write_faces(tmp_path / "faces")
     options = ("--model", model, "--min-boxes", "1", "--bs", "2", "--precision", "int8")
@@ -234,6 +237,7 @@ def test_goes_on_after_an_interrupt(model, tmp_path, monkeypatch):
         assert detect(detector, faces, "integrate", 0.5).asked.overall.n == 12 * IMAGES
 
 
+@pytest.mark.slow
 def test_prepare_writes_coco(tmp_path):
     folder = write_faces(tmp_path / "faces")
     run = lfw_eval("prepare", "coco", folder, tmp_path / "out.json", cwd=tmp_path)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import altair as alt
 import cv2
 import numpy as np
 import pytest
@@ -29,6 +28,8 @@ from lfw_eval.report.page.faces import FaceOptions
 from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, contrast, styles
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
+
+alt = pytest.importorskip("altair")
 
 SPECS = '<script type="application/json" id="specs">'
 HOSTILE = "</script><script>alert(1)</script>"
@@ -72,6 +73,7 @@ def test_what_is_seen_first(roots: Path) -> None:
     assert "3 are also evaluated" in first
 
 
+@pytest.mark.slow
 def test_fp32_of_two_files_is_one_column_and_other_data_a_group_of_their_own(roots: Path) -> None:
     evaluated, other = Evaluated(), Evaluated(crops_sha256="9" * 64)
     paths = saved(
@@ -88,6 +90,7 @@ def test_fp32_of_two_files_is_one_column_and_other_data_a_group_of_their_own(roo
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 def test_a_speedup_is_of_one_run(roots: Path) -> None:
     evaluated = Evaluated()
     cached = saved(roots, cached=evaluated.result("int8", from_cache=True))
@@ -130,6 +133,7 @@ def test_faces_and_names_are_shown(roots: Path) -> None:
     assert "not on this machine: no crop store" not in page
 
 
+@pytest.mark.slow
 def test_faces_and_names_are_left_out(roots: Path) -> None:
     names = [f"Ann_Lee_{row:04}" for row in range(200)]
     evaluated = Evaluated(crops_sha256=write_store(roots / "datasets", names))
@@ -180,6 +184,7 @@ def test_nothing_changed(roots: Path) -> None:
     assert "None: every pair is decided as in FP32" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [True, False])
 def test_calibration(roots: Path, study: bool) -> None:
     digest = calibrated(roots, study=study)
@@ -228,6 +233,7 @@ def test_how_to_reproduce(roots: Path) -> None:
     assert read_result(paths[0]).environment.command in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "start"),
     [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF"), ("csv", b"run,")],
@@ -241,6 +247,7 @@ def test_figures_as_files(roots: Path, form: str, start: bytes) -> None:
     assert all(path.read_bytes().startswith(start) for path in (roots / "figures").iterdir())
 
 
+@pytest.mark.slow
 def test_charts_follow_the_schema(roots: Path) -> None:
     digest = calibrated(roots, study=True)
     results = {"a": Evaluated().result("int8", table=digest), "b": speeds(), "c": detected(roots)}

@@ -6,8 +6,10 @@ import pytest
 from made_results import made_accuracy, made_detection, made_speed
 
 from lfw_eval.gate.kinds import JUDGING
-from lfw_eval.report.page.detection_section import REPORTS
 from lfw_eval.results.kinds import KINDS, AnyResult, Result, kind_of
+
+pytest.importorskip("altair", reason="the extra report is not installed")
+from lfw_eval.report.page.detection_section import REPORTS
 
 
 def test_every_class_has_a_row():

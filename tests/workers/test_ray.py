@@ -39,6 +39,8 @@ from lfw_eval.workers.ray_cluster import RayCluster
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lfw-eval[ray]'")
 from ray.cluster_utils import Cluster as Nodes  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 class Shrunk:
     """An alignment that needs no network: the whole image, shrunk."""

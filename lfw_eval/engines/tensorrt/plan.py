@@ -266,8 +266,7 @@ def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> st
     if not messages.out_of_memory():
         return f"{failed}; all it said is in {order.log}" if messages.text() else failed
     limit = f"`workspace` {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
-    relief = "raise it, take a smaller `batch_size`, or free the GPU"
-    return f"{failed}; {limit} is too little: {relief}"
+    return f"{failed}; {limit} is too little: raise it, lower `batch_size` or free the GPU"
 
 
 def _exit_with_parent() -> None:

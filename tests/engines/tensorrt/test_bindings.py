@@ -13,6 +13,8 @@ from tensorrt_rig.versions import WITH_BUILDER, WITHOUT_BUILDER
 
 from lfw_eval.engines import tensorrt
 
+pytestmark = pytest.mark.slow
+
 INSIDE = REPOSITORY / "tests" / "rigs" / "tensorrt_rig" / "inside"
 FILES = sorted(Path(tensorrt.__file__).parent.glob("*.py"))
 

@@ -25,6 +25,8 @@ from lfw_eval.engines.tensorrt.builder import build_in_process
 from lfw_eval.engines.tensorrt.plan import Order
 from lfw_eval.system.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -14,6 +14,8 @@ from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
 
+pytestmark = pytest.mark.slow
+
 PRECISIONS = ("fp32", "fp16", "int8", "int8+fp16")
 
 

@@ -210,6 +210,7 @@ def test_a_worse_run_is_found_worse():
     assert change.interval[1] < 0
 
 
+@pytest.mark.slow
 def test_interval_of_a_change_covers_nothing():
     """Two equally noisy runs of the same people: 0 is in nearly every interval."""
     held = []

@@ -77,6 +77,7 @@ def test_corners_are_the_whole_roc(scored):
     assert set(zip(corners.far, corners.tar, strict=True)) <= set(zip(far, tar, strict=True))
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 def test_val_is_the_best_that_scikit_learn_finds(scored):
     distances, genuine = scored
@@ -186,6 +187,7 @@ def test_shards_merge_in_any_order_to_the_same_bits(scored, order, seed):
     assert (one.auc, one.eer, one.val) == (other.auc, other.eer, other.val)
 
 
+@pytest.mark.slow
 @given(
     scored_pairs(),
     hnp.arrays(np.float32, 60, elements=st.floats(-3, 3, width=32)),

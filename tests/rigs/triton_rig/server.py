@@ -11,11 +11,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from google.protobuf import text_format
 from triton_rig.installation import Installation
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from lfw_eval.engines.triton.repository import CONFIG
+# A test module that imports this is skipped where the client is missing.
+ModelConfig = pytest.importorskip(
+    "tritonclient.grpc.model_config_pb2", reason="the extra triton is not installed"
+).ModelConfig
+from lfw_eval.engines.triton.repository import CONFIG  # noqa: E402
 
 _MODEL = Path(__file__).with_name("model.py")
 _SECONDS = 60
