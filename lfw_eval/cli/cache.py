@@ -131,12 +131,12 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
     print(f"cache       {cache_heading(cache)}")
     print(f"tensors     {len(named):,} named in the cache, {len(tensors):,} in the network")
     print(f"            {internal:,} more of the cache are TensorRT's own, which no network has")
-    found = len(tensors) - len(missing)
+    matching = len(tensors) - len(missing)
     # Networks without a layer in common may both call their input "input"; a cache without an
     # unknown tensor is of this network, and cut off.
-    if unknown and 2 * found < len(tensors):
+    if unknown and 2 * matching < len(tensors):
         print(
-            f"*** THE CACHE HAS {found:,} OF THE NETWORK'S {len(tensors):,} TENSORS: "
+            f"*** THE CACHE HAS {matching:,} OF THE NETWORK'S {len(tensors):,} TENSORS: "
             "IT IS OF ANOTHER NETWORK ***"
         )
         print(f"cache       {first_names(unknown)}")

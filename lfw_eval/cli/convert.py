@@ -42,8 +42,8 @@ def convert_command(
 ) -> None:
     """Convert a checkpoint to ONNX, without TensorFlow or PyTorch."""
     path = required_output(output, output_argument, "name the ONNX file to write")
-    source, _, known = find_source(checkpoint, normalisation)
-    model = convert(source, normalisation=known, fold=fold)
+    source, _, way = find_source(checkpoint, normalisation)
+    model = convert(source, normalisation=way, fold=fold)
     if precision == "fp16":
         model = half(model)
     save_model(model, path)

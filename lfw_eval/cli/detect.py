@@ -82,7 +82,7 @@ def detect_command(
     ] = None,
     dataset: Annotated[Path | None, typer.Option(help="The same as IMAGES.")] = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="Their annotations. Default: found beside the images.")
+        Path | None, typer.Option(help="Their annotations. Default: those beside the images.")
     ] = None,
     detector: Annotated[DetectorName, typer.Option()] = "facedetect",
     model: Annotated[

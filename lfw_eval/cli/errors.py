@@ -73,5 +73,9 @@ def _shown(parameter: Any) -> str:
 def _usage(error: Any) -> str:
     """Return Click's complaint as a sentence of ours."""
     said = " ".join(error.format_message().split()).rstrip(".")
+    # Some versions of Typer put this before what their parsers say.
+    said = said.replace("Value error, ", "").replace(". Did", "; did")
     said = f"{said[:1].lower()}{said[1:]}"
-    return f"{said}; see {error.ctx.command_path} --help" if error.ctx else said
+    # Click's own hint is enough.
+    own = said.endswith("?") or not error.ctx
+    return said if own else f"{said}; see {error.ctx.command_path} --help"

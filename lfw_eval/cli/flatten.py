@@ -32,12 +32,12 @@ def flattened(function: Callable[..., None]) -> Callable[..., None]:
     A group is a dataclass whose fields are annotated as Typer's parameters are, or groups again.
     `panel`, where it has that, is the heading of its options in the help.
     """
-    given = inspect.signature(function).parameters
+    declared = inspect.signature(function).parameters
     groups: dict[str, Any] = {
-        name: p.annotation for name, p in given.items() if is_dataclass(p.annotation)
+        name: p.annotation for name, p in declared.items() if is_dataclass(p.annotation)
     }
     parameters: list[inspect.Parameter] = []
-    for name, parameter in given.items():
+    for name, parameter in declared.items():
         parameters += _parameters(groups[name]) if name in groups else [parameter]
 
     @wraps(function)

@@ -134,8 +134,8 @@ def live_command(
         finder = stack.enter_context(opened)
         engine = stack.enter_context(job.engine.build(job.checkpoint, calibrate_if_needed(job)))
         recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), threshold)
-        known = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
-        if not len(known.people.names):
+        watched = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
+        if not len(watched.people.names):
             print(f"{gallery} shows nobody yet: everyone will be unknown", file=sys.stderr)
         tally = Tally()
         shows: list[Show] = []
@@ -151,9 +151,9 @@ def live_command(
         if json:
             about = _about(job, pictures, recognizer, engine)
             records.append(stack.enter_context(record_file(json, about, tally.stats)))
-        known.watch()
+        watched.watch()
         frames = overlapped(
-            pictures.frames(), recognizer.steps(lambda: known.people), lossy=pictures.live
+            pictures.frames(), recognizer.steps(lambda: watched.people), lossy=pictures.live
         )
         look(frames, tally, record=records, show=shows, expected=pictures.expected)
     print(live_table(tally.stats()))

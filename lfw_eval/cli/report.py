@@ -75,7 +75,7 @@ def report_command(
     from lfw_eval.report.page.figure_files import write_figures
     from lfw_eval.report.page.render import render
 
-    files = [read_result(each) for each in results]
+    files = [read_result(result) for result in results]
     if faces and not detector_reports(files):
         raise UserError(
             "--faces are images to draw a detector's boxes on, and none of the results is of one",

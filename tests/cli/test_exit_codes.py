@@ -19,13 +19,13 @@ CI_GATE = REPOSITORY / "scripts" / "ci_gate.sh"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("evaluate", "--precision", "int9"), "invalid value for '--precision'"),
+        (("evaluate", "--precision", "int9"), "invalid value for '--precision': 'int9' is not"),
         (("evaluate", "--bs", "0"), "see lfw-eval evaluate --help"),
-        (("evaluate", "--nonsense"), "no such option: --nonsense"),
-        (("evaluation",), "did you mean 'evaluate'"),
+        (("evaluate", "--nonsense"), "--nonsense"),
+        (("evaluation",), "no such command 'evaluation'; did you mean 'evaluate'?"),
         (("gate",), "missing argument 'CANDIDATE'"),
         (("cache", "convert", "x.cache", "-o", "y.cache"), "missing option '--tensorrt'"),
-        (("benchmark", "--ray"), "no such option: --ray"),
+        (("benchmark", "--ray"), "--ray"),
         (("convert", "x.h5"), "--output is missing; name the ONNX file to write"),
         (("detect",), "IMAGES is missing"),
         (("evaluate", "a", "--dataset", "b"), "--dataset is given twice, b and a"),

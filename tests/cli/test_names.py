@@ -46,7 +46,9 @@ def command(name: str) -> LeafCommand:
 
 @pytest.mark.parametrize(("name", "arguments", "parameter", "value"), OLD)
 def test_old_names_go_on_working(name, arguments, parameter, value):
-    assert command(name).make_context(name, list(arguments)).params[parameter] == value
+    values = command(name).make_context(name, list(arguments)).params
+    # Typer makes paths of strings here, or later.
+    assert str(values[parameter]) == str(value)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [row[:2] for row in OLD])
@@ -62,7 +64,8 @@ def test_old_names_are_not_shown(name, arguments, capsys):
 
 def test_the_last_of_an_old_and_a_new_name_counts():
     arguments = ["x.json", "--json", "old.json", "--output", "new.json"]
-    assert command("gate").make_context("gate", arguments).params["output"] == Path("new.json")
+    output = command("gate").make_context("gate", arguments).params["output"]
+    assert str(output) == "new.json"
 
 
 def test_output_is_named_once():
