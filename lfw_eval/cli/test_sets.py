@@ -11,7 +11,7 @@ from lfw_eval.cli.exit_codes import MISTAKE
 from lfw_eval.cli.jobs import NetworkOptions
 from lfw_eval.cli.options import Output, VerifyImages
 from lfw_eval.metrics.verification.flip import Flip
-from lfw_eval.pipelines.test_sets import evaluate_sets, images_of, open_sets
+from lfw_eval.pipelines.test_sets import evaluate_sets, open_sets
 from lfw_eval.report.tables.test_sets import testsets_table
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
@@ -52,9 +52,9 @@ def testsets_command(
     job_on, workers = network.job_on, ray.workers()
     open_all = partial(open_sets, verify_images=verify_images)
     opened = open_all(sets)
-    calibrating = images_of(open_all([calibrate_on])[0] if calibrate_on else opened[0])
+    calibrating = (open_all([calibrate_on])[0] if calibrate_on else opened[0]).images
     table = replace(calibrating, name="testsets")
-    names = "-".join(images_of(each_set).name for each_set in opened)[:_NAMES]
+    names = "-".join(paired.images.name for paired in opened)[:_NAMES]
     path = output or job_on(table).default_output(f"{names}-table")
     require_writable(path)
     result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""), workers)

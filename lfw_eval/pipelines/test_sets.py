@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lfw_eval.datasets.dataset import Dataset, has_templates, open_dataset
 from lfw_eval.datasets.ijb import TemplateSet, open_ijb
 from lfw_eval.metrics.verification.accuracy import Accuracy
 from lfw_eval.metrics.verification.flip import Flip
-from lfw_eval.metrics.verification.pooled_result import PooledRate
+from lfw_eval.metrics.verification.pooled_result import PooledRate, PooledResult
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.val import ValidationRate
 from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
@@ -19,6 +20,7 @@ from lfw_eval.pipelines.templates import evaluate_templates
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.results.accuracy import AccuracyResult, EngineRun
 from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.engine import EnginePass
 from lfw_eval.results.file import save_result
 from lfw_eval.results.test_sets import (
     FailedSet,
@@ -36,37 +38,89 @@ TEMPLATE_FAR = 1e-4
 """Of the VAL in the table, of pairs of templates; the result has the others."""
 
 
-def open_sets(paths: Sequence[str], *, verify_images: bool = False) -> list[Dataset | TemplateSet]:
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The result on one set, and its numbers in the table; `p_value` is None without folds."""
+
+    result: AccuracyResult | TemplateResult
+    reference: SetRates
+    candidate: SetRates | None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PairedSet:
+    """A test set.
+
+    Attributes:
+        images: What is embedded.
+        evaluate: Evaluates a job on the images: its pairs of images, or the set's of templates.
+    """
+
+    images: Dataset
+    evaluate: Callable[[Job, Flip | None, Workers, Calibration | None], Evaluation]
+
+
+def open_sets(sources: Sequence[str], *, verify_images: bool = False) -> list[PairedSet]:
     """Open data sets as `open_dataset` does, and the folders of IJB-B and IJB-C.
 
     Raises:
-        UserError: One of them is not there or malformed.
+        UserError: A source is not there or malformed.
     """
-    opened: list[Dataset | TemplateSet] = []
+    opened: list[PairedSet] = []
     names: set[str] = set()
-    for path in paths:
-        test_set = (
-            open_ijb(Path(path))
-            if has_templates(Path(path))
-            else open_dataset(path, None, verify_images=verify_images)
-        )
-        images = images_of(test_set)
-        unique = next(name for name in _numbered(images.name) if name not in names)
+    for source in sources:
+        paired = _open(source, verify_images)
+        unique = next(name for name in _numbered(paired.images.name) if name not in names)
         names.add(unique)
-        images = replace(images, name=unique)
-        opened.append(
-            replace(test_set, images=images) if isinstance(test_set, TemplateSet) else images
-        )
+        opened.append(replace(paired, images=replace(paired.images, name=unique)))
     return opened
 
 
-def images_of(test_set: Dataset | TemplateSet) -> Dataset:
-    """Return the images of a set."""
-    return test_set.images if isinstance(test_set, TemplateSet) else test_set
+def _open(source: str, verify_images: bool) -> PairedSet:
+    if not has_templates(Path(source)):
+        dataset = open_dataset(source, None, verify_images=verify_images)
+        return PairedSet(dataset, _evaluate_images)
+    templates = open_ijb(Path(source))
+    return PairedSet(templates.images, partial(_evaluate_templates, templates))
+
+
+def _evaluate_images(
+    job: Job, flip: Flip | None, workers: Workers, calibration: Calibration | None
+) -> Evaluation:
+    result = evaluate(job, Protocol(flip=flip), workers, calibration)
+
+    def rates(run: EngineRun) -> SetRates:
+        return _rates(run, run.verification, run.verification.val, run.verification.accuracy)
+
+    return Evaluation(
+        result,
+        rates(result.reference),
+        rates(result.candidate) if result.candidate else None,
+        result.comparison.p_value if result.comparison else None,
+    )
+
+
+def _evaluate_templates(
+    templates: TemplateSet,
+    job: Job,
+    flip: Flip | None,
+    workers: Workers,
+    calibration: Calibration | None,
+) -> Evaluation:
+    result = evaluate_templates(job, templates, flip, workers, calibration)
+
+    def rates(run: TemplateRun) -> SetRates:
+        vals = run.verification.val
+        val = next(rate for rate in vals if rate.far_target == TEMPLATE_FAR)
+        return _rates(run, run.verification, val, None)
+
+    candidate = rates(result.candidate) if result.candidate else None
+    return Evaluation(result, rates(result.reference), candidate)
 
 
 def evaluate_sets(
-    sets: Sequence[Dataset | TemplateSet],
+    sets: Sequence[PairedSet],
     job_on: Callable[[Dataset], Job],
     calibrating: Dataset,
     flip: Flip | None,
@@ -78,7 +132,7 @@ def evaluate_sets(
     Each set's own result is written into the folder as soon as it is there.
 
     Args:
-        sets: As `open_sets` gives them.
+        sets: As `open_sets` returns them.
         job_on: Makes the job of a data set.
         calibrating: What INT8 is calibrated on.
         flip: How embeddings of mirror images are combined with those of the crops.
@@ -90,35 +144,34 @@ def evaluate_sets(
     calibrator = job_on(calibrating)
     preflight(calibrator, workers)
     calibration = calibrate_if_needed(calibrator, workers)
-    results: dict[str, AccuracyResult | TemplateResult] = {}
+    evaluations: dict[str, Evaluation] = {}
     failed = []
-    for number, test_set in enumerate(sets, start=1):
-        images = images_of(test_set)
+    for number, paired in enumerate(sets, start=1):
+        images = paired.images
         print(f"{images.name} ({number} of {len(sets)})", file=sys.stderr)
         job = job_on(images)
         here = _seen_from(images, calibration, calibrating) if calibration else None
         path = folder / f"{images.name}.json"
-        result: AccuracyResult | TemplateResult
         try:
-            if isinstance(test_set, TemplateSet):
-                result = evaluate_templates(job, test_set, flip, workers, here)
-            else:
-                result = evaluate(job, Protocol(flip=flip), workers, here)
-            save_result(result, path)
-            results[images.name] = result
+            evaluation = paired.evaluate(job, flip, workers, here)
+            save_result(evaluation.result, path)
+            evaluations[images.name] = evaluation
         except UserError as error:
             failed.append(FailedSet(images.name, str(error)))
-    if not results:
+    if not evaluations:
         reasons = "; ".join(f"{failure.name}: {failure.reason}" for failure in failed)
         raise UserError(f"none of the sets could be evaluated: {reasons}")
-    judged = next(iter(results.values()))
+    first = next(iter(evaluations.values())).result
     return SetsResult(
-        model=judged.model,
-        engine=judged.judged.engine,
-        batch_size=judged.judged.batch_size,
+        model=first.model,
+        engine=first.judged.engine,
+        batch_size=first.judged.batch_size,
         flip=flip or "none",
         calibration=_calibration(calibration, calibrating, sets) if calibration else None,
-        rows=tuple(_row(result, f"{folder.name}/{name}.json") for name, result in results.items()),
+        rows=tuple(
+            _row(evaluation, f"{folder.name}/{name}.json")
+            for name, evaluation in evaluations.items()
+        ),
         failed=tuple(failed),
     )
 
@@ -132,20 +185,19 @@ def _seen_from(images: Dataset, calibration: Calibration, calibrating: Dataset) 
 
 
 def _calibration(
-    calibration: Calibration, on: Dataset, sets: Sequence[Dataset | TemplateSet]
+    calibration: Calibration, on: Dataset, sets: Sequence[PairedSet]
 ) -> CalibrationDescription:
     description = describe_calibration(calibration)
-    digests = [images_of(test_set).photographs.digest for test_set in sets]
+    evaluated = on.photographs.digest in [paired.images.photographs.digest for paired in sets]
     return replace(
         description,
         origin=f"{description.origin} of {on.title}",
-        evaluated=description.evaluated if on.photographs.digest in digests else 0,
+        evaluated=description.evaluated if evaluated else 0,
     )
 
 
-def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
-    data = result.data
-    comparison = result.comparison if isinstance(result, AccuracyResult) else None
+def _row(evaluation: Evaluation, path: str) -> SetRow:
+    data = evaluation.result.data
     return SetRow(
         name=data.name,
         title=data.title,
@@ -154,23 +206,21 @@ def _row(result: AccuracyResult | TemplateResult, path: str) -> SetRow:
         pairs=data.pairs,
         alignment=data.alignment,
         undetected=data.undetected,
-        reference=_rates(result.reference),
-        candidate=_rates(result.candidate) if result.candidate else None,
-        p_value=comparison.p_value if comparison else None,
+        reference=evaluation.reference,
+        candidate=evaluation.candidate,
+        p_value=evaluation.p_value,
         result=path,
     )
 
 
-def _rates(run: EngineRun | TemplateRun) -> SetRates:
-    verification = run.verification
-    accuracy: Accuracy | None = None
-    val: ValidationRate | PooledRate
-    if isinstance(verification, VerificationResult):
-        accuracy, val = verification.accuracy, verification.val
-    else:
-        val = next(rate for rate in verification.val if rate.far_target == TEMPLATE_FAR)
+def _rates(
+    engine_pass: EnginePass,
+    verification: VerificationResult | PooledResult,
+    val: ValidationRate | PooledRate,
+    accuracy: Accuracy | None,
+) -> SetRates:
     return SetRates(
-        precision=run.engine.precision,
+        precision=engine_pass.engine.precision,
         accuracy=accuracy.value if accuracy else None,
         std=accuracy.std if accuracy else None,
         auc=verification.auc.value,
@@ -178,8 +228,8 @@ def _rates(run: EngineRun | TemplateRun) -> SetRates:
         far_target=val.far_target,
         val=val.value,
         interval=val.interval,
-        fps=run.fps,
-        from_cache=run.from_cache,
+        fps=engine_pass.fps,
+        from_cache=engine_pass.from_cache,
     )
 
 
