@@ -61,6 +61,7 @@ class EmbedJob:
         output: The folder of the embeddings; see `EmbeddingShards`.
         alignment: Images to crops.
         engine: What embeds them.
+        verify_images: Read the images of all finished shards, even those that seem unchanged.
     """
 
     source: Path
@@ -68,6 +69,7 @@ class EmbedJob:
     output: Path
     alignment: Alignment
     engine: EngineSpec
+    verify_images: bool = False
 
     def run(self, workers: Workers) -> ImageCounts:
         """Embed all images; shards that are finished are not done again while their images are.
@@ -122,7 +124,9 @@ class EmbedJob:
         """The finished shards whose images are those that they were made of."""
         finished = [item for item in self.shards.items if item["shard"] in done]
         current = {
-            item["shard"] for item in finished if item["stamp"] == done[item["shard"]].stamp != ""
+            item["shard"]
+            for item in finished
+            if not self.verify_images and item["stamp"] == done[item["shard"]].stamp != ""
         }
         doubtful = [item for item in finished if item["shard"] not in current]
         for item, row in zip(doubtful, workers.map(doubtful, HashShard), strict=True):

@@ -11,7 +11,7 @@ from calibration.cache import header_digits
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
 from lfw_eval.cli.engine_options import EngineOptions, GpuOptions
 from lfw_eval.cli.flatten import Formerly
-from lfw_eval.cli.options import Output, TensorRTVersions, first_of
+from lfw_eval.cli.options import Output, TensorRTVersions, VerifyImages, first_of
 from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
@@ -125,6 +125,7 @@ def detect_command(
         Path | None,
         typer.Option(help="JPEG to draw on: green hits, red misses, amber false positives."),
     ] = None,
+    verify_images: VerifyImages = False,
     output: Output = None,
 ) -> None:
     """Measure a face detector's mAP: FaceDetect, YuNet or MTCNN.
@@ -135,7 +136,7 @@ def detect_command(
     images = first_of("dataset", dataset, images_argument)
     if images is None:
         raise UserError("`images_argument` is missing", "give the images to find faces on")
-    faces = open_faces(images, annotations)
+    faces = open_faces(images, annotations, verify_images=verify_images)
     precision = engine.precision
     path = output or Path("results") / f"{images.stem}-{detector}-{precision}-detection.json"
     if path.suffix != ".json":

@@ -35,7 +35,7 @@ def embed_command(
     preflight(job, workers)
     shards = shards_to_embed(source, folder, job.alignment, job.engine.batch_size)
     engine = job.engine.spec(job.checkpoint, calibrate_if_needed(job, workers))
-    embedding = EmbedJob(source, shards, folder, job.alignment, engine)
+    embedding = EmbedJob(source, shards, folder, job.alignment, engine, options.data.verify_images)
     started = time.perf_counter()
     outcome = embedding.run(workers)
     seconds = time.perf_counter() - started

@@ -64,7 +64,7 @@ def evaluate_command(
     result = evaluate(job, Protocol(distance, flip, subtract_mean), ray.workers())
     truths: list[FaceTruth] = []
     if with_facedetect and faces:
-        dataset = open_faces(faces)
+        dataset = open_faces(faces, verify_images=options.data.verify_images)
         truths = [image.truth for image in dataset.images]
         reports = []
         for precision in dict.fromkeys(("fp32", job.engine.precision)):

@@ -59,10 +59,11 @@ def work(tmp_path, monkeypatch):
     def run(source: Path, **changed: object) -> tuple[list[int], list[int]]:
         embedded.clear(), hashed.clear()
         alignment = changed.pop("alignment", AlreadyAligned())
+        verify = changed.pop("verify_images", False)
         request = BuildRequest(model, "fixed", "fp32", batch_size=1, **changed)
         shards = shards_to_embed(source, tmp_path / "out", alignment, 1)
         engine = EngineSpec(EngineChoice("dummy", "fp32", 1), request, tmp_path / "engines")
-        EmbedJob(source, shards, tmp_path / "out", alignment, engine).run(HERE)
+        EmbedJob(source, shards, tmp_path / "out", alignment, engine, verify).run(HERE)
         return list(embedded), list(hashed)
 
     return run
@@ -87,6 +88,7 @@ def test_images_swapped_at_equal_size_and_time_are_embedded_again(images, work, 
     assert work(images) == ([0, 1, 2], [])
     before = values_in(tmp_path / "out")
     assert work(images) == ([], []), "nothing changed, nothing is read"
+    assert work(images, verify_images=True) == ([], [0, 1, 2])
     swap(images / "20.png", images / "21.png")
     assert work(images) == ([1], [1])
     after = values_in(tmp_path / "out")

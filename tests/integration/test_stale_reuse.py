@@ -1,5 +1,6 @@
 """Nothing stale is reused: every input of a result, changed alone, and what is then made anew."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from command import lfw_eval
 from pictures import picture
 
 from calibration.sampler import choose_images
@@ -491,3 +493,22 @@ def test_images_that_change_after_they_were_hashed_are_refused(world):
     same_times(world.photo, lambda: write_photo(world.photo, 99))
     with pytest.raises(UserError, match="has changed since its content was hashed"):
         list(photographs.read(["a"]))
+
+
+@pytest.mark.slow
+def test_the_command_notices_a_swapped_photograph(world):
+    """And reads all of them again where `--verify-images` asks for it."""
+
+    def crops(*options: str) -> str:
+        run = lfw_eval(
+            "evaluate", "--dataset", "faces", "--boxes", "boxes.csv", "--engine", "dummy",
+            "--precision", "fp32", "--output", "result.json", *options, cwd=world.root,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        data = json.loads((world.root / "result.json").read_text())["result"]["data"]
+        return f"{data['photographs_digest']} {data['crops_sha256']}"
+
+    before = crops()
+    assert crops("--verify-images") == before
+    swap_in_place(world)
+    assert not set(crops().split()) & set(before.split())
