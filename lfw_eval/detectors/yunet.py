@@ -55,7 +55,7 @@ class YuNet(FaceDetector):
         self.settings = {
             "model": file_sha256(model),
             "input": f"{size}x{size}, {how}",
-            "least score": min_score,
+            "min_score": min_score,
             "NMS IoU": nms_iou,
             "runtime": f"OpenCV {cv2.__version__}",
         }

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces import FaceDataset
-from lfw_eval.metrics.detection.arrays import gather
 from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
-from lfw_eval.metrics.detection.matching import match, overlaps
+from lfw_eval.report.matched_boxes import MatchedBoxes, shrunk
 from lfw_eval.results.detection import DetectionReport
 from lfw_eval.system.files import write_atomically
 
@@ -48,18 +47,13 @@ def draw(
         pixels: uint8 (h, w, 3) RGB.
     """
     factor = _TILE / max(pixels.shape[:2])
-    height, width = (max(1, int(side * factor)) for side in pixels.shape[:2])
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    tile = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), dtype=np.uint8)
-    gallery = gather([detections], [truth])
-    matches = match(gallery, overlaps(gallery), iou, gallery.regions)
-    false = ~(matches.hit | matches.ignored)
-    missed = ~(matches.detected | gallery.regions)
+    tile = np.asarray(cv2.cvtColor(shrunk(pixels, factor), cv2.COLOR_RGB2BGR), dtype=np.uint8)
+    matched = MatchedBoxes.of(detections, truth, iou, factor)
     for boxes, colour in (
-        (gallery.face_boxes[missed], _RED_BGR),
-        (gallery.boxes[false], _AMBER_BGR),
-        (gallery.boxes[matches.hit], _GREEN_BGR),
+        (matched.missed, _RED_BGR),
+        (matched.false, _AMBER_BGR),
+        (matched.hits, _GREEN_BGR),
     ):
-        for x1, y1, x2, y2 in (boxes * factor).round().astype(int):
+        for x1, y1, x2, y2 in boxes:
             cv2.rectangle(tile, (x1, y1), (x2, y2), colour, thickness=1)
     return tile

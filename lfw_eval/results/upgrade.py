@@ -28,6 +28,8 @@ def upgrade(kind: str, result: dict[str, Any]) -> None:
 
 
 def _upgrade_settings(settings: dict[str, str | float | int]) -> None:
+    if "least score" in settings:
+        settings["min_score"] = settings.pop("least score")
     scales = str(settings.pop("scales", ""))
     if calibrated := _CALIBRATED.fullmatch(scales):
         settings["calibration_images"] = int(calibrated[1])

@@ -46,11 +46,14 @@ def test_detection(tmp_path):
     content = json.loads(path.read_text())
     content["schema"] = PREVIOUS
     content["result"]["detections"] = []
-    content["result"]["settings"]["scales"] = "calibrated on 20 images, 6 OF THEM ALSO EVALUATED"
+    settings = content["result"]["settings"]
+    settings["scales"] = "calibrated on 20 images, 6 OF THEM ALSO EVALUATED"
+    settings["least score"] = 0.02
     path.write_text(json.dumps(content))
     settings = read_result(path).result.settings
     assert (settings["calibration_images"], settings["calibration_evaluated"]) == (20, 6)
-    assert "scales" not in settings
+    assert settings["min_score"] == 0.02
+    assert not settings.keys() & {"scales", "least score"}
 
 
 def test_scales_of_a_cache():

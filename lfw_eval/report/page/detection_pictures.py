@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces import AnnotatedImage, FaceDataset
-from lfw_eval.metrics.detection.arrays import gather
 from lfw_eval.metrics.detection.boxes import Detections
-from lfw_eval.metrics.detection.matching import match, overlaps
+from lfw_eval.report.matched_boxes import MatchedBoxes, shrunk
 from lfw_eval.report.page.faces import jpeg_uri
 from lfw_eval.results.detection import DetectionReport
 
@@ -52,26 +51,22 @@ def _draw(
     pixels: NDArray[np.uint8], image: AnnotatedImage, detections: Detections, iou: float
 ) -> DetectionPicture:
     factor = min(1.0, _WIDTH / max(pixels.shape[:2]))
-    height, width = (max(1, int(side * factor)) for side in pixels.shape[:2])
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    gallery = gather([detections], [image.truth])
-    matches = match(gallery, overlaps(gallery), iou, gallery.regions)
-    false = ~(matches.hit | matches.ignored)
-    missed = ~(matches.detected | gallery.regions)
-    for box in (gallery.face_boxes[missed] * factor).round().astype(int).tolist():
+    small = shrunk(pixels, factor)
+    matched = MatchedBoxes.of(detections, image.truth, iou, factor)
+    for box in matched.missed.tolist():
         _corners(small, box)
-    for box in (gallery.boxes[false] * factor).round().astype(int).tolist():
+    for box in matched.false.tolist():
         _outlined(small, [*_frame(box), (box[0], box[1], box[2], box[3])], _FALSE)
-    for box in (gallery.boxes[matches.hit] * factor).round().astype(int).tolist():
+    for box in matched.hits.tolist():
         _outlined(small, _frame(box), _HIT)
     return DetectionPicture(
         name=image.name,
-        picture=jpeg_uri(np.asarray(small, dtype=np.uint8), _QUALITY),
-        width=width,
-        height=height,
-        hits=int(matches.hit.sum()),
-        false=int(false.sum()),
-        missed=int(missed.sum()),
+        picture=jpeg_uri(small, _QUALITY),
+        width=small.shape[1],
+        height=small.shape[0],
+        hits=len(matched.hits),
+        false=len(matched.false),
+        missed=len(matched.missed),
     )
 
 
