@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.errors import as_options
 from lfw_eval.cli.exit_codes import CANNOT_TELL, FAILED
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import RulesFile
@@ -21,6 +22,9 @@ from lfw_eval.results.file import ResultFile, read_result
 from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, require_writable, write_atomically
+
+# What the table advises.
+_NAMES = {name: f"--{name}" for name in ("accept", "baseline")}
 
 
 def gate_command(
@@ -80,7 +84,7 @@ def gate_command(
             raise UserError(
                 f"--summary {summary} cannot be written ({error.strerror})", "name another file"
             ) from error
-    print(gate_table(result))
+    print(as_options(gate_table(result), _NAMES))
     if accept and baseline:
         _accept(judged, baseline)
         print(f"accepted: {baseline} is the candidate now")

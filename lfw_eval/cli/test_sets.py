@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lfw_eval.cli.engine_options import RayOptions
+from lfw_eval.cli.errors import as_options
 from lfw_eval.cli.exit_codes import MISTAKE
 from lfw_eval.cli.jobs import NetworkOptions
 from lfw_eval.cli.options import Output, VerifyImages
@@ -59,7 +60,7 @@ def testsets_command(
     require_writable(path)
     result = evaluate_sets(opened, job_on, calibrating, flip, path.with_suffix(""), workers)
     save_result(result, path)
-    print(testsets_table(result))
+    print(as_options(testsets_table(result), {}))
     print(f"result      {path}, those of the sets in {path.with_suffix('')}")
     if result.failed:
         raise typer.Exit(MISTAKE)

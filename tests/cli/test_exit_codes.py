@@ -11,7 +11,7 @@ import pytest
 from command import REPOSITORY, lfw_eval, refused
 
 from lfw_eval.cli import app, main
-from lfw_eval.cli.exit_codes import BROKEN_PIPE, BUG, INTERRUPTED
+from lfw_eval.cli.exit_codes import BROKEN_PIPE, BUG, INTERRUPTED, MISTAKE
 
 CI_GATE = REPOSITORY / "scripts" / "ci_gate.sh"
 
@@ -31,11 +31,14 @@ CI_GATE = REPOSITORY / "scripts" / "ci_gate.sh"
         (("evaluate", "a", "--dataset", "b"), "--dataset is given twice, b and a"),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path, arguments, said):
-    run = lfw_eval(*arguments, cwd=tmp_path)
-    assert said.lower() in refused(run).lower()
-    assert len(run.stderr.splitlines()) == 1
-    assert not run.stderr.rstrip().endswith(".")
+def test_mistakes_are_one_sentence(capsys, arguments, said):
+    assert main.run(arguments) == MISTAKE
+    out, error = capsys.readouterr()
+    assert not out
+    (sentence,) = error.splitlines()
+    assert sentence.startswith("lfw-eval: ")
+    assert said.lower() in sentence.lower()
+    assert not sentence.endswith(".")
 
 
 def test_bug(monkeypatch, capsys):

@@ -12,7 +12,7 @@ from command import lfw_eval
 from lfw_eval import __version__
 from lfw_eval.cli import cache, export
 from lfw_eval.cli.app import EXIT_CODES, VERBS
-from lfw_eval.cli.lazy import Verb, command_of
+from lfw_eval.cli.lazy import command_of
 
 HEAVY = {"numpy", "onnx", "cv2", "scipy", "openvino", "onnxruntime", "ray", "torch"}
 RUNTIMES = {"openvino", "onnxruntime", "ray", "torch", "tensorrt", "pyarrow", "altair"}
@@ -20,32 +20,38 @@ SUBVERBS = [("cache", verb) for verb in cache._VERBS] + [("export", verb) for ve
 LEAVES = [("", verb) for verb in VERBS if not verb.target.endswith(":app")] + SUBVERBS
 
 
-def loaded(*arguments: str) -> set[str]:
-    """The packages that the command has imported when it ends."""
+def loaded(*commands: tuple[str, ...]) -> dict[str, list[str]]:
+    """The packages that one process has imported after each of the commands, which print."""
     code = (
-        "import json, sys\n"
+        "import io, json, sys\n"
+        "from contextlib import redirect_stdout\n"
         "from lfw_eval.cli.main import run\n"
-        f"code = run({list(arguments)!r})\n"
-        "print(json.dumps([code, *sorted({name.partition('.')[0] for name in sys.modules})]))\n"
+        "packages = {}\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    with redirect_stdout(io.StringIO()):\n"
+        "        assert run(arguments) == 0, arguments\n"
+        "    names = {name.partition('.')[0] for name in sys.modules}\n"
+        "    packages[' '.join(arguments)] = sorted(names)\n"
+        "print(json.dumps(packages))\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    code, *names = json.loads(run.stdout.splitlines()[-1])
-    assert code == 0, run.stderr
-    return set(names)
+    run = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(commands)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout)
 
 
-def path_of(group: str, verb: Verb) -> list[str]:
-    return [*group.split(), verb.name]
+def test_help_and_version_load_nothing_heavy():
+    for packages in loaded((), ("--help",), ("--version",)).values():
+        assert not HEAVY & set(packages)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",)])
-def test_help_and_version_load_nothing_heavy(arguments):
-    assert not loaded(*arguments) & HEAVY
-
-
-@pytest.mark.parametrize(("group", "verb"), LEAVES, ids=lambda value: getattr(value, "name", value))
-def test_help_of_a_verb_loads_no_runtime(group, verb):
-    assert not loaded(*path_of(group, verb), "--help") & RUNTIMES
+def test_help_of_a_verb_loads_no_runtime():
+    commands = [(*group.split(), verb.name, "--help") for group, verb in LEAVES]
+    for arguments, packages in loaded(*commands).items():
+        assert not RUNTIMES & set(packages), arguments
 
 
 @pytest.mark.parametrize(
