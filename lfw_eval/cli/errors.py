@@ -56,11 +56,19 @@ def as_options(text: str, names: Mapping[str, str]) -> str:
 
 
 def _shared_names() -> dict[str, str]:
-    """The options that several verbs share: evaluate has them all."""
-    from lfw_eval.cli.app import VERBS
-    from lfw_eval.cli.lazy import command_of
+    """The options that several verbs share."""
+    # Where nothing goes wrong, the command starts without them.
+    from lfw_eval.cli.engine_options import RayOptions
+    from lfw_eval.cli.flatten import flattened
+    from lfw_eval.cli.jobs import JobOptions
 
-    return option_names(command_of(VERBS[0]).params)
+    def shared(options: JobOptions, ray: RayOptions) -> None:
+        """Take them all."""
+
+    app = typer.Typer(add_completion=False)
+    app.command()(flattened(shared))
+    command: Any = typer.main.get_command(app)
+    return option_names(command.params)
 
 
 def _shown(parameter: Any) -> str:
