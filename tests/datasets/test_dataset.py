@@ -15,6 +15,7 @@ from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.sources import NoSourceError, datasets, fetch
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 
 @pytest.fixture
@@ -193,6 +194,21 @@ def test_archive_that_is_cut_off(archive):
     archive.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"lfw\.tgz"):
         open_photographs(archive)
+
+
+def test_archive_that_changes_is_refused(archive):
+    opened = open_photographs(archive)
+    assert opened.digest == file_sha256(archive)
+    assert len(dict(opened.read(NAMES))) == len(NAMES)
+    archive.write_bytes(archive.read_bytes())
+    with pytest.raises(UserError, match=r"lfw\.tgz has changed since its content was hashed"):
+        list(opened.read(NAMES))
+
+
+def test_folders_named_by_a_dot_have_a_name(folder, monkeypatch):
+    monkeypatch.chdir(folder / "Bo")
+    for given, name in ((".", "Bo"), ("..", "lfw")):
+        assert open_dataset(given, None, pairs_needed=False).name == name
 
 
 def test_archive_with_a_path_out_of_it(tmp_path):

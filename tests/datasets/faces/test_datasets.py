@@ -1,6 +1,7 @@
 """Face detection data sets: WIDER FACE, FDDB, KITTI and COCO."""
 
 import json
+import os
 import struct
 import tarfile
 import zipfile
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 
 from lfw_eval.datasets.faces import open_faces, write_coco
 from lfw_eval.datasets.faces.fddb import ellipse_box
+from lfw_eval.system.errors import UserError
 
 
 def truths(faces):
@@ -101,6 +103,23 @@ def test_wider_by_its_image_folder_and_by_its_zip(tmp_path):
     zipped = open_faces(wider / "WIDER_val.zip")
     assert zipped.digest == expected.digest
     assert [image.name for image, _ in zipped.read()] == WIDER_IMAGES[::-1]
+
+
+def test_an_image_counts_to_its_last_byte(tmp_path):
+    """And is refused where it has changed since its data set was opened."""
+    wider = face_data.wider(tmp_path)
+    (path, *_) = sorted((wider / "WIDER_val").rglob("*.jpg"))
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    content = cv2.imencode(".png", noise)[1].tobytes()
+    assert len(content) > 8000
+    path.write_bytes(content)
+    before = open_faces(wider)
+    stat = path.stat()
+    path.write_bytes(content[:-20] + bytes(8) + content[-12:])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(UserError, match="has changed since its content was hashed"):
+        list(before.read())
+    assert open_faces(wider).digest != before.digest
 
 
 def test_box_outside_is_left_out_and_counted(tmp_path):
