@@ -9,13 +9,13 @@ from calibration.cache import CalibrationCache, changes
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import open_checkpoint, save_model
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.onnx_file import read_onnx
 from lfw_eval.cli.exit_codes import FAILED
 from lfw_eval.cli.lazy import LazyGroup, Verb
 from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.pipelines.cached_network import (
     quantize_with_cache,
     quantized_tensors,
-    read_network,
     scaled_tensors,
 )
 from lfw_eval.pipelines.export import write_caches
@@ -123,7 +123,7 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
     Exit codes: 0 every tensor of the network has a scale, 1 one has none, 2 a mistake.
     """
     cache, model = CalibrationCache.load(file), _path(checkpoint)
-    network = read_network(model)
+    network = read_onnx(model)
     tensors, named = scaled_tensors(network), cache.named
     missing = [name for name in tensors if name not in named]
     unknown = [name for name in named if name not in tensors]
@@ -233,7 +233,7 @@ def to_qdq_command(
     cache, model = CalibrationCache.load(file), _path(checkpoint)
     if path.resolve() == model.resolve():
         raise UserError(f"{path} is the FP32 network itself", "name another file to write")
-    network = quantize_with_cache(read_network(model), model, cache, file)
+    network = quantize_with_cache(read_onnx(model), model, cache, file)
     save_model(network, path)
     print(f"{path}: {quantized_tensors(network):,} tensors in signed int8")
 

@@ -3,34 +3,18 @@
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from calibration.cache import CalibrationCache
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.printing import first_names
 
 _FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _DEQUANTIZE_PER_CHANNEL = 13
 # The only 8-bit type that TensorRT takes.
 _SIGNED = QdqTypes(unsigned=False)
-
-
-def read_network(path: Path) -> onnx.ModelProto:
-    """Load an FP32 network; weights beside it are read from its own folder only.
-
-    Raises:
-        UserError: The file is no valid ONNX network.
-    """
-    try:
-        # Left to itself, onnx would take the format from the file's name.
-        model = onnx.load(path, format="protobuf")
-        onnx.checker.check_model(model)
-    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
-        raise UserError(f"{path} is not a valid ONNX network: {_first_line(error)}") from error
-    return model
 
 
 def scaled_tensors(model: onnx.ModelProto) -> dict[str, None]:
@@ -73,7 +57,7 @@ def quantize_with_cache(
         onnx.checker.check_model(network, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise UserError(
-            f"{path} cannot be quantised ({_first_line(error)})", "export it in float32"
+            f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
     if not quantized_tensors(network):
         raise UserError(f"{path} has no convolution or dense layer to quantise", "give another")
@@ -99,7 +83,7 @@ def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     except Exception as error:  # the converter raises RuntimeError and classes of its own
         raise UserError(
             f"{path} has operator set {versions['']} and cannot be brought to "
-            f"{_DEQUANTIZE_PER_CHANNEL} ({_first_line(error)})",
+            f"{_DEQUANTIZE_PER_CHANNEL} ({first_line(error)})",
             "export it with that",
         ) from error
 
@@ -107,7 +91,3 @@ def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 def quantized_tensors(model: onnx.ModelProto) -> int:
     """Return how many tensors a network quantises."""
     return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
