@@ -42,7 +42,7 @@ def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) ->
     elif own.crops_sha256 != other.crops_sha256:
         how = f"aligned by {other.alignment}, now by {own.alignment}"
         if own.alignment == other.alignment:
-            how = f"aligned in one way, as it comes out on another machine: {own.alignment}"
+            how = f"the same alignment with other pixels, as on another machine: {own.alignment}"
         digests = f"sha256 {other.crops_sha256[:12]}, now {own.crops_sha256[:12]}"
         yield f"other crops ({how}; {digests})"
     yield from protocol_differences(candidate.protocol, baseline.protocol)
@@ -51,7 +51,7 @@ def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) ->
 def accuracy_notes(
     candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
 ) -> Iterator[str]:
-    """Yield what differs and is no hindrance, and what is not judged."""
+    """Yield what may differ, and what is not judged."""
     yield from model_notes(candidate.model, baseline.model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
     detections = bool(candidate.detection), bool(baseline.detection)

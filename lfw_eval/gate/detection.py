@@ -25,7 +25,7 @@ def detection_differences(candidate: DetectionReport, baseline: DetectionReport)
 def detection_notes(
     candidate: DetectionReport, baseline: DetectionReport, rules: Rules
 ) -> Iterator[str]:
-    """Yield what differs in the detectors' settings, which is no hindrance."""
+    """Yield what differs in the detectors' settings, as it may."""
     return setting_notes(candidate.settings, baseline.settings)
 
 

@@ -12,12 +12,12 @@ def junit_xml(result: GateResult, *, doubt_fails: bool) -> bytes:
     """
     doubt = "error" if doubt_fails else "skipped"
     tags = {"regressed": "failure", "cannot tell": doubt}
-    found = [finding.verdict for finding in result.findings]
+    verdicts = [finding.verdict for finding in result.findings]
     counts = {
-        "tests": len(found),
-        "failures": found.count("regressed"),
-        "errors": found.count("cannot tell") * doubt_fails,
-        "skipped": found.count("cannot tell") * (not doubt_fails),
+        "tests": len(verdicts),
+        "failures": verdicts.count("regressed"),
+        "errors": verdicts.count("cannot tell") * doubt_fails,
+        "skipped": verdicts.count("cannot tell") * (not doubt_fails),
     }
     suite = ElementTree.Element(
         "testsuite", {"name": "lfw-eval gate"} | {name: str(n) for name, n in counts.items()}
@@ -34,7 +34,7 @@ def junit_xml(result: GateResult, *, doubt_fails: bool) -> bytes:
             "worse by": finding.worse_by,
             "p": finding.p_value,
         }
-        known = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
-        ElementTree.SubElement(case, "system-out").text = "; ".join([*known, finding.reason])
+        stated = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
+        ElementTree.SubElement(case, "system-out").text = "; ".join([*stated, finding.reason])
     ElementTree.indent(suite)
     return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"

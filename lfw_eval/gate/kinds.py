@@ -33,7 +33,7 @@ class Judging:
 
     Attributes:
         findings: Judges them by rules.
-        notes: Yields what differs and is no hindrance, and what the rules leave unjudged.
+        notes: Yields what may differ and does, and what is not judged.
         differences: Yields what differs and must not.
         reference: Returns the FP32 that a result has beside it, as a result of its own, and the
             precision of the other; None where a kind has none.

@@ -84,7 +84,7 @@ class Rules:
         """Read rules; what the file does not name is as by default.
 
         Raises:
-            UserError: The file is missing, is no TOML, or has a name or value that no rule has.
+            UserError: The file is missing, is not TOML, or has a name or value that no rule has.
         """
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -93,12 +93,14 @@ class Rules:
                 f"`rules` {path} cannot be read ({error.strerror})", "give a TOML file"
             ) from error
         except ValueError as error:
-            raise UserError(f"`rules` {path} is no TOML ({error})", "see the README") from error
+            raise UserError(f"`rules` {path} is not TOML ({error})", "see the README") from error
         metrics = _defaults()
-        known = {"significance", "cannot_tell", "calibration", *metrics}
-        if unknown := content.keys() - known:
-            names = ", ".join(sorted(known))
-            raise UserError(f"`rules` {path}: there is no '{min(unknown)}'", f"there are {names}")
+        names = {"significance", "cannot_tell", "calibration", *metrics}
+        if unknown := content.keys() - names:
+            raise UserError(
+                f"`rules` {path}: there is no '{min(unknown)}'",
+                f"there are {', '.join(sorted(names))}",
+            )
         for metric, rule in metrics.items():
             metrics[metric] = _with(rule, content.get(metric, {}), f"`rules` {path}: [{metric}]")
         calibration = content.get("calibration", {})
@@ -114,12 +116,12 @@ DEFAULT = Rules()
 """What is allowed unasked."""
 
 
-def _with(rule: Any, given: Any, where: str) -> Any:
+def _with(rule: Any, values: Any, where: str) -> Any:
     """The rule with what the file says."""
-    names = [each.name for each in fields(rule)]
-    if not isinstance(given, dict):
+    names = [field.name for field in fields(rule)]
+    if not isinstance(values, dict):
         raise UserError(f"{where} must be a table with any of {', '.join(names)}")
-    for name, value in given.items():
+    for name, value in values.items():
         if name not in names:
             raise UserError(f"{where} has no '{name}'", f"it has {', '.join(names)}")
         if name in ("list", "engine"):
@@ -139,7 +141,7 @@ def _with(rule: Any, given: Any, where: str) -> Any:
             choices = {"list": '"same" or "any"', "engine": '"same" or "any"'}
             wanted = {**choices, "never_worse": "true or false"}.get(name, range_of)
             raise UserError(f"{where} {name} = {value!r} is not possible", f"give {wanted}")
-    return replace(rule, **given)
+    return replace(rule, **values)
 
 
 def _significance(value: Any, path: Path) -> float:

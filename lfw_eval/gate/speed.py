@@ -11,7 +11,7 @@ from lfw_eval.system.errors import UserError
 
 
 def speed_notes(candidate: SpeedResult, baseline: SpeedResult, rules: Rules) -> Iterator[str]:
-    """Yield what differs and is no hindrance."""
+    """Yield what may differ."""
     yield from model_notes(candidate.model, baseline.model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
 

@@ -13,7 +13,7 @@ class Finding:
     Attributes:
         metric: Its name in the rules, such as "ACC", or what of the calibration was looked at.
         baseline: Its value there; None where there is none.
-        candidate: Its value; None where what was looked at is no number.
+        candidate: Its value; None where what was looked at is not a number.
         worse_by: How much worse the candidate is, in the metric's unit; below 0 it is better. For
             FPS the share of the baseline's that is missing.
         bounds: Confidence bounds of `worse_by`: the lower one at the significance of a regression,
@@ -50,7 +50,7 @@ class GateResult:
     @property
     def verdict(self) -> Verdict:
         """The worst: a regression beats doubt, and doubt a pass."""
-        found = {finding.verdict for finding in self.findings}
-        if "regressed" in found:
+        verdicts = {finding.verdict for finding in self.findings}
+        if "regressed" in verdicts:
             return "regressed"
-        return "cannot tell" if "cannot tell" in found else "passed"
+        return "cannot tell" if "cannot tell" in verdicts else "passed"

@@ -90,10 +90,10 @@ def read_result(path: Path) -> ResultFile[Result]:
             upgrade(kind.name, content["result"])
         result = typed(kind.type, content["result"], "", arrays)
         _check(kind, result, arrays)
-        made = typed(Environment, content.get("environment"), "environment", {})
+        origin = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged: {error}", "make it again") from error
-    return ResultFile(path, sha256(raw).hexdigest(), result, made)
+    return ResultFile(path, sha256(raw).hexdigest(), result, origin)
 
 
 def _read(path: Path) -> bytes:

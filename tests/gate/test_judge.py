@@ -246,7 +246,7 @@ def test_rules_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[ACC", "is no TOML"),
+        ("[ACC", "is not TOML"),
         ("[acc]\n", "there is no 'acc'"),
         ("[ACC]\ndrop = 1", "has no 'drop'; it has allowed_drop"),
         ("[ACC]\nallowed_drop = -1", "is not possible"),

@@ -25,16 +25,16 @@ def resampled(baseline: Weighted, candidate: Weighted, strata: IntArray) -> Floa
         strata: (n,), 0 to k - 1; as many units of each are drawn as there are.
     """
     rng = np.random.default_rng(_SEED)
-    groups = [np.flatnonzero(strata == each) for each in np.unique(strata)]
-    found = []
+    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    differences = []
     for _ in range(RESAMPLES // _CHUNK):
         drawn = np.concatenate(
             [group[rng.integers(len(group), size=(_CHUNK, len(group)))] for group in groups], axis=1
         )
         cells = drawn + len(strata) * np.arange(_CHUNK)[:, None]
         counts = np.bincount(cells.ravel(), minlength=_CHUNK * len(strata)).reshape(_CHUNK, -1)
-        found.append(candidate(counts) - baseline(counts))
-    return np.concatenate(found)
+        differences.append(candidate(counts) - baseline(counts))
+    return np.concatenate(differences)
 
 
 def weighted_eer(distances: FloatArray, genuine: BoolArray) -> Weighted:
@@ -52,8 +52,8 @@ def weighted_eer(distances: FloatArray, genuine: BoolArray) -> Weighted:
         rows, after = np.arange(len(gap)), np.argmax(gap > 0, axis=1)
         before = after - 1
         weight = -gap[rows, before] / (gap[rows, after] - gap[rows, before])
-        found: FloatArray = far[rows, before] + weight * (far[rows, after] - far[rows, before])
-        return found
+        crossing: FloatArray = far[rows, before] + weight * (far[rows, after] - far[rows, before])
+        return crossing
 
     return eer
 

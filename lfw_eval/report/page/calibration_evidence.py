@@ -84,7 +84,7 @@ def _study(path: Path) -> Study | None:
 def _error(row: Mapping[str, float | None]) -> EmbeddingError:
     cosine, sqnr = row["cosine"], row["sqnr"]
     if not isinstance(cosine, float | int) or not math.isfinite(cosine):
-        raise ValueError("a cosine is no number")
+        raise ValueError("a cosine is not a finite number")
     return EmbeddingError(float(cosine), math.inf if sqnr is None else sqnr)
 
 
