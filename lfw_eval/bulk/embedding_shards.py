@@ -54,7 +54,9 @@ class EmbeddingShards:
         folder = self.folder
         empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         if not empty and not (folder / _ABOUT).is_file():
-            raise UserError(f"{folder} is something else", "name a folder that does not exist")
+            raise UserError(
+                f"{folder} exists and holds no embeddings", "name a folder that does not exist"
+            )
 
     def begin(self, about: Mapping[str, object]) -> dict[int, MadeOf]:
         """Begin, or go on with the same; return the shards that are there, by their numbers.
@@ -153,11 +155,11 @@ class EmbeddingShards:
         counts = self.about()["found"]
         if damaged := next(filter(_damaged, self.parts()), None):
             raise UserError(
-                f"{damaged} is damaged", f"give the command that made {self.folder} once more"
+                f"{damaged} is damaged", f"rerun the command that wrote {self.folder} to resume"
             )
         if not counts:
             raise UserError(
-                f"{self.folder} is not complete", "give the command that made it once more"
+                f"{self.folder} is not complete", "rerun the command that wrote it to resume"
             )
         if not counts["images"]:
             raise UserError(f"{self.folder} holds no embedding: no image could be read")

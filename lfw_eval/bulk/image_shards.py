@@ -139,7 +139,7 @@ def _stamps(paths: Sequence[Path]) -> dict[Path, FileStamp | None]:
             raise UserError(f"{path!r} has a name that is not UTF-8", "rename it") from error
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read: {error.strerror}", "mend or remove it"
+                f"{path} cannot be read: {error.strerror}", "repair or remove it"
             ) from error
         stamps[path] = stamp if stamp.settled(now) else None
     return stamps
@@ -227,7 +227,7 @@ def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
                 rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
                 schema = file.schema_arrow
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} is no Parquet file ({error})") from error
+            raise UserError(f"{path} is not a Parquet file ({error})") from error
         for wanted in (_IMAGE_COLUMNS, _NAME_COLUMNS):
             if not set(schema.names) & set(wanted):
                 raise UserError(

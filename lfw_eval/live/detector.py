@@ -34,7 +34,7 @@ def open_finder(
         model: FaceDetect's or YuNet's ONNX file.
         size: Longest side of what MTCNN is given, side of YuNet's input, in pixels; None is
             `DETECTION_SIZE`.
-        min_score: What is less sure is no face; None takes the detector's of `MIN_SCORE`.
+        min_score: The minimum score of a face; None takes the detector's of `MIN_SCORE`.
         engine: Of the faces; FaceDetect is on the same, or on this machine beside a server's.
         precision: FaceDetect's; None is fp16.
         calibration_cache: FaceDetect's, for int8.

@@ -22,7 +22,7 @@ class Embedder:
         """Return the embeddings, float64 (n, d), of length 1, of crops uint8 (160, 160, 3).
 
         Raises:
-            UserError: The engine returns what is no embedding.
+            UserError: The engine returns an embedding that is not finite.
         """
         source, output = self._engine.inputs[0].name, self._engine.outputs[0].name
         embeddings = []

@@ -19,7 +19,7 @@ class FaceFinder(Closing):
         detector: Closed with this.
         longest: Longest side of what the detector sees, in pixels; None gives it all. A picture
             is never enlarged.
-        min_score: What is less sure is no face.
+        min_score: The minimum score of a face.
     """
 
     def __init__(self, detector: FaceDetector, longest: int | None, min_score: float) -> None:

@@ -94,8 +94,8 @@ def calibrate(
 ) -> Calibration:
     """Calibrate, or read the scale table of the same calibration made before.
 
-    The histograms are kept: another method costs no second pass. After Ctrl-C the next start goes
-    on from those made so far.
+    The histograms are kept: another method costs no second pass. After Ctrl-C the next start
+    resumes from those counted so far.
 
     Args:
         crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.

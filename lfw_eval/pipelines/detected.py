@@ -1,4 +1,4 @@
-"""What a detector found so far: an interrupted run goes on from it."""
+"""What a detector found so far, from which an interrupted run is resumed."""
 
 import hashlib
 import json

@@ -53,7 +53,7 @@ class YuNetChoice:
     Attributes:
         model: Its ONNX file.
         size: Of its square input, in pixels.
-        min_score: The least score of a face; AP wants it low.
+        min_score: The minimum of a face; AP wants it low.
         clustering: Of which it has `nms_iou_threshold` alone.
     """
 

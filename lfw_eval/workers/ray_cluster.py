@@ -33,14 +33,14 @@ class RayCluster:
     address: str = LOCAL
 
     def __post_init__(self) -> None:
-        """Refuse what is no address.
+        """Refuse what is not an address.
 
         Raises:
             UserError: It is none.
         """
         if not _ADDRESS.fullmatch(self.address):
             raise UserError(
-                f"`ray` {self.address} is no address",
+                f"`ray` {self.address} is not an address",
                 "give auto or HOST:PORT, or put a bare `ray` "
                 "at the end of the command for a cluster on this machine",
             )

@@ -129,7 +129,7 @@ def test_the_command(embedded, tmp_path):
 def test_embeddings_that_are_not_complete(embedded, tmp_path):
     begun = EmbeddingShards(tmp_path / "begun")
     begun.begin({"model": "m"})
-    with pytest.raises(UserError, match="is not complete; give the command"):
+    with pytest.raises(UserError, match="is not complete; rerun the command"):
         unit_embeddings(begun)
     with pytest.raises(UserError, match="holds no embeddings"):
         unit_embeddings(EmbeddingShards(tmp_path))
@@ -152,6 +152,6 @@ def test_a_shard_that_was_cut_off(embedded, tmp_path):
     shutil.copytree(embedded[0].folder, shards.folder)
     cut = shards.parts()[1]
     cut.write_bytes(cut.read_bytes()[:500])
-    with pytest.raises(UserError, match=r"part-000001.parquet is damaged; give the command"):
+    with pytest.raises(UserError, match=r"part-000001.parquet is damaged; rerun the command"):
         unit_embeddings(shards)
     assert shards.begin({"model": "m"}).keys() == {0, 2}

@@ -209,7 +209,7 @@ def test_outputs_that_cannot_be(images, tmp_path):
     with pytest.raises(UserError, match="lies within"):
         shards_to_embed(images, images / "person1" / "out", Shrunk(), 1)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="is something else"):
+    with pytest.raises(UserError, match="exists and holds no embeddings"):
         shards_to_embed(images, tmp_path / "file", Shrunk(), 1)
 
 
@@ -273,7 +273,7 @@ def test_every_form_gives_the_same_images(images, tmp_path, form):
         ({"a.png": b"", "b.tar": b""}, "holds folder and tar; give one kind"),
         ({"a.tar": b"x" * 2000}, "is cut off, or no uncompressed tar file"),
         ({"a.tar": damaged_tar()}, "is damaged after 2,048 bytes"),
-        ({"a.parquet": b"x" * 2000}, "is no Parquet file"),
+        ({"a.parquet": b"x" * 2000}, "is not a Parquet file"),
     ],
 )
 def test_sources_that_are_none(tmp_path, files, complaint):
@@ -297,7 +297,7 @@ def test_histograms_are_those_of_one_process(cluster, tiny_facenet, tmp_path):
 
 @pytest.mark.parametrize("address", ["somewhere", "http://host:1", "host", "host:port", ""])
 def test_addresses_that_are_none(address):
-    with pytest.raises(UserError, match="is no address"):
+    with pytest.raises(UserError, match="is not an address"):
         RayCluster(address)
 
 

@@ -48,7 +48,8 @@ class Bindings:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=_REPOSITORY,
-            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            # The tests in `inside` share a module there.
+            env={**os.environ, "PYTHONPATH": f"{self.folder}{os.pathsep}{_HERE / 'inside'}"},
             capture_output=True,
             text=True,
             timeout=300,
