@@ -18,9 +18,9 @@ from tqdm import tqdm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.tensorrt import plan
+from lfw_eval.engines.tensorrt.build_order import Built, Order
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.order import make_order
-from lfw_eval.engines.tensorrt.plan import Built, Order
 from lfw_eval.system.errors import UserError
 
 

@@ -11,9 +11,9 @@ from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
+from lfw_eval.engines.tensorrt.build_order import Order
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
-from lfw_eval.engines.tensorrt.plan import Order
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.tensorrt_calibrator import Algorithm, cached_calibrator, live_calibrator
-from lfw_eval.engines.contract import Precision
+from calibration.tensorrt_calibrator import cached_calibrator, live_calibrator
 from lfw_eval.engines.cuda import open_devices
-from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
+from lfw_eval.engines.tensorrt.build_order import Built, Order
+from lfw_eval.engines.tensorrt.capabilities import Capabilities
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages, one_line
 from lfw_eval.engines.tensorrt.progress import Progress, progress_monitor
@@ -37,61 +37,6 @@ _TACTIC_LIBRARIES = {
     "CUBLAS_LT": ("libcublasLt.so", (12, 11)),
     "CUDNN": ("libcudnn.so", (8,)),
 }
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to build; files are given as paths.
-
-    Attributes:
-        network: ONNX file whose one input is uint8 (n, 160, 160, 3) crops; Q/DQ nodes and float16
-            tensors are in it where the version is strongly typed.
-        plan: The file to write.
-        log: The file for TensorRT's warnings.
-        image: The tensor of normalised crops. What makes it stays in FP32 whatever the precision.
-        batches: Smallest, optimal and largest batch.
-        cache: Calibration cache to build from; its header is of this version.
-        crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
-        written_cache: The file for the cache that a live calibration makes.
-        timing_cache: File of measured kernels, read and written.
-        workspace: Bytes; None for what is free.
-    """
-
-    network: str
-    plan: str
-    log: str
-    precision: Precision
-    quantization: Quantization | None
-    image: str
-    batches: tuple[int, int, int]
-    algorithm: Algorithm
-    cache: str | None
-    crops: str | None
-    written_cache: str | None
-    timing_cache: str
-    tf32: bool
-    workspace: int | None
-    level: int | None
-
-    @classmethod
-    def load(cls, path: Path) -> "Order":
-        """Read what `save` wrote."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["batches"] = tuple(content["batches"])
-        return cls(**content)
-
-    def save(self, path: Path) -> None:
-        """Write the order as JSON."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Built:
-    """What came of a build: seconds, bytes of the plan, and how many different warnings."""
-
-    seconds: float
-    size: int
-    warnings: int
 
 
 def build_plan(order: Order, progress: Progress) -> Built:

@@ -21,8 +21,8 @@ from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.tensorrt import plan
+from lfw_eval.engines.tensorrt.build_order import Order
 from lfw_eval.engines.tensorrt.builder import build_in_process
-from lfw_eval.engines.tensorrt.plan import Order
 from lfw_eval.system.errors import UserError
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.store import EngineStore, StoredEngine
+from lfw_eval.engines.tensorrt.build_order import Order
 from lfw_eval.engines.tensorrt.builder import build_plan
 from lfw_eval.engines.tensorrt.capabilities import Capabilities
 from lfw_eval.engines.tensorrt.order import make_order, options_of
-from lfw_eval.engines.tensorrt.plan import Order
 
 _DEVICE = "no GPU"
 

@@ -1,0 +1,64 @@
+"""What the process that builds a plan is told, and what it answers."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calibration.tensorrt_calibrator import Algorithm
+from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.tensorrt.capabilities import Quantization
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build; files are given as paths.
+
+    Attributes:
+        network: ONNX file whose one input is uint8 (n, 160, 160, 3) crops; Q/DQ nodes and float16
+            tensors are in it where the version is strongly typed.
+        plan: The file to write.
+        log: The file for TensorRT's warnings.
+        image: The tensor of normalised crops. What makes it stays in FP32 whatever the precision.
+        batches: Smallest, optimal and largest batch.
+        cache: Calibration cache to build from; its header is of this version.
+        crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
+        written_cache: The file for the cache that a live calibration makes.
+        timing_cache: File of measured kernels, read and written.
+        workspace: Bytes; None for what is free.
+    """
+
+    network: str
+    plan: str
+    log: str
+    precision: Precision
+    quantization: Quantization | None
+    image: str
+    batches: tuple[int, int, int]
+    algorithm: Algorithm
+    cache: str | None
+    crops: str | None
+    written_cache: str | None
+    timing_cache: str
+    tf32: bool
+    workspace: int | None
+    level: int | None
+
+    @classmethod
+    def load(cls, path: Path) -> "Order":
+        """Read what `save` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["batches"] = tuple(content["batches"])
+        return cls(**content)
+
+    def save(self, path: Path) -> None:
+        """Write the order as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of a build: seconds, bytes of the plan, and how many different warnings."""
+
+    seconds: float
+    size: int
+    warnings: int
