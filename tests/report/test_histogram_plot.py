@@ -11,6 +11,8 @@ from calibration.thresholds import METHODS
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.system.errors import UserError
 
+pytest.importorskip("altair", reason="the extra report is not installed")
+
 ODD = ("../../etc/passwd", "a b:c*?", "A B:C*?", "$x_$", "\x1b[2J\n", "层", "x" * 400, ".")
 
 
