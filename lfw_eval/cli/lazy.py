@@ -36,7 +36,19 @@ class Verb:
         return getattr(import_module(module), name)
 
 
-class LeafCommand(TyperCommand):
+class _ShowsFlags:
+    """A command whose help shows flags without a type, which they do not take."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, the help option too."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class LeafCommand(_ShowsFlags, TyperCommand):
     """A verb's command: its mistakes name its own options, and what is hidden is not shown.
 
     Attributes:
@@ -80,7 +92,7 @@ class LazyCommand(TyperCommand):
         return command.make_context(info_name, args, parent=parent, **extra)
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(_ShowsFlags, TyperGroup):
     """A group of verbs; without one it prints its help."""
 
     verbs: Sequence[Verb] = ()

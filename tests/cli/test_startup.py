@@ -97,3 +97,10 @@ def test_one_vocabulary():
 def test_verbs_of_one_machine_have_no_ray(name):
     (verb,) = [verb for _, verb in LEAVES if verb.name == name]
     assert "ray" not in {parameter.name for parameter in command_of(verb).params}
+
+
+def test_flags_are_shown_without_a_type(tmp_path):
+    for command in ((), ("evaluate",), ("cache", "show")):
+        help_text = lfw_eval(*command, "--help", cwd=tmp_path).stdout
+        assert "--help" in help_text
+        assert "bool" not in help_text.casefold()
