@@ -30,8 +30,8 @@ def measure(options: JobOptions) -> None:
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
-            made = [outputs[output.name] for outputs in engine.stream(batches)]
-            outcome = verify(job.dataset, np.concatenate(made), Protocol())
+            embeddings = [outputs[output.name] for outputs in engine.stream(batches)]
+            outcome = verify(job.dataset, np.concatenate(embeddings), Protocol())
             print(
                 f"{len(crops):,} crops: ACC {outcome.accuracy.value:.5f}, "
                 f"AUC {outcome.auc.value:.5f}, EER {outcome.eer.value:.5f}, "

@@ -45,8 +45,10 @@ def batched_nms(
     """Stand in for torchvision's function of that name with OpenCV's, in C++ as well."""
     corners = boxes.double().numpy()
     sizes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    kept = cv2.dnn.NMSBoxesBatched(sizes.tolist(), scores.tolist(), groups.tolist(), 0.0, threshold)
-    return torch.as_tensor(np.array(kept, dtype=np.int64))
+    indices = cv2.dnn.NMSBoxesBatched(
+        sizes.tolist(), scores.tolist(), groups.tolist(), 0.0, threshold
+    )
+    return torch.as_tensor(np.array(indices, dtype=np.int64))
 
 
 def provide_torchvision() -> str:
@@ -134,8 +136,8 @@ def main() -> None:
     images = np.stack([image for _, image in photographs.read(chosen)])
     peer = Peer()
     ours = load_detector(peer.weights)
-    found: dict[str, list[Faces]] = {"lfw-eval": [], "facenet-pytorch": []}
-    seconds = dict.fromkeys(found, 0.0)
+    detections: dict[str, list[Faces]] = {"lfw-eval": [], "facenet-pytorch": []}
+    seconds = dict.fromkeys(detections, 0.0)
     ours.detect(images[: options.bs])  # warm-up: runtimes prepare for shapes on first sight
     peer.detect(images[: options.bs])
     for start in tqdm(range(0, len(images), options.bs), desc="detect", disable=None):
@@ -143,17 +145,17 @@ def main() -> None:
         before = time.perf_counter()
         faces = ours.detect(batch)
         between = time.perf_counter()
-        found["facenet-pytorch"] += peer.detect(batch)
+        detections["facenet-pytorch"] += peer.detect(batch)
         seconds["facenet-pytorch"] += time.perf_counter() - between
         seconds["lfw-eval"] += between - before
-        found["lfw-eval"] += [(face.boxes, face.landmarks) for face in faces]
+        detections["lfw-eval"] += [(face.boxes, face.landmarks) for face in faces]
 
     rates = {name: len(images) / value for name, value in seconds.items()}
     content = {
         "data": str(options.dataset.name),
         "image size": list(images.shape[1:3]),
         "batch": options.bs,
-        **agreement(found["lfw-eval"], found["facenet-pytorch"], images),
+        **agreement(detections["lfw-eval"], detections["facenet-pytorch"], images),
         "images per second": rates,
         "ratio": rates["lfw-eval"] / rates["facenet-pytorch"],
         "runtimes": {

@@ -46,9 +46,9 @@ def make(images: int, faces: int) -> tuple[list[Detections], list[FaceTruth]]:
         stray = rng.uniform(0, SIDE, (faces * 5 // 4 - len(near), 2))
         stray = np.hstack([stray, stray + rng.uniform(5, 200, stray.shape)])
         score = np.append(rng.beta(4, 2, len(near)), rng.beta(2, 4, len(stray)))
-        found = np.vstack([near, stray])
-        found[:, 2:] = np.maximum(found[:, :2], found[:, 2:])
-        detections.append(Detections(found, score.round(3)))
+        boxes_of_image = np.vstack([near, stray])
+        boxes_of_image[:, 2:] = np.maximum(boxes_of_image[:, :2], boxes_of_image[:, 2:])
+        detections.append(Detections(boxes_of_image, score.round(3)))
         sizes = {"easy": side[:, 0] > 50, "medium": side[:, 0] > 25, "hard": side[:, 0] > 0}
         truths.append(FaceTruth(boxes, rng.random(faces) < 0.05, sizes))
     return detections, truths
@@ -72,23 +72,23 @@ def main() -> None:
         rows["faster-coco-eval"] = lambda: coco_reference(*arrays, backend="faster-coco-eval")
         packages.append("faster-coco-eval")
 
-    found: dict[str, float] = {}
+    precisions: dict[str, float] = {}
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for _ in range(options.runs):
         for name, run in rows.items():
             start = time.perf_counter()
-            found[name] = run()
+            precisions[name] = run()
             seconds[name].append(time.perf_counter() - start)
     best = {name: min(times) for name, times in seconds.items()}
     for name in rows:
         ratio = best[name] / best["ours"]
-        print(f"{name:>22}: AP {found[name]:.12f}, {best[name]:7.3f} s, {ratio:6.1f} x ours")
+        print(f"{name:>22}: AP {precisions[name]:.12f}, {best[name]:7.3f} s, {ratio:6.1f} x ours")
     content: dict[str, Any] = {
         "images": options.images,
         "faces": sum(len(truth.boxes) for truth in arrays[1]),
-        "detections": sum(len(each.boxes) for each in arrays[0]),
-        "AP": found,
-        "largest difference of AP": max(abs(ap - found["ours"]) for ap in found.values()),
+        "detections": sum(len(image.boxes) for image in arrays[0]),
+        "AP": precisions,
+        "largest difference of AP": max(abs(ap - precisions["ours"]) for ap in precisions.values()),
         "seconds": {name: round(time, 3) for name, time in best.items()},
         "times our time": {name: round(time / best["ours"], 1) for name, time in best.items()},
         "versions": {name: importlib.metadata.version(name) for name in packages},

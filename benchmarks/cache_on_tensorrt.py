@@ -120,8 +120,8 @@ def embed(plan: bytes, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     names = [engine.get_tensor_name(n) for n in range(engine.num_io_tensors)]
     shape = (BATCH, 3, 160, 160)
     context.set_input_shape(names[0], shape)
-    made = np.empty(tuple(context.get_tensor_shape(names[1])), np.float32)
-    memory = [check(cudart.cudaMalloc(4 * int(np.prod(s)))) for s in (shape, made.shape)]
+    output = np.empty(tuple(context.get_tensor_shape(names[1])), np.float32)
+    memory = [check(cudart.cudaMalloc(4 * int(np.prod(s)))) for s in (shape, output.shape)]
     for name, address in zip(names, memory, strict=True):
         context.set_tensor_address(name, address)
     to_device = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -134,8 +134,8 @@ def embed(plan: bytes, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         check(cudart.cudaMemcpy(memory[0], padded.ctypes.data, padded.nbytes, to_device))
         if not context.execute_async_v3(0):
             raise RuntimeError("TensorRT could not run the engine")
-        check(cudart.cudaMemcpy(made.ctypes.data, memory[1], made.nbytes, to_host))
-        embeddings.append(made[: len(images)].copy())
+        check(cudart.cudaMemcpy(output.ctypes.data, memory[1], output.nbytes, to_host))
+        embeddings.append(output[: len(images)].copy())
     return np.concatenate(embeddings)
 
 

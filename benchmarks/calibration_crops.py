@@ -44,13 +44,13 @@ def tables(checkpoint: Checkpoint, crops: NDArray[np.uint8]) -> dict[int, ScaleT
     observer = Observer(accept_crops(model, checkpoint.normalisation), observed_tensors(model))
     batches = [{CROPS: crops[n : n + BATCH]} for n in range(0, len(crops), BATCH)]
     histograms = observer.empty_histograms(batches[: FIRST // BATCH])
-    made = {}
+    tables_by_count = {}
     for number, batch in enumerate(batches, start=1):
         observer.observe(batch, histograms)
         if number * BATCH in COUNTS:
             amax = thresholds(model, histograms, "entropy")
-            made[number * BATCH] = ScaleTable(amax, "entropy", "", "", number * BATCH)
-    return made
+            tables_by_count[number * BATCH] = ScaleTable(amax, "entropy", "", "", number * BATCH)
+    return tables_by_count
 
 
 def draw_figure(rows: list[dict[str, float]], fp32: float, path: Path) -> None:
@@ -102,12 +102,12 @@ def main() -> None:
             for count, table in tables(checkpoint, store.crops[chosen]).items():
                 request = BuildRequest(checkpoint.model, checkpoint.normalisation, "int8", table)
                 with engine.build(request, Path(folder)) as built:
-                    made = embed(built, store, 64).values
+                    embeddings = embed(built, store, 64).values
                 row = {
                     "crops": count,
                     "draw": draw,
-                    "ACC": round(verify(dataset, made, Protocol()).accuracy.value, 5),
-                    "mean cosine to FP32": round(mean_cosine(reference, made).value, 5),
+                    "ACC": round(verify(dataset, embeddings, Protocol()).accuracy.value, 5),
+                    "mean cosine to FP32": round(mean_cosine(reference, embeddings).value, 5),
                 }
                 print(row, flush=True)
                 rows.append(row)

@@ -104,8 +104,8 @@ class GoldenCrops:
         self.crops = np.stack(crops)
 
     def _distance(self, crop: NDArray[np.uint8], embedding: NDArray[np.float32]) -> float:
-        (made,) = self._session.run(None, {"input": standardised(crop[None])})
-        return float(np.linalg.norm(made[0] - embedding))
+        (output,) = self._session.run(None, {"input": standardised(crop[None])})
+        return float(np.linalg.norm(output[0] - embedding))
 
     @staticmethod
     def _crop(image: NDArray[np.uint8], region: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -115,9 +115,9 @@ def measure(kind: str, count: int) -> dict[str, float]:
     """Run `worker` in a process of its own."""
     command = [sys.executable, *sys.argv, "--worker", kind, "--count", str(count)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{kind:>16} {count:5} crops: {found}", flush=True)
-    return found
+    measurement: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{kind:>16} {count:5} crops: {measurement}", flush=True)
+    return measurement
 
 
 def accuracy(
@@ -126,21 +126,21 @@ def accuracy(
     """ACC, cosine and images per second of the engine alone, on OpenVINO."""
     compiled = openvino.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
     queue = openvino.AsyncInferQueue(compiled)
-    made = np.empty_like(fp32)
+    embeddings = np.empty_like(fp32)
 
     def keep(request: openvino.InferRequest, start: int) -> None:
-        made[start : start + 64] = request.get_output_tensor(0).data
+        embeddings[start : start + 64] = request.get_output_tensor(0).data
 
     queue.set_callback(keep)
     begin = time.perf_counter()
-    for start in range(0, len(made), 64):
+    for start in range(0, len(embeddings), 64):
         queue.start_async({0: np.ascontiguousarray(store.crops[start : start + 64])}, start)
     queue.wait_all()
     seconds = time.perf_counter() - begin
     return {
-        "images per second": round(len(made) / seconds, 1),
-        "ACC": round(verify(dataset, made, Protocol()).accuracy.value, 5),
-        "mean cosine to FP32": round(mean_cosine(fp32, made).value, 5),
+        "images per second": round(len(embeddings) / seconds, 1),
+        "ACC": round(verify(dataset, embeddings, Protocol()).accuracy.value, 5),
+        "mean cosine to FP32": round(mean_cosine(fp32, embeddings).value, 5),
     }
 
 
@@ -154,13 +154,13 @@ def beside_nncf(checkpoint: Checkpoint, dataset: Dataset, store: CropStore) -> d
     starts = range(0, len(store.names), 64)
     fp32 = np.concatenate([session.run(None, {CROPS: store.crops[s : s + 64]})[0] for s in starts])
     with tempfile.TemporaryDirectory() as folder:
-        kept = replace(checkpoint, folder=Path(folder))
+        copy = replace(checkpoint, folder=Path(folder))
         begin = time.perf_counter()
-        table = calibrate(kept, crops, CalibrationList(names, "benchmark", 0)).table
+        table = calibrate(copy, crops, CalibrationList(names, "benchmark", 0)).table
         ours_seconds = time.perf_counter() - begin
-        made = quantize(onnx.load(checkpoint.model), table, QdqTypes(unsigned=True))
+        quantized = quantize(onnx.load(checkpoint.model), table, QdqTypes(unsigned=True))
         path = Path(folder) / "ours.onnx"
-        onnx.save(accept_crops(made, checkpoint.normalisation), path)
+        onnx.save(accept_crops(quantized, checkpoint.normalisation), path)
         mine = openvino.Core().read_model(path)
         onnx.save(network(checkpoint), path)
         plain = openvino.Core().read_model(path)

@@ -67,12 +67,12 @@ def main() -> None:
         for run in ways.values():
             run(frames[0])  # warm-up: modules load on first use
         for frame in tqdm(frames, disable=None):
-            found = {}
+            results = {}
             for name, run in ways.items():
                 start = time.perf_counter()
-                found[name] = run(frame)
+                results[name] = run(frame)
                 seconds[name] += time.perf_counter() - start
-            np.testing.assert_array_equal(*(found[name] for name in ways if "labels" in name))
+            np.testing.assert_array_equal(*(results[name] for name in ways if "labels" in name))
 
     rates = {name: round(len(frames) / value, 1) for name, value in seconds.items()}
     content = {

@@ -53,10 +53,13 @@ def main() -> None:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    found = session.run(None, {model.graph.input[0].name: images})[0]
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    print(f"embeddings {found.shape}, largest difference {np.abs(found - expected).max():.2e}")
-    print(f"least cosine {(found * expected).sum(axis=1).min():.7f}")
+    embeddings = session.run(None, {model.graph.input[0].name: images})[0]
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    print(
+        f"embeddings {embeddings.shape}, "
+        f"largest difference {np.abs(embeddings - expected).max():.2e}"
+    )
+    print(f"minimum cosine {(embeddings * expected).sum(axis=1).min():.7f}")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 def evaluation_rate(engine: Engine, dataset: Dataset, store: CropStore, batch_size: int) -> float:
     """Images per second from the crop store to ACC and all other metrics."""
     start = time.perf_counter()
-    made = embed(engine, store, batch_size)
-    verify(dataset, made.values, Protocol())
+    embeddings = embed(engine, store, batch_size)
+    verify(dataset, embeddings.values, Protocol())
     return len(store.names) / (time.perf_counter() - start)
 
 
@@ -48,14 +48,14 @@ def usual_rate(
     """Images per second with per-image normalisation in NumPy, as scripts around FaceNet do it."""
     start = time.perf_counter()
     (source,) = session.get_inputs()
-    made = []
+    embeddings = []
     for first in range(0, len(store.names), batch_size):
         crops = store.crops[first : first + batch_size].astype(np.float32)
         mean = crops.mean(axis=(1, 2, 3), keepdims=True)
         std = np.maximum(crops.std(axis=(1, 2, 3), keepdims=True), 1 / np.sqrt(crops[0].size))
         images = ((crops - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
-        made.append(session.run(None, {source.name: images})[0])
-    verify(dataset, np.concatenate(made), Protocol())
+        embeddings.append(session.run(None, {source.name: images})[0])
+    verify(dataset, np.concatenate(embeddings), Protocol())
     return len(store.names) / (time.perf_counter() - start)
 
 

@@ -7,13 +7,13 @@ from multiprocessing import get_context
 from typing import Any
 
 
-def in_fresh_process(work: Callable[..., Any], *given: Any) -> Any:
+def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `work` returns in a new process.
 
     Call it from a process that has loaded no data: a child's peak begins at its parent's.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(work, *given).result()
+        return process.submit(work, *arguments).result()
 
 
 def peak_memory() -> float:

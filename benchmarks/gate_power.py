@@ -87,16 +87,16 @@ def shares(points: float, repeats: int, pool: ProcessPoolExecutor) -> dict[str, 
     seeds = [(round(points * 1000), repeat) for repeat in range(repeats)]
     noise = noise_for(points)
     tasks = pool.map(simulate, seeds, [noise] * repeats, chunksize=5)
-    found = list(tqdm(tasks, total=repeats, desc=f"drop {points}", disable=None))
-    names = found[0][0]
+    outcomes = list(tqdm(tasks, total=repeats, desc=f"drop {points}", disable=None))
+    names = outcomes[0][0]
     return {
         "points": points,
         "noise": noise,
         "repeats": repeats,
-        "changed_pairs": float(np.mean([changed for _, changed in found])),
+        "changed_pairs": float(np.mean([changed for _, changed in outcomes])),
         "shares": {
             name: {
-                verdict: float(np.mean([each[name] == verdict for each, _ in found]))
+                verdict: float(np.mean([verdicts[name] == verdict for verdicts, _ in outcomes]))
                 for verdict in VERDICTS
             }
             for name in names
@@ -107,8 +107,8 @@ def shares(points: float, repeats: int, pool: ProcessPoolExecutor) -> dict[str, 
 def draw(results: list[dict[str, Any]]) -> None:
     """The shares of the gate's verdicts by drop."""
     rows = [
-        {"points": each["points"], "verdict": verdict, "share": each["shares"]["gate"][verdict]}
-        for each in results
+        {"points": result["points"], "verdict": verdict, "share": result["shares"]["gate"][verdict]}
+        for result in results
         for verdict in VERDICTS
     ]
     order = alt.Scale(domain=VERDICTS)
@@ -143,10 +143,10 @@ def main() -> None:
             shares(points, options.repeats // (1 if points in CLAIMED else 5), pool)
             for points in DROPS
         ]
-    for each in results:
+    for result in results:
         print(
-            f"drop {each['points']:.1f} points, {each['changed_pairs']:.0f} pairs changed: "
-            + ", ".join(f"{each['shares']['gate'][v]:.1%} {v}" for v in VERDICTS)
+            f"drop {result['points']:.1f} points, {result['changed_pairs']:.0f} pairs changed: "
+            + ", ".join(f"{result['shares']['gate'][v]:.1%} {v}" for v in VERDICTS)
         )
     content = {"results": results, "environment": asdict(environment())}
     write_json(RESULT, content)

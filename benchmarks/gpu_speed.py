@@ -70,8 +70,8 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
     """All measurements, the longest first."""
     data = []
     for name in ("dataset", "boxes", "calibration_list"):
-        if given := getattr(options, name):
-            data += [f"--{name.replace('_', '-')}", str(given)]
+        if value := getattr(options, name):
+            data += [f"--{name.replace('_', '-')}", str(value)]
     shared = [*data, "--engine", "tensorrt", "--optimization-level", str(options.level)]
     timed = ["--seconds", str(options.seconds)]
 
@@ -96,7 +96,7 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
         [sys.executable, str(Path(__file__).with_name("accuracy_seconds.py")), *shared],
     )
     after = (*streams, accuracy("int8"), seconds)
-    found = [
+    measurements = [
         Run("int8 256", benchmark("int8", 256, "--sweep", SWEEP)),
         Run("int8 64", benchmark("int8", 64, "--threads", "8"), after),
         Run("fp16 64", benchmark("fp16", 64), (accuracy("fp16"),)),
@@ -105,8 +105,8 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
     ]
     if options.pytorch:
         script = str(Path(__file__).with_name("pytorch_speed.py"))
-        found.append(Run("pytorch", [options.pytorch, script, str(model), "64", "256"]))
-    return found
+        measurements.append(Run("pytorch", [options.pytorch, script, str(model), "64", "256"]))
+    return measurements
 
 
 def execute(run: Run, gpu: int, folder: Path) -> None:
@@ -115,10 +115,10 @@ def execute(run: Run, gpu: int, folder: Path) -> None:
     if not path.is_file():
         print(f"GPU {gpu}: {run.name}", flush=True)
         # The interpreter with PyTorch brings its own libraries.
-        kept = {k: v for k, v in os.environ.items() if run.name != "pytorch" or k not in OWN}
+        environment = {k: v for k, v in os.environ.items() if run.name != "pytorch" or k not in OWN}
         done = subprocess.run(
             run.command,
-            env={**kept, "CUDA_VISIBLE_DEVICES": str(gpu)},
+            env={**environment, "CUDA_VISIBLE_DEVICES": str(gpu)},
             capture_output=True,
             text=True,
         )
@@ -134,25 +134,25 @@ def execute(run: Run, gpu: int, folder: Path) -> None:
 def summary(folder: Path, work: float) -> dict[str, Any]:
     """Gather what the runs wrote."""
     speeds, accuracies = {}, {}
-    found: dict[str, Any] = {"operations_per_image": work}
+    summary_of_runs: dict[str, Any] = {"operations_per_image": work}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text())
         if path.stem.startswith("accuracy"):
             accuracies[path.stem] = _accuracy(content["result"])
         elif "result" in content:
             speeds[path.stem] = _speed(content["result"], work)
-            found["environment"] = content["environment"]
+            summary_of_runs["environment"] = content["environment"]
         else:
-            found[path.stem] = content
-    if peer := found.get("pytorch"):
+            summary_of_runs[path.stem] = content
+    if peer := summary_of_runs.get("pytorch"):
         best = {b: max(kind[b] for kind in peer["fps"].values()) for b in ("64", "256")}
-        found["tensorrt / fastest pytorch"] = {
+        summary_of_runs["tensorrt / fastest pytorch"] = {
             f"{precision} {batch}": round(speeds[f"{precision} {batch}"]["engine_fps"] / fps, 2)
             for batch, fps in best.items()
             for precision in ("fp16", "int8")
             if f"{precision} {batch}" in speeds
         }
-    return {"speed": speeds, "accuracy": accuracies, **found}
+    return {"speed": speeds, "accuracy": accuracies, **summary_of_runs}
 
 
 def _speed(result: dict[str, Any], work: float) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _speed(result: dict[str, Any], work: float) -> dict[str, Any]:
     description = engine["engine"]
     peaks = PEAKS.get(description["device"], {})
     peak = peaks.get(description["precision"])
-    found = {
+    figures = {
         "engine_fps": round(first["engine_fps"]),
         "engine_latency_ms": first["engine_latency_ms"],
         "end_to_end_fps": round(first["end_to_end_fps"]),
@@ -174,9 +174,9 @@ def _speed(result: dict[str, Any], work: float) -> dict[str, Any]:
         "hardware": engine["hardware"],
     }
     if peak:
-        found["share_of_peak"] = round(first["engine_fps"] * work / peak / 1e12, 4)
+        figures["share_of_peak"] = round(first["engine_fps"] * work / peak / 1e12, 4)
     if len(engine["speeds"]) > 1:
-        found["sweep"] = {
+        figures["sweep"] = {
             str(speed["batch_size"]): {
                 "engine_fps": round(speed["engine_fps"]),
                 "p50_ms": round(speed["engine_latency_ms"]["p50"], 4),
@@ -186,21 +186,21 @@ def _speed(result: dict[str, Any], work: float) -> dict[str, Any]:
             }
             for speed in sorted(engine["speeds"], key=lambda speed: speed["batch_size"])
         }
-    return found
+    return figures
 
 
 def _accuracy(result: dict[str, Any]) -> dict[str, Any]:
-    found = {}
+    accuracies = {}
     for run in (result["reference"], result["candidate"]):
         outcome = run["verification"]
-        found[run["engine"]["precision"]] = {
+        accuracies[run["engine"]["precision"]] = {
             "ACC": round(outcome["accuracy"]["value"], 5),
             "std": round(outcome["accuracy"]["std"], 5),
             "AUC": round(outcome["auc"]["value"], 5),
             "arithmetic": run["engine"]["arithmetic"],
         }
-    found["mean cosine"] = round(result["cosine"]["value"], 5)
-    return found
+    accuracies["mean cosine"] = round(result["cosine"]["value"], 5)
+    return accuracies
 
 
 def main() -> None:
@@ -233,11 +233,11 @@ def main() -> None:
 
         with ThreadPoolExecutor(gpus.qsize()) as pool:
             list(pool.map(on_a_gpu, runs(options, model, folder)))
-        found = summary(folder, operations(onnx.load(model)))
+        measured = summary(folder, operations(onnx.load(model)))
     print(
         write_json(
             options.output,
-            {"level": options.level, "seconds": options.seconds, "streams": STREAMS, **found},
+            {"level": options.level, "seconds": options.seconds, "streams": STREAMS, **measured},
         )
     )
 

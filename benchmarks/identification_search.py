@@ -59,11 +59,11 @@ def exact(folder: Path) -> Measured:
     """Matrix products; keeps what it finds for the others to be held against."""
     gallery, probes = _loaded(folder)
     start = time.perf_counter()
-    found = search(gallery, probes, DEPTH)
+    neighbours = search(gallery, probes, DEPTH)
     seconds = {"search": time.perf_counter() - start}
     peak = peak_memory()
-    np.save(folder / "rows.npy", found.rows)
-    return {"seconds": seconds, "peak": peak} | _recall(folder, found.rows)
+    np.save(folder / "rows.npy", neighbours.rows)
+    return {"seconds": seconds, "peak": peak} | _recall(folder, neighbours.rows)
 
 
 def faiss_flat(folder: Path) -> Measured:
@@ -94,8 +94,8 @@ def faiss_graph(folder: Path) -> Measured:
         "tune": tuned - built,
         "search": time.perf_counter() - tuned,
     }
-    kept = {"images that a search keeps": index.hnsw.efSearch}
-    return {"seconds": seconds, "peak": peak_memory()} | kept | _recall(folder, rows)
+    settings = {"images that a search keeps": index.hnsw.efSearch}
+    return {"seconds": seconds, "peak": peak_memory()} | settings | _recall(folder, rows)
 
 
 def _loaded(folder: Path) -> tuple[Float32Array, Float32Array]:
@@ -120,27 +120,27 @@ def main() -> None:
     options = parser.parse_args()
 
     ways = {"exact": exact, "FAISS flat": faiss_flat, "FAISS graph": faiss_graph}
-    found: dict[str, Measured] = {}
+    fastest: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as folder:
         in_fresh_process(make, Path(folder), options.gallery, options.probes)
         for _ in range(options.runs):
             for name, way in ways.items():
                 run = in_fresh_process(way, Path(folder))
-                before = found.setdefault(name, run)
+                before = fastest.setdefault(name, run)
                 seconds = {
                     part: min(value, before["seconds"][part])
                     for part, value in run["seconds"].items()
                 }
-                found[name] = run | {
+                fastest[name] = run | {
                     "seconds": seconds,
                     "peak": max(run["peak"], before["peak"]),
                 }
 
-    per_probe = {name: run["seconds"]["search"] / options.probes for name, run in found.items()}
-    prepared = sum(found["FAISS graph"]["seconds"].values())
-    prepared -= found["FAISS graph"]["seconds"]["search"]
+    per_probe = {name: run["seconds"]["search"] / options.probes for name, run in fastest.items()}
+    prepared = sum(fastest["FAISS graph"]["seconds"].values())
+    prepared -= fastest["FAISS graph"]["seconds"]["search"]
     saved = per_probe["exact"] - per_probe["FAISS graph"]
-    for run in found.values():
+    for run in fastest.values():
         run["seconds"] = {part: round(value, 3) for part, value in run["seconds"].items()}
         run["peak MiB"] = round(run.pop("peak"))
     content: Measured = {
@@ -148,7 +148,7 @@ def main() -> None:
         "probes": options.probes,
         "dimensions": DIMENSIONS,
         "candidates": DEPTH,
-        **found,
+        **fastest,
         "FAISS flat / exact": round(per_probe["FAISS flat"] / per_probe["exact"], 2),
         "exact / FAISS graph, search alone": round(
             per_probe["exact"] / per_probe["FAISS graph"], 2

@@ -53,7 +53,7 @@ def make(folder: Path, images: int, pairs: int) -> None:
     members = zip(names, template.tolist(), medium.tolist(), strict=True)
     left, right = rng.integers(0, templates, (2, pairs)).tolist()
     lists = {
-        "face_tid_mid": (f"{name} {each} {other}" for name, each, other in members),
+        "face_tid_mid": (f"{name} {image} {other}" for name, image, other in members),
         "name_5pts_score": (f"{name} {points} 0.9983" for name in names),
         "template_pair_label": (
             f"{a} {b} {int(a % 3500 == b % 3500)}" for a, b in zip(left, right, strict=True)
@@ -68,19 +68,19 @@ def make(folder: Path, images: int, pairs: int) -> None:
 def ours(folder: Path) -> Measured:
     """The package's readers and template embeddings."""
     start = time.perf_counter()
-    found = open_ijb(folder)
+    release = open_ijb(folder)
     read = time.perf_counter()
     # The photographs' order is that of their names.
-    names = found.images.photographs.names
+    names = release.images.photographs.names
     order = np.array([int(name.partition(".")[0]) - 1 for name in names])
     embeddings = np.load(folder / "embeddings.npy")
     loaded = time.perf_counter()
     templates = template_embeddings(
-        embeddings, order[found.image], found.template, found.medium, found.score
+        embeddings, order[release.image], release.template, release.medium, release.score
     )
     seconds = {"lists": read - start, "templates": time.perf_counter() - loaded}
     np.save(folder / "ours.npy", templates)
-    return {"seconds": seconds, "peak": peak_memory(), "pairs": len(found.genuine)}
+    return {"seconds": seconds, "peak": peak_memory(), "pairs": len(release.genuine)}
 
 
 def loops(folder: Path) -> Measured:
@@ -98,8 +98,8 @@ def loops(folder: Path) -> Measured:
     loaded = time.perf_counter()
     unique = np.unique(template)
     sums = np.zeros((len(unique), embeddings.shape[1]))
-    for row, each in enumerate(unique):
-        (of_template,) = np.where(template == each)
+    for row, number in enumerate(unique):
+        (of_template,) = np.where(template == number)
         sums[row] = _sum_of_media(embeddings[of_template], medium[of_template])
     templates = sums / np.linalg.norm(sums, axis=1, keepdims=True)
     seconds = {"lists": read - start, "templates": time.perf_counter() - loaded}
@@ -111,7 +111,7 @@ def loops(folder: Path) -> Measured:
 def _sum_of_media(
     embeddings: NDArray[np.float32], medium: NDArray[np.intp]
 ) -> NDArray[np.floating]:
-    means = [np.mean(embeddings[medium == each], axis=0) for each in np.unique(medium)]
+    means = [np.mean(embeddings[medium == number], axis=0) for number in np.unique(medium)]
     return np.asarray(np.sum(means, axis=0))
 
 

@@ -54,34 +54,40 @@ def embed(dataset: Dataset, names: Sequence[str], embedder: Embedder) -> dict[st
     crops: dict[str, dict[str, Image]] = {"32 pixels": {}, "live": {}}
     images = dataset.photographs.read(names)
     for name, image in tqdm(images, desc=f"crop {dataset.name}", total=len(names), disable=None):
-        (found,) = detector.detect([image])
-        if len(found.boxes):
-            box = found.boxes[central_face(found.boxes.astype(np.float32), image)]
+        (faces,) = detector.detect([image])
+        if len(faces.boxes):
+            box = faces.boxes[central_face(faces.boxes.astype(np.float32), image)]
             crops["32 pixels"][name] = facenet_crop(image, box)
             crops["live"][name] = face_crop(image, box)
     return {
-        how: dict(zip(made, embedder.embed(list(made.values())), strict=True))
-        for how, made in crops.items()
+        how: dict(zip(crops_of_image, embedder.embed(list(crops_of_image.values())), strict=True))
+        for how, crops_of_image in crops.items()
     }
 
 
-def accuracy(dataset: Dataset, chosen: NDArray[np.intp], found: Embeddings) -> dict[str, float]:
+def accuracy(
+    dataset: Dataset, chosen: NDArray[np.intp], embeddings: Embeddings
+) -> dict[str, float]:
     """Return ACC, AUC and EER on the chosen pairs, whose faces were all found."""
     pairs = dataset.pairs
-    kept = [
+    in_both = [
         row
         for row in chosen
-        if {pairs.names[pairs.left[row]], pairs.names[pairs.right[row]]} <= found.keys()
+        if {pairs.names[pairs.left[row]], pairs.names[pairs.right[row]]} <= embeddings.keys()
     ]
-    row_of = {name: row for row, name in enumerate(found)}
+    row_of = {name: row for row, name in enumerate(embeddings)}
     left, right = (
-        [row_of[pairs.names[side[row]]] for row in kept] for side in (pairs.left, pairs.right)
+        [row_of[pairs.names[side[row]]] for row in in_both] for side in (pairs.left, pairs.right)
     )
     result = evaluate(
-        np.stack(list(found.values())), left, right, pairs.genuine[kept], pairs.fold[kept]
+        np.stack(list(embeddings.values())),
+        left,
+        right,
+        pairs.genuine[in_both],
+        pairs.fold[in_both],
     )
     return {
-        "pairs": len(kept),
+        "pairs": len(in_both),
         "ACC": result.accuracy.value,
         "standard error": result.accuracy.standard_error,
         "AUC": result.auc.value,
@@ -89,15 +95,17 @@ def accuracy(dataset: Dataset, chosen: NDArray[np.intp], found: Embeddings) -> d
     }
 
 
-def naming(known: Embeddings, others: Embeddings, strangers: Embeddings) -> list[dict[str, float]]:
+def naming(
+    enrolled: Embeddings, others: Embeddings, strangers: Embeddings
+) -> list[dict[str, float]]:
     """Return what a gallery names, by threshold."""
-    people = [name.rpartition("_")[0] for name in known]
-    gallery = Gallery(tuple(people), np.stack(list(known.values())))
+    people = [name.rpartition("_")[0] for name in enrolled]
+    gallery = Gallery(tuple(people), np.stack(list(enrolled.values())))
     truth = [name.rpartition("_")[0] for name in others]
-    found = gallery.nearest(np.stack(list(others.values())))
+    matches = gallery.nearest(np.stack(list(others.values())))
     named = gallery.nearest(np.stack(list(strangers.values())))
-    right = np.array([name == true for (name, _), true in zip(found, truth, strict=True)])
-    distance, far = (np.array([d for _, d in each]) for each in (found, named))
+    right = np.array([name == true for (name, _), true in zip(matches, truth, strict=True)])
+    distance, far = (np.array([d for _, d in distances]) for distances in (matches, named))
     return [
         {
             "threshold": threshold,
@@ -143,8 +151,8 @@ def main() -> None:
         ours = embed(lfw, sorted(of_pairs | set(firsts[::2])), embedder)
     every = np.arange(len(celebrities.pairs))
     crops = {
-        data.name: {how: accuracy(data, rows, found[how]) for how in found}
-        for data, rows, found in ((celebrities, every, theirs), (lfw, chosen, ours))
+        data.name: {how: accuracy(data, rows, embeddings[how]) for how in embeddings}
+        for data, rows, embeddings in ((celebrities, every, theirs), (lfw, chosen, ours))
     }
     for name, row in ((n, {"crop": how, **r}) for n, e in crops.items() for how, r in e.items()):
         print(f"{name:<14}" + "  ".join(f"{k} {_number(v)}" for k, v in row.items()))
@@ -155,8 +163,8 @@ def main() -> None:
     others = {name: e for name, e in theirs["live"].items() if name not in last}
     strangers = {name: ours["live"][name] for name in firsts[::2] if name in ours["live"]}
     tables = {}
-    for title, known in (("one each", typical(val)), ("five each", val)):
-        tables[title] = naming(known, others, strangers)
+    for title, enrolled in (("one each", typical(val)), ("five each", val)):
+        tables[title] = naming(enrolled, others, strangers)
         print(f"\ngallery of {title}, {len(others)} others, {len(strangers):,} strangers")
         for entry in tables[title]:
             print("  ".join(f"{key} {_number(value)}" for key, value in entry.items()))
@@ -178,9 +186,11 @@ def _number_of(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-def _photographs_of(name: str, found: dict[str, Embeddings]) -> int:
+def _photographs_of(name: str, embeddings: dict[str, Embeddings]) -> int:
     person = name.rpartition("_")[0]
-    return max(_number_of(each) for each in found["live"] if each.rpartition("_")[0] == person)
+    return max(
+        _number_of(image) for image in embeddings["live"] if image.rpartition("_")[0] == person
+    )
 
 
 if __name__ == "__main__":

@@ -69,11 +69,11 @@ def pictures(photographs: Photographs, count: int) -> list[tuple[str, Image]]:
     return [(name.rpartition("_")[0], image) for name, image in photographs.read(names)]
 
 
-def known(recognizer: Recognizer, images: list[tuple[str, Image]]) -> Gallery:
+def enrol(recognizer: Recognizer, images: list[tuple[str, Image]]) -> Gallery:
     """Return a gallery of the first photograph of each person."""
     people = {name: recognizer.embed_portrait(image) for name, image in reversed(images)}
-    found = {name: embedding for name, embedding in people.items() if embedding is not None}
-    return Gallery(tuple(found), np.stack(list(found.values()))) if found else EMPTY
+    embeddings = {name: embedding for name, embedding in people.items() if embedding is not None}
+    return Gallery(tuple(embeddings), np.stack(list(embeddings.values()))) if embeddings else EMPTY
 
 
 def of_fixed_size(model: Path, folder: Path) -> Path:
@@ -113,14 +113,14 @@ def measure(
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
         for name, finder in finders.items():
             recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), THRESHOLD)
-            gallery = known(recognizer, images)
+            gallery = enrol(recognizer, images)
             run("overlapped", folder / "warm-up.mp4", recognizer, gallery, folder / "out.mp4")
             stats: dict[str, list[LiveStats]] = {way: [] for way in WAYS}
             for _ in range(options.rounds):
-                for way, found in stats.items():
+                for way, rounds in stats.items():
                     path = folder / "video.mp4"
-                    found.append(run(way, path, recognizer, gallery, folder / "out.mp4"))
-            fps = {way: statistics.median(s.fps for s in found) for way, found in stats.items()}
+                    rounds.append(run(way, path, recognizer, gallery, folder / "out.mp4"))
+            fps = {way: statistics.median(s.fps for s in rounds) for way, rounds in stats.items()}
             # Times of a stage by itself: where stages overlap, they share the cores.
             alone = stats["plain loop"][0]
             row = {
@@ -132,10 +132,10 @@ def measure(
                 "faces of a frame": alone.faces / alone.frames,
                 "fps": fps,
                 "ratio": fps["overlapped"] / fps["plain loop"],
-                "rounds": {way: [s.fps for s in found] for way, found in stats.items()},
+                "rounds": {way: [s.fps for s in rounds] for way, rounds in stats.items()},
                 **{
-                    f"{key}, {way}": asdict(getattr(found[0], key))
-                    for way, found in stats.items()
+                    f"{key}, {way}": asdict(getattr(rounds[0], key))
+                    for way, rounds in stats.items()
                     for key in ("detection_ms", "embedding_ms", "embedding_ms_per_face")
                 },
             }
@@ -174,9 +174,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
 
-    given = options.photographs
     photographs = (
-        open_photographs(given) if given else open_dataset("celebrities", None).photographs
+        open_photographs(options.photographs)
+        if options.photographs
+        else open_dataset("celebrities", None).photographs
     )
     images = pictures(photographs, 80)
     order = np.random.default_rng(1).permutation(len(images))

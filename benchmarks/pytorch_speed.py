@@ -43,14 +43,14 @@ class OnnxNetwork(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Run all nodes."""
-        known = {self.source: images}
+        tensors = {self.source: images}
         for operator, inputs, output, attributes in self.nodes:
             values = [
-                known[name] if name in known else getattr(self, self.places[name])
+                tensors[name] if name in tensors else getattr(self, self.places[name])
                 for name in inputs
             ]
-            known[output] = run_node(operator, values, attributes)
-        return known[self.result]
+            tensors[output] = run_node(operator, values, attributes)
+        return tensors[self.result]
 
 
 def run_node(operator: str, x: list[torch.Tensor], attributes: dict) -> torch.Tensor:  # type: ignore[type-arg]
@@ -94,17 +94,17 @@ def main() -> None:
     model = onnx.load(sys.argv[1])
     sizes = [int(size) for size in sys.argv[2:]] or [64, 256]
     network = OnnxNetwork(model).eval().half().cuda().to(memory_format=torch.channels_last)
-    found: dict[str, dict[str, float]] = {"eager": {}, "compile": {}, "compile, CUDA graphs": {}}
+    rates: dict[str, dict[str, float]] = {"eager": {}, "compile": {}, "compile, CUDA graphs": {}}
     for size in sizes:
         images = torch.from_numpy(np.random.default_rng(0).normal(size=(size, 3, 160, 160)))
         images = images.half().cuda().to(memory_format=torch.channels_last)
-        found["eager"][str(size)] = frames_per_second(network, images)
+        rates["eager"][str(size)] = frames_per_second(network, images)
         for name, mode in (("compile", "default"), ("compile, CUDA graphs", "reduce-overhead")):
             torch.compiler.reset()
             compiled = torch.compile(network, dynamic=False, mode=mode)
-            found[name][str(size)] = frames_per_second(compiled, images)
-        print(f"batch {size}: {found}", file=sys.stderr, flush=True)
-    print(json.dumps({"torch": torch.__version__, "fps": found}))
+            rates[name][str(size)] = frames_per_second(compiled, images)
+        print(f"batch {size}: {rates}", file=sys.stderr, flush=True)
+    print(json.dumps({"torch": torch.__version__, "fps": rates}))
 
 
 if __name__ == "__main__":

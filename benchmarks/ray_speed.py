@@ -50,8 +50,8 @@ class TimedRows(EmbedRows):
             self._engine.image_batches(images, self._batch_size) for _ in range(rows["times"])
         )
         name = self._engine.outputs[0].name
-        made = np.concatenate([outputs[name] for outputs in self._engine.stream(batches)])
-        yield {name: made, "began": began, "ended": time.time(), "worker": os.getpid()}
+        embeddings = np.concatenate([outputs[name] for outputs in self._engine.stream(batches)])
+        yield {name: embeddings, "began": began, "ended": time.time(), "worker": os.getpid()}
 
 
 @dataclass(frozen=True)
@@ -152,20 +152,20 @@ def main(
         for count in counts:
             images = seconds * alone[-1] * (count if job.engine.options.gpus else 1)
             measured.append(on_ray(job, spec, count, images))
-            found = measured[-1]
+            latest = measured[-1]
             print(
-                f"{count} Ray worker(s)     {found.fps:>10,.0f} FPS, {found.fps / alone[-1]:.3f} "
-                f"of the plain loop's, all at work after {found.start_seconds:.1f} s",
+                f"{count} Ray worker(s)     {latest.fps:>10,.0f} FPS, {latest.fps / alone[-1]:.3f} "
+                f"of the plain loop's, all at work after {latest.start_seconds:.1f} s",
                 flush=True,
             )
     medians = {}
     for count in counts:
-        each = [(one, alone[at // len(counts)]) for at, one in enumerate(measured)]
-        mine = [(one, beside) for one, beside in each if one.workers == count]
+        beside_plain = [(run, alone[at // len(counts)]) for at, run in enumerate(measured)]
+        mine = [(run, beside) for run, beside in beside_plain if run.workers == count]
         medians[count] = {
-            "fps": median(one.fps for one, _ in mine),
-            "of_plain": median(one.fps / beside for one, beside in mine),
-            "start_seconds": median(one.start_seconds for one, _ in mine),
+            "fps": median(run.fps for run, _ in mine),
+            "of_plain": median(run.fps / beside for run, beside in mine),
+            "start_seconds": median(run.start_seconds for run, _ in mine),
         }
         print(f"median of {rounds}: {count} worker(s) {medians[count]['of_plain']:.3f} of the loop")
     record = {
@@ -175,7 +175,7 @@ def main(
         "batch_size": job.engine.batch_size,
         "plain_fps": median(alone),
         "workers": medians,
-        "rounds": [asdict(each) for each in measured],
+        "rounds": [asdict(run) for run in measured],
         "plain_rounds": alone,
     }
     write_json(output, record)

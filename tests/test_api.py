@@ -223,9 +223,9 @@ def test_judge_finds_a_regression_and_other_pairs():
 
 def sides(pairs, step):
     """The pairs but one genuine and one impostor."""
-    kept = [index for index in range(len(pairs)) if index % step]
-    named = ([pairs.names[rows[i]] for i in kept] for rows in (pairs.left, pairs.right))
-    return [*named, pairs.genuine[kept], pairs.fold[kept]]
+    selected = [index for index in range(len(pairs)) if index % step]
+    named = ([pairs.names[rows[i]] for i in selected] for rows in (pairs.left, pairs.right))
+    return [*named, pairs.genuine[selected], pairs.fold[selected]]
 
 
 # Calibration

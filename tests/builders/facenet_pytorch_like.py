@@ -6,22 +6,22 @@ import numpy as np
 def state_dict() -> dict[str, np.ndarray]:
     """Random weights under facenet-pytorch's names and shapes (512-d)."""
     rng = np.random.default_rng(4)
-    made: dict[str, np.ndarray] = {}
+    state: dict[str, np.ndarray] = {}
 
     def unit(name, inputs, outputs, height=1, width=1):
         scale = np.sqrt(2 / (inputs * height * width))
-        made[f"{name}.conv.weight"] = rng.normal(0, scale, (outputs, inputs, height, width))
+        state[f"{name}.conv.weight"] = rng.normal(0, scale, (outputs, inputs, height, width))
         norm(f"{name}.bn", outputs)
 
     def norm(name, channels):
-        made[f"{name}.weight"] = rng.uniform(0.9, 1.1, channels)
-        made[f"{name}.bias"] = rng.normal(0, 0.1, channels)
-        made[f"{name}.running_mean"] = rng.normal(0, 0.1, channels)
-        made[f"{name}.running_var"] = rng.uniform(0.9, 1.1, channels)
+        state[f"{name}.weight"] = rng.uniform(0.9, 1.1, channels)
+        state[f"{name}.bias"] = rng.normal(0, 0.1, channels)
+        state[f"{name}.running_mean"] = rng.normal(0, 0.1, channels)
+        state[f"{name}.running_var"] = rng.uniform(0.9, 1.1, channels)
 
     def up(name, inputs, outputs):
-        made[f"{name}.conv2d.weight"] = rng.normal(0, 0.05, (outputs, inputs, 1, 1))
-        made[f"{name}.conv2d.bias"] = rng.normal(0, 0.1, outputs)
+        state[f"{name}.conv2d.weight"] = rng.normal(0, 0.05, (outputs, inputs, 1, 1))
+        state[f"{name}.conv2d.bias"] = rng.normal(0, 0.1, outputs)
 
     for name, inputs, outputs, size in (
         ("conv2d_1a", 3, 32, 3), ("conv2d_2a", 32, 32, 3), ("conv2d_2b", 32, 64, 3),
@@ -52,6 +52,6 @@ def state_dict() -> dict[str, np.ndarray]:
             unit(f"{name}.branch1.1", width, width, 1, length)
             unit(f"{name}.branch1.2", width, width, length, 1)
             up(name, 2 * width, channels)
-    made["last_linear.weight"] = rng.normal(0, 0.03, (512, 1792))
+    state["last_linear.weight"] = rng.normal(0, 0.03, (512, 1792))
     norm("last_bn", 512)
-    return {name: values.astype(np.float32) for name, values in made.items()}
+    return {name: values.astype(np.float32) for name, values in state.items()}

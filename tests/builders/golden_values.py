@@ -42,7 +42,7 @@ def moved(old: Any, new: Any, tolerance: float, where: str = "") -> list[str]:
     same = old == new
     if isinstance(old, dict) and isinstance(new, dict) and old.get("shape") == new.get("shape"):
         kind = "values" if "values" in old else "sums"
-        pair = [np.asarray(each[kind]) for each in (old, new)]
+        pair = [np.asarray(golden[kind]) for golden in (old, new)]
         # A sum of n weighted values moves by as much as their norm does.
         scale = old.get("norm", np.abs(pair[0]).max(initial=0))
         same = bool((np.abs(pair[0] - pair[1]) <= tolerance * max(scale, 1e-30)).all())
@@ -72,7 +72,7 @@ def _weights(model: onnx.ModelProto) -> np.ndarray:
     for tensor in sorted(model.graph.initializer, key=lambda tensor: tensor.name):
         flat = numpy_helper.to_array(tensor).astype(np.float64).ravel()
         norm = np.linalg.norm(flat) or 1.0
-        rows.append([*(each / norm for each in _sums(flat)[:2]), np.log(norm)])
+        rows.append([*(total / norm for total in _sums(flat)[:2]), np.log(norm)])
     return np.array(rows)
 
 

@@ -156,8 +156,8 @@ def _cropped(folder: Path) -> dict[str, Any]:
         Faces(*(np.empty(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2)))),
     ]
     landmarks = {"inside": faces[0].landmarks[0], "border": faces[1].landmarks[0]}
-    given = GivenLandmarks(landmarks, "fixed ones")
-    outputs = {"boxes": BoxAlignment(folder / "boxes.csv"), "landmarks": LandmarkAlignment(given)}
+    fixed = GivenLandmarks(landmarks, "fixed ones")
+    outputs = {"boxes": BoxAlignment(folder / "boxes.csv"), "landmarks": LandmarkAlignment(fixed)}
     with (
         patch.object(mtcnn, "find_faces", lambda _: faces),
         patch.object(five_point, "find_faces", lambda _: faces),
@@ -177,7 +177,7 @@ def _detected(folder: Path) -> dict[str, Any]:
     names = sorted(files)[::40]
     images = [image for _, image in FolderPhotographs(files).read(names)]
     faces = mtcnn.find_faces(images)
-    return {name: vars(found) for name, found in zip(names, faces, strict=True)}
+    return {name: vars(detections) for name, detections in zip(names, faces, strict=True)}
 
 
 def _calibrated(folder: Path) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def _ordered(folder: Path) -> dict[str, Any]:
     ):  # fmt: skip
         store = EngineStore(folder, {})
         request = _request(folder, precision)
-        made = order.make_order(
+        build_order = order.make_order(
             request,
             quantization,
             Capabilities.of(version),
@@ -283,11 +283,13 @@ def _ordered(folder: Path) -> dict[str, Any]:
             "GPU",
             folder,  # type: ignore[arg-type]
         )
-        said = {key: value for key, value in vars(made).items() if str(folder) not in str(value)}
+        said = {
+            key: value for key, value in vars(build_order).items() if str(folder) not in str(value)
+        }
         outputs[version] = {
             "order": repr(sorted(said.items())),
             "options": repr(sorted(order.options_of(request, quantization).items())),  # type: ignore[arg-type]
-            "network": onnx.load(made.network),
+            "network": onnx.load(build_order.network),
         }
     return outputs
 

@@ -74,11 +74,11 @@ def values_in(folder: Path) -> dict[str, np.ndarray]:
     return dict(zip(names, values, strict=True))
 
 
-def swap(one: Path, other: Path, times=True) -> None:
-    stats = [one.stat(), other.stat()]
+def swap(first: Path, second: Path, times=True) -> None:
+    stats = [first.stat(), second.stat()]
     assert stats[0].st_size == stats[1].st_size
-    contents = one.read_bytes(), other.read_bytes()
-    for path, content, stat in zip((one, other), contents[::-1], stats, strict=True):
+    contents = first.read_bytes(), second.read_bytes()
+    for path, content, stat in zip((first, second), contents[::-1], stats, strict=True):
         path.write_bytes(content)
         if times:
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))

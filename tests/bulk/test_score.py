@@ -30,7 +30,7 @@ def embedded(tmp_path_factory):
     shards = EmbeddingShards(tmp_path_factory.mktemp("e") / "out")
     shards.begin({"model": "m"})
     for number, rows in enumerate(np.array_split(np.arange(len(names)), 3)):
-        found = {
+        shard = {
             "names": names[rows].tolist(),
             "embeddings": values[rows].astype(np.float32),
             "boxes": np.zeros((len(rows), 4)),
@@ -39,7 +39,7 @@ def embedded(tmp_path_factory):
             "stamp": "",
             "content": "",
         }
-        shards.write(number, found)
+        shards.write(number, shard)
     shards.finish()
     left, right = np.triu_indices(len(names), 1)
     return shards, names, left, right, people[left] == people[right]
@@ -63,13 +63,13 @@ def test_metrics_are_those_of_arrays(embedded, tmp_path, file, header):
     pairs = write(tmp_path / file, names, left, right, same, header)
     read, unit = unit_embeddings(shards)
     assert read == names.tolist()
-    found = score(unit, read_pair_blocks(pairs, read))
+    pooled = score(unit, read_pair_blocks(pairs, read))
     expected = evaluate_pooled(pooled_distances(unit, left, right), same)
-    assert (found.genuine, found.impostors) == (400, 19500)
-    assert found.auc == expected.auc
-    assert found.eer == expected.eer
-    assert found.val == expected.val
-    assert found.auc_error == 0
+    assert (pooled.genuine, pooled.impostors) == (400, 19500)
+    assert pooled.auc == expected.auc
+    assert pooled.eer == expected.eer
+    assert pooled.val == expected.val
+    assert pooled.auc_error == 0
 
 
 def test_too_many_pairs_are_counted(embedded, tmp_path):
@@ -139,11 +139,11 @@ def test_names_may_leave_out_folder_and_suffix(embedded, tmp_path):
     shards, names, left, right, same = embedded
     plain = np.array([name.removeprefix("a/").removesuffix(".jpg") for name in names])
     read, unit = unit_embeddings(shards)
-    found, expected = (
+    pooled, expected = (
         score(unit, read_pair_blocks(write(tmp_path / "p.csv", written, left, right, same), read))
         for written in (plain, names)
     )
-    assert found.val == expected.val
+    assert pooled.val == expected.val
 
 
 def test_a_shard_that_was_cut_off(embedded, tmp_path):

@@ -145,7 +145,7 @@ HEADER = b"TRT-8600-EntropyCalibration2\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "some.cache is empty"),
         (b"\n", "line 1 is not a header"),
@@ -167,10 +167,10 @@ HEADER = b"TRT-8600-EntropyCalibration2\n"
         (HEADER + b"x: 0\n" * (4 << 20), "larger than 16 MiB"),
     ],
 )
-def test_what_is_no_cache_is_refused_with_its_line(tmp_path, content, told):
+def test_what_is_no_cache_is_refused_with_its_line(tmp_path, content, message):
     path = tmp_path / "some.cache"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=re.escape(told)) as refusal:
+    with pytest.raises(UserError, match=re.escape(message)) as refusal:
         CalibrationCache.load(path)
     assert str(path) in str(refusal.value)
 
@@ -185,12 +185,12 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_changes():
     old = {"same": 1.0, "half": 2.0, "was zero": 0.0, "gone": 1.0, "zero": 0.0, "now zero": 1.0}
     new = {"now zero": 0.0, "zero": 0.0, "new": 1.0, "same": 1.0, "half": 1.0, "was zero": 1.0}
-    found = changes(old, new)
-    assert [change.name for change in found][0:3] == ["was zero", "now zero", "half"]
-    assert {change.name: change.ratio for change in found} == {
+    changed = changes(old, new)
+    assert [change.name for change in changed][0:3] == ["was zero", "now zero", "half"]
+    assert {change.name: change.ratio for change in changed} == {
         "same": 1, "half": 0.5, "was zero": math.inf, "zero": 1, "now zero": 0,
     }  # fmt: skip
-    assert [change.relative for change in found] == [math.inf, 1, 0.5, 0, 0]
+    assert [change.relative for change in changed] == [math.inf, 1, 0.5, 0, 0]
 
 
 def test_genuine_cache(golden):

@@ -25,9 +25,9 @@ def test_caches_are_made_from_their_table(path, tmp_path):
     assert ScaleTable.load(path).crops == 118
     versions = [CalibrationCache.load(cache).version for cache in committed]
     written = write_caches(ScaleTable.load(path), versions, tmp_path)
-    for cache, made in zip(committed, written, strict=True):
-        assert made.name == cache.name
-        assert made.read_bytes() == cache.read_bytes()
+    for cache, regenerated in zip(committed, written, strict=True):
+        assert regenerated.name == cache.name
+        assert regenerated.read_bytes() == cache.read_bytes()
 
 
 def test_calibrating_again_gives_the_committed_scales(facenet, mtcnn_weights, tmp_path):
@@ -37,9 +37,9 @@ def test_calibrating_again_gives_the_committed_scales(facenet, mtcnn_weights, tm
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     committed = ScaleTable.load(FOLDER / "facenet-keras" / "scales-entropy.json")
-    made = ScaleTable.load(tmp_path / "facenet-keras" / "scales-entropy.json")
-    assert (made.images, made.crops) == (committed.images, committed.crops)
-    ratios = np.array([made.amax[name] / amax for name, amax in committed.amax.items()])
+    recalibrated = ScaleTable.load(tmp_path / "facenet-keras" / "scales-entropy.json")
+    assert (recalibrated.images, recalibrated.crops) == (committed.images, committed.crops)
+    ratios = np.array([recalibrated.amax[name] / amax for name, amax in committed.amax.items()])
     # Another processor rounds the last digits of activations otherwise, and near ties then fall
     # to another threshold; on the same one every scale is the same.
     assert (np.abs(ratios - 1) < 0.03).mean() > 0.97

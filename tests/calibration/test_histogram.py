@@ -24,10 +24,10 @@ references = st.floats(2.0**-20, 1e4, width=32)
 
 
 def histogram(reference: float, *arrays: np.ndarray) -> Histogram:
-    made = Histogram(reference)
+    counted = Histogram(reference)
     for array in arrays:
-        made.update(array)
-    return made
+        counted.update(array)
+    return counted
 
 
 def equal(a: Histogram, b: Histogram) -> bool:
@@ -47,28 +47,28 @@ def test_same_counts_in_any_order_and_split(reference, arrays, random):
 
 @given(references, values)
 def test_counts_are_those_of_numpy(reference, array):
-    made = histogram(reference, array)
-    assert made.counts.sum() == array.size
-    assert made.amax == np.abs(array).max() or made.exponent is None
-    if made.exponent is not None:
-        span = reference * 2.0**made.exponent
-        assert span / 2 < made.amax <= span
+    counted = histogram(reference, array)
+    assert counted.counts.sum() == array.size
+    assert counted.amax == np.abs(array).max() or counted.exponent is None
+    if counted.exponent is not None:
+        span = reference * 2.0**counted.exponent
+        assert span / 2 < counted.amax <= span
         # Values on an edge may fall to either side of it by float32's rounding.
-        exact = np.abs(array).astype(np.float64).ravel() / made.width
-        shares = made.counts.cumsum()
+        exact = np.abs(array).astype(np.float64).ravel() / counted.width
+        shares = counted.counts.cumsum()
         for bin_number in np.unique(exact.astype(int)):
             below = (exact < bin_number + 1 - 1e-3).sum()
             assert below <= shares[min(bin_number, BINS - 1)] <= (exact < bin_number + 1.001).sum()
 
 
 def test_the_range_doubles_and_bins_merge_in_pairs():
-    made = histogram(1.0, np.float32([0.1, 0.9, 1.0]))
-    assert (made.exponent, made.counts[-1]) == (0, 1)
-    made.update(np.float32([1.51, -3.9]))
-    assert made.exponent == 2
+    counted = histogram(1.0, np.float32([0.1, 0.9, 1.0]))
+    assert (counted.exponent, counted.counts[-1]) == (0, 1)
+    counted.update(np.float32([1.51, -3.9]))
+    assert counted.exponent == 2
     expected = [0.1, 0.9, np.nextafter(1.0, 0), 1.51, 3.9]
     np.testing.assert_array_equal(
-        np.flatnonzero(made.counts), [int(x / 4 * BINS) for x in expected]
+        np.flatnonzero(counted.counts), [int(x / 4 * BINS) for x in expected]
     )
 
 
@@ -79,10 +79,10 @@ def test_refuses_what_is_not_finite(bad):
 
 
 def test_a_first_batch_of_zeros():
-    made = histogram(0.0, np.zeros(7, np.float32))
-    assert (made.exponent, made.amax, made.counts[0]) == (None, 0.0, 7)
-    made.update(np.float32([0.3]))
-    assert (made.exponent, made.counts.sum()) == (-1, 8)
+    counted = histogram(0.0, np.zeros(7, np.float32))
+    assert (counted.exponent, counted.amax, counted.counts[0]) == (None, 0.0, 7)
+    counted.update(np.float32([0.3]))
+    assert (counted.exponent, counted.counts.sum()) == (-1, 8)
 
 
 def test_counts_beyond_float32_whole_numbers():
@@ -98,14 +98,14 @@ def test_other_references_do_not_merge():
 
 
 def test_saved_histograms_come_back(tmp_path):
-    kept = {
+    histograms = {
         "a b:c": histogram(3.0, np.float32([1, 2, 3])),
         "zero": histogram(0, np.zeros(4, np.float32)),
     }
-    save_histograms(tmp_path / "h.npz", kept, 12)
+    save_histograms(tmp_path / "h.npz", histograms, 12)
     loaded, crops = load_histograms(tmp_path / "h.npz")
     assert crops == 12
-    assert all(equal(kept[name], loaded[name]) for name in kept)
+    assert all(equal(histograms[name], loaded[name]) for name in histograms)
 
 
 def part(seed: int) -> Histogram:

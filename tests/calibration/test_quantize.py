@@ -141,5 +141,5 @@ def test_dense_weights_either_way_round(network, table, images):
                     ),
                 ]
             )
-        found = run(quantize(model, table, QdqTypes(False)), images)[0]
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        outputs = run(quantize(model, table, QdqTypes(False)), images)[0]
+        np.testing.assert_allclose(outputs, expected, atol=1e-5)

@@ -71,12 +71,12 @@ def test_skipped_layers_stay_float(network, table):
     assert quantized_layers(network) == LAYERS
     everything = quantizing(quantize(network, table, SIGNED))
     for name in LAYERS:
-        made = quantize(network, table, SIGNED, [name])
-        (node,) = [node for node in made.graph.node if node.name == name]
+        mixed = quantize(network, table, SIGNED, [name])
+        (node,) = [node for node in mixed.graph.node if node.name == name]
         (before,) = [node for node in network.graph.node if node.name == name]
         assert list(node.input) == list(before.input)
-        assert quantizing(made) < everything
-        constants = {t.name: t for t in made.graph.initializer}
+        assert quantizing(mixed) < everything
+        constants = {t.name: t for t in mixed.graph.initializer}
         assert constants[node.input[1]].data_type == onnx.TensorProto.FLOAT
     assert quantize(network, table, SIGNED, LAYERS) == quantize(network, table, SIGNED, set(LAYERS))
     assert not quantizing(quantize(network, table, SIGNED, LAYERS))
@@ -84,10 +84,10 @@ def test_skipped_layers_stay_float(network, table):
 
 def test_what_serves_a_skipped_layer_stays_float_too(network, table):
     def left(*skip: str) -> set[str]:
-        made = quantize(network, table, SIGNED, skip)
+        mixed = quantize(network, table, SIGNED, skip)
         return {
             node.name
-            for node in made.graph.node
+            for node in mixed.graph.node
             if node.name in (*SERVING, *LAYERS)
             and not any(n.endswith(".dequantized") for n in node.input)
         }
@@ -108,14 +108,16 @@ def test_spoilt_scale_ranks_first(network, table, images, tmp_path):
         bad = table
         for name in names:
             bad = spoilt(bad, name)
-        found = Probe(network, bad, images).sensitivity(tmp_path / f"{tensor}.json")
-        assert next(iter(found.layers)) == layer
-        assert list(found.layers.values()) == sorted(found.layers.values(), key=lambda e: e.cosine)
+        ranking = Probe(network, bad, images).sensitivity(tmp_path / f"{tensor}.json")
+        assert next(iter(ranking.layers)) == layer
+        assert list(ranking.layers.values()) == sorted(
+            ranking.layers.values(), key=lambda e: e.cosine
+        )
         good = Probe(network, table, images).sensitivity(tmp_path / f"{tensor}-good.json")
-        assert found.layers[layer].drop > 10 * good.layers[layer].drop
-        assert found.layers[layer].sqnr < good.layers[layer].sqnr - 10
+        assert ranking.layers[layer].drop > 10 * good.layers[layer].drop
+        assert ranking.layers[layer].sqnr < good.layers[layer].sqnr - 10
         for other in set(LAYERS) - {layer}:
-            assert found.layers[other] == good.layers[other], "the scale is of no other layer"
+            assert ranking.layers[other] == good.layers[other], "the scale is of no other layer"
 
 
 def test_goes_on_after_an_interruption(network, table, images, tmp_path):
@@ -152,14 +154,14 @@ def test_drop_falls_as_layers_are_left_out(network, table, images, tmp_path):
     ranking = list(probe.sensitivity(tmp_path / "s.json").layers)
     drops = [probe.error(half(probe.quantized(ranking[:k]))).drop for k in range(len(LAYERS) + 1)]
     assert drops == sorted(drops, reverse=True)
-    kept = []
+    skipped_counts = []
     for k, drop in enumerate(drops):
         mixed = probe.mixed_network(ranking, drop * 1.0001, half)
         assert mixed.skipped == tuple(ranking[:k])
         assert mixed.error.drop == pytest.approx(drop)
         assert probe.error(mixed.network).drop <= drop * 1.0001
-        kept.append(len(mixed.skipped))
-    assert kept == list(range(len(LAYERS) + 1))
+        skipped_counts.append(len(mixed.skipped))
+    assert skipped_counts == list(range(len(LAYERS) + 1))
 
 
 def test_drop_that_cannot_be_reached(network, table, images):

@@ -17,9 +17,9 @@ SAMPLES = {
 
 
 def histogram_of(sample: np.ndarray) -> Histogram:
-    made = Histogram(float(np.float32(np.abs(sample).max() / 1.3)))
-    made.update(sample.astype(np.float32))
-    return made
+    histogram = Histogram(float(np.float32(np.abs(sample).max() / 1.3)))
+    histogram.update(sample.astype(np.float32))
+    return histogram
 
 
 def from_counts(counts: np.ndarray, amax: float) -> Histogram:
@@ -39,19 +39,19 @@ def divergence(counts: np.ndarray, last: int) -> float:
     return entropy(reference, candidate)
 
 
-def naive(made: Histogram) -> float:
-    counts = made.counts.astype(np.float64)
+def naive(histogram: Histogram) -> float:
+    counts = histogram.counts.astype(np.float64)
     counts[0] = counts[1]
     divergences = [divergence(counts, last) for last in range(LEVELS, BINS + 1)]
-    return made.width * (LEVELS + int(np.argmin(divergences)) + 0.5)
+    return histogram.width * (LEVELS + int(np.argmin(divergences)) + 0.5)
 
 
 @pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(SAMPLES)))
 def test_entropy_equals_the_published_description(seed, kind):
-    made = histogram_of(SAMPLES[kind](np.random.default_rng(seed)))
-    assert entropy_threshold(made) == pytest.approx(naive(made), rel=2e-3)
+    histogram = histogram_of(SAMPLES[kind](np.random.default_rng(seed)))
+    assert entropy_threshold(histogram) == pytest.approx(naive(histogram), rel=2e-3)
 
 
 def test_entropy_clips_a_far_outlier():
@@ -67,9 +67,9 @@ def test_entropy_keeps_an_even_spread_whole():
 
 def test_entropy_of_a_constant_is_half_a_bin_more():
     """As in a cache of TensorRT 8.6: 0.17004150 for a constant of 0.17."""
-    made = Histogram(float(np.float32(0.17)))
-    made.update(np.full(1, 0.17, np.float32))
-    assert entropy_threshold(made) == pytest.approx(0.17004150606, rel=1e-6)
+    histogram = Histogram(float(np.float32(0.17)))
+    histogram.update(np.full(1, 0.17, np.float32))
+    assert entropy_threshold(histogram) == pytest.approx(0.17004150606, rel=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -92,9 +92,9 @@ def test_a_tensor_scaled_has_its_threshold_scaled(method, kind):
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_percentile_is_that_of_numpy(kind):
     sample = np.abs(SAMPLES[kind](np.random.default_rng(6)))
-    made = histogram_of(sample)
+    histogram = histogram_of(sample)
     expected = np.percentile(sample, 99.99, method="inverted_cdf")
-    assert percentile_threshold(made) == pytest.approx(expected, abs=2 * made.width)
+    assert percentile_threshold(histogram) == pytest.approx(expected, abs=2 * histogram.width)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -106,5 +106,5 @@ def test_mse_is_the_least_of_a_direct_search(kind):
         levels = np.minimum(np.rint(sample / step), 127)
         return float(np.square(levels * step - sample).mean())
 
-    found = error(mse_threshold(histogram_of(sample)))
-    assert found <= 1.02 * min(error(t) for t in np.linspace(0.05, 1, 200) * sample.max())
+    lowest = error(mse_threshold(histogram_of(sample)))
+    assert lowest <= 1.02 * min(error(t) for t in np.linspace(0.05, 1, 200) * sample.max())

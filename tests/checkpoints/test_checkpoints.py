@@ -77,10 +77,10 @@ def write_h5(path, weights, layers=LAYERS):
         for item in layers:
             parts = weights.get(item["name"], {})
             names = [f"{item['name']}/{key}:0" for key in parts]
-            made = group.create_group(item["name"])
-            made.attrs["weight_names"] = [name.encode() for name in names]
+            layer_group = group.create_group(item["name"])
+            layer_group.attrs["weight_names"] = [name.encode() for name in names]
             for name, values in zip(names, parts.values(), strict=True):
-                made[name] = values
+                layer_group[name] = values
     return path
 
 
@@ -89,10 +89,10 @@ def reference(weights: dict, image: np.ndarray) -> np.ndarray:
 
     def conv(x, name, mode):
         kernel = weights[name]["kernel"]
-        made = np.zeros((*x.shape[:2], kernel.shape[3]))
+        outputs = np.zeros((*x.shape[:2], kernel.shape[3]))
         planes = [
             sum(correlate(x[..., i], kernel[..., i, o], mode) for i in range(x.shape[2]))
-            for o in range(made.shape[2])
+            for o in range(outputs.shape[2])
         ]
         return np.stack(planes, axis=2) + weights[name].get("bias", 0)
 
@@ -112,17 +112,17 @@ def test_keras_layers_compute_what_they_define(tmp_path, weights, fold):
     model = convert(write_h5(tmp_path / "net.h5", weights), fold=fold)
     images = np.random.default_rng(2).normal(size=(3, 12, 12, 3)).astype(np.float32)
     expected = [reference(weights, image) for image in images]
-    found = run(model, images.transpose(0, 3, 1, 2))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    outputs = run(model, images.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
     assert normalisation_of(model) == "per-image"
-    made = {node.output[0] for node in model.graph.node}
+    tensors = {node.output[0] for node in model.graph.node}
     names = {item["name"] for item in LAYERS}
     if fold:
-        assert {"stem_BatchNorm", "sum_x", "Bottleneck_BatchNorm"} <= made
-        assert not {"stem", "up", "Bottleneck"} & made
+        assert {"stem_BatchNorm", "sum_x", "Bottleneck_BatchNorm"} <= tensors
+        assert not {"stem", "up", "Bottleneck"} & tensors
         assert not any(node.op_type in ("BatchNormalization", "Mul") for node in model.graph.node)
     else:
-        assert names - {"input_1", "Dropout"} <= made
+        assert names - {"input_1", "Dropout"} <= tensors
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_users_channels_last_onnx(tmp_path, tiny_facenet):
     del model.graph.input[:]
     model.graph.input.append(onnx.helper.make_tensor_value_info("nhwc", 1, shape))
     onnx.save(model, tmp_path / "mine.onnx")
-    found = convert(tmp_path / "mine.onnx", normalisation="fixed")
+    converted = convert(tmp_path / "mine.onnx", normalisation="fixed")
     images = np.random.default_rng(0).normal(size=(2, 3, 160, 160)).astype(np.float32)
-    np.testing.assert_allclose(run(found, images), run(tiny_facenet, images), atol=1e-5)
+    np.testing.assert_allclose(run(converted, images), run(tiny_facenet, images), atol=1e-5)
 
 
 def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):

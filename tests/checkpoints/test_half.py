@@ -116,10 +116,10 @@ def test_weights_with_small_scales(magnitude):
         levels, scale = (constants[name].astype(np.float64) for name in node.input[:2])
         return levels * scale.reshape(-1, 1, 1, 1), scale
 
-    (expected, _), (found, scale) = weights(model), weights(half(model))
+    (expected, _), (halved, scale) = weights(model), weights(half(model))
     assert (scale > 0).all(), "TensorRT refuses zero"
     largest = np.abs(expected).max(axis=(1, 2, 3))
-    error = np.abs(found - expected).max(axis=(1, 2, 3))
+    error = np.abs(halved - expected).max(axis=(1, 2, 3))
     # Half a step where levels had to move, and the rounding of a scale where they did not.
     assert (error <= np.maximum(scale / 2, largest * 2**-11) * 1.0001).all()
     assert (scale <= np.maximum(largest / 127 * (1 + 2**-10), largest / 127 + 2**-24)).all()
@@ -163,7 +163,7 @@ def conv_network(kernel: float, factor: float) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "factor", "kept"),
+    ("kernel", "factor", "float32_nodes"),
     [
         (1, 0.5, set()),
         (1e6, 1e-6, {"first", "scaled"}),
@@ -171,11 +171,11 @@ def conv_network(kernel: float, factor: float) -> onnx.ModelProto:
         (1, 1e6, {"scaled"}),
     ],
 )
-def test_what_float16_cannot_hold_stays_float32(kernel, factor, kept):
+def test_what_float16_cannot_hold_stays_float32(kernel, factor, float32_nodes):
     model = conv_network(kernel, factor)
     types = node_types(half(model))
-    found = {n for n in ("first", "relu", "scaled", "second") if types[n] == TensorProto.FLOAT}
-    assert found == kept
+    float32 = {n for n in ("first", "relu", "scaled", "second") if types[n] == TensorProto.FLOAT}
+    assert float32 == float32_nodes
 
 
 def test_kept_node_computes_in_float32():
@@ -186,8 +186,8 @@ def test_kept_node_computes_in_float32():
     kernel = next(t for t in scaled.graph.initializer if t.name == "second.kernel")
     large = numpy_helper.to_array(kernel) * np.float32(1e9)
     kernel.CopyFrom(numpy_helper.from_array(large, kernel.name))
-    expected, found = run(scaled, images), run(half(scaled), images)
-    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+    expected, outputs = run(scaled, images), run(half(scaled), images)
+    np.testing.assert_allclose(outputs, expected, atol=0.01 * np.abs(expected).max())
 
 
 def test_constants_in_nodes_become_float16(network, images):

@@ -47,8 +47,8 @@ def cache_command(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["lfw-eval", "cache", *map(str, arguments)])
         with pytest.raises(SystemExit) as leaving:
             main()
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess(sys.argv, leaving.value.code, told.out, told.err)
+        captured = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, leaving.value.code, captured.out, captured.err)
 
     return run
 
@@ -139,13 +139,13 @@ def test_check(cache_command, tiny, tmp_path):
     assert "(input)" in run.stdout
 
 
-@pytest.mark.parametrize(("shared", "found"), [(False, 0), (True, 1)])
-def test_check_against_another_network(cache_command, cache, tiny, shared, found):
+@pytest.mark.parametrize(("shared", "shared_count"), [(False, 0), (True, 1)])
+def test_check_against_another_network(cache_command, cache, tiny, shared, shared_count):
     if not shared:
         without(cache, "input")
     run = cache_command("check", cache, tiny)
     assert run.returncode == 1
-    assert f"*** THE CACHE HAS {found} OF THE NETWORK'S 20 TENSORS: IT IS OF" in run.stdout
+    assert f"*** THE CACHE HAS {shared_count} OF THE NETWORK'S 20 TENSORS: IT IS OF" in run.stdout
     assert "cache       a: b, zero\n" in run.stdout
     assert f"network     {'' if shared else 'input, '}stem, stem_bn" in run.stdout
     assert "more\n" in run.stdout
@@ -202,18 +202,18 @@ def test_to_qdq_of_an_old_operator_set(cache_command, tiny, tmp_path):
 def test_to_qdq_refusals(cache_command, cache, tiny, tmp_path):
     before = files(tmp_path)
 
-    def told(*arguments):
+    def refusal(*arguments):
         return refused(cache_command("to-qdq", *arguments))
 
     complete = tmp_path / "tiny.cache"
-    assert "tiny.onnx is the FP32 network itself" in told(complete, tiny, "./tiny.onnx")
+    assert "tiny.onnx is the FP32 network itself" in refusal(complete, tiny, "./tiny.onnx")
     without(complete, "input", "stem_r", "pool")
-    sentence = told(complete, tiny, "qdq.onnx")
+    sentence = refusal(complete, tiny, "qdq.onnx")
     assert "no scale for" in sentence
     assert "(input, stem_r" in sentence
-    assert "MODEL none.onnx is neither a file nor one of" in told(cache, "none.onnx", "qdq.onnx")
-    assert "is not a valid ONNX network" in told(complete, cache, "qdq.onnx")
-    assert "old.onnx cannot be read" in told("old.onnx", tiny, "qdq.onnx")
+    assert "MODEL none.onnx is neither a file nor one of" in refusal(cache, "none.onnx", "qdq.onnx")
+    assert "is not a valid ONNX network" in refusal(complete, cache, "qdq.onnx")
+    assert "old.onnx cannot be read" in refusal("old.onnx", tiny, "qdq.onnx")
     assert files(tmp_path) == before
 
 
@@ -300,7 +300,7 @@ def photographs(real_data: Path, golden: Path, count: int) -> tuple[np.ndarray, 
     """Crops of the golden results, normalised (n, 3, 160, 160), and TensorRT's FP32 embeddings."""
     boxes = [line.split(",") for line in (golden / "lfw_boxes.csv").read_text().splitlines()[1:]]
     rows = {name: (row, *map(float, box)) for row, (name, *box) in enumerate(boxes)}
-    images, found = [], []
+    images, crop_rows = [], []
     with tarfile.open(real_data / "lfw.tgz") as archive:
         for member in archive:
             name = Path(member.name).stem
@@ -313,10 +313,10 @@ def photographs(real_data: Path, golden: Path, count: int) -> tuple[np.ndarray, 
             face = photograph[top : round(y + h * 1.1), left : round(x + w * 1.1)]
             crop = cv2.resize(face, (160, 160)).astype(np.float32)
             images.append((crop - crop.mean()) / max(crop.std(), 1 / np.sqrt(crop.size)))
-            found.append(row)
-            if len(found) == count:
+            crop_rows.append(row)
+            if len(crop_rows) == count:
                 break
-    fp32 = np.load(golden / "embeddings_trt860_fp32.npy")[found].astype(np.float32)
+    fp32 = np.load(golden / "embeddings_trt860_fp32.npy")[crop_rows].astype(np.float32)
     return np.stack(images).transpose(0, 3, 1, 2), fp32
 
 

@@ -6,8 +6,8 @@ import onnx
 import pytest
 import typer
 from command import lfw_eval
-from found_faces import faces, found
-from made_results import made_accuracy, made_detection
+from detected_faces import detected, faces
+from results import accuracy_result, detection_report
 
 from lfw_eval.cli.checks import require_agreement
 from lfw_eval.metrics.check import MetricCheck
@@ -40,7 +40,7 @@ def test_a_difference_ends_in_a_sentence_and_exit_code_1(capsys):
 
 
 def test_of_two_engines_the_larger_difference_counts():
-    result = made_accuracy(200)
+    result = accuracy_result(200)
     assert all(check.agrees for check in check_accuracy(result))
     verification = result.reference.verification
     auc = dataclasses.replace(verification.auc, value=float("nan"))
@@ -52,11 +52,11 @@ def test_of_two_engines_the_larger_difference_counts():
 
 
 def test_detections_beside_an_accuracy_are_checked_too():
-    evaluation = [found([[0, 0, 9, 9], [20, 20, 40, 40]], [0.9, 0.8])], [faces([[0, 0, 9, 9]])]
+    evaluation = [detected([[0, 0, 9, 9], [20, 20, 40, 40]], [0.9, 0.8])], [faces([[0, 0, 9, 9]])]
     result = evaluate(*evaluation, definition="coco")
     report = dataclasses.replace(
-        made_detection(0), results={"coco": result}, detections=tuple(evaluation[0])
+        detection_report(0), results={"coco": result}, detections=tuple(evaluation[0])
     )
     assert check_report(report, evaluation[1]).agrees
-    both = dataclasses.replace(made_accuracy(200), detection=(report,))
+    both = dataclasses.replace(accuracy_result(200), detection=(report,))
     assert [check.metric for check in check_accuracy(both, evaluation[1])][-1] == "AP"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from command import REPOSITORY, lfw_eval, refused
-from made_results import made_accuracy, with_scales
+from results import accuracy_result, with_scales
 
 from lfw_eval.results.file import read_result, save_result
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 def results(tmp_path_factory):
     """Files of a good candidate, a bad one, one of few pairs, and their baseline."""
     folder = tmp_path_factory.mktemp("results")
-    good = made_accuracy(6000)
+    good = accuracy_result(6000)
     save_result(good, folder / "good.json")
     save_result(good, folder / "baseline.json")
-    bad = made_accuracy(6000, spoilt=0.4)
+    bad = accuracy_result(6000, spoilt=0.4)
     save_result(bad, folder / "bad.json")
-    save_result(made_accuracy(300), folder / "few.json")
+    save_result(accuracy_result(300), folder / "few.json")
     save_result(with_scales(good, 1.5), folder / "moved.json")
     return folder
 
@@ -66,7 +66,13 @@ def test_files_for_ci(results, tmp_path):
     assert run.returncode == 1
     content = json.loads((tmp_path / "g.json").read_text())
     assert content["verdict"] == "regressed"
-    assert {each["metric"] for each in content["findings"]} >= {"ACC", "AUC", "EER", "VAL", "FPS"}
+    assert {finding["metric"] for finding in content["findings"]} >= {
+        "ACC",
+        "AUC",
+        "EER",
+        "VAL",
+        "FPS",
+    }
     suite = ElementTree.parse(tmp_path / "g.xml").getroot()
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert int(suite.get("failures", "")) == len(failed)
@@ -109,7 +115,7 @@ def test_refusals(results, tmp_path):
     itself = gate(results, "good.json", "--baseline", results / "good.json", "--accept")
     assert "is the candidate itself" in itself.stderr
     assert itself.returncode == 2
-    alone = replace(made_accuracy(100), candidate=None, comparison=None, cosine=None)
+    alone = replace(accuracy_result(100), candidate=None, comparison=None, cosine=None)
     save_result(alone, tmp_path / "alone.json")
     assert "FP32 alone" in refused(gate(tmp_path, "alone.json"))
     assert "not a result file" in refused(gate(REPOSITORY, "setup.cfg"))

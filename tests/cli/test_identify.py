@@ -48,8 +48,8 @@ def test_lfw_by_brute_force(lfw_run):
     folder, run = lfw_run
     result = json.loads((folder / "result.json").read_text())["result"]
     (store,) = (folder / "prepared" / "lfw").glob("crops-*")
-    (kept,) = store.glob("embeddings-*.npy")
-    embeddings = np.load(kept).astype(np.float64)
+    (stored,) = store.glob("embeddings-*.npy")
+    embeddings = np.load(stored).astype(np.float64)
     with (store / "crops.csv").open() as file:
         row = {name: number for number, name in enumerate(sorted(r[0] for r in csv.reader(file)
                                                                  if r[0] != "image"))}  # fmt: skip
@@ -62,12 +62,12 @@ def test_lfw_by_brute_force(lfw_run):
     person = np.array([name.rpartition("_")[0] for name in gallery])
     looked_for = np.array([name.rpartition("_")[0] for name in probes])
     order = np.argsort(distances, axis=1)
-    found = person[order] == looked_for[:, None]
-    mated = found.any(axis=1)
+    match = person[order] == looked_for[:, None]
+    mated = match.any(axis=1)
     outcome = result["reference"]["outcome"]
-    assert outcome["rank1"]["value"] == np.mean(found[mated, 0])
+    assert outcome["rank1"]["value"] == np.mean(match[mated, 0])
     assert outcome["rank1"]["value"] > 0.95
-    curve = [np.mean(found[mated, :rank].any(axis=1)) for rank in range(1, 21)]
+    curve = [np.mean(match[mated, :rank].any(axis=1)) for rank in range(1, 21)]
     assert outcome["cmc"] == pytest.approx(curve)
     assert np.array_equal(arrays["reference.outcome.nearest"], order[:, 0])
     nearest = distances.min(axis=1)
@@ -77,7 +77,7 @@ def test_lfw_by_brute_force(lfw_run):
         ranked = np.sort(nearest[~mated])
         threshold = ranked[int(rate["fpir_target"] * len(ranked))]
         assert rate["threshold"] == pytest.approx(threshold, abs=1e-5)
-        assert rate["value"] == np.mean(found[mated, 0] & (nearest[mated] < threshold - 1e-6))
+        assert rate["value"] == np.mean(match[mated, 0] & (nearest[mated] < threshold - 1e-6))
     assert "*** 60 NON-MATED PROBES DO NOT TELL FPIR 0.01 FROM 0 ***" in run.stdout
 
 

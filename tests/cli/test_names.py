@@ -119,8 +119,8 @@ def test_errors_name_the_options_of_the_verb():
 def test_checkpoint_names_where_files_are_taken(facenet, tmp_path):
     run = lfw_eval("convert", "facenet-keras", "-o", "out.onnx", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    made, kept = (onnx.load(path) for path in (tmp_path / "out.onnx", facenet.model))
-    assert made.SerializeToString() == kept.SerializeToString()
+    output, original = (onnx.load(path) for path in (tmp_path / "out.onnx", facenet.model))
+    assert output.SerializeToString() == original.SerializeToString()
     caches = Path(__file__).parents[2] / "calibration" / "caches" / "facenet-keras"
     cache = caches / "trt-8601-entropy2.cache"
     run = lfw_eval("cache", "check", cache, "facenet-keras", cwd=tmp_path)

@@ -207,8 +207,8 @@ def test_archive_that_changes_is_refused(archive):
 
 def test_folders_named_by_a_dot_have_a_name(folder, monkeypatch):
     monkeypatch.chdir(folder / "Bo")
-    for given, name in ((".", "Bo"), ("..", "lfw")):
-        assert open_dataset(given, None, pairs_needed=False).name == name
+    for path, name in ((".", "Bo"), ("..", "lfw")):
+        assert open_dataset(path, None, pairs_needed=False).name == name
 
 
 def test_archive_with_a_path_out_of_it(tmp_path):

@@ -18,14 +18,14 @@ PAIRS = ["4 17 1", "17 2000 0", "2000 2 1", "2 4 0"]
 
 def by_hand(embeddings, image, template, medium, weight):
     """The loops of insightface's evaluation."""
-    found = []
-    for one in range(template.max() + 1):
+    embeddings_of_templates = []
+    for template_id in range(template.max() + 1):
         total = 0
-        for each in sorted(set(medium[template == one])):
-            rows = (template == one) & (medium == each)
+        for media_id in sorted(set(medium[template == template_id])):
+            rows = (template == template_id) & (medium == media_id)
             total = total + np.mean(embeddings[image[rows]] * weight[rows, None], axis=0)
-        found.append(total / np.linalg.norm(total))
-    return np.array(found)
+        embeddings_of_templates.append(total / np.linalg.norm(total))
+    return np.array(embeddings_of_templates)
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
@@ -37,11 +37,11 @@ def test_templates_are_those_of_insightface(images, templates, media, seed):
     medium = rng.integers(0, media, members) * 1000 + 7
     weight = rng.uniform(0.1, 1, members).astype(np.float32)
     embeddings = rng.normal(0, 10, (images, 8)).astype(np.float32)
-    found = template_embeddings(embeddings, image, template, medium, weight)
-    assert found.dtype == np.float32
+    averaged = template_embeddings(embeddings, image, template, medium, weight)
+    assert averaged.dtype == np.float32
     wanted = by_hand(embeddings.astype(np.float64), image, template, medium, weight)
-    np.testing.assert_allclose(found, wanted, atol=2e-4)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(averaged, wanted, atol=2e-4)
+    np.testing.assert_allclose(np.linalg.norm(averaged, axis=1), 1, rtol=1e-5)
 
 
 def test_a_template_without_length_is_named():
@@ -72,21 +72,21 @@ def release(tmp_path):
 
 
 def test_a_release_is_read(release):
-    found = open_ijb(release)
-    assert found.images.name == "ijbb"
-    assert found.images.title == f"IJB-B layout, {release}"
-    names = found.images.photographs.names
-    assert [names[row] for row in found.image] == [line.split()[0] for line in MEMBERS]
-    assert found.template.tolist() == [1, 1, 1, 2, 3, 0]
-    assert found.medium.tolist() == [90, 90, 91, 92, 93, 93]
-    np.testing.assert_allclose(found.score, np.arange(1, 7) / 10, rtol=1e-6)
-    assert found.left.tolist() == [1, 2, 3, 0]
-    assert found.right.tolist() == [2, 3, 0, 1]
-    assert found.genuine.tolist() == [True, False, True, False]
-    alignment = found.images.alignment(112)
+    ijb = open_ijb(release)
+    assert ijb.images.name == "ijbb"
+    assert ijb.images.title == f"IJB-B layout, {release}"
+    names = ijb.images.photographs.names
+    assert [names[row] for row in ijb.image] == [line.split()[0] for line in MEMBERS]
+    assert ijb.template.tolist() == [1, 1, 1, 2, 3, 0]
+    assert ijb.medium.tolist() == [90, 90, 91, 92, 93, 93]
+    np.testing.assert_allclose(ijb.score, np.arange(1, 7) / 10, rtol=1e-6)
+    assert ijb.left.tolist() == [1, 2, 3, 0]
+    assert ijb.right.tolist() == [2, 3, 0, 1]
+    assert ijb.genuine.tolist() == [True, False, True, False]
+    alignment = ijb.images.alignment(112)
     assert isinstance(alignment, LandmarkAlignment)
-    assert isinstance(found.images.alignment(160), MtcnnAlignment)
-    images = dict(found.images.photographs.read(names))
+    assert isinstance(ijb.images.alignment(160), MtcnnAlignment)
+    images = dict(ijb.images.photographs.read(names))
     aligned = alignment.align(list(images), list(images.values()))
     assert aligned.detected.all() and aligned.crops.shape == (6, 112, 112, 3)
 
@@ -95,9 +95,9 @@ def test_a_long_pair_list_in_blocks(release, monkeypatch):
     monkeypatch.setattr("lfw_eval.datasets.ijb._BLOCK", 100)
     path = release / "meta" / "ijbb_template_pair_label.txt"
     path.write_text("\n".join(PAIRS * 100))
-    found = open_ijb(release)
-    assert found.left.tolist() == [1, 2, 3, 0] * 100
-    assert found.left.dtype == np.int32
+    ijb = open_ijb(release)
+    assert ijb.left.tolist() == [1, 2, 3, 0] * 100
+    assert ijb.left.dtype == np.int32
     lines = PAIRS * 100
     lines[357] = "17 18 0"
     path.write_text("\n".join(lines))

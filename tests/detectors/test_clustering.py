@@ -39,14 +39,14 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return common / union if union > 0 else 0.0
 
 
-def slow_labels(boxes, eps, least, weights):
+def slow_labels(boxes, eps, min_weight, weights):
     """DBSCAN as it is told: start at a core, go on from core to core, take the rims along."""
     count = len(boxes)
     near = [
         [j for j in range(count) if i == j or 1 - iou(boxes[i], boxes[j]) <= eps]
         for i in range(count)
     ]
-    core = [sum(weights[j] for j in near[i]) >= least for i in range(count)]
+    core = [sum(weights[j] for j in near[i]) >= min_weight for i in range(count)]
     labels, label = [NOISE] * count, 0
     for start in range(count):
         if not core[start] or labels[start] != NOISE:
@@ -65,11 +65,11 @@ def slow_labels(boxes, eps, least, weights):
 
 def slow_nms(rows, parameters):
     """Rows are (score, order, box)."""
-    kept = []
+    survivors = []
     for row in sorted(rows, key=lambda row: (-row[0], row[1])):
-        if all(iou(row[2], other[2]) <= parameters.nms_iou_threshold for other in kept):
-            kept.append(row)
-    return kept
+        if all(iou(row[2], other[2]) <= parameters.nms_iou_threshold for other in survivors):
+            survivors.append(row)
+    return survivors
 
 
 def slow(image, parameters):
@@ -137,47 +137,47 @@ def test_faces_are_those_of_the_slow_way(seed, parameters):
     generator = np.random.default_rng(seed)
     images = [frame(generator), EMPTY, frame(generator)]
     whole = replace(parameters, topk=-1)
-    for image, found in zip(images, whole.apply(images), strict=True):
+    for image, faces in zip(images, whole.apply(images), strict=True):
         expected = slow(image, whole)
         np.testing.assert_allclose(
-            in_order(found.scores, found.boxes),
+            in_order(faces.scores, faces.boxes),
             in_order([face[0] for face in expected], [face[1] for face in expected]),
             atol=1e-5,
         )
-        assert (np.diff(found.scores) <= 0).all()
-    for image, found in zip(images, parameters.apply(images), strict=True):
+        assert (np.diff(faces.scores) <= 0).all()
+    for image, faces in zip(images, parameters.apply(images), strict=True):
         expected = [face[0] for face in slow(image, parameters)]
-        np.testing.assert_allclose(found.scores, expected, atol=1e-9)
+        np.testing.assert_allclose(faces.scores, expected, atol=1e-9)
 
 
 @given(
     seed=seeds,
     eps=st.sampled_from([0.0, 0.1234, 0.3, 0.5, 0.7]),
-    least=st.sampled_from([1, 2.0357, 3.0357, 6.0357]),
+    min_weight=st.sampled_from([1, 2.0357, 3.0357, 6.0357]),
     weighted=st.booleans(),
 )
-def test_labels_are_scikit_learns(seed, eps, least, weighted):
+def test_labels_are_scikit_learns(seed, eps, min_weight, weighted):
     image = frame(np.random.default_rng(seed), 80)
     weights = image.scores if weighted else None
     reference = DBSCAN(eps=eps or 1e-300, min_samples=1, metric="precomputed")
-    reference.set_params(min_samples=int(np.ceil(least)) if not weighted else 1)
+    reference.set_params(min_samples=int(np.ceil(min_weight)) if not weighted else 1)
     if weighted:
         # scikit-learn takes whole numbers of samples only, as TAO does; scale the weights instead.
-        weights = image.scores / least
-        least = 1
+        weights = image.scores / min_weight
+        min_weight = 1
     expected = reference.fit(pairwise_distance(image.boxes), sample_weight=weights).labels_
-    found = dbscan_labels(image.boxes, eps, least, weights)
-    np.testing.assert_array_equal(found, expected)
+    labels = dbscan_labels(image.boxes, eps, min_weight, weights)
+    np.testing.assert_array_equal(labels, expected)
 
 
 @given(seed=seeds)
 def test_distance_is_one_minus_iou(seed):
     boxes = frame(np.random.default_rng(seed)).boxes
-    found = pairwise_distance(boxes)
-    assert found.shape == (len(boxes), len(boxes))
+    distances = pairwise_distance(boxes)
+    assert distances.shape == (len(boxes), len(boxes))
     for i, a in enumerate(boxes):
         for j, b in enumerate(boxes):
-            assert found[i, j] == pytest.approx(0 if i == j else 1 - iou(a, b))
+            assert distances[i, j] == pytest.approx(0 if i == j else 1 - iou(a, b))
 
 
 def chain(*starts: float) -> np.ndarray:
@@ -212,21 +212,21 @@ def test_cores_by_number_and_by_coverage():
 def test_the_mean_box_is_weighted_by_coverage():
     image = Detections(chain(0, 3), np.array([0.8, 0.4]))
     parameters = Clustering(min_boxes=1)
-    (found,) = parameters.apply([image])
-    np.testing.assert_allclose(found.boxes, [[1, 0, 11, 10]])
-    assert found.scores == pytest.approx([1.2])
+    (face,) = parameters.apply([image])
+    np.testing.assert_allclose(face.boxes, [[1, 0, 11, 10]])
+    assert face.scores == pytest.approx([1.2])
     assert replace(parameters, confidence="mean").apply([image])[0].scores == pytest.approx([0.6])
-    (found,) = replace(parameters, confidence="maximum").apply([image])
-    assert found.scores == pytest.approx([0.8])
+    (face,) = replace(parameters, confidence="maximum").apply([image])
+    assert face.scores == pytest.approx([0.8])
 
 
 def test_hybrid_drops_outliers_and_keeps_boxes_as_they_are():
     image = Detections(chain(0, 1, 2, 50), np.array([0.5, 0.9, 0.6, 1.0]))
-    (found,) = Clustering("hybrid").apply([image])
-    np.testing.assert_array_equal(found.boxes, chain(1))
-    np.testing.assert_array_equal(found.scores, [0.9])
-    (found,) = Clustering("nms").apply([image])
-    np.testing.assert_array_equal(found.boxes, chain(50, 1))
+    (faces,) = Clustering("hybrid").apply([image])
+    np.testing.assert_array_equal(faces.boxes, chain(1))
+    np.testing.assert_array_equal(faces.scores, [0.9])
+    (faces,) = Clustering("nms").apply([image])
+    np.testing.assert_array_equal(faces.boxes, chain(50, 1))
 
 
 @pytest.mark.parametrize("mode", ["nms", "dbscan", "hybrid"])
@@ -242,9 +242,9 @@ def test_nothing_gives_nothing(mode, parameters):
     parameters = replace(parameters, mode=mode)
     assert parameters.apply([]) == []
     below = Detections(chain(0, 1, 2), np.zeros(3))
-    for found in parameters.apply([EMPTY, below]):
-        assert found.boxes.shape == (0, 4)
-        assert found.scores.shape == (0,)
+    for faces in parameters.apply([EMPTY, below]):
+        assert faces.boxes.shape == (0, 4)
+        assert faces.scores.shape == (0,)
 
 
 def test_what_makes_no_sense_is_refused():

@@ -40,12 +40,12 @@ def test_one_cell_by_hand():
     coverage, boxes = np.zeros((2, 1, 26, 46)), np.zeros((2, 4, 26, 46))
     coverage[1, 0, 1, 2] = 0.75
     boxes[1, :, 1, 2] = [0.5, 0.25, 2, 1]  # times 35: 17.5, 8.75, 70, 35
-    none, one = FACEDETECT.decode(coverage, boxes, 0.5)
+    none, single = FACEDETECT.decode(coverage, boxes, 0.5)
     assert none.boxes.shape == (0, 4)
     assert none.scores.shape == (0,)
-    np.testing.assert_allclose(one.boxes, [[15, 7.75, 102.5, 51.5]])
-    np.testing.assert_array_equal(one.scores, [0.75])
-    assert one.boxes.dtype == one.scores.dtype == np.float64
+    np.testing.assert_allclose(single.boxes, [[15, 7.75, 102.5, 51.5]])
+    np.testing.assert_array_equal(single.scores, [0.75])
+    assert single.boxes.dtype == single.scores.dtype == np.float64
 
 
 def test_the_threshold_itself_is_not_enough():
@@ -60,35 +60,35 @@ def test_round_trip_finds_every_face_and_no_other(mode, seed):
     generator = np.random.default_rng(seed)
     truth = [apart(generator) for _ in range(3)] + [np.empty((0, 4))]
     candidates = FACEDETECT.decode(*FACEDETECT.encode(truth), 0.2)
-    for faces, found in zip(truth, candidates, strict=True):
-        gap = np.abs(found.boxes[:, None] - faces).max(axis=2)
+    for faces, detections in zip(truth, candidates, strict=True):
+        gap = np.abs(detections.boxes[:, None] - faces).max(axis=2)
         assert (gap.min(axis=1, initial=np.inf) < 1e-4).all()  # each candidate is a face
         assert (gap.min(axis=0, initial=np.inf) < 1e-4).all()  # and each face is a candidate
-    for faces, found in zip(
+    for faces, detections in zip(
         truth, Clustering(mode=mode, min_boxes=1).apply(candidates), strict=True
     ):
-        assert len(found.boxes) == len(faces)
-        assert hits(found.boxes, faces) == len(faces)
+        assert len(detections.boxes) == len(faces)
+        assert hits(detections.boxes, faces) == len(faces)
 
 
 def test_a_face_in_the_last_corner_is_encoded():
     face = np.array([[730.0, 410, 736, 416]])
-    (found,) = FACEDETECT.decode(*FACEDETECT.encode([face]), 0.5)
-    np.testing.assert_allclose(found.boxes, face, atol=1e-4)
+    (decoded,) = FACEDETECT.decode(*FACEDETECT.encode([face]), 0.5)
+    np.testing.assert_allclose(decoded.boxes, face, atol=1e-4)
 
 
 def test_of_two_faces_in_a_cell_the_smaller_is_encoded():
     faces = np.array([[100.0, 100, 120, 120], [60, 60, 160, 160], [101, 101, 119, 119]])
-    (found,) = FACEDETECT.decode(*FACEDETECT.encode([faces]), 0.5)
-    found_boxes = np.unique(found.boxes.round(2), axis=0)
+    (decoded,) = FACEDETECT.decode(*FACEDETECT.encode([faces]), 0.5)
+    found_boxes = np.unique(decoded.boxes.round(2), axis=0)
     np.testing.assert_array_equal(found_boxes, [[60, 60, 160, 160], [101, 101, 119, 119]])
 
 
 def test_boxes_are_cut_off_at_the_border():
     faces = np.array([[-30.0, -20, 40, 60], [700, 380, 790, 450]])
-    (found,) = FACEDETECT.decode(*FACEDETECT.encode([faces]), 0.5)
+    (decoded,) = FACEDETECT.decode(*FACEDETECT.encode([faces]), 0.5)
     np.testing.assert_allclose(
-        np.unique(found.boxes.round(3), axis=0), [[0, 0, 40, 60], [700, 380, 736, 416]]
+        np.unique(decoded.boxes.round(3), axis=0), [[0, 0, 40, 60], [700, 380, 736, 416]]
     )
 
 
@@ -100,11 +100,11 @@ def test_noise_lowers_precision_and_recall():
     for noise in (0, 0.1, 0.3, 0.6):
         noisy_boxes = boxes + generator.normal(0, noise, boxes.shape)
         noisy_coverage = np.clip(coverage + generator.normal(0, noise, coverage.shape), 0, 1)
-        found = Clustering("nms", pre_cluster_threshold=0.5).apply(
+        detections = Clustering("nms", pre_cluster_threshold=0.5).apply(
             FACEDETECT.decode(noisy_coverage, noisy_boxes, 0.5)
         )
-        true = sum(hits(f.boxes, t) for f, t in zip(found, truth, strict=True))
-        precision.append(true / sum(len(image.boxes) for image in found))
+        true = sum(hits(f.boxes, t) for f, t in zip(detections, truth, strict=True))
+        precision.append(true / sum(len(image.boxes) for image in detections))
         recall.append(true / sum(map(len, truth)))
     assert precision[0] == recall[0] == 1
     assert precision == sorted(precision, reverse=True)
@@ -120,9 +120,9 @@ def test_each_class_has_its_channels():
     assert coverage.shape == (1, 3, 3, 4)
     assert boxes.shape == (1, 12, 3, 4)
     assert len(grid.decode(coverage, boxes, 0.5, category=1)[0].boxes) == 0
-    found = grid.decode(coverage, boxes, 0.5, category=2)[0].boxes
-    np.testing.assert_allclose(found, np.repeat(face, len(found), axis=0), atol=1e-4)
-    assert len(found) > 0
+    decoded = grid.decode(coverage, boxes, 0.5, category=2)[0].boxes
+    np.testing.assert_allclose(decoded, np.repeat(face, len(decoded), axis=0), atol=1e-4)
+    assert len(decoded) > 0
 
 
 @pytest.mark.parametrize(

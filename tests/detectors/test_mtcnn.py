@@ -34,10 +34,12 @@ def test_area_resampling_is_adaptive_average_pooling(data, seed):
     x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     x1, y1 = data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height))
     boxes = np.array([[0, 0, width, height], [x0, y0, x1, y1]])
-    found = AreaResampler(images).resample(np.array([2, 1]), boxes, rows, columns)
-    assert found.dtype == np.float32
+    resampled = AreaResampler(images).resample(np.array([2, 1]), boxes, rows, columns)
+    assert resampled.dtype == np.float32
     for index, box in enumerate((images[2], images[1, y0:y1, x0:x1])):
-        np.testing.assert_allclose(found[index], adaptive_average(box, rows, columns), rtol=1e-6)
+        np.testing.assert_allclose(
+            resampled[index], adaptive_average(box, rows, columns), rtol=1e-6
+        )
 
 
 def test_area_resampling_of_more_than_an_int32_can_sum_up():
@@ -70,13 +72,16 @@ def test_suppression_is_greedy_in_every_group(boxes, smaller, threshold):
     scores = (np.arange(len(table)) // 2 * 7 % 5).astype(np.float32)
     wanted: list[int] = []
     for group in range(3):
-        kept: list[int] = []
+        survivors_of_group: list[int] = []
         for index in sorted(np.flatnonzero(groups == group), key=lambda i: (-scores[i], i)):
-            if all(overlap(corners[index], corners[k], smaller) <= threshold for k in kept):
-                kept.append(index)
-        wanted += kept
-    found = suppress(corners, scores, groups, threshold, relative_to_smaller=smaller)
-    assert found.tolist() == wanted
+            if all(
+                overlap(corners[index], corners[k], smaller) <= threshold
+                for k in survivors_of_group
+            ):
+                survivors_of_group.append(index)
+        wanted += survivors_of_group
+    survivors = suppress(corners, scores, groups, threshold, relative_to_smaller=smaller)
+    assert survivors.tolist() == wanted
 
 
 # What facenet-pytorch's networks return for the image below.
@@ -172,8 +177,8 @@ def photographs(real_data: Path) -> dict[str, np.ndarray]:
 
 
 def test_faces_are_those_that_facenet_pytorch_finds(detector, photographs):
-    found = detector.detect(np.stack([photographs[name] for name in FACES]))
-    for faces, (boxes, probabilities, landmarks) in zip(found, FACES.values(), strict=True):
+    detections = detector.detect(np.stack([photographs[name] for name in FACES]))
+    for faces, (boxes, probabilities, landmarks) in zip(detections, FACES.values(), strict=True):
         np.testing.assert_allclose(faces.boxes, boxes, atol=0.05)
         np.testing.assert_allclose(faces.probabilities, probabilities, atol=2e-4)
         assert faces.landmarks.shape == (len(boxes), 5, 2)
@@ -184,9 +189,9 @@ def test_faces_are_those_that_facenet_pytorch_finds(detector, photographs):
 def test_the_batch_changes_nothing(detector, photographs):
     empty = np.full((150, 150, 3), 90, np.uint8)
     batch = np.stack([empty, *photographs.values(), empty])
-    found = detector.detect(batch)
-    assert len(found[0].boxes) == len(found[-1].boxes) == 0
-    for image, faces in zip(batch, found, strict=True):
+    detections = detector.detect(batch)
+    assert len(detections[0].boxes) == len(detections[-1].boxes) == 0
+    for image, faces in zip(batch, detections, strict=True):
         (alone,) = detector.detect(image[None])
         np.testing.assert_allclose(faces.boxes, alone.boxes, atol=0.01)
 

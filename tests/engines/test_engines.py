@@ -127,6 +127,6 @@ def test_a_stream_keeps_batches_alive_that_nobody_else_does(name, model, crops, 
         (source,), (output,) = engine.inputs, engine.outputs
         for size in (1, 2, 8):
             fresh = ({source.name: many[i : i + size].copy()} for i in range(0, len(many), size))
-            found = np.concatenate([outputs[output.name] for outputs in engine.stream(fresh)])
+            embeddings = np.concatenate([outputs[output.name] for outputs in engine.stream(fresh)])
             expected = np.tile(embed(engine, crops), (4, 1))
-            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
+            np.testing.assert_allclose(embeddings, expected, rtol=1e-3, atol=1e-2)

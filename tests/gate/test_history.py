@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from command import lfw_eval, refused
-from made_results import made_accuracy, made_detection
+from results import accuracy_result, detection_report
 
 from lfw_eval.gate.history import read_history
 from lfw_eval.gate.rules import DEFAULT
@@ -26,12 +26,12 @@ def folder(tmp_path_factory):
     """Two series; the third result of the first is worse, and the fourth is of other pairs."""
     folder = tmp_path_factory.mktemp("history")
     (folder / "deeper").mkdir()
-    save(made_accuracy(3000), folder / "c.json", 1)
-    save(made_accuracy(3000), folder / "b.json", 2)
-    save(made_accuracy(3000, spoilt=0.4), folder / "deeper" / "a.json", 3)
-    save(made_accuracy(400), folder / "d.json", 4)
-    save(made_detection(2, 50), folder / "e.json", 1)
-    save(made_detection(14, 50), folder / "f.json", 2)
+    save(accuracy_result(3000), folder / "c.json", 1)
+    save(accuracy_result(3000), folder / "b.json", 2)
+    save(accuracy_result(3000, spoilt=0.4), folder / "deeper" / "a.json", 3)
+    save(accuracy_result(400), folder / "d.json", 4)
+    save(detection_report(2, 50), folder / "e.json", 1)
+    save(detection_report(14, 50), folder / "f.json", 2)
     (folder / "notes.json").write_text("{}")
     return folder
 
@@ -70,7 +70,7 @@ def test_command(folder, tmp_path):
 
 
 def test_one_result_has_nothing_to_be_judged_by(tmp_path):
-    save(replace(made_accuracy(200)), tmp_path / "a.json", 1)
+    save(replace(accuracy_result(200)), tmp_path / "a.json", 1)
     (moment,) = read_history(tmp_path, DEFAULT).moments
     assert not moment.findings
     assert not moment.differs

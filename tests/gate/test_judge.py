@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_results import made_accuracy, made_detection, made_speed, with_scales
+from results import accuracy_result, detection_report, speed_result, with_scales
 from scipy.stats import binomtest, norm
 
 from lfw_eval.gate.judge import judge, judge_against_reference
@@ -26,13 +26,13 @@ NAMES = ("new.json", "old.json")
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(100, 5000))
 def test_mcnemar_and_its_bounds(worse, better, pairs):
-    found = accuracy_difference(worse, better, pairs, 0.002, 0.05, 0.05)
+    difference = accuracy_difference(worse, better, pairs, 0.002, 0.05, 0.05)
     if worse + better:
         exact = binomtest(worse, worse + better, alternative="greater").pvalue
-        assert found.p_value == pytest.approx(exact)
-    assert found.lower <= found.worse_by <= found.upper
+        assert difference.p_value == pytest.approx(exact)
+    assert difference.lower <= difference.worse_by <= difference.upper
     turned = accuracy_difference(better, worse, pairs, 0.002, 0.05, 0.05)
-    assert turned.upper == pytest.approx(-found.lower, abs=1e-9)
+    assert turned.upper == pytest.approx(-difference.lower, abs=1e-9)
 
 
 @given(st.integers(1, 40), st.integers(0, 40))
@@ -40,8 +40,8 @@ def test_the_limit_is_zero_where_the_score_test_is_at_its_level(worse, better):
     """At no difference Tango's score is McNemar's, (b - c) / sqrt(b + c)."""
     level = norm.sf((worse - better) / np.sqrt(worse + better))
     if 0.001 < level < 0.5:
-        found = accuracy_difference(worse, better, 1000, 0.002, level, 0.05)
-        assert found.lower == pytest.approx(0, abs=1e-7)
+        difference = accuracy_difference(worse, better, 1000, 0.002, level, 0.05)
+        assert difference.lower == pytest.approx(0, abs=1e-7)
 
 
 def test_no_changed_pair_is_bounded_too():
@@ -56,8 +56,8 @@ def test_coverage_of_the_score_limit():
     rng = np.random.default_rng(1)
     drawn = rng.multinomial(2000, [0.012, 0.008, 0.98], size=2000)
     bounds = [accuracy_difference(b, c, 2000, 0.002, 0.05, 0.05) for b, c, _ in drawn]
-    assert 0.93 <= np.mean([each.upper >= 0.004 for each in bounds]) <= 0.98
-    assert 0.93 <= np.mean([each.lower <= 0.004 for each in bounds]) <= 0.98
+    assert 0.93 <= np.mean([bound.upper >= 0.004 for bound in bounds]) <= 0.98
+    assert 0.93 <= np.mean([bound.lower <= 0.004 for bound in bounds]) <= 0.98
 
 
 def pairs_of(seed, n=400):
@@ -69,14 +69,16 @@ def pairs_of(seed, n=400):
 
 def test_delong_is_the_bootstrap():
     (old, new), genuine = pairs_of(0, 2000)
-    found = auc_difference(old, new, genuine, 0.001, 0.05, 0.05)
-    assert found.worse_by == pytest.approx(auc(old, genuine).value - auc(new, genuine).value)
+    difference = auc_difference(old, new, genuine, 0.001, 0.05, 0.05)
+    assert difference.worse_by == pytest.approx(auc(old, genuine).value - auc(new, genuine).value)
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(400):
         rows = np.concatenate([rng.choice(np.flatnonzero(k), 1000) for k in (genuine, ~genuine)])
         drawn.append(auc(old[rows], genuine[rows]).value - auc(new[rows], genuine[rows]).value)
-    assert (found.upper - found.worse_by) / 1.645 == pytest.approx(np.std(drawn), rel=0.15)
+    assert (difference.upper - difference.worse_by) / 1.645 == pytest.approx(
+        np.std(drawn), rel=0.15
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,8 +94,8 @@ def test_weighted_metrics_are_the_metrics_of_repeated_pairs(seed):
     repeated = np.tile(distances[rows], (4, 1))
     for target in (1e-3, 0.02, 0.3):
         expected = validation_rate(repeated, genuine[rows], fold[rows], target).value
-        found = weighted_val(distances, genuine, fold, target)(once)[0]
-        assert found == pytest.approx(expected)
+        weighted = weighted_val(distances, genuine, fold, target)(once)[0]
+        assert weighted == pytest.approx(expected)
 
 
 @settings(deadline=None)
@@ -113,8 +115,8 @@ def test_weighted_ap_is_that_of_repeated_images(seed):
     faces = int(weights @ outcomes.faces)
     curve = precision_recall(outcomes.scores[rows], outcomes.hit[rows], faces, images)
     for definition in ("integrate", "tao11"):
-        found = weighted_ap(outcomes, definition)(weights[None])[0]
-        assert found == pytest.approx(average_precision(curve, definition))
+        weighted = weighted_ap(outcomes, definition)(weights[None])[0]
+        assert weighted == pytest.approx(average_precision(curve, definition))
 
 
 def test_resamples_are_the_same_for_both():
@@ -124,17 +126,17 @@ def test_resamples_are_the_same_for_both():
 
 
 def test_nothing_changed_passes():
-    result = made_accuracy(6000)
-    found = judge(result, result, DEFAULT, NAMES)
-    assert found.verdict == "passed"
-    assert [each.metric for each in found.findings] == ["ACC", "AUC", "EER", "VAL", "FPS"]
-    assert not found.notes
-    assert all(each.worse_by == 0 for each in found.findings)
+    result = accuracy_result(6000)
+    verdict = judge(result, result, DEFAULT, NAMES)
+    assert verdict.verdict == "passed"
+    assert [finding.metric for finding in verdict.findings] == ["ACC", "AUC", "EER", "VAL", "FPS"]
+    assert not verdict.notes
+    assert all(finding.worse_by == 0 for finding in verdict.findings)
 
 
 def test_worse_regresses_and_few_pairs_cannot_tell():
-    assert judge_against_reference(made_accuracy(6000, spoilt=0.4)).verdict == "regressed"
-    few = judge_against_reference(made_accuracy(200))
+    assert judge_against_reference(accuracy_result(6000, spoilt=0.4)).verdict == "regressed"
+    few = judge_against_reference(accuracy_result(200))
     assert few.verdict == "cannot tell"
     accuracy = few.findings[0]
     assert accuracy.verdict == "cannot tell"
@@ -144,13 +146,13 @@ def test_worse_regresses_and_few_pairs_cannot_tell():
 
 @pytest.mark.slow
 def test_rules():
-    result = made_accuracy(6000)
+    result = accuracy_result(6000)
     assert result.candidate
 
     def verdict(metric, rule, judged=result):
         rules = replace(DEFAULT, metrics={**DEFAULT.metrics, metric: rule})
-        found = judge(judged, result, rules, NAMES).findings
-        return next(each for each in found if each.metric == metric).verdict
+        findings = judge(judged, result, rules, NAMES).findings
+        return next(finding for finding in findings if finding.metric == metric).verdict
 
     assert verdict("ACC", MetricRule(0.002, floor=0.9999)) == "regressed"
     assert verdict("EER", MetricRule(0.003, floor=0.0001)) == "regressed"
@@ -163,13 +165,13 @@ def test_rules():
 
 
 def test_one_pair_worse_where_none_may_be():
-    result = made_accuracy(6000)
+    result = accuracy_result(6000)
     assert result.candidate
     worse = next(
-        made
+        drawn
         for seed in range(20)
         if (
-            made := made_accuracy(6000, spoilt=0.05, seed=seed)
+            drawn := accuracy_result(6000, spoilt=0.05, seed=seed)
         ).comparison.accuracy_difference.value
         < 0
     )
@@ -178,25 +180,25 @@ def test_one_pair_worse_where_none_may_be():
 
 
 def test_calibration():
-    result = made_accuracy(600)
+    result = accuracy_result(600)
     moved = with_scales(result, 1.2)
 
-    def found(judged, **rule):
+    def findings(judged, **rule):
         rules = replace(DEFAULT, calibration=CalibrationRule(**rule))
-        return {each.metric: each for each in judge(judged, result, rules, NAMES).findings}
+        return {finding.metric: finding for finding in judge(judged, result, rules, NAMES).findings}
 
-    assert found(moved, scales=0.25)["scales"].verdict == "passed"
-    drifted = found(moved, scales=0.1)["scales"]
+    assert findings(moved, scales=0.25)["scales"].verdict == "passed"
+    drifted = findings(moved, scales=0.1)["scales"]
     assert drifted.verdict == "regressed"
     assert "20.0%, of input" in drifted.reason
     assert result.calibration
     listed = replace(result, calibration=replace(result.calibration, list_sha256="other"))
-    assert found(listed, list="same")["calibration list"].verdict == "regressed"
-    assert found(result, list="same")["calibration list"].verdict == "passed"
+    assert findings(listed, list="same")["calibration list"].verdict == "regressed"
+    assert findings(result, list="same")["calibration list"].verdict == "passed"
     assert result.candidate
     engine = replace(result.candidate.engine, key="new")
     rebuilt = replace(result, candidate=replace(result.candidate, engine=engine))
-    assert "accept it as the new baseline" in found(rebuilt, engine="same")["engine key"].reason
+    assert "accept it as the new baseline" in findings(rebuilt, engine="same")["engine key"].reason
 
 
 @pytest.mark.parametrize(
@@ -207,27 +209,27 @@ def test_calibration():
     ],
 )
 def test_other_data_is_not_comparable(change, sentence):
-    result = made_accuracy(200)
+    result = accuracy_result(200)
     other = replace(result, data=replace(result.data, **change))
     with pytest.raises(UserError, match=sentence):
         judge(other, result, DEFAULT, NAMES)
 
 
 def test_another_protocol_is_not_comparable():
-    result = made_accuracy(200)
+    result = accuracy_result(200)
     other = replace(result, protocol={**result.protocol, "distance": "cosine"})
     with pytest.raises(UserError, match="distance squared_l2, now cosine"):
         judge(other, result, DEFAULT, NAMES)
 
 
 def test_speed_of_another_device_is_not_judged():
-    result = made_accuracy(600)
+    result = accuracy_result(600)
     assert result.candidate
     engine = replace(result.candidate.engine, device="GPU")
     other = replace(result, candidate=replace(result.candidate, engine=engine))
-    found = judge(other, result, DEFAULT, NAMES)
-    assert "FPS" not in [each.metric for each in found.findings]
-    assert "FPS is not compared: CPU before, GPU now" in found.notes
+    verdict = judge(other, result, DEFAULT, NAMES)
+    assert "FPS" not in [finding.metric for finding in verdict.findings]
+    assert "FPS is not compared: CPU before, GPU now" in verdict.notes
 
 
 def test_rules_file(tmp_path):
@@ -266,12 +268,12 @@ def test_rules_that_are_wrong(tmp_path, text, sentence):
 
 
 def test_detection():
-    good = made_detection(2)
+    good = detection_report(2)
     assert judge(good, good, DEFAULT, NAMES).verdict == "passed"
-    (worse,) = judge(made_detection(14), good, DEFAULT, NAMES).findings
+    (worse,) = judge(detection_report(14), good, DEFAULT, NAMES).findings
     assert (worse.metric, worse.verdict) == ("AP", "regressed")
     assert worse.worse_by == pytest.approx(worse.baseline - worse.candidate)
-    few = judge(made_detection(7.0, 10, 1), made_detection(6.5, 10), DEFAULT, NAMES)
+    few = judge(detection_report(7.0, 10, 1), detection_report(6.5, 10), DEFAULT, NAMES)
     assert few.verdict == "cannot tell"
     assert "images" in few.findings[0].reason
     with pytest.raises(UserError, match="other faces"):
@@ -279,23 +281,23 @@ def test_detection():
 
 
 def test_detection_beside_accuracy():
-    plain = made_accuracy(6000)
-    result = replace(plain, detection=(made_detection(2), made_detection(14)))
+    plain = accuracy_result(6000)
+    result = replace(plain, detection=(detection_report(2), detection_report(14)))
     assert judge_against_reference(result).findings[4].verdict == "regressed"
 
 
 def test_speeds():
-    old = made_speed(100)
-    found = judge(made_speed(95), old, DEFAULT, NAMES)
-    assert [each.metric for each in found.findings] == ["FPS, batch 1", "FPS, batch 64"]
-    assert found.verdict == "passed"
-    assert judge(made_speed(80), old, DEFAULT, NAMES).verdict == "regressed"
+    old = speed_result(100)
+    verdict = judge(speed_result(95), old, DEFAULT, NAMES)
+    assert [finding.metric for finding in verdict.findings] == ["FPS, batch 1", "FPS, batch 64"]
+    assert verdict.verdict == "passed"
+    assert judge(speed_result(80), old, DEFAULT, NAMES).verdict == "regressed"
     with pytest.raises(UserError, match="speeds of two machines"):
-        judge(made_speed(100, "GPU"), old, DEFAULT, NAMES)
+        judge(speed_result(100, "GPU"), old, DEFAULT, NAMES)
     (engine,) = old.engines
     other = replace(old, engines=(replace(engine, speeds=engine.speeds[:1]),))
     none = replace(old, engines=(replace(engine, speeds=engine.speeds[1:]),))
     with pytest.raises(UserError, match="share no batch size"):
         judge(other, none, DEFAULT, NAMES)
     with pytest.raises(UserError, match="not speed with accuracy"):
-        judge(old, made_accuracy(200), DEFAULT, NAMES)
+        judge(old, accuracy_result(200), DEFAULT, NAMES)

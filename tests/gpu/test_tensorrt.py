@@ -74,7 +74,7 @@ def scales(model, crops, scale_table):
 
 @pytest.fixture(scope="module")
 def request_for(model, scales, crops):
-    def made(precision="fp32", level=0, **options):
+    def request(precision="fp32", level=0, **options):
         return BuildRequest(
             model,
             "per-image",
@@ -85,7 +85,7 @@ def request_for(model, scales, crops):
             options=TensorRTOptions(optimization_level=level, **options),
         )
 
-    return made
+    return request
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +256,8 @@ def test_threads_share_an_engine(request_for, crops, folder):
 
         def run(index):
             size = 1 + index % 32
-            (found,) = engine.run({name: crops[:size]}).values()
-            np.testing.assert_allclose(found, expected[:size], rtol=0.02, atol=0.02)
+            (outputs,) = engine.run({name: crops[:size]}).values()
+            np.testing.assert_allclose(outputs, expected[:size], rtol=0.02, atol=0.02)
             return size
 
         with ThreadPoolExecutor(8) as pool:
@@ -351,11 +351,11 @@ engine_class("tensorrt").build(request, Path(sys.argv[2])).close()
 
 
 def commands_running():
-    found = []
+    command_lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            found.append(path.read_text(errors="replace"))
-    return "\n".join(found)
+            command_lines.append(path.read_text(errors="replace"))
+    return "\n".join(command_lines)
 
 
 def test_ctrl_c_during_a_build(facenet, tmp_path):

@@ -109,8 +109,8 @@ def test_gate_cannot_tell_from_300_pairs(lfw_run, tmp_path):
     def few(run):
         outcome = run.verification
         distances = np.tile(outcome.distances[rows], (10, 1))
-        found = evaluate_distances(distances, outcome.genuine[rows], outcome.fold[rows])
-        return replace(run, verification=found)
+        verification = evaluate_distances(distances, outcome.genuine[rows], outcome.fold[rows])
+        return replace(run, verification=verification)
 
     data = replace(result.data, pairs=300, pairs_digest="300 of them")
     result = replace(

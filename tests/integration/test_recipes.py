@@ -27,14 +27,18 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 def test_outputs_move_only_with_the_recipe(name, tmp_path):
     stage = STAGES[name]
     record = json.loads(RECORD.read_text())
-    kept = record.get(name, {"recipe": None, "libraries": {}})
-    if not WRITE and kept["recipe"] == stage.recipe and kept["libraries"] != stage.libraries:
-        pytest.skip(f"golden values are of {kept['libraries']}, and here is {stage.libraries}")
+    recorded = record.get(name, {"recipe": None, "libraries": {}})
+    if (
+        not WRITE
+        and recorded["recipe"] == stage.recipe
+        and recorded["libraries"] != stage.libraries
+    ):
+        pytest.skip(f"golden values are of {recorded['libraries']}, and here is {stage.libraries}")
     try:
         values = golden(stage.make(tmp_path))
     except NoSourceError as error:
         pytest.skip(f"its input cannot be had: {error}")
-    if (kept["recipe"], kept["libraries"]) != (stage.recipe, stage.libraries):
+    if (recorded["recipe"], recorded["libraries"]) != (stage.recipe, stage.libraries):
         if WRITE:
             entry = {"recipe": stage.recipe, "libraries": stage.libraries, "values": values}
             RECORD.write_text(json.dumps({**record, name: entry}, indent=1) + "\n")
@@ -43,7 +47,7 @@ def test_outputs_move_only_with_the_recipe(name, tmp_path):
             f"{name}: there are no golden values of recipe {stage.recipe}; write them with "
             "LFW_EVAL_WRITE_GOLDEN=1"
         )
-    assert not (changed := moved(kept["values"], values, stage.tolerance)), (
+    assert not (changed := moved(recorded["values"], values, stage.tolerance)), (
         f"{name} moved ({', '.join(changed[:5])}): raise RECIPE in {stage.module}, or undo"
     )
 

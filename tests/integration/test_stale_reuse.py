@@ -132,7 +132,7 @@ def same_times(path: Path, write: Callable[[], None]) -> None:
 
 
 @pytest.fixture
-def made(monkeypatch) -> set[str]:
+def recomputed(monkeypatch) -> set[str]:
     """The stages that were carried out, and not taken from what an earlier run kept."""
     stages: set[str] = set()
 
@@ -171,14 +171,14 @@ def move_roots(patched: pytest.MonkeyPatch, root: Path) -> None:
 
 
 @pytest.fixture
-def world(finished, tmp_path, monkeypatch, made) -> Iterator[World]:
+def world(finished, tmp_path, monkeypatch, recomputed) -> Iterator[World]:
     """A copy of it, of whose content everything that was kept holds."""
     root = tmp_path / "root"
     shutil.copytree(finished, root)
     move_roots(monkeypatch, root)
     monkeypatch.setattr(mtcnn, "find_faces", lambda images: [no_face() for _ in images])
     monkeypatch.setattr(five_point, "find_faces", lambda images: [no_face() for _ in images])
-    made.clear()
+    recomputed.clear()
     return World(root)
 
 
@@ -216,9 +216,9 @@ def run(world: World) -> np.ndarray:
         return engine.run({engine.inputs[0].name: np.array(store.crops)})[engine.outputs[0].name]
 
 
-def test_nothing_changed_nothing_is_made(world, made):
+def test_nothing_changed_nothing_is_made(world, recomputed):
     run(world)
-    assert made == set()
+    assert recomputed == set()
 
 
 def swap_in_place(world: World) -> World:
@@ -322,15 +322,15 @@ CHANGES: dict[str, tuple[Callable[[World], World], set[str]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_input(world, made, change):
+def test_a_changed_input(world, recomputed, change):
     alter, expected = CHANGES[change]
     altered = alter(world)
-    made.clear()
+    recomputed.clear()
     embeddings = run(altered)
-    assert made == expected
-    made.clear()
+    assert recomputed == expected
+    recomputed.clear()
     np.testing.assert_array_equal(run(altered), embeddings)
-    assert made == set()
+    assert recomputed == set()
 
 
 VERSIONS: dict[str, tuple[str, object, set[str]]] = {
@@ -356,11 +356,11 @@ VERSIONS: dict[str, tuple[str, object, set[str]]] = {
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_changed_version(world, made, monkeypatch, version):
+def test_a_changed_version(world, recomputed, monkeypatch, version):
     target, value, expected = VERSIONS[version]
     monkeypatch.setattr(target, value)
     run(world)
-    assert made == expected
+    assert recomputed == expected
 
 
 @pytest.mark.parametrize(
@@ -369,15 +369,15 @@ def test_a_changed_version(world, made, monkeypatch, version):
     ids=["recipe of MTCNN", "OpenVINO under MTCNN"],
 )
 @pytest.mark.parametrize("align", ["mtcnn", "five-point"])
-def test_a_changed_detector_of_faces_to_crop(world, made, monkeypatch, align, target, value):
+def test_a_changed_detector_of_faces_to_crop(world, recomputed, monkeypatch, align, target, value):
     world = replace(world, align=align)
     run(world)
-    made.clear()
+    recomputed.clear()
     run(world)
-    assert made == set()
+    assert recomputed == set()
     monkeypatch.setattr(mtcnn_networks, target, value)
     run(world)
-    assert "crops" in made
+    assert "crops" in recomputed
 
 
 def test_changed_weights_of_the_detector(world, monkeypatch):
@@ -386,14 +386,14 @@ def test_changed_weights_of_the_detector(world, monkeypatch):
     changed = {**entries, "rnet": replace(entries["rnet"], sha256="0" * 64)}
     monkeypatch.setattr(mtcnn, "_networks", lambda: changed)
     after = [MtcnnAlignment().fingerprint, five_point.FivePointAlignment().fingerprint]
-    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert all(old != new for old, new in zip(before, after, strict=True))
 
 
-def test_margin_of_mtcnn(world, made):
+def test_margin_of_mtcnn(world, recomputed):
     run(replace(world, align="mtcnn"))
-    made.clear()
+    recomputed.clear()
     run(replace(world, align="mtcnn", margin=44))
-    assert "crops" in made
+    assert "crops" in recomputed
 
 
 TENSORRT = {

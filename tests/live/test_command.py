@@ -63,8 +63,8 @@ def film(celebrities, real_data, tmp_path_factory):
     """A 1080p video of the other 93 photographs and of strangers of LFW, and what is in it."""
     photographs = [(p.parent.name, cv2.imread(str(p))) for p in celebrities["train"]]
     lfw = open_photographs(real_data / "lfw.tgz")
-    known = ("Ben_Affleck", "Elton_John", "Jerry_Seinfeld", "Madonna")
-    firsts = [n for n in lfw.names if n.endswith("_0001") and not n.startswith(known)]
+    gallery_people = ("Ben_Affleck", "Elton_John", "Jerry_Seinfeld", "Madonna")
+    firsts = [n for n in lfw.names if n.endswith("_0001") and not n.startswith(gallery_people)]
     chosen = firsts[:: len(firsts) // STRANGERS][:STRANGERS]
     photographs += [(None, image[..., ::-1]) for _, image in lfw.read(chosen)]
     order = np.random.default_rng(1).permutation(len(photographs))
@@ -128,8 +128,8 @@ def judged(content, truth):
     return tally
 
 
-@pytest.mark.parametrize(("detector", "least"), [("mtcnn", 0.95), ("yunet", 0.93)])
-def test_names_on_a_1080p_video(film, gallery, real_data, tmp_path, capsys, detector, least):
+@pytest.mark.parametrize(("detector", "min_share"), [("mtcnn", 0.95), ("yunet", 0.93)])
+def test_names_on_a_1080p_video(film, gallery, real_data, tmp_path, capsys, detector, min_share):
     path, truth = film
     model = ("--model", real_data / "yunet_n_dynamic.onnx") if detector == "yunet" else ()
     written = ("--output", tmp_path / "out.mp4", "--json", tmp_path / "out.json")
@@ -138,7 +138,7 @@ def test_names_on_a_1080p_video(film, gallery, real_data, tmp_path, capsys, dete
     tally = judged(content, truth)
     with capsys.disabled():
         print(f"\n{detector}: {dict(tally)}")
-    assert tally["celebrities right"] >= least * tally["celebrities"]
+    assert tally["celebrities right"] >= min_share * tally["celebrities"]
     assert tally["celebrities wrong"] <= 0.005 * tally["celebrities faces"]
     # Of 2,016 people of LFW 1.5 % are nearer than 1.1 to one of these 25 photographs.
     assert tally["strangers wrong"] <= 0.05 * tally["strangers faces"]
@@ -159,14 +159,14 @@ def test_names_on_a_1080p_video(film, gallery, real_data, tmp_path, capsys, dete
 
 
 def test_fp16_names_the_same(short, gallery, tmp_path):
-    found = {}
+    names = {}
     for precision in ("fp16", "int8"):
         options = ("--gallery", gallery, "--precision", precision, "--dataset", "celebrities")
         live(short, *options, "--json", tmp_path / f"{precision}.json")
         content = read(tmp_path / f"{precision}.json")
-        found[precision] = [[f["name"] for f in row["faces"]] for row in content["frames"]]
-    assert found["fp16"] == found["int8"]
-    assert sum(name is not None for row in found["fp16"] for name in row) > 12
+        names[precision] = [[f["name"] for f in row["faces"]] for row in content["frames"]]
+    assert names["fp16"] == names["int8"]
+    assert sum(name is not None for row in names["fp16"] for name in row) > 12
 
 
 def test_a_folder_of_images_of_several_sizes(celebrities, gallery, tmp_path):
@@ -276,10 +276,10 @@ def test_people_come_and_go_while_a_camera_runs(celebrities, tmp_path):
     assert "gallery: + Elton" in errors
     assert "gallery: - Elton" in errors
     stats = read(tmp_path / "out.json")["stats"]
-    found = [row["faces"][0]["name"] for row in read(tmp_path / "out.json")["frames"]]
-    changes = [b for a, b in zip([0, *found], found, strict=False) if a != b]
+    names_by_frame = [row["faces"][0]["name"] for row in read(tmp_path / "out.json")["frames"]]
+    changes = [b for a, b in zip([0, *names_by_frame], names_by_frame, strict=False) if a != b]
     assert changes == [None, "Elton", None]
-    assert stats["people"] == {"Elton": found.count("Elton")}
+    assert stats["people"] == {"Elton": names_by_frame.count("Elton")}
     # What was dropped is made up for: the video lasts as long as the run.
     frames, *_ = size_of(tmp_path / "out.mp4")
     assert frames / 25 == pytest.approx(stats["seconds"], rel=0.3, abs=1)
@@ -350,25 +350,29 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
-    known = ("--gallery", gallery, *QUICK)
-    assert "one of them" in sentence(*known)
-    assert "one of them" in sentence(short, "--camera", "0", *known)
+    with_gallery = ("--gallery", gallery, *QUICK)
+    assert "one of them" in sentence(*with_gallery)
+    assert "one of them" in sentence(short, "--camera", "0", *with_gallery)
     assert "--gallery is missing" in sentence(short, *QUICK)
     assert "is not a directory" in sentence(short, *QUICK, "--gallery", short)
-    assert "nowhere.mp4 does not exist" in sentence("nowhere.mp4", *known)
-    assert "text.mp4 cannot be opened" in sentence("text.mp4", *known)
-    assert "holds no image" in sentence("none", *known)
-    assert "--camera 97 cannot be opened" in sentence("--camera", "97", *known)
-    assert "must end in .mp4" in sentence(short, *known, "--output", "x.avi")
-    assert "must end in .json" in sentence(short, *known, "--json", "x.mp4")
-    assert "is the video to be read" in sentence(short, *known, "--output", short)
-    assert "needs --model" in sentence(short, *known, "--detector", "yunet")
-    assert "leave it out" in sentence(short, *known, "--model", short)
+    assert "nowhere.mp4 does not exist" in sentence("nowhere.mp4", *with_gallery)
+    assert "text.mp4 cannot be opened" in sentence("text.mp4", *with_gallery)
+    assert "holds no image" in sentence("none", *with_gallery)
+    assert "--camera 97 cannot be opened" in sentence("--camera", "97", *with_gallery)
+    assert "must end in .mp4" in sentence(short, *with_gallery, "--output", "x.avi")
+    assert "must end in .json" in sentence(short, *with_gallery, "--json", "x.mp4")
+    assert "is the video to be read" in sentence(short, *with_gallery, "--output", short)
+    assert "needs --model" in sentence(short, *with_gallery, "--detector", "yunet")
+    assert "leave it out" in sentence(short, *with_gallery, "--model", short)
     facedetect = ("--detector", "facedetect", "--model", short)
-    assert "has its own" in sentence(short, *known, *facedetect, "--detection-size", "320")
-    assert "go together" in sentence(short, *known, *facedetect, "--detector-precision", "int8")
-    assert "finds no faces" in sentence(short, *known, *facedetect)
-    assert "for --detector facedetect" in sentence(short, *known, "--detector-precision", "fp16")
+    assert "has its own" in sentence(short, *with_gallery, *facedetect, "--detection-size", "320")
+    assert "go together" in sentence(
+        short, *with_gallery, *facedetect, "--detector-precision", "int8"
+    )
+    assert "finds no faces" in sentence(short, *with_gallery, *facedetect)
+    assert "for --detector facedetect" in sentence(
+        short, *with_gallery, "--detector-precision", "fp16"
+    )
     yunet = ("--detector", "yunet", "--model", real_data / "yunet_n_dynamic.onnx")
-    assert "multiple of 32" in sentence(short, *known, *yunet, "--detection-size", "333")
+    assert "multiple of 32" in sentence(short, *with_gallery, *yunet, "--detection-size", "333")
     assert {path.name for path in tmp_path.iterdir()} == {"none", "text.mp4"}

@@ -74,8 +74,8 @@ class Corner(FaceDetector):
     def detect(self, images):
         for image in images:
             self.seen = height, width = image.shape[:2]
-            found = [[0, 0, width / 2, height / 2], [-90, 0, -1, 50], [0, 0, 9, 9]]
-            yield Detections(np.array(found, np.float64), np.array([0.9, 0.9, 0.1]))
+            boxes = [[0, 0, width / 2, height / 2], [-90, 0, -1, 50], [0, 0, 9, 9]]
+            yield Detections(np.array(boxes, np.float64), np.array([0.9, 0.9, 0.1]))
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1081, 1921), (300, 200), (5000, 3)])
@@ -83,10 +83,10 @@ def test_boxes_are_those_of_the_whole_picture(size):
     width, height = size
     detector = Corner()
     finder = FaceFinder(detector, 640, 0.5)
-    found = finder.find(np.zeros((height, width, 3), np.uint8))
+    detections = finder.find(np.zeros((height, width, 3), np.uint8))
     assert max(detector.seen) == min(640, max(size))
-    np.testing.assert_allclose(found.boxes, [[0, 0, width / 2, height / 2]], rtol=1e-12)
-    assert found.scores.tolist() == [0.9]
+    np.testing.assert_allclose(detections.boxes, [[0, 0, width / 2, height / 2]], rtol=1e-12)
+    assert detections.scores.tolist() == [0.9]
 
 
 @given(
@@ -99,8 +99,8 @@ def test_the_nearest_is_the_nearest(values, extra):
     faces = np.roll(unit, 1, axis=1)[: 1 + extra]
     names = tuple(f"p{k}" for k in range(len(unit)))
     expected = ((faces[:, None] - unit[None]) ** 2).sum(axis=2)
-    found = Gallery(names, unit).nearest(faces)
-    for (name, distance), row in zip(found, expected, strict=True):
+    nearest = Gallery(names, unit).nearest(faces)
+    for (name, distance), row in zip(nearest, expected, strict=True):
         assert distance == pytest.approx(row.min(), abs=1e-9)
         assert row[int(name[1:])] == pytest.approx(row.min(), abs=1e-9)
     assert EMPTY.nearest(faces) == []
@@ -191,10 +191,10 @@ def film(path, times, *, fps=10.0, keep_time=True, shape=(48, 64, 3)):
         for index, seconds in enumerate(times):
             write(np.full(shape, 40 * index + 20, np.uint8), seconds)
     capture = cv2.VideoCapture(str(path))
-    found = []
+    frame_numbers = []
     while (read := capture.read())[0]:
-        found.append(round((read[1].mean() - 20) / 40))
-    return found
+        frame_numbers.append(round((read[1].mean() - 20) / 40))
+    return frame_numbers
 
 
 def test_a_camera_s_video_keeps_time(tmp_path):
@@ -283,13 +283,13 @@ def test_facedetect_on_an_engine(tmp_path, monkeypatch):
         open_finder("facedetect", model, engine=engine)
     with open_finder("facedetect", model, engine=engine, precision="fp32", min_score=0.2) as finder:
         (frame, *_) = ImageFolder(images, 25.0).frames()
-        found = finder.find(frame.pixels).boxes
+        boxes = finder.find(frame.pixels).boxes
     expected = np.array([a["bbox"] for a in truth if a["image_id"] == 0])
     expected[:, 2:] += expected[:, :2]
     # DBSCAN wants three cells that say the same, which one small face of the 12 has not.
-    assert len(found) == 11
-    order = [np.abs(expected - box).max(axis=1).argmin() for box in found]
-    np.testing.assert_allclose(found, expected[order], atol=2)
+    assert len(boxes) == 11
+    order = [np.abs(expected - box).max(axis=1).argmin() for box in boxes]
+    np.testing.assert_allclose(boxes, expected[order], atol=2)
 
 
 def test_the_page_in_a_browser(browser):

@@ -38,18 +38,18 @@ def test_the_same_as_a_plain_loop(items, steps):
 
 def test_stages_overlap():
     started = time.perf_counter()
-    found = list(overlapped(range(20), [slowly(0.02)] * 3))
+    items = list(overlapped(range(20), [slowly(0.02)] * 3))
     seconds = time.perf_counter() - started
-    assert found == list(range(20))
+    assert items == list(range(20))
     assert seconds < 0.8 * 20 * 3 * 0.02
 
 
 def test_a_source_waits_for_who_takes_its_items():
-    made = []
-    frames = overlapped((made.append(n) or n for n in count()), [lambda n: n])
+    produced = []
+    frames = overlapped((produced.append(n) or n for n in count()), [lambda n: n])
     assert next(frames) == 0
     time.sleep(0.2)
-    assert len(made) <= 10
+    assert len(produced) <= 10
     frames.close()
 
 
@@ -59,10 +59,10 @@ def test_late_items_are_dropped_and_the_newest_is_taken():
             time.sleep(0.005)
             yield n
 
-    found = list(overlapped(camera(), [slowly(0.05)], lossy=True))
-    assert found == sorted(found)
-    assert 4 <= len(found) <= 20
-    assert found[-1] == 59
+    items = list(overlapped(camera(), [slowly(0.05)], lossy=True))
+    assert items == sorted(items)
+    assert 4 <= len(items) <= 20
+    assert items[-1] == 59
 
 
 @pytest.mark.parametrize("where", ["source", 0, 1, 2])
@@ -83,11 +83,11 @@ def test_a_failure_ends_everything_with_its_sentence(where, lossy):
 
         return run
 
-    found = []
+    items = []
     with pytest.raises(ValueError, match=f"broken in {where}"):
         for n in overlapped(source(), [step(k) for k in range(3)], lossy=lossy):
-            found.append(n)
-    assert found == [n for n in range(5) if lossy is False or n in found]
+            items.append(n)
+    assert items == [n for n in range(5) if lossy is False or n in items]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 7])

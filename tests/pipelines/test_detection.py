@@ -47,20 +47,20 @@ def precision_of(model, folder, mode="dbscan", engine="onnxruntime", precision="
 def test_without_noise_all_is_found(model, tmp_path, mode):
     report = precision_of(model, write_faces(tmp_path / "faces"), mode)
     assert report.asked.overall.n == 12 * IMAGES
-    assert {each.overall.value for each in report.results.values()} == {1.0}
+    assert {protocol_result.overall.value for protocol_result in report.results.values()} == {1.0}
     assert report.settings["mode"] == mode
     # The last batch is not full, and its time counts too.
     assert 1 < report.fps < 5000
 
 
 def test_more_noise_finds_less(model, tmp_path):
-    found = [
+    precisions = [
         precision_of(model, write_faces(tmp_path / str(noise), noise), "nms").asked.overall.value
         for noise in (0, 15, 30, 60)
     ]
-    assert found[0] == 1
-    assert found == sorted(found, reverse=True)
-    assert found[-1] < 0.5
+    assert precisions[0] == 1
+    assert precisions == sorted(precisions, reverse=True)
+    assert precisions[-1] < 0.5
 
 
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("tensorrt", marks=pytest.mark.gpu)])
@@ -107,9 +107,9 @@ def test_models_that_are_none(tmp_path, model):
         open_model(None)
     with pytest.raises(UserError, match="NGC"):
         open_model(tmp_path / "none.onnx")
-    one = facedetect_like()
-    del one.graph.output[1:]
-    onnx.save(one, tmp_path / "one.onnx")
+    single_output = facedetect_like()
+    del single_output.graph.output[1:]
+    onnx.save(single_output, tmp_path / "one.onnx")
     with pytest.raises(UserError, match="two outputs, coverage and boxes"):
         open_model(tmp_path / "one.onnx")
     with pytest.raises(UserError, match="has no int8"):
@@ -186,8 +186,8 @@ def test_speed_caches_and_a_library_beside(model, tmp_path):
     with_cache = lfw_eval("detect", folder, *options, "--calibration-cache", shipped, cwd=tmp_path)
     assert with_cache.returncode == 0, with_cache.stderr
     lines = (run.stdout.splitlines(), with_cache.stdout.splitlines())
-    found = [next(line for line in each if line.startswith("all ")) for each in lines]
-    assert found[0] == found[1]
+    summaries = [next(line for line in output if line.startswith("all ")) for output in lines]
+    assert summaries[0] == summaries[1]
 
 
 def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
@@ -201,7 +201,7 @@ def test_beside_facenet(model, tmp_path, facenet, small, monkeypatch):
     assert "AP by integrate, dbscan (standard error" in run.stdout
     (path,) = (small / "results").glob("*.json")
     result = json.loads(path.read_text())["result"]
-    counts = [each["results"]["integrate"]["overall"]["n"] for each in result["detection"]]
+    counts = [detector["results"]["integrate"]["overall"]["n"] for detector in result["detection"]]
     assert counts == [72, 72]
     assert result["candidate"]["verification"]["accuracy"]["n"] == 4
     alone = lfw_eval("evaluate", *options, "--faces", folder, cwd=small, **environment)
@@ -225,14 +225,14 @@ def test_goes_on_after_an_interrupt(model, tmp_path, monkeypatch):
         whole = detect(detector, faces, "integrate", 0.5)
         with pytest.raises(KeyboardInterrupt):
             detect(detector, stopping, "integrate", 0.5)
-        (kept,) = (tmp_path / "data" / "prepared").glob("detected-*.npz")
-        assert len(np.load(kept)["names"]) == 4
+        (partial,) = (tmp_path / "data" / "prepared").glob("detected-*.npz")
+        assert len(np.load(partial)["names"]) == 4
         again = detect(detector, faces, "integrate", 0.5)
     assert again.asked.overall.value == whole.asked.overall.value
-    for one, other in zip(again.detections, whole.detections, strict=True):
-        np.testing.assert_array_equal(one.boxes, other.boxes)
-    assert not kept.exists()
-    kept.write_bytes(b"no archive")
+    for resumed, uninterrupted in zip(again.detections, whole.detections, strict=True):
+        np.testing.assert_array_equal(resumed.boxes, uninterrupted.boxes)
+    assert not partial.exists()
+    partial.write_bytes(b"no archive")
     with job.open(faces) as detector:
         assert detect(detector, faces, "integrate", 0.5).asked.overall.n == 12 * IMAGES
 
@@ -274,10 +274,10 @@ def test_yunet_on_wider(real_data):
     with YuNetChoice(real_data / "yunet_n_dynamic.onnx").open(faces) as detector:
         report = detect(detector, faces, "integrate", 0.5)
     subsets = report.asked.subsets
-    found = {name: subsets[name].value for name in ("easy", "medium", "hard")}
+    precisions = {name: subsets[name].value for name in ("easy", "medium", "hard")}
     # 0.79, 0.75 and 0.59 were measured by another script on more images; hard has a standard
     # error of 0.04 here.
-    assert found == pytest.approx({"easy": 0.79, "medium": 0.75, "hard": 0.59}, abs=0.05)
+    assert precisions == pytest.approx({"easy": 0.79, "medium": 0.75, "hard": 0.59}, abs=0.05)
 
 
 def test_mtcnn_on_wider(real_data, mtcnn_weights, monkeypatch):

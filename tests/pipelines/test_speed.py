@@ -59,13 +59,13 @@ def test_sweep_and_comparison(run, small):
     assert done.returncode == 0, done.stderr
     (path,) = (small / "results").glob("*.json")
     result = json.loads(path.read_text())["result"]
-    names = [(each["name"], each["engine"]["precision"]) for each in result["engines"]]
+    names = [(engine["name"], engine["engine"]["precision"]) for engine in result["engines"]]
     assert names == [("onnxruntime", "fp32"), *(("dummy", p) for p in ("fp32", "fp16", "int8"))]
     judged = result["engines"][result["judged_index"]]
     assert (judged["name"], judged["engine"]["precision"]) == ("dummy", "fp16")
     assert [speed["batch_size"] for speed in judged["speeds"]] == [2, 1, 4]
     assert result["engines"][0]["cosine"] == pytest.approx(1)
-    assert [len(each["speeds"]) for each in result["engines"]] == [1, 3, 3, 3]
+    assert [len(engine["speeds"]) for engine in result["engines"]] == [1, 3, 3, 3]
     for words in ("speed-up", "onnxruntime fp32", "dummy int8", "FPS, end to end"):
         assert words in done.stdout
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from command import lfw_eval, refused
-from made_sets import photographs, some_pairs, write_bin, write_csv_folder, write_ijb
+from released_sets import photographs, some_pairs, write_bin, write_csv_folder, write_ijb
 
 from lfw_eval.results.file import read_result
 
@@ -99,11 +99,11 @@ def test_the_folder_has_what_the_bin_has(int8_run, sets):
 def test_results_of_the_sets(int8_run, sets):
     _, path = int8_run
     folder = path.with_suffix("")
-    one, other = (read_result(folder / f"{name}.json").result for name in ("lfw-bin", "faces"))
-    assert one.candidate.engine.key == other.candidate.engine.key, "one engine for all sets"
-    assert one.calibration.evaluated > 0
-    assert other.calibration.evaluated == 0
-    assert "of insightface's lfw.bin" in other.calibration.origin
+    packed, loose = (read_result(folder / f"{name}.json").result for name in ("lfw-bin", "faces"))
+    assert packed.candidate.engine.key == loose.candidate.engine.key, "one engine for all sets"
+    assert packed.calibration.evaluated > 0
+    assert loose.calibration.evaluated == 0
+    assert "of insightface's lfw.bin" in loose.calibration.origin
     run = lfw_eval("gate", folder / "lfw-bin.json", cwd=sets)
     assert "ACC" in run.stdout
     templates = json.loads((folder / "ijbc.json").read_text())

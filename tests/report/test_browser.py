@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_results import Evaluated, calibrated, detected, saved, speeds, write_store
+from report_inputs import Evaluated, calibrated, detected, saved, speeds, write_store
 
 from lfw_eval.cli.report import report_command
 
@@ -63,9 +63,9 @@ class Opened:
 
 @pytest.fixture
 def opened(browser: Any, report: Path) -> Iterator[Opened]:
-    found = Opened(browser, report, viewport={"width": 1280, "height": 900})
-    yield found
-    found.context.close()
+    opening = Opened(browser, report, viewport={"width": 1280, "height": 900})
+    yield opening
+    opening.context.close()
 
 
 def opacities(page: Any, figure: str) -> list[float]:
@@ -188,25 +188,25 @@ def test_it_has_names_for_those_who_do_not_see(opened: Opened) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_charts_have_the_page_s_ink(browser: Any, report: Path, scheme: str) -> None:
-    found = Opened(browser, report, color_scheme=scheme)
-    ink, ground, label = found.page.evaluate(
+    opening = Opened(browser, report, color_scheme=scheme)
+    ink, ground, label = opening.page.evaluate(
         "() => { const of = (e, p) => getComputedStyle(document.querySelector(e))[p];"
         "return [of('body', 'color'), of('body', 'backgroundColor'),"
         "of('[data-figure=roc] .role-axis-label text', 'fill')] }"
     )
     assert label == ink
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-    found.context.close()
+    opening.context.close()
 
 
 def test_a_phone_scrolls_in_one_direction(browser: Any, report: Path) -> None:
-    found = Opened(browser, report, viewport={"width": 400, "height": 800})
-    assert found.page.evaluate("document.documentElement.scrollWidth") <= 400
-    widths = found.page.eval_on_selector_all(
+    opening = Opened(browser, report, viewport={"width": 400, "height": 800})
+    assert opening.page.evaluate("document.documentElement.scrollWidth") <= 400
+    widths = opening.page.eval_on_selector_all(
         "[data-figure] svg", "all => all.map(each => each.getBoundingClientRect().right)"
     )
     assert max(widths) <= 400
-    found.context.close()
+    opening.context.close()
 
 
 def test_print_has_whole_charts_and_no_controls(opened: Opened) -> None:

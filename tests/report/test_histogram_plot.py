@@ -17,9 +17,9 @@ ODD = ("../../etc/passwd", "a b:c*?", "A B:C*?", "$x_$", "\x1b[2J\n", "层", "x"
 
 
 def counted(values: np.ndarray) -> Histogram:
-    made = Histogram(float(np.abs(values).max()))
-    made.update(values.astype(np.float32))
-    return made
+    histogram = Histogram(float(np.abs(values).max()))
+    histogram.update(values.astype(np.float32))
+    return histogram
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_lines_stand_where_the_thresholds_are(histogram, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_and_a_tensor_of_zeros(method, histogram, tmp_path):
     histograms = {"block": histogram, "zero": counted(np.zeros(9))}
-    amax = {name: METHODS[method](made) for name, made in histograms.items()}
+    amax = {name: METHODS[method](counts) for name, counts in histograms.items()}
     paths = write_plots(list(histograms), histograms, table_of(method, **amax), tmp_path)
     assert [path.name for path in paths] == [f"block-{method}.png", f"zero-{method}.png"]
     column(cv2.imread(str(paths[0])), (0, 94, 213))

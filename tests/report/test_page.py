@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from face_data import jpeg
-from report_results import MODEL, Evaluated, calibrated, detected, saved, speeds, write_store
+from report_inputs import MODEL, Evaluated, calibrated, detected, saved, speeds, write_store
 
 from lfw_eval.cli.report import report_command
 from lfw_eval.datasets.crop_store import find_crop_store
@@ -279,10 +279,10 @@ def test_the_colour_blind_tell_the_precisions_apart() -> None:
     )
     first = [styles(["FP32", "FP16", "INT8"])[name].colour for name in ("FP32", "FP16", "INT8")]
     for view in views:
-        for one, other in combinations(first, 2):
+        for left, right in combinations(first, 2):
             a, b = (
                 np.array([int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)]) ** 2.2
-                for c in (one, other)
+                for c in (left, right)
             )
             seen = np.abs((view @ a).clip(0) ** (1 / 2.2) - (view @ b).clip(0) ** (1 / 2.2))
             assert seen.max() > 0.2

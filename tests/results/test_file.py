@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from made_results import made_accuracy, made_detection
+from results import accuracy_result, detection_report
 
 from lfw_eval.results.codec import arrays_of, plain
 from lfw_eval.results.file import SCHEMA, read_result, save_result
@@ -14,7 +14,7 @@ from lfw_eval.system.errors import UserError
 
 @pytest.fixture(scope="module")
 def result():
-    return made_accuracy(200)
+    return accuracy_result(200)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_an_edited_metric(path, metric):
 
 
 def test_an_edited_ap(tmp_path):
-    save_result(made_detection(5, 20), tmp_path / "d.json")
+    save_result(detection_report(5, 20), tmp_path / "d.json")
     assert read_result(tmp_path / "d.json").result.asked.overall.value < 1
 
     def change(content):
@@ -103,15 +103,15 @@ def test_an_edited_ap(tmp_path):
 
 
 def test_detections_are_stored_once(tmp_path):
-    report = made_detection(5, 20)
-    reports = (report, made_detection(9, 20))
-    save_result(dataclasses.replace(made_accuracy(100), detection=reports), tmp_path / "a.json")
+    report = detection_report(5, 20)
+    reports = (report, detection_report(9, 20))
+    save_result(dataclasses.replace(accuracy_result(100), detection=reports), tmp_path / "a.json")
     names = [name for name in np.load(tmp_path / "a.npz") if name.startswith("detection.")]
     assert all(".results.integrate.overall." in name for name in names)
     assert len(names) == 2 * len([*arrays_of(report.asked.overall)])
     read = read_result(tmp_path / "a.json").result.detection
-    for one, other in zip(reports, read, strict=True):
-        before, after = one.asked.overall.outcomes, other.asked.overall.outcomes
+    for saved, loaded in zip(reports, read, strict=True):
+        before, after = saved.asked.overall.outcomes, loaded.asked.overall.outcomes
         np.testing.assert_array_equal(after.boxes, before.boxes)
 
 

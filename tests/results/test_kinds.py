@@ -3,7 +3,7 @@
 import typing
 
 import pytest
-from made_results import made_accuracy, made_detection, made_speed
+from results import accuracy_result, detection_report, speed_result
 
 from lfw_eval.gate.kinds import JUDGING
 from lfw_eval.results.kinds import KINDS, AnyResult, Result, kind_of
@@ -24,5 +24,5 @@ def test_tables_have_all_that_is_read(table):
 
 
 def test_kind_of():
-    results = (made_accuracy(20), made_speed(9), made_detection(1, 2))
+    results = (accuracy_result(20), speed_result(9), detection_report(1, 2))
     assert [kind_of(result).name for result in results] == ["accuracy", "speed", "detection"]

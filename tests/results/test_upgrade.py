@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from command import REPOSITORY
-from made_results import made_detection
+from results import detection_report
 
 from lfw_eval.results.codec import plain
 from lfw_eval.results.file import SCHEMA, read_result, save_result
@@ -42,7 +42,7 @@ def test_the_baselines_as_they_were_in_schema_3(path, caution, tmp_path):
 
 def test_detection(tmp_path):
     path = tmp_path / "d.json"
-    save_result(made_detection(5, 20), path)
+    save_result(detection_report(5, 20), path)
     content = json.loads(path.read_text())
     content["schema"] = PREVIOUS
     content["result"]["detections"] = []

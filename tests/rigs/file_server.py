@@ -74,8 +74,11 @@ def _answer(request: BaseHTTPRequestHandler, server: FileServer) -> None:
     if resource is None:
         request.send_error(404)
         return
-    given = request.headers.get("Authorization", "")
-    if resource.login and given != "Basic " + base64.b64encode(resource.login.encode()).decode():
+    credentials = request.headers.get("Authorization", "")
+    if (
+        resource.login
+        and credentials != "Basic " + base64.b64encode(resource.login.encode()).decode()
+    ):
         request.send_error(401)
         return
     start = 0

@@ -41,11 +41,11 @@ def test_a_file_and_a_folder_are_taken_out(tmp_path: Path, kind: str) -> None:
     extract(archive, "top/note.txt", tmp_path / "out" / "note")
     assert (tmp_path / "out" / "note").read_bytes() == b"third"
     extract(archive, "top/", tmp_path / "out" / "folder")
-    found = {
+    contents = {
         "top/" + path.relative_to(tmp_path / "out" / "folder").as_posix(): path.read_bytes()
         for path in (tmp_path / "out" / "folder").rglob("*.*")
     }
-    assert found == FILES
+    assert contents == FILES
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["folder", "note"]
 
 

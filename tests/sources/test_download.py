@@ -216,11 +216,11 @@ def test_ctrl_c_keeps_the_part_for_the_next_run(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGINT)
             process.communicate(timeout=30)
     assert list(left_in(tmp_path)) == ["a.part"]
-    kept = part.read_bytes()
-    assert len(kept) >= 1 << 20 and BODY.startswith(kept)
+    partial = part.read_bytes()
+    assert len(partial) >= 1 << 20 and BODY.startswith(partial)
     with serve() as server:
         fetch(server.add("/a", BODY), tmp_path / "a")
-        assert server.requests == [("/a", f"bytes={len(kept)}-")]
+        assert server.requests == [("/a", f"bytes={len(partial)}-")]
 
 
 def test_a_login_is_sent_and_never_shown(server: FileServer, tmp_path: Path) -> None:

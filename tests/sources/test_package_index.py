@@ -58,10 +58,10 @@ def test_an_html_index(server, package, sdist, tmp_path, monkeypatch):
     server.add("/simple/some-project/", page, content_type="text/html; charset=utf-8")
     server.add(f"/files/{NAME}?a=1&b=2", sdist)
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple/")
-    found = fetch_distribution(package, tmp_path / "kept")
-    assert found == tmp_path / "kept" / NAME
-    assert found.read_bytes() == sdist
-    assert fetch_distribution(package, tmp_path / "kept") == found
+    fetched = fetch_distribution(package, tmp_path / "kept")
+    assert fetched == tmp_path / "kept" / NAME
+    assert fetched.read_bytes() == sdist
+    assert fetch_distribution(package, tmp_path / "kept") == fetched
     assert len(server.requests) == 2  # the second call asks nobody
     assert not (tmp_path / "setup-was-run").exists()
 
@@ -110,9 +110,9 @@ def test_local_places_are_used_where_they_are(
     address = target.as_uri() if scheme else str(target)
     monkeypatch.setenv("PIP_FIND_LINKS" if "find" in layout else "PIP_EXTRA_INDEX_URL", address)
     monkeypatch.setenv("PIP_INDEX_URL", str(tmp_path / "nothing-here"))
-    found = fetch_distribution(package, tmp_path / "kept")
-    assert found.is_relative_to(place)
-    assert found.read_bytes() == sdist
+    fetched = fetch_distribution(package, tmp_path / "kept")
+    assert fetched.is_relative_to(place)
+    assert fetched.read_bytes() == sdist
     assert not (tmp_path / "kept").exists()
 
 

@@ -54,10 +54,10 @@ def plainly(paths):
     return [sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
-def swap_contents(one: Path, other: Path) -> None:
+def swap_contents(first: Path, second: Path) -> None:
     """Write each into the other, in place; sizes, inodes and modification times stay."""
-    contents, stats = [one.read_bytes(), other.read_bytes()], [one.stat(), other.stat()]
-    for path, content, stat in zip((one, other), contents[::-1], stats, strict=True):
+    contents, stats = [first.read_bytes(), second.read_bytes()], [first.stat(), second.stat()]
+    for path, content, stat in zip((first, second), contents[::-1], stats, strict=True):
         path.write_bytes(content)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
@@ -77,20 +77,20 @@ def test_a_second_run_reads_nothing(files, memory, read):
 @pytest.mark.parametrize("how", ["in place", "renamed", "longer", "touched"])
 def test_a_changed_file_is_read_again(files, memory, read, how):
     hash_files(files, memory)
-    one, other = files[:2]
+    first, second = files[:2]
     match how:
         case "in place":
-            swap_contents(one, other)
+            swap_contents(first, second)
         case "renamed":
-            stats = [one.stat(), other.stat()]
-            spare = one.with_name("spare")
-            one.rename(spare), other.rename(one), spare.rename(other)
-            for path, stat in zip((one, other), stats, strict=True):
+            stats = [first.stat(), second.stat()]
+            spare = first.with_name("spare")
+            first.rename(spare), second.rename(first), spare.rename(second)
+            for path, stat in zip((first, second), stats, strict=True):
                 os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         case "longer":
-            one.write_bytes(b"other"), other.write_bytes(b"one")
+            first.write_bytes(b"other"), second.write_bytes(b"one")
         case "touched":
-            one.touch(), other.touch()
+            first.touch(), second.touch()
     read.clear()
     assert hash_files(files, memory) == plainly(files)
     assert sorted(read) == ["0.jpg", "1.jpg"]

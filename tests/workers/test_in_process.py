@@ -10,10 +10,10 @@ from lfw_eval.workers.in_process import HERE
 class Counter:
     """A worker: a row for each number below the item's."""
 
-    made = 0
+    instances = 0
 
     def __init__(self, factor: int) -> None:
-        Counter.made += 1
+        Counter.instances += 1
         self._factor = factor
 
     def __call__(self, item):
@@ -32,11 +32,11 @@ def test_rows_come_as_they_are_made():
 
 
 def test_one_worker_for_all_items_and_none_for_none():
-    Counter.made = 0
+    Counter.instances = 0
     assert list(HERE.map([], Counter, 1)) == []
-    assert Counter.made == 0
+    assert Counter.instances == 0
     list(HERE.map([{"stop": 1}] * 5, Counter, 1))
-    assert Counter.made == 1
+    assert Counter.instances == 1
 
 
 def test_items_are_prepared_one_by_one():

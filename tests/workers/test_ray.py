@@ -122,15 +122,15 @@ def test_results_come_in_order_whatever_dies(nodes, cluster, tmp_path):
     extra = nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
     items = [{"value": value} for value in range(60)]
-    found = []
+    rows = []
     for row in cluster.map(items, Doubled, str(tmp_path)):
-        found.append(row)
-        if len(found) == 5:
+        rows.append(row)
+        if len(rows) == 5:
             nodes.remove_node(extra, allow_graceful=False)
-        if len(found) == 30:
+        if len(rows) == 30:
             newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
             os.kill(int(newest.name.partition("-")[2]), signal.SIGKILL)
-    assert [row["value"] for row in found] == [2 * item["value"] for item in items]
+    assert [row["value"] for row in rows] == [2 * item["value"] for item in items]
     # What was under way was done again, and little else.
     done = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
     assert len(items) <= len(done) <= len(items) + 16
@@ -154,9 +154,9 @@ def test_a_gpu_that_no_node_has(cluster):
 
 def test_embeddings_are_those_of_one_process(cluster, images, request_for, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
-    found = job(images, here, request_for, tmp_path / "e").run(HERE)
-    assert job(images, there, request_for, tmp_path / "e").run(cluster) == found
-    assert (found.images, found.undetected, found.unreadable) == (149, 1, 1)
+    summary = job(images, here, request_for, tmp_path / "e").run(HERE)
+    assert job(images, there, request_for, tmp_path / "e").run(cluster) == summary
+    assert (summary.images, summary.undetected, summary.unreadable) == (149, 1, 1)
     assert (there / "unreadable.txt").read_text() == "person3/003.png\n"
     (names, values), (others, same) = (unit_embeddings(EmbeddingShards(p)) for p in (here, there))
     assert names == others
@@ -185,9 +185,9 @@ def test_a_gpu_has_others_prepare_its_crops(nodes, images, request_for, tmp_path
     nodes.wait_for_nodes()
     monkeypatch.setattr(EngineOptions, "gpus", (0,))
     apart = job(images, tmp_path / "apart", request_for, tmp_path / "e")
-    found = apart.run(RayWorkers(RayCluster(nodes.address)))
+    summary = apart.run(RayWorkers(RayCluster(nodes.address)))
     nodes.remove_node(gpu)
-    assert found == job(images, tmp_path / "one", request_for, tmp_path / "e").run(HERE)
+    assert summary == job(images, tmp_path / "one", request_for, tmp_path / "e").run(HERE)
     _, values = unit_embeddings(EmbeddingShards(tmp_path / "apart"))
     _, same = unit_embeddings(EmbeddingShards(tmp_path / "one"))
     np.testing.assert_array_equal(values, same)
@@ -259,11 +259,11 @@ def test_every_form_gives_the_same_images(images, tmp_path, form):
     plain = list_shards(images, 16)
     assert shards.images == plain.images == 150
     assert max(item["stop"] - item["start"] for item in shards.items) <= 16
-    found, expected = (
+    read, expected = (
         dict(pair for item in listed.items for pair in read_shard(item))
         for listed in (shards, plain)
     )
-    assert found == expected
+    assert read == expected
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_addresses_that_are_none(address):
 
 
 @pytest.mark.parametrize(
-    ("given", "understood"),
+    ("arguments", "understood"),
     [
         (["embed", "a", "b", "--ray"], ["embed", "a", "b", "--ray=local"]),
         (["evaluate", "--ray", "--bs", "8"], ["evaluate", "--ray=local", "--bs", "8"]),
@@ -310,8 +310,8 @@ def test_addresses_that_are_none(address):
         (["evaluate", "--ray=auto"], ["evaluate", "--ray=auto"]),
     ],
 )
-def test_a_bare_option_is_this_machine(given, understood):
-    assert with_values(given, {"--ray": "local"}) == understood
+def test_a_bare_option_is_this_machine(arguments, understood):
+    assert with_values(arguments, {"--ray": "local"}) == understood
 
 
 def test_metrics_are_the_same_though_a_node_is_killed(

@@ -123,8 +123,10 @@ def test_the_crop_of_facenet(photographs):
     np.testing.assert_allclose(aligned.boxes[1], aligned.boxes[0], atol=4)
     assert aligned.boxes[2].tolist() == [21, 21, 129, 129]
     assert aligned.detected.tolist() == [True, True, False, True]
-    for image, box, made in zip(images, aligned.boxes.astype(int), aligned.crops, strict=True):
-        np.testing.assert_array_equal(made, crop(image, *box))
+    for image, box, aligned_crop in zip(
+        images, aligned.boxes.astype(int), aligned.crops, strict=True
+    ):
+        np.testing.assert_array_equal(aligned_crop, crop(image, *box))
     bare = MtcnnAlignment(margin=0).align(["a"], images[:1])
     assert bare.boxes.tolist() == [[30, 18, 118, 133]]
 

@@ -37,9 +37,9 @@ def test_a_known_transform_is_found(source, angle, scale, x, y):
     if np.ptp(source, axis=0).max() < 0.1:
         return
     wanted = transform(angle, scale, x, y)
-    found = similarity(source, moved(wanted, source))
+    fitted = similarity(source, moved(wanted, source))
     size = scale * np.abs(source).max() + abs(x) + abs(y)
-    np.testing.assert_allclose(moved(found, source), moved(wanted, source), atol=1e-8 * size)
+    np.testing.assert_allclose(moved(fitted, source), moved(wanted, source), atol=1e-8 * size)
 
 
 @given(points, st.integers(0, 2**32 - 1), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), coordinates)
@@ -48,14 +48,14 @@ def test_no_similarity_near_it_is_closer(source, seed, turn, growth, shift):
     if np.ptp(source, axis=0).max() < 1:
         return
     target = source + np.random.default_rng(seed).normal(0, 50, source.shape)
-    found = similarity(source, target)
-    assert np.linalg.det(found[:, :2]) >= 0
-    np.testing.assert_allclose(found[0, 0], found[1, 1], atol=1e-9)
-    np.testing.assert_allclose(found[0, 1], -found[1, 0], atol=1e-9)
-    other = found.copy()
-    other[:, :2] = transform(turn, 1 + growth, 0, 0)[:, :2] @ found[:, :2]
+    fitted = similarity(source, target)
+    assert np.linalg.det(fitted[:, :2]) >= 0
+    np.testing.assert_allclose(fitted[0, 0], fitted[1, 1], atol=1e-9)
+    np.testing.assert_allclose(fitted[0, 1], -fitted[1, 0], atol=1e-9)
+    other = fitted.copy()
+    other[:, :2] = transform(turn, 1 + growth, 0, 0)[:, :2] @ fitted[:, :2]
     other[:, 2] += shift / 100
-    error, of_other = (np.square(moved(m, source) - target).sum() for m in (found, other))
+    error, of_other = (np.square(moved(m, source) - target).sum() for m in (fitted, other))
     assert error <= of_other * (1 + 1e-9) + 1e-6
 
 
@@ -106,7 +106,7 @@ def test_aligned_crops_stay_as_they_are():
 
 def test_fingerprints():
     assert MtcnnAlignment().fingerprint.startswith("MTCNN, margin 32 px (networks ")
-    found = {
+    fingerprints = {
         MtcnnAlignment().fingerprint,
         MtcnnAlignment(side=112).fingerprint,
         FivePointAlignment().fingerprint,
@@ -114,7 +114,7 @@ def test_fingerprints():
         AlreadyAligned().fingerprint,
         AlreadyAligned(112).fingerprint,
     }
-    assert len(found) == 6
+    assert len(fingerprints) == 6
 
 
 @pytest.mark.usefixtures("mtcnn_weights")

@@ -145,8 +145,8 @@ def test_fddb(tmp_path):
     assert np.allclose(faces.images[1].truth.boxes, [[4, 0, 14, 19]], atol=0.01)  # y from -1
     assert faces.clipped == 1
     assert open_faces(fddb, fddb / "FDDB-folds").digest == faces.digest
-    one = fddb / "FDDB-folds" / "FDDB-fold-01-ellipseList.txt"
-    assert open_faces(fddb, one).digest == faces.digest
+    fold = fddb / "FDDB-folds" / "FDDB-fold-01-ellipseList.txt"
+    assert open_faces(fddb, fold).digest == faces.digest
 
 
 @given(

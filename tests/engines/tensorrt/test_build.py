@@ -78,8 +78,8 @@ def test_facenet(builder, product, facenet_request, precision):
         assert Path(order.plan).stat().st_size == built.size
         network = builder.build(onnx.load(order.network))
     weights = 4 * 22.8e6
-    least, most = SIZES[precision]
-    assert least * weights < built.size < most * weights
+    min_ratio, max_ratio = SIZES[precision]
+    assert min_ratio * weights < built.size < max_ratio * weights
     assert built.seconds > 0.1
     typed = "FLOAT" if precision == "fp32" else "HALF"
     assert network.types_of("CONVOLUTION") == network.types_of("MATRIX_MULTIPLY") == {typed}

@@ -72,11 +72,11 @@ def test_unfolded_network_in_half(builder, tiny_facenet):
 def plans(builder, facenet) -> Iterator[dict[str, Built]]:
     """What came of the real network, by precision."""
     network = onnx.load(facenet.model)
-    found = {}
+    checked_plans = {}
     for precision in PRECISIONS:
         model = in_precision(network, precision)
-        found[precision] = checked(builder.build(model), model, precision)
-    return found
+        checked_plans[precision] = checked(builder.build(model), model, precision)
+    return checked_plans
 
 
 def test_plan_sizes_of_facenet(plans):

@@ -67,13 +67,13 @@ def exported(tiny, tmp_path_factory):
     """The small network as it is exported, and the same without normalisation."""
     folder = tmp_path_factory.mktemp("exported")
     bare = onnx.load(tiny.model)
-    given = (TensorSpec(bare.graph.input[0].name, (-1, 3, 160, 160), "float32"),)
-    made = (TensorSpec(bare.graph.output[0].name, (-1, 32), "float32"),)
+    inputs = (TensorSpec(bare.graph.input[0].name, (-1, 3, 160, 160), "float32"),)
+    outputs = (TensorSpec(bare.graph.output[0].name, (-1, 32), "float32"),)
     content = bare.SerializeToString()
     write_models(
         [
             served_model("tiny", spec_of("onnxruntime", tiny, folder)),
-            ServedModel("bare", "onnxruntime_onnx", "model.onnx", content, given, made, 16),
+            ServedModel("bare", "onnxruntime_onnx", "model.onnx", content, inputs, outputs, 16),
         ],
         folder,
     )
@@ -141,7 +141,7 @@ def opened(request, address, streams=3):
 
 def embeddings(engine, batches):
     outputs = engine.stream({engine.inputs[0].name: batch} for batch in batches)
-    return [found[engine.outputs[0].name] for found in outputs]
+    return [by_name[engine.outputs[0].name] for by_name in outputs]
 
 
 @pytest.fixture(scope="module")
@@ -250,10 +250,10 @@ def test_server_that_comes_back(own_server, tiny, crops, expected, protocol, cap
         opened(tiny, own_server.address("tiny", protocol)) as engine,
         outage(own_server, engine, crops) as batches,
     ):
-        found = list(engine.stream(batches))
+        outputs = list(engine.stream(batches))
         tried = int(engine.hardware()["requests tried again"])
-    (name,) = {name for each in found for name in each}
-    np.testing.assert_allclose(np.concatenate([f[name] for f in found]), expected, atol=1e-5)
+    (name,) = {name for batch in outputs for name in batch}
+    np.testing.assert_allclose(np.concatenate([f[name] for f in outputs]), expected, atol=1e-5)
     assert tried >= 1
     assert capsys.readouterr().err.count("trying again in") == tried
 
@@ -290,8 +290,8 @@ def test_newest_version_is_asked_and_kept_to(installed, tiny, crops, expected, t
         for asked, version in (("tiny", 2), ("both", 2), ("both/1", 1)):
             with opened(tiny, running.address(asked)) as engine:
                 assert engine.arithmetic == f"{asked[:4]}/{version} as deployed"
-                (found,) = embeddings(engine, [crops])
-            np.testing.assert_allclose(found, expected, atol=1e-5)
+                (outputs,) = embeddings(engine, [crops])
+            np.testing.assert_allclose(outputs, expected, atol=1e-5)
         with pytest.raises(UserError, match="'tiny' has no version 1, only 2"):
             opened(tiny, running.address("tiny/1"))
     finally:
@@ -380,10 +380,12 @@ def test_detector_that_is_deployed(installed, tmp_path):
     faces = open_faces(folder)
     try:
         with job.open(faces) as own, there.open(faces) as deployed:
-            here, found = (detect(each, faces, "integrate", 0.5) for each in (own, deployed))
+            local, remote = (
+                detect(detector, faces, "integrate", 0.5) for detector in (own, deployed)
+            )
     finally:
         server.kill()
-    assert 0.1 < here.asked.overall.value == found.asked.overall.value
+    assert 0.1 < local.asked.overall.value == remote.asked.overall.value
 
 
 @pytest.fixture
@@ -411,10 +413,10 @@ def hanging(facenet_server, small, request):
 def test_interrupt_while_a_request_hangs(hanging, small, facenet_server):
     hanging.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _, told = hanging.communicate(timeout=60)
+    _, stderr = hanging.communicate(timeout=60)
     assert time.monotonic() - started < 30
-    assert hanging.returncode == 130, told
-    assert "Traceback" not in told
+    assert hanging.returncode == 130, stderr
+    assert "Traceback" not in stderr
     assert not list((small / "results").glob("*"))
     facenet_server.kill()
     facenet_server.restart()
@@ -424,15 +426,15 @@ def test_interrupt_while_a_request_hangs(hanging, small, facenet_server):
 def test_server_killed_in_the_middle(hanging, small, facenet_server):
     facenet_server.kill()
     try:
-        _, told = hanging.communicate(timeout=60)
+        _, stderr = hanging.communicate(timeout=60)
     finally:
         facenet_server.restart()
-    assert hanging.returncode == 2, told
-    assert "Traceback" not in told
-    (sentence,) = [line for line in told.splitlines() if line.startswith("lfw-eval: ")]
+    assert hanging.returncode == 2, stderr
+    assert "Traceback" not in stderr
+    (sentence,) = [line for line in stderr.splitlines() if line.startswith("lfw-eval: ")]
     assert "the server went away" in sentence
     assert "was not back in 3 further tries" in sentence
-    assert told.count("trying again in") == 3
+    assert stderr.count("trying again in") == 3
     assert not list((small / "results").glob("*"))
 
 
@@ -447,7 +449,7 @@ def test_nothing_long_begins_without_a_server(facenet, small):
 
 
 @pytest.mark.parametrize(
-    ("given", "parsed"),
+    ("text", "parsed"),
     [
         ("triton://host/m", Address("grpc", "host:8001", "m")),
         ("triton+grpc://host:9/m/12", Address("grpc", "host:9", "m", 12)),
@@ -455,22 +457,22 @@ def test_nothing_long_begins_without_a_server(facenet, small):
         ("triton://[::1]:70/m", Address("grpc", "[::1]:70", "m")),
     ],
 )
-def test_addresses(given, parsed):
-    assert Address.parse(given) == parsed
+def test_addresses(text, parsed):
+    assert Address.parse(text) == parsed
     assert Address.parse(str(parsed)) == parsed
 
 
 @pytest.mark.parametrize(
-    "given",
+    "text",
     [
         *("triton", "triton://", "triton://host", "triton://host:x/m", "triton://host:99999/m"),
         *("triton://host/m/0", "triton://host/m/new", "triton://host/m/1/2", "triton://u@host/m"),
         *("triton://host/m?timeout=3", "triton+ssh://host/m", "triton:/host/m", "triton+http:"),
     ],
 )
-def test_no_addresses(given):
+def test_no_addresses(text):
     with pytest.raises(UserError, match=r"triton\+?(http)?://"):
-        choose_engine(given)
+        choose_engine(text)
 
 
 @given(layout=st.sampled_from(["nchw", "nhwc"]), seed=st.integers(0, 99))
@@ -482,14 +484,14 @@ def test_normalises_as_the_network_would(network, layout, seed):
     values = crops.astype(np.float64)
     deviation = np.maximum(values.std(axis=(1, 2, 3)), 1 / np.sqrt(76800))
     wanted = (values - values.mean(axis=(1, 2, 3), keepdims=True)) / deviation[:, None, None, None]
-    found = convert(crops)
-    assert found.dtype == np.float32
+    normalised = convert(crops)
+    assert normalised.dtype == np.float32
     if layout == "nchw":
-        found = found.transpose(0, 2, 3, 1)
+        normalised = normalised.transpose(0, 2, 3, 1)
     # In float32, whose rounding is 2^-24 of a value. Crops add up to less than 2^24, so exactly,
     # and the mean, at most 255, is rounded once: 2^-17 before the division. Adding n squares one
     # after another drifts as a random walk, sqrt(n) roundings of the variance, half of that in its
     # root: four times as much is allowed.
     rounding = 2.0**-24
     drift = 4 * np.sqrt(crops[0].size) / 2 * rounding
-    np.testing.assert_allclose(found, wanted, rtol=drift, atol=2 * 2**-17 / deviation.min())
+    np.testing.assert_allclose(normalised, wanted, rtol=drift, atol=2 * 2**-17 / deviation.min())

@@ -29,8 +29,8 @@ def spec_of(name, request, folder):
 @pytest.fixture
 def model():
     images = (TensorSpec("crops", (-1, 160, 160, 3), "uint8"),)
-    made = (TensorSpec("embedding", (-1, 128), "float32"),)
-    return ServedModel("facenet", "tensorrt_plan", "model.plan", b"a plan", images, made, 64)
+    outputs = (TensorSpec("embedding", (-1, 128), "float32"),)
+    return ServedModel("facenet", "tensorrt_plan", "model.plan", b"a plan", images, outputs, 64)
 
 
 def contents(folder):
@@ -40,8 +40,8 @@ def contents(folder):
 def test_layout(model, tmp_path):
     (written,) = write_models([model], tmp_path / "models")
     assert written == tmp_path / "models" / "facenet" / "1"
-    found = contents(tmp_path / "models")
-    assert set(found) == {"facenet/config.pbtxt", "facenet/1/model.plan"}
+    files = contents(tmp_path / "models")
+    assert set(files) == {"facenet/config.pbtxt", "facenet/1/model.plan"}
     config = read_config(tmp_path / "models" / "facenet" / "config.pbtxt")
     assert (config.name, config.platform) == ("facenet", "tensorrt_plan")
     assert config.max_batch_size == 64
@@ -60,26 +60,26 @@ def test_versions_are_added_and_nothing_is_written_over(model, tmp_path):
     (tmp_path / "facenet" / "7").mkdir()
     (written,) = write_models([replace(model, content=b"a better plan")], tmp_path)
     assert written.name == "8"
-    found = contents(tmp_path)
-    assert found["facenet/1/model.plan"] == b"a plan"
-    assert found["facenet/8/model.plan"] == b"a better plan"
+    files = contents(tmp_path)
+    assert files["facenet/1/model.plan"] == b"a plan"
+    assert files["facenet/8/model.plan"] == b"a better plan"
     assert config.read_text() == tuned
-    assert set(found) == {"facenet/config.pbtxt", "facenet/1/model.plan", "facenet/8/model.plan"}
+    assert set(files) == {"facenet/config.pbtxt", "facenet/1/model.plan", "facenet/8/model.plan"}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "difference"),
     [
         ({"platform": "onnxruntime_onnx"}, "platform"),
         ({"largest_batch": 8}, "max_batch_size"),
         ({"outputs": (TensorSpec("embedding", (-1, 512), "float32"),)}, "output"),
     ],
 )
-def test_no_version_of_another_model(model, tmp_path, change, told):
+def test_no_version_of_another_model(model, tmp_path, change, difference):
     write_models([model], tmp_path)
     before = contents(tmp_path)
     other = replace(model, name="other")
-    with pytest.raises(UserError, match=f"no version of: {told} differ"):
+    with pytest.raises(UserError, match=f"no version of: {difference} differ"):
         write_models([other, replace(model, **change)], tmp_path)
     assert contents(tmp_path) == before
     assert not (tmp_path / "other").exists()
@@ -108,9 +108,9 @@ def test_networks_take_crops(facenet, crops, tmp_path, precision):
     write_models([served], tmp_path)
     path = tmp_path / "facenet" / "1" / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"crops": crops[:2]})
-    assert found.shape == (2, 128)
-    assert found.dtype == np.float32
+    (embeddings,) = session.run(None, {"crops": crops[:2]})
+    assert embeddings.shape == (2, 128)
+    assert embeddings.dtype == np.float32
     operators = {node.op_type for node in onnx.load(path).graph.node}
     assert ("QuantizeLinear" in operators) == (precision == "int8")
     assert served.largest_batch == 8

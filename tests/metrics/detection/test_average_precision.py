@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from found_faces import faces, found
+from detected_faces import detected, faces
 
 from lfw_eval.metrics.detection.average_precision import average_precision
 from lfw_eval.metrics.detection.boxes import Detections
@@ -70,9 +70,9 @@ def test_evaluation_by_hand():
         faces([[0, 0, 100, 100]], easy=[0]),
     ]
     detections = [
-        found([[0, 0, 40, 40], [20, 65, 30, 75]], [0.9, 0.95]),
-        found([[5, 5, 10, 10]], [0.8]),
-        found([[0, 0, 100, 100]], [0.7]),
+        detected([[0, 0, 40, 40], [20, 65, 30, 75]], [0.9, 0.95]),
+        detected([[5, 5, 10, 10]], [0.8]),
+        detected([[0, 0, 100, 100]], [0.7]),
     ]
     result = evaluate(detections, truths)
     overall = result.overall
@@ -98,7 +98,7 @@ def test_evaluation_by_hand():
 
 def test_only_the_surest_detections_of_an_image_count():
     boxes = [[10 * k, 0, 10 * k + 9, 9] for k in range(120)]
-    detections, truths = [found(boxes, np.arange(120))], [faces(boxes)]
+    detections, truths = [detected(boxes, np.arange(120))], [faces(boxes)]
     assert evaluate(detections, truths).overall.value == 1
     # COCO's 100 of 120 faces: 84 of the recalls 0 … 1 are up to 100/120 = 0.833.
     unasked = evaluate(detections, truths, definition="coco").overall
@@ -111,10 +111,10 @@ def test_only_the_surest_detections_of_an_image_count():
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_nothing_to_find_and_nothing_found(definition):
     box = [0, 0, 10, 10]
-    without_faces = evaluate([found(box, [1])], [faces([])], definition=definition).overall
+    without_faces = evaluate([detected(box, [1])], [faces([])], definition=definition).overall
     assert np.isnan([without_faces.value, without_faces.best_f1.value]).all()
     assert without_faces.curve.false_positives.tolist() == [1]
-    blind = evaluate([found([], [])], [faces(box)], definition=definition).overall
+    blind = evaluate([detected([], [])], [faces(box)], definition=definition).overall
     assert (blind.value, blind.best_f1.value, blind.best_f1.threshold) == (0, 0, np.inf)
     assert np.isnan(evaluate([], [], definition=definition).overall.value)
 
@@ -142,18 +142,18 @@ BOX = [0, 0, 10, 10]
 @pytest.mark.parametrize(
     ("detections", "truths", "sentence"),
     [
-        ([found(BOX, [1])], [], "detections for 1 images but faces for 0"),
-        ([found(BOX, [np.nan])], [faces(BOX)], "score of image 0 is not finite"),
-        ([found(BOX, [np.inf])], [faces(BOX)], "score of image 0 is not finite"),
-        ([found([0, 0, np.nan, 1], [1])], [faces(BOX)], "detection box of image 0"),
-        ([found([], [])], [faces([0, 0, np.inf, 1])], "face box of image 0"),
-        ([found([9, 0, 1, 1], [1])], [faces(BOX)], r"\[9.0, 0.0, 1.0, 1.0\] of image 0 ends"),
-        ([found([], [])], [faces([0, 5, 9, 1])], "ends before it begins"),
+        ([detected(BOX, [1])], [], "detections for 1 images but faces for 0"),
+        ([detected(BOX, [np.nan])], [faces(BOX)], "score of image 0 is not finite"),
+        ([detected(BOX, [np.inf])], [faces(BOX)], "score of image 0 is not finite"),
+        ([detected([0, 0, np.nan, 1], [1])], [faces(BOX)], "detection box of image 0"),
+        ([detected([], [])], [faces([0, 0, np.inf, 1])], "face box of image 0"),
+        ([detected([9, 0, 1, 1], [1])], [faces(BOX)], r"\[9.0, 0.0, 1.0, 1.0\] of image 0 ends"),
+        ([detected([], [])], [faces([0, 5, 9, 1])], "ends before it begins"),
         ([Detections(np.zeros(4), np.ones(1))], [faces(BOX)], r"detections .* shape \(4,\)"),
-        ([found(BOX, [1, 2])], [faces(BOX)], r"scores of image 0 has shape \(2,\)"),
-        ([found([], [])], [faces(BOX, [0, 1])], "ignore of image 0"),
-        ([found([], [])], [faces(BOX, easy=[1, 0])], '"easy" of image 0'),
-        ([found([], [])] * 2, [faces(BOX, easy=[1]), faces(BOX)], "image 1 has the subsets"),
+        ([detected(BOX, [1, 2])], [faces(BOX)], r"scores of image 0 has shape \(2,\)"),
+        ([detected([], [])], [faces(BOX, [0, 1])], "ignore of image 0"),
+        ([detected([], [])], [faces(BOX, easy=[1, 0])], '"easy" of image 0'),
+        ([detected([], [])] * 2, [faces(BOX, easy=[1]), faces(BOX)], "image 1 has the subsets"),
     ],
 )
 def test_bad_arrays_are_refused(detections, truths, sentence):
@@ -173,7 +173,7 @@ def test_bad_arrays_are_refused(detections, truths, sentence):
 )
 def test_bad_options_are_refused(options, sentence):
     with pytest.raises(UserError, match=sentence):
-        evaluate([found(BOX, [1])], [faces(BOX)], **options)
+        evaluate([detected(BOX, [1])], [faces(BOX)], **options)
 
 
 def test_a_mean_over_no_thresholds_is_refused():

@@ -1,7 +1,7 @@
 """Which detections hit which faces, in cases worked by hand."""
 
 import numpy as np
-from found_faces import faces, found
+from detected_faces import detected, faces
 
 from lfw_eval.metrics.detection.arrays import gather
 from lfw_eval.metrics.detection.matching import match, overlaps
@@ -18,7 +18,7 @@ def outcome(detections, truths, iou=0.5, ignored=None):
 
 def test_each_face_is_hit_once_by_the_surest_detection():
     # Shifted by 1 of 10 pixels: IoU 90/110. The surest takes the face, an exact box comes late.
-    detections = found([[0, 0, 10, 10], [1, 0, 11, 10]], [0.5, 0.9])
+    detections = detected([[0, 0, 10, 10], [1, 0, 11, 10]], [0.5, 0.9])
     assert outcome(detections, faces([0, 0, 10, 10])) == ([True, False], [False, False])
 
 
@@ -26,7 +26,7 @@ def test_a_taken_face_leaves_the_next_best_to_a_detection():
     # Faces A at 0 and B at 3. The first detection, at 1, has IoU 9/11 with A and 8/12 with B, the
     # second, at 0, 1 with A and 7/13 with B: A is gone, so it takes B.
     truth = faces([[0, 0, 10, 10], [3, 0, 13, 10]])
-    detections = found([[1, 0, 11, 10], [0, 0, 10, 10]], [0.9, 0.8])
+    detections = detected([[1, 0, 11, 10], [0, 0, 10, 10]], [0.9, 0.8])
     assert outcome(detections, truth) == ([True, True], [False, False])
     assert outcome(detections, truth, iou=0.6) == ([True, False], [False, False])
 
@@ -36,17 +36,17 @@ def test_of_two_faces_equally_near_the_last_is_taken():
     # none but B to take; the third none but A.
     truth = faces([[7, 0, 17, 10], [13, 0, 23, 10]])
     first, beside_b, beside_a = [10, 0, 20, 10], [14, 0, 24, 10], [6, 0, 16, 10]
-    assert outcome(found([first, beside_b], [0.9, 0.8]), truth)[0] == [True, False]
-    assert outcome(found([first, beside_a], [0.9, 0.8]), truth)[0] == [True, True]
+    assert outcome(detected([first, beside_b], [0.9, 0.8]), truth)[0] == [True, False]
+    assert outcome(detected([first, beside_a], [0.9, 0.8]), truth)[0] == [True, True]
 
 
 def test_boxes_that_agree_but_for_rounding_reach_an_iou_of_one():
-    assert outcome(found([0, 0, 10, 10 + 1e-12], [1]), faces([0, 0, 10, 10]), iou=1)[0] == [True]
+    assert outcome(detected([0, 0, 10, 10 + 1e-12], [1]), faces([0, 0, 10, 10]), iou=1)[0] == [True]
 
 
 def test_the_threshold_itself_is_enough():
     # 10 x 10 and its half: IoU 50/100.
-    detections = found([0, 0, 10, 5], [1])
+    detections = detected([0, 0, 10, 5], [1])
     assert outcome(detections, faces([0, 0, 10, 10]), iou=0.5)[0] == [True]
     assert outcome(detections, faces([0, 0, 10, 10]), iou=0.5000001)[0] == [False]
 
@@ -56,21 +56,21 @@ def test_regions_absorb_what_lies_in_them_and_faces_go_before():
     # it with all their area; the one on the face hits. The last box is 6/10 inside, 4/10 outside.
     truth = faces([[0, 0, 100, 100], [20, 20, 30, 30]], ignore=[True, False])
     boxes = [[20, 20, 30, 30], [50, 50, 60, 60], [70, 70, 80, 80], [94, 0, 104, 10]]
-    detections = found(boxes, [0.9, 0.8, 0.7, 0.6])
+    detections = detected(boxes, [0.9, 0.8, 0.7, 0.6])
     assert outcome(detections, truth) == ([True, False, False, False], [False, True, True, True])
     assert outcome(detections, truth, iou=0.7)[1] == [False, True, True, False]
 
 
 def test_an_ignored_face_absorbs_one_detection_by_iou():
     # No region: the small box inside is 1/4 by IoU and false, as is the second exact one.
-    detections = found([[0, 0, 10, 10], [0, 0, 5, 5], [0, 0, 10, 10]], [0.9, 0.8, 0.7])
+    detections = detected([[0, 0, 10, 10], [0, 0, 5, 5], [0, 0, 10, 10]], [0.9, 0.8, 0.7])
     got = outcome(detections, faces([0, 0, 10, 10]), ignored=[True])
     assert got == ([False] * 3, [True, False, False])
 
 
 def test_boxes_without_area_hit_nothing():
     truth = faces([[0, 0, 10, 10], [20, 20, 20, 30]])
-    detections = found([[5, 5, 5, 5], [0, 0, 0, 10], [20, 20, 20, 30]], [0.9, 0.8, 0.7])
+    detections = detected([[5, 5, 5, 5], [0, 0, 0, 10], [20, 20, 20, 30]], [0.9, 0.8, 0.7])
     assert outcome(detections, truth) == ([False] * 3, [False] * 3)
 
 
@@ -80,7 +80,7 @@ def test_pairs_are_the_same_however_many_are_worked_on_at_once(monkeypatch):
     boxes = np.concatenate([low, low + rng.integers(0, 20, low.shape)], axis=-1)
     some = rng.integers(0, 12, (2, 30))
     gallery = gather(
-        [found(b[:k], np.ones(k)) for b, k in zip(boxes[0], some[0], strict=True)],
+        [detected(b[:k], np.ones(k)) for b, k in zip(boxes[0], some[0], strict=True)],
         [faces(b[:k]) for b, k in zip(boxes[1], some[1], strict=True)],
     )
     at_once = overlaps(gallery)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from found_faces import evaluations, faces, found
+from detected_faces import detected, evaluations, faces
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -90,8 +90,10 @@ def test_false_positives_below_all_scores_never_raise_ap(evaluation, definition,
 def test_perfect_detections_give_one(counts, definition):
     assume(sum(counts))
     boxes = [[[20 * k, 0, 20 * k + 15, 15] for k in range(count)] for count in counts]
-    detections = [found(each, np.arange(len(each)) / 7) for each in boxes]
-    overall = evaluate(detections, [faces(each) for each in boxes], definition=definition).overall
+    detections = [detected(corners, np.arange(len(corners)) / 7) for corners in boxes]
+    overall = evaluate(
+        detections, [faces(corners) for corners in boxes], definition=definition
+    ).overall
     assert overall.value == 1
     assert overall.best_f1.value == 1
     assert np.isnan(overall.standard_error) or overall.standard_error == 0

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from found_faces import evaluations, faces, found
+from detected_faces import detected, evaluations, faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ def test_agrees_where_scores_are_tied(evaluation, iou, max_detections):
 @pytest.mark.parametrize("error", [1e-6, float("nan")])
 def test_a_wrong_value_is_noticed(part, error):
     boxes = [[0, 0, 20, 20], [30, 30, 40, 45]]
-    evaluation = [found([boxes[0], [50, 50, 60, 60]], [0.9, 0.8])], [faces(boxes)]
+    evaluation = [detected([boxes[0], [50, 50, 60, 60]], [0.9, 0.8])], [faces(boxes)]
     result = evaluate(*evaluation, definition="coco")
     stated = result.sizes["small"] if part == "small" else result.overall
     wrong = dataclasses.replace(stated, value=stated.value + error)
@@ -38,5 +38,5 @@ def test_a_wrong_value_is_noticed(part, error):
 
 
 def test_no_face_at_all_is_no_difference():
-    evaluation = [found([], [])], [faces([])]
+    evaluation = [detected([], [])], [faces([])]
     assert check_detection(evaluate(*evaluation, definition="coco"), *evaluation).difference == 0

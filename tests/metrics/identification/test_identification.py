@@ -41,25 +41,25 @@ def test_search_is_a_sort_of_all_distances_whatever_the_blocks(images, looked_fo
         patched.setattr(search_module, "_GALLERY", data.draw(st.integers(1, 64)))
         patched.setattr(search_module, "_PROBES", data.draw(st.integers(1, 16)))
         patched.setattr(search_module, "_MEASURED", data.draw(st.integers(1, 2000)))
-        found = search(gallery, probes, depth)
+        neighbours = search(gallery, probes, depth)
     distances = np.sum(np.square(gallery[None] - probes[:, None], dtype=np.float64), axis=2)
     # Distances that differ by less than float32 tells may be exchanged.
-    assert found.distances == pytest.approx(np.sort(distances, axis=1)[:, :depth], abs=1e-6)
-    assert np.take_along_axis(distances, found.rows, axis=1) == pytest.approx(
-        found.distances, abs=1e-6
+    assert neighbours.distances == pytest.approx(np.sort(distances, axis=1)[:, :depth], abs=1e-6)
+    assert np.take_along_axis(distances, neighbours.rows, axis=1) == pytest.approx(
+        neighbours.distances, abs=1e-6
     )
-    assert all(len(set(rows)) == depth for rows in found.rows.tolist())
-    assert found.distances.dtype == np.float32
+    assert all(len(set(rows)) == depth for rows in neighbours.rows.tolist())
+    assert neighbours.distances.dtype == np.float32
 
 
 def test_ties_are_ordered_by_the_gallery():
     rng = np.random.default_rng(0)
     few = unit(rng, 7)
     gallery = np.tile(few, (50, 1))
-    found = search(gallery, few, 50)
-    assert np.array_equal(found.rows % 7, np.repeat(np.arange(7), 50).reshape(7, 50))
-    assert np.all(np.diff(found.rows, axis=1) > 0)
-    assert np.all(found.distances == found.distances[:, :1])
+    neighbours = search(gallery, few, 50)
+    assert np.array_equal(neighbours.rows % 7, np.repeat(np.arange(7), 50).reshape(7, 50))
+    assert np.all(np.diff(neighbours.rows, axis=1) > 0)
+    assert np.all(neighbours.distances == neighbours.distances[:, :1])
 
 
 def test_a_broken_engine_whose_embeddings_are_all_the_same_is_searched():
@@ -74,22 +74,22 @@ def test_faiss_finds_the_nearest():
     gallery = people + 0.05 * rng.standard_normal(people.shape).astype(np.float32)
     probes = people[:300] + 0.05 * rng.standard_normal((300, 64)).astype(np.float32)
     gallery, probes = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (gallery, probes))
-    exact, found = search(gallery, probes, 10), faiss_search(gallery, probes, 10)
-    recall = nearest_recall(gallery, probes, found)
-    same = exact.rows[:, 0] == found.rows[:, 0]
+    exact, approximate = search(gallery, probes, 10), faiss_search(gallery, probes, 10)
+    recall = nearest_recall(gallery, probes, approximate)
+    same = exact.rows[:, 0] == approximate.rows[:, 0]
     assert recall == np.mean(same[1::2])
     assert np.mean(same[::2]) >= RECALL
     assert recall > 0.95
-    assert np.all(found.distances >= exact.distances)
+    assert np.all(approximate.distances >= exact.distances)
 
 
 def test_recall_counts_what_was_missed():
     rng = np.random.default_rng(0)
     gallery, probes = unit(rng, 50), unit(rng, 20)
-    found = search(gallery, probes, 2)
-    assert nearest_recall(gallery, probes, found) == 1
-    rows, distances = found.rows.copy(), found.distances.copy()
-    rows[:5, :1], distances[:5, :1] = found.rows[:5, 1:], found.distances[:5, 1:]
+    neighbours = search(gallery, probes, 2)
+    assert nearest_recall(gallery, probes, neighbours) == 1
+    rows, distances = neighbours.rows.copy(), neighbours.distances.copy()
+    rows[:5, :1], distances[:5, :1] = neighbours.rows[:5, 1:], neighbours.distances[:5, 1:]
     # Probes 1 and 3 are among those asked.
     assert nearest_recall(gallery, probes, Candidates(rows, distances)) == 0.8
 
@@ -97,10 +97,10 @@ def test_recall_counts_what_was_missed():
 def test_an_approximate_search_may_find_fewer():
     rng = np.random.default_rng(0)
     gallery, probes = unit(rng, 5), unit(rng, 2)
-    found = measured(gallery, probes, np.array([[-1, 3, -1], [-1, -1, -1]]))
-    assert found.rows.tolist() == [[3, -1, -1], [-1, -1, -1]]
-    assert np.isinf(found.distances).tolist() == [[False, True, True], [True, True, True]]
-    outcome = evaluate_search(found, np.arange(5), np.array([3, 9]), largest_rank=3)
+    neighbours = measured(gallery, probes, np.array([[-1, 3, -1], [-1, -1, -1]]))
+    assert neighbours.rows.tolist() == [[3, -1, -1], [-1, -1, -1]]
+    assert np.isinf(neighbours.distances).tolist() == [[False, True, True], [True, True, True]]
+    outcome = evaluate_search(neighbours, np.arange(5), np.array([3, 9]), largest_rank=3)
     assert outcome.ranks.tolist() == [1, 0]
     assert outcome.nearest.tolist() == [3, -1]
 
@@ -155,8 +155,8 @@ def outcome_of(noise, seed=0, people=300, enrolled=150):
     probes = centres[who] + 0.12 * rng.standard_normal((len(who), 32))
     probes += noise * np.random.default_rng(seed + 1).standard_normal(probes.shape)
     rows = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (gallery, probes)]
-    found = search(*(x.astype(np.float32) for x in rows), 5)
-    return evaluate_search(found, np.arange(enrolled), who, largest_rank=5), who
+    neighbours = search(*(x.astype(np.float32) for x in rows), 5)
+    return evaluate_search(neighbours, np.arange(enrolled), who, largest_rank=5), who
 
 
 def test_outcome_of_known_candidates():
@@ -202,11 +202,13 @@ def test_a_worse_run_is_found_worse():
     rank1 = compare_rank1(good, bad)
     assert rank1.right_to_wrong > rank1.wrong_to_right
     assert rank1.p_value < 0.01
-    for change, one, other in zip(compare_tpir(good, bad, who), good.tpir, bad.tpir, strict=True):
+    for change, better, worse in zip(
+        compare_tpir(good, bad, who), good.tpir, bad.tpir, strict=True
+    ):
         assert change.right_to_wrong - change.wrong_to_right == round(
-            (one.value - other.value) * one.n
+            (better.value - worse.value) * better.n
         )
-        assert change.interval[0] < other.value - one.value < change.interval[1]
+        assert change.interval[0] < worse.value - better.value < change.interval[1]
     assert change.interval[1] < 0
 
 

@@ -183,8 +183,12 @@ def test_shards_merge_in_any_order_to_the_same_bits(scored, order, seed):
     whole = ScoreHistogram.count(distances, genuine)
     assert np.array_equal(merged.genuine, whole.genuine)
     assert np.array_equal(merged.impostor, whole.impostor)
-    one, other = merged.evaluate(TARGETS), whole.evaluate(TARGETS)
-    assert (one.auc, one.eer, one.val) == (other.auc, other.eer, other.val)
+    merging, at_once = merged.evaluate(TARGETS), whole.evaluate(TARGETS)
+    assert (merging.auc, merging.eer, merging.val) == (
+        at_once.auc,
+        at_once.eer,
+        at_once.val,
+    )
 
 
 @pytest.mark.slow
@@ -226,8 +230,8 @@ def test_an_edge_belongs_to_the_bin_above():
     outside = np.array([-1e-7, 4, 4.000001], np.float32)
     every = np.concatenate([edges, just_below, outside])
     counted = ScoreHistogram.count(every, np.ones(len(every), bool)).genuine
-    found = {int(bin): int(counted[bin]) for bin in np.flatnonzero(counted)}
-    assert found == {0: 3, 1: 1, 4: 1, 5: 1, BINS - 2: 1, BINS - 1: 3}
+    counts = {int(bin): int(counted[bin]) for bin in np.flatnonzero(counted)}
+    assert counts == {0: 3, 1: 1, 4: 1, 5: 1, BINS - 2: 1, BINS - 1: 3}
 
 
 # Refused

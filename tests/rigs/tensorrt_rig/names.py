@@ -27,14 +27,14 @@ def used_names(path: Path) -> set[str]:
     """Return them with their place in TensorRT's module, such as "BuilderFlag.FP16"."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     aliases = dict(_aliases(tree))
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             if chain := _chain(node, aliases):
-                found.add(chain)
+                names.add(chain)
             elif owner := _CLASSES.get(_identifier(node.value)):
-                found.add(f"{owner}.{node.attr}")
-    return found
+                names.add(f"{owner}.{node.attr}")
+    return names
 
 
 def _chain(node: ast.expr, aliases: dict[str, str]) -> str | None:

@@ -9,14 +9,14 @@ _LIBRARY = "libtensorrt_rtx"
 
 def builder_of(parent: int) -> int:
     """Wait until a child of a process has loaded the builder; return its number."""
-    found: list[int] = []
+    builders: list[int] = []
 
     def look() -> bool:
-        found[:] = [pid for pid in _children(parent) if _LIBRARY in _read(pid, "maps")]
-        return bool(found)
+        builders[:] = [pid for pid in _children(parent) if _LIBRARY in _read(pid, "maps")]
+        return bool(builders)
 
     wait_until(look)
-    return found[0]
+    return builders[0]
 
 
 def is_running(pid: int) -> bool:

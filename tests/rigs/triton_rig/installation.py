@@ -69,16 +69,16 @@ def installation() -> Installation:
     wheels = (_PYTRITON, "numpy<2", f"onnxruntime=={version('onnxruntime')}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lfw-eval"
     name = f"{_PYTRITON.partition('==')[2]}-{wheels[-1]}-{sys.implementation.cache_tag}"
-    found = Installation(cache / "triton" / name)
-    if not found.folder.is_dir():
-        found.folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=found.folder.parent, prefix="new-") as temporary:
+    existing = Installation(cache / "triton" / name)
+    if not existing.folder.is_dir():
+        existing.folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=existing.folder.parent, prefix="new-") as temporary:
             new = Installation(Path(temporary) / "new")
             _fetch(wheels, new)
             # A folder of that name is whole: two runs at once may both make it; one wins.
-            if not found.folder.is_dir():
-                new.folder.rename(found.folder)
-    return found
+            if not existing.folder.is_dir():
+                new.folder.rename(existing.folder)
+    return existing
 
 
 def _fetch(wheels: tuple[str, ...], new: Installation) -> None:

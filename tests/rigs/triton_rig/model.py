@@ -22,15 +22,15 @@ class TritonPythonModel:
         self.behaviour = config["parameters"]["behaviour"]["string_value"]
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        (self.input,) = (each.name for each in self.session.get_inputs())
-        self.outputs = {each.name: each.shape[1:] for each in self.session.get_outputs()}
+        (self.input,) = (item.name for item in self.session.get_inputs())
+        self.outputs = {item.name: item.shape[1:] for item in self.session.get_outputs()}
 
     def execute(self, requests):
         """Answer requests, joined to one batch as Triton's own backends join them."""
-        images = [triton.get_input_tensor_by_name(each, self.input).as_numpy() for each in requests]
+        images = [triton.get_input_tensor_by_name(item, self.input).as_numpy() for item in requests]
         values = self.run(np.concatenate(images))
-        ends = np.cumsum([len(each) for each in images])[:-1]
-        parts = zip(*(np.split(each, ends) for each in values), strict=True)
+        ends = np.cumsum([len(item) for item in images])[:-1]
+        parts = zip(*(np.split(item, ends) for item in values), strict=True)
         return [
             triton.InferenceResponse(list(map(triton.Tensor, self.outputs, part))) for part in parts
         ]
@@ -43,6 +43,6 @@ class TritonPythonModel:
             print("asleep", flush=True)
             time.sleep(600)
         if self.behaviour == "nothing":
-            return [np.zeros((len(images), *each), np.float32) for each in self.outputs.values()]
+            return [np.zeros((len(images), *item), np.float32) for item in self.outputs.values()]
         values = self.session.run(list(self.outputs), {self.input: images})
-        return [each[:, 1:] for each in values] if self.behaviour == "cut" else values
+        return [item[:, 1:] for item in values] if self.behaviour == "cut" else values

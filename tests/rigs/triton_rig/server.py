@@ -82,9 +82,9 @@ class Server:
             )
         deadline = time.monotonic() + _SECONDS
         while not self._ready():
-            told = self.log.read_text(errors="replace")[-3000:]
-            assert process.poll() is None, f"the server ended: {told}"
-            assert time.monotonic() < deadline, f"the server does not answer: {told}"
+            output = self.log.read_text(errors="replace")[-3000:]
+            assert process.poll() is None, f"the server ended: {output}"
+            assert time.monotonic() < deadline, f"the server does not answer: {output}"
             time.sleep(0.1)
         return process
 

@@ -103,11 +103,11 @@ def test_live_called_from_python():
 @given(content=st.binary(min_size=1))
 @settings(deadline=None)
 def test_live_keeps_the_cache(content):
-    kept = []
+    written = []
     crops = np.zeros((1, 4, 4, 3), np.uint8)
-    native = Native(live_calibrator(trt, "entropy", crops, 1, lambda batch: 1, kept.append))
+    native = Native(live_calibrator(trt, "entropy", crops, 1, lambda batch: 1, written.append))
     native.write_cache(content)
-    assert kept == [content]
+    assert written == [content]
 
 
 def test_failures_are_kept():

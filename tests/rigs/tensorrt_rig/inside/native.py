@@ -27,6 +27,6 @@ def call(target: Any, index: int, result: Any, *arguments: Any) -> Any:
 
 
 def _pointer_at(address: int) -> int:
-    found = ctypes.c_void_p.from_address(address).value
-    assert found
-    return found
+    pointer = ctypes.c_void_p.from_address(address).value
+    assert pointer
+    return pointer

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_outermost_phase_is_reported():
-    told = []
-    monitor = progress_monitor(trt, lambda *said: told.append(said))
+    reports = []
+    monitor = progress_monitor(trt, lambda *report: reports.append(report))
 
     def start(phase: bytes, parent: bytes | None, steps: int) -> None:
         names = (ctypes.c_char_p(phase), ctypes.c_char_p(parent))
@@ -39,4 +39,4 @@ def test_outermost_phase_is_reported():
     step(b"Building", 2)
     start(b"Writing", None, 1)
     step(b"Writing", 0)
-    assert told == [("Building", 1, 2), ("Building", 2, 2), ("Writing", 1, 1)]
+    assert reports == [("Building", 1, 2), ("Building", 2, 2), ("Writing", 1, 1)]

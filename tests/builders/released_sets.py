@@ -83,8 +83,8 @@ def write_ijb(folder: Path, images: Images, name: str = "ijbc") -> None:
                 members.append(f"{file} {template} {7000 + len(members) // 2}")
                 landmarks.append(f"{file} {' '.join(f'{v:.3f}' for v in points.ravel())} {score}")
     pairs = [
-        f"{one} {other} {int(person == another)}"
-        for index, (one, person) in enumerate(templates)
+        f"{template_number} {other} {int(person == another)}"
+        for index, (template_number, person) in enumerate(templates)
         for other, another in templates[index + 1 :]
     ]
     for part, lines in (

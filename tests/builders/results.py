@@ -21,7 +21,7 @@ def engine(precision: str, device: str = "CPU") -> EngineDescription:
     return EngineDescription(precision, precision, "OpenVINO 1", device, f"key-{precision}", 1000)
 
 
-def made_accuracy(
+def accuracy_result(
     pairs: int = 1200, noise: float = 0.02, spoilt: float = 0.02, seed: int = 0, fps: float = 300
 ) -> AccuracyResult:
     """People in a space of 16 dimensions; each engine adds noise, INT8 the share `spoilt`."""
@@ -76,19 +76,19 @@ def with_scales(result: AccuracyResult, factor: float) -> AccuracyResult:
     return replace(result, calibration=replace(result.calibration, amax=amax))
 
 
-def made_detection(noise: float, images: int = 200, seed: int = 0) -> DetectionReport:
+def detection_report(noise: float, images: int = 200, seed: int = 0) -> DetectionReport:
     """Three faces an image, each found `noise` pixels off, and one false alarm of low score."""
     rng = np.random.default_rng(seed)
-    found, truths = [], []
+    detections, truths = [], []
     for _ in range(images):
         corner = np.array([[10, 10], [110, 10], [10, 110]], dtype=float)
         truth = np.hstack([corner, corner + 60])
         moved = truth + np.tile(rng.normal(0, noise, (3, 2)), 2)
         boxes = np.vstack([moved, [[120, 120, 150, 150]]])
         scores = np.append(rng.uniform(0.5, 1, 3), rng.uniform(0, 0.6))
-        found.append(Detections(boxes, scores))
+        detections.append(Detections(boxes, scores))
         truths.append(FaceTruth(truth, np.zeros(3, bool), {}))
-    result = evaluate_detections(found, truths)
+    result = evaluate_detections(detections, truths)
     return DetectionReport(
         data=FaceDataDescription("made images", images, 3 * images, 0, 0, 0, 0, f"made-{images}"),
         detector="made",
@@ -96,11 +96,11 @@ def made_detection(noise: float, images: int = 200, seed: int = 0) -> DetectionR
         fps=100,
         definition="integrate",
         results={"integrate": result},
-        detections=tuple(found),
+        detections=tuple(detections),
     )
 
 
-def made_speed(fps: float, device: str = "CPU") -> SpeedResult:
+def speed_result(fps: float, device: str = "CPU") -> SpeedResult:
     """Of one engine with batches of 1 and 64."""
     times = Percentiles(1.0, 1.0, 1.1, 1.2, 100)
     speeds = tuple(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from lfw_eval.metrics.detection.boxes import Detections, FaceTruth
 
 
-def found(boxes, scores):
+def detected(boxes, scores):
     return Detections(np.reshape(boxes, (-1, 4)).astype(float), np.array(scores, float))
 
 

@@ -101,7 +101,7 @@ class Evaluated:
 
 
 def speeds() -> SpeedResult:
-    def one(precision: str, fps: float, runtime: str = "OpenVINO 1.2") -> EngineSpeed:
+    def of_engine(precision: str, fps: float, runtime: str = "OpenVINO 1.2") -> EngineSpeed:
         measured = tuple(
             Speed(
                 batch,
@@ -116,7 +116,11 @@ def speeds() -> SpeedResult:
         )
         return EngineSpeed("x", engine(precision, runtime), 1.0, {}, measured, 1.0)
 
-    engines = (one("fp32", 60, "ONNX Runtime 1"), one("fp32", 61.0), one("int8", 250.1))
+    engines = (
+        of_engine("fp32", 60, "ONNX Runtime 1"),
+        of_engine("fp32", 61.0),
+        of_engine("int8", 250.1),
+    )
     return SpeedResult("made-up faces", MODEL, engines, 2)
 
 
@@ -180,7 +184,7 @@ def detected(roots: Path) -> DetectionReport:
         (folder / f"img_{n}.jpg").write_bytes(jpeg())
     (folder / "annotations.json").write_text(json.dumps(document))
     dataset = open_faces(folder, folder / "annotations.json")
-    found = [
+    detections = [
         Detections(np.array([[5.0, 5, 25, 25]]), np.array([0.9])),
         Detections(np.array([[0.0, 0, 9, 9]]), np.array([0.95])),
         Detections(np.zeros((0, 4)), np.zeros(0)),
@@ -192,6 +196,6 @@ def detected(roots: Path) -> DetectionReport:
         {"input": "32x32"},
         10.0,
         "integrate",
-        {"integrate": evaluate_detections(found, truths)},
-        tuple(found),
+        {"integrate": evaluate_detections(detections, truths)},
+        tuple(detections),
     )
