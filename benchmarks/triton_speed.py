@@ -1,6 +1,7 @@
 """A Triton server beside the same network in this process, batch and requests under way swept.
 
-Usage: PYTHONPATH=tests/rigs python benchmarks/triton_speed.py [--dataset D] [--boxes CSV] [--seconds 2]
+Usage: PYTHONPATH=tests/rigs python benchmarks/triton_speed.py [--dataset D] [--boxes CSV]
+                                                                [--seconds 2]
 
 The server is NVIDIA's, out of the wheel of nvidia-pytriton, which the tests fetch as well; its
 Python backend runs FaceNet's exported INT8 network on ONNX Runtime, as this process does, one
