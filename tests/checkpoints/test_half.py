@@ -3,7 +3,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from runtimes import RECENT
+from onnx.reference import ReferenceEvaluator
 
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
@@ -96,8 +96,12 @@ def test_quantised_network(network, images):
     before = {t.name: t for t in model.graph.initializer if t.name.endswith("kernel.quantized")}
     after = {t.name: t for t in converted.graph.initializer}
     assert before and all(after[name] == tensor for name, tensor in before.items())
-    assert cosine(run(model, images), run(converted, images)).min() > (0.999 if RECENT else 0.998)
-    assert cosine(run(network, images), run(converted, images)).min() > 0.99
+    # Judged by the standard's own evaluator: ONNX Runtime before 1.30 quantises float16 coarsely,
+    # which turns embeddings by 0.998.
+    (embeddings,) = ReferenceEvaluator(converted).run(None, {"input": images})
+    # What float16 rounds is small beside a step of INT8.
+    assert cosine(run(model, images), embeddings).min() > 0.99999
+    assert cosine(run(network, images), embeddings).min() > 0.99
 
 
 @pytest.mark.parametrize("magnitude", [1, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-11])
