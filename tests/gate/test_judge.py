@@ -1,128 +1,15 @@
-"""The gate's statistics and verdicts."""
+"""The gate's verdicts."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from results import accuracy_result, detection_report, speed_result, with_scales
-from scipy.stats import binomtest, norm
 
 from lfw_eval.gate.judge import judge, judge_against_reference
-from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule, Rules
-from lfw_eval.metrics.detection.average_precision import average_precision
-from lfw_eval.metrics.detection.precision_recall import precision_recall
-from lfw_eval.metrics.detection.protocol import Outcomes
-from lfw_eval.metrics.paired.bootstrap import resampled, weighted_ap, weighted_eer, weighted_val
-from lfw_eval.metrics.paired.difference import accuracy_difference, auc_difference
-from lfw_eval.metrics.verification.auc import auc
-from lfw_eval.metrics.verification.eer import equal_error_rate
-from lfw_eval.metrics.verification.val import validation_rate
+from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule
 from lfw_eval.system.errors import UserError
 
 NAMES = ("new.json", "old.json")
-
-
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(100, 5000))
-def test_mcnemar_and_its_bounds(worse, better, pairs):
-    difference = accuracy_difference(worse, better, pairs, 0.002, 0.05, 0.05)
-    if worse + better:
-        exact = binomtest(worse, worse + better, alternative="greater").pvalue
-        assert difference.p_value == pytest.approx(exact)
-    assert difference.lower <= difference.worse_by <= difference.upper
-    turned = accuracy_difference(better, worse, pairs, 0.002, 0.05, 0.05)
-    assert turned.upper == pytest.approx(-difference.lower, abs=1e-9)
-
-
-@given(st.integers(1, 40), st.integers(0, 40))
-def test_the_limit_is_zero_where_the_score_test_is_at_its_level(worse, better):
-    """At no difference Tango's score is McNemar's, (b - c) / sqrt(b + c)."""
-    level = norm.sf((worse - better) / np.sqrt(worse + better))
-    if 0.001 < level < 0.5:
-        difference = accuracy_difference(worse, better, 1000, 0.002, level, 0.05)
-        assert difference.lower == pytest.approx(0, abs=1e-7)
-
-
-def test_no_changed_pair_is_bounded_too():
-    few = accuracy_difference(0, 0, 300, 0.002, 0.05, 0.05)
-    many = accuracy_difference(0, 0, 6000, 0.002, 0.05, 0.05)
-    assert few.worse_by == many.worse_by == 0
-    assert many.upper < 0.002 < few.upper
-    assert few.p_value == 1
-
-
-def test_coverage_of_the_score_limit():
-    rng = np.random.default_rng(1)
-    drawn = rng.multinomial(2000, [0.012, 0.008, 0.98], size=2000)
-    bounds = [accuracy_difference(b, c, 2000, 0.002, 0.05, 0.05) for b, c, _ in drawn]
-    assert 0.93 <= np.mean([bound.upper >= 0.004 for bound in bounds]) <= 0.98
-    assert 0.93 <= np.mean([bound.lower <= 0.004 for bound in bounds]) <= 0.98
-
-
-def pairs_of(seed, n=400):
-    rng = np.random.default_rng(seed)
-    genuine = np.arange(n) % 2 == 0
-    shared = rng.normal(np.where(genuine, 1.0, 1.6), 0.3)
-    return [np.round(shared + rng.normal(0, 0.05, n), 3) for _ in range(2)], genuine
-
-
-def test_delong_is_the_bootstrap():
-    (old, new), genuine = pairs_of(0, 2000)
-    difference = auc_difference(old, new, genuine, 0.001, 0.05, 0.05)
-    assert difference.worse_by == pytest.approx(auc(old, genuine).value - auc(new, genuine).value)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(400):
-        rows = np.concatenate([rng.choice(np.flatnonzero(k), 1000) for k in (genuine, ~genuine)])
-        drawn.append(auc(old[rows], genuine[rows]).value - auc(new[rows], genuine[rows]).value)
-    assert (difference.upper - difference.worse_by) / 1.645 == pytest.approx(
-        np.std(drawn), rel=0.15
-    )
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_weighted_metrics_are_the_metrics_of_repeated_pairs(seed):
-    (distances, _), genuine = pairs_of(seed)
-    fold = np.arange(len(genuine)) * 4 // len(genuine)
-    rng = np.random.default_rng(seed)
-    weights = rng.integers(0, 4, len(genuine))
-    rows = np.repeat(np.arange(len(genuine)), weights)
-    once = weights[None]
-    expected = equal_error_rate(distances[rows], genuine[rows]).value
-    assert weighted_eer(distances, genuine)(once)[0] == pytest.approx(expected)
-    repeated = np.tile(distances[rows], (4, 1))
-    for target in (1e-3, 0.02, 0.3):
-        expected = validation_rate(repeated, genuine[rows], fold[rows], target).value
-        weighted = weighted_val(distances, genuine, fold, target)(once)[0]
-        assert weighted == pytest.approx(expected)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 1000))
-def test_weighted_ap_is_that_of_repeated_images(seed):
-    rng = np.random.default_rng(seed)
-    images, k = 5, int(rng.integers(0, 30))
-    image = np.sort(rng.integers(0, images, k))
-    outcomes = Outcomes(
-        np.round(rng.random(k), 1), rng.random(k) < 0.6, image, np.zeros((k, 4)),
-        rng.integers(1, 9, images) + k,
-    )  # fmt: skip
-    weights = rng.integers(0, 3, images)
-    if not weights.any():
-        return
-    rows = np.repeat(np.arange(k), weights[image])
-    faces = int(weights @ outcomes.faces)
-    curve = precision_recall(outcomes.scores[rows], outcomes.hit[rows], faces, images)
-    for definition in ("integrate", "tao11"):
-        weighted = weighted_ap(outcomes, definition)(weights[None])[0]
-        assert weighted == pytest.approx(average_precision(curve, definition))
-
-
-def test_resamples_are_the_same_for_both():
-    (old, _), genuine = pairs_of(0)
-    metric = weighted_eer(old, genuine)
-    assert not resampled(metric, metric, genuine.astype(int)).any()
 
 
 def test_nothing_changed_passes():
@@ -230,41 +117,6 @@ def test_speed_of_another_device_is_not_judged():
     verdict = judge(other, result, DEFAULT, NAMES)
     assert "FPS" not in [finding.metric for finding in verdict.findings]
     assert "FPS is not compared: CPU before, GPU now" in verdict.notes
-
-
-def test_rules_file(tmp_path):
-    path = tmp_path / "rules.toml"
-    path.write_text(
-        'significance = 0.01\ncannot_tell = "pass"\n[ACC]\nallowed_drop = 0.001\nfloor = 0.98\n'
-        '[calibration]\nlist = "same"\nscales = 0.1\n'
-    )
-    rules = Rules.load(path)
-    assert (rules.significance, rules.cannot_tell) == (0.01, "pass")
-    assert rules.metrics["ACC"] == MetricRule(0.001, 0.98)
-    assert rules.metrics["VAL"] == DEFAULT.metrics["VAL"]
-    assert rules.calibration == CalibrationRule(list="same", scales=0.1)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("[ACC", "is not TOML"),
-        ("[acc]\n", "there is no 'acc'"),
-        ("[ACC]\ndrop = 1", "has no 'drop'; it has allowed_drop"),
-        ("[ACC]\nallowed_drop = -1", "is not possible"),
-        ("[ACC]\nallowed_drop = nan", "is not possible"),
-        ("[ACC]\nallowed_drop = 0", "set never_worse = true instead"),
-        ("ACC = 3", "must be a table"),
-        ("significance = 2.0", "above 0 and below 0.5"),
-        ('cannot_tell = "maybe"', "fail or pass"),
-        ('[calibration]\nlist = "some"', "is not possible"),
-    ],
-)
-def test_rules_that_are_wrong(tmp_path, text, sentence):
-    path = tmp_path / "rules.toml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=sentence):
-        Rules.load(path)
 
 
 def test_detection():
