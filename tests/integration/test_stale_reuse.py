@@ -1,160 +1,74 @@
-"""Nothing stale is reused: every input of a result, changed alone, and what is then made anew."""
+"""Nothing stale is reused: change one input of a result and see which stages run again."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import onnx
 import pytest
 from command import lfw_eval
-from pictures import picture
+from world import (
+    World,
+    move_roots,
+    no_face,
+    run,
+    same_times,
+    tiny,
+    write_boxes,
+    write_faces,
+    write_photo,
+)
+from world_changes import CHANGES, swap_in_place
 
-from calibration.sampler import choose_images
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints import checkpoint as checkpoint_module
-from lfw_eval.checkpoints.checkpoint import open_checkpoint
-from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.datasets import crop_store as crop_store_module
 from lfw_eval.datasets.alignment import (
-    AlreadyAligned,
-    BoxAlignment,
     MtcnnAlignment,
     five_point,
     mtcnn,
 )
-from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.datasets.photographs import FolderPhotographs
 from lfw_eval.detectors import mtcnn_networks
 from lfw_eval.detectors.contract import FaceDetector
-from lfw_eval.detectors.mtcnn_cascade import Faces
 from lfw_eval.engines import openvino as openvino_module
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.engines.openvino import OpenVINOEngine
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.order import options_of
 from lfw_eval.metrics.detection.boxes import Detections
-from lfw_eval.pipelines.calibration import calibrate
 from lfw_eval.pipelines.detected import Detected
 from lfw_eval.system.errors import UserError
-
-SIDE = 32
-ALL = {"network", "crops", "table", "engine"}
-PEOPLE = {"Ann_Lee": 4, "Bo": 4}
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything that a run reads, on disk, and what can be asked for beside it."""
-
-    root: Path
-    dataset: str = "faces"
-    align: str = "boxes"
-    margin: int = 32
-    normalisation: str = "fixed"
-    precision: str = "int8"
-    method: str = "entropy"
-    batch_size: int = 8
-    listed: tuple[str, ...] = field(default=("Ann_Lee_0004", "Bo_0004", "Ann_Lee_0001"))
-
-    @property
-    def photo(self) -> Path:
-        return self.root / self.dataset / "Ann_Lee" / "Ann_Lee_0001.png"
-
-    @property
-    def uncropped(self) -> Path:
-        """In no pair, but calibrated on."""
-        return self.root / self.dataset / "Ann_Lee" / "Ann_Lee_0004.png"
-
-
-def tiny(path: Path, seed: int = 7, side: int = SIDE) -> None:
-    """Write a network with its weights in a file beside it."""
-    rng = np.random.default_rng(seed)
-
-    def weights(*shape: int) -> np.ndarray:
-        return rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
-
-    graph = GraphBuilder("tiny")
-    x = graph.convolution("input", "stem", weights(4, 3, 5, 5), bias=weights(4), strides=(4, 4))
-    x = graph.node("Relu", [x], "relu")
-    x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "flat")
-    kernel = graph.constant("dense.kernel", weights(32, 4))
-    x = graph.node("Gemm", [x, kernel], "dense", transB=1)
-    model = graph.model({"input": ["batch", 3, side, side]}, {x: ["batch", 32]})
-    location = f"{path.stem}.weights"
-    path.with_name(location).unlink(missing_ok=True)
-    onnx.save(model, path, save_as_external_data=True, location=location, size_threshold=0)
-
-
-def write_photo(path: Path, seed: int) -> None:
-    """All have the same size in bytes."""
-    content = cv2.imencode(".png", picture(seed, 60, 60), [cv2.IMWRITE_PNG_COMPRESSION, 0])[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.tobytes())
-
-
-def write_faces(folder: Path, first_seed: int) -> None:
-    seed = first_seed
-    for person, count in PEOPLE.items():
-        for number in range(1, count + 1):
-            write_photo(folder / person / f"{person}_{number:04d}.png", seed)
-            seed += 1
-    write_pairs(folder)
-
-
-def write_pairs(folder: Path, last: str = "Ann_Lee\t2\tBo\t2") -> None:
-    pairs = ["2\t1", "Ann_Lee\t1\t2", "Ann_Lee\t1\tBo\t1", "Bo\t1\t2", last]
-    (folder / "pairs.txt").write_text("\n".join(pairs) + "\n")
-
-
-def write_boxes(root: Path, left: int = 5) -> None:
-    names = [f"{person}_{n:04d}" for person, count in PEOPLE.items() for n in range(1, count + 1)]
-    rows = [f"{name},{left},5,30,40" for name in names]
-    (root / "boxes.csv").write_text("\n".join(["image,x,y,w,h", *rows]) + "\n")
-
-
-def same_times(path: Path, write: Callable[[], None]) -> None:
-    """Change a file in place so that size, inode and modification time stay."""
-    before = path.stat()
-    content = path.read_bytes()
-    write()
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    after = path.stat()
-    assert path.read_bytes() != content
-    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
 @pytest.fixture
 def recomputed(monkeypatch) -> set[str]:
-    """The stages that were carried out, and not taken from what an earlier run kept."""
+    """The stages that ran, instead of reusing what an earlier run stored."""
     stages: set[str] = set()
 
-    def noted(module: Any, name: str, stage: str) -> None:
+    def count_as(module: Any, name: str, stage: str) -> None:
         function = getattr(module, name)
 
-        def noting(*arguments: Any, **options: Any) -> Any:
+        def counted(*arguments: Any, **options: Any) -> Any:
             stages.add(stage)
             return function(*arguments, **options)
 
-        monkeypatch.setattr(module, name, noting)
+        monkeypatch.setattr(module, name, counted)
 
-    noted(checkpoint_module, "convert", "network")
-    noted(crop_store_module, "_align", "crops")
-    noted(ScaleTable, "save", "table")
-    noted(openvino_module, "network", "engine")
+    count_as(checkpoint_module, "convert", "network")
+    count_as(crop_store_module, "_align", "crops")
+    count_as(ScaleTable, "save", "table")
+    count_as(openvino_module, "network", "engine")
     return stages
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A world where a run of the defaults has kept all that it keeps."""
+    """A world in which a run with the defaults has stored all its outputs."""
     root = tmp_path_factory.mktemp("world") / "root"
     write_faces(root / "faces", 0)
     write_boxes(root)
@@ -165,14 +79,9 @@ def finished(tmp_path_factory) -> Path:
     return root
 
 
-def move_roots(patched: pytest.MonkeyPatch, root: Path) -> None:
-    patched.setenv("LFW_EVAL_DATASETS", str(root / "data"))
-    patched.setenv("LFW_EVAL_CHECKPOINTS", str(root / "checkpoints"))
-
-
 @pytest.fixture
 def world(finished, tmp_path, monkeypatch, recomputed) -> Iterator[World]:
-    """A copy of it, of whose content everything that was kept holds."""
+    """A copy of it, for which everything stored is still valid."""
     root = tmp_path / "root"
     shutil.copytree(finished, root)
     move_roots(monkeypatch, root)
@@ -182,143 +91,9 @@ def world(finished, tmp_path, monkeypatch, recomputed) -> Iterator[World]:
     return World(root)
 
 
-def no_face() -> Faces:
-    return Faces(*(np.empty(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2))))
-
-
-def run(world: World) -> np.ndarray:
-    """From photographs to embeddings, as `evaluate` does it."""
-    network = open_checkpoint(str(world.root / "net.onnx"), world.normalisation)
-    side, _, _ = network.input_shape()
-    dataset = open_dataset(str(world.root / world.dataset), None)
-    alignment = {
-        "boxes": lambda: BoxAlignment(world.root / "boxes.csv", world.margin / 320, side),
-        "mtcnn": lambda: MtcnnAlignment(world.margin, side),
-        "five-point": lambda: five_point.FivePointAlignment(side),
-        "none": lambda: AlreadyAligned(side),
-    }[world.align]()
-    store = dataset.crop_store(alignment)
-    listing = world.root / "calibration.txt"
-    listing.write_text("\n".join(world.listed))
-    images = choose_images(dataset.photographs.names, dataset.pairs.names, listing)
-    names = dataset.pairs.names if set(images.names) <= set(dataset.pairs.names) else images.names
-    to_calibrate = dataset.crop_store(alignment, names)
-    crops = to_calibrate.crops[to_calibrate.rows(images.names)]
-    table = calibrate(network, crops, images, world.method).table  # type: ignore[arg-type]
-    request = BuildRequest(
-        network.model,
-        network.normalisation,
-        world.precision,  # type: ignore[arg-type]
-        table if world.precision == "int8" else None,
-        world.batch_size,
-    )
-    with OpenVINOEngine.build(request, network.folder / "engines") as engine:
-        return engine.run({engine.inputs[0].name: np.array(store.crops)})[engine.outputs[0].name]
-
-
-def test_nothing_changed_nothing_is_made(world, recomputed):
+def test_nothing_is_recomputed_when_nothing_changed(world, recomputed):
     run(world)
     assert recomputed == set()
-
-
-def swap_in_place(world: World) -> World:
-    same_times(world.photo, lambda: write_photo(world.photo, 99))
-    return world
-
-
-def swap_by_name(world: World) -> World:
-    other, spare = world.photo.with_name("Ann_Lee_0002.png"), world.root / "spare"
-    stats = world.photo.stat(), other.stat()
-    world.photo.rename(spare)
-    other.rename(world.photo)
-    spare.rename(other)
-    for path, stat in zip((world.photo, other), stats, strict=True):
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    return world
-
-
-def change_uncropped(world: World) -> World:
-    same_times(world.uncropped, lambda: write_photo(world.uncropped, 99))
-    return world
-
-
-def another_folder(world: World) -> World:
-    write_faces(world.root / "elsewhere" / "faces", 50)
-    for path in (world.root / "faces").rglob("*.png"):
-        twin = world.root / "elsewhere" / path.relative_to(world.root)
-        os.utime(twin, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
-    return replace(world, dataset="elsewhere/faces")
-
-
-def copied_folder(world: World) -> World:
-    shutil.copytree(world.root / "faces", world.root / "elsewhere" / "faces")
-    return replace(world, dataset="elsewhere/faces")
-
-
-def other_pairs(world: World) -> World:
-    path = world.root / "faces" / "pairs.txt"
-    same_times(path, lambda: write_pairs(world.root / "faces", "Ann_Lee\t2\tBo\t3"))
-    return world
-
-
-def other_boxes(world: World) -> World:
-    same_times(world.root / "boxes.csv", lambda: write_boxes(world.root, 7))
-    return world
-
-
-def other_network(world: World) -> World:
-    path = world.root / "net.onnx"
-    content = path.read_bytes()
-    same_times(path, lambda: path.write_bytes(content.replace(b"lfw-eval", b"lfw-evil")))
-    return world
-
-
-def other_weights(world: World) -> World:
-    path = world.root / "net.weights"
-    same_times(path, lambda: tiny(world.root / "net.onnx", seed=8))
-    return world
-
-
-def other_side(world: World) -> World:
-    tiny(world.root / "net.onnx", side=48)
-    return world
-
-
-def spoilt_table(world: World) -> World:
-    (path,) = world.root.rglob("scales-entropy.json")
-    table = ScaleTable.load(path)
-    amax = {name: amax / 4 for name, amax in table.amax.items()}
-    path.write_text(replace(table, amax=amax).to_json())
-    return world
-
-
-BELOW_CROPS = {"table", "engine"}
-CHANGES: dict[str, tuple[Callable[[World], World], set[str]]] = {
-    "photograph, size and time the same": (swap_in_place, {"crops", *BELOW_CROPS}),
-    "photographs renamed to each other": (swap_by_name, {"crops", *BELOW_CROPS}),
-    "photograph that is only calibrated on": (change_uncropped, {"crops", *BELOW_CROPS}),
-    "folder of the same name, sizes and times": (another_folder, {"crops", *BELOW_CROPS}),
-    "the same photographs elsewhere": (copied_folder, set()),
-    "pair list": (other_pairs, {"crops"}),
-    "boxes": (other_boxes, {"crops", *BELOW_CROPS}),
-    "margin": (lambda w: replace(w, margin=64), {"crops", *BELOW_CROPS}),
-    "margin, too little to move a pixel": (lambda w: replace(w, margin=33), {"crops"}),
-    "alignment none": (lambda w: replace(w, align="none"), {"crops", *BELOW_CROPS}),
-    "alignment mtcnn": (lambda w: replace(w, align="mtcnn"), {"crops", *BELOW_CROPS}),
-    "alignment five-point": (lambda w: replace(w, align="five-point"), {"crops", *BELOW_CROPS}),
-    "side": (other_side, ALL),
-    "checkpoint": (other_network, {"network", *BELOW_CROPS}),
-    "weights beside the checkpoint": (other_weights, {"network", *BELOW_CROPS}),
-    "normalisation": (
-        lambda w: replace(w, normalisation="per-image"),
-        {"network", *BELOW_CROPS},
-    ),
-    "precision": (lambda w: replace(w, precision="fp32"), {"engine"}),
-    "method": (lambda w: replace(w, method="minmax"), BELOW_CROPS),
-    "calibration list": (lambda w: replace(w, listed=w.listed[::-1]), BELOW_CROPS),
-    "scale table": (spoilt_table, {"engine"}),
-    "batch size, which OpenVINO does not build for": (lambda w: replace(w, batch_size=4), set()),
-}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -425,7 +200,7 @@ def test_options_of_tensorrt(engine_key, change):
     assert engine_key(**TENSORRT[change]) != engine_key()
 
 
-def test_other_things_that_tensorrt_builds_from(engine_key, monkeypatch):
+def test_other_inputs_of_a_tensorrt_engine(engine_key, monkeypatch):
     plain, cached = engine_key(), engine_key(**TENSORRT["calibration cache"])
     assert engine_key(quantization="qdq") != plain
     assert engine_key(device="another GPU") != plain
@@ -497,7 +272,7 @@ def test_images_that_change_after_they_were_hashed_are_refused(world):
 
 @pytest.mark.slow
 def test_the_command_notices_a_swapped_photograph(world):
-    """And reads all of them again where `--verify-images` asks for it."""
+    """And reads every image again with `--verify-images`."""
 
     def crops(*options: str) -> str:
         run = lfw_eval(
