@@ -194,6 +194,9 @@ def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
 
 def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> _TemplatePairs:
     try:
+        if content.translate(None, b"0123456789 \t\r\n"):
+            # NumPy before 2 reads "1.5" as 1.
+            raise ValueError("not only integers")
         rows = np.loadtxt(io.BytesIO(content), np.int64, comments=None, ndmin=2)
         left, right, label = rows.T
         sides = [np.searchsorted(ids, side).clip(max=len(ids) - 1) for side in (left, right)]

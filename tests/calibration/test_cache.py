@@ -164,7 +164,7 @@ HEADER = b"TRT-8600-EntropyCalibration2\n"
         (HEADER + b"x: 7fc00000\n", "line 2 has a scale that is negative, infinite or NaN"),
         (HEADER + b"x: bd2f60c7\n", "line 2 has a scale that is negative, infinite or NaN"),
         (HEADER + b"x: 3d\ny: 0\nx: 3e\n", "line 4 gives tensor 'x' a different scale from line 2"),
-        (HEADER + b"x: 0\n" * (4 << 20), "larger than 16 MiB"),
+        pytest.param(HEADER + b"x: 0\n" * (4 << 20), "larger than 16 MiB", id="large"),
     ],
 )
 def test_what_is_no_cache_is_refused_with_its_line(tmp_path, content, message):

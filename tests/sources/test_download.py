@@ -101,7 +101,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(
     assert left_in(tmp_path) == {}
 
 
-@pytest.mark.parametrize("body", [BODY + b"x", BODY[:-1]])
+@pytest.mark.parametrize("body", [BODY + b"x", BODY[:-1]], ids=["longer", "shorter"])
 def test_a_wrong_size_is_refused_before_the_body(
     server: FileServer, tmp_path: Path, body: bytes
 ) -> None:
