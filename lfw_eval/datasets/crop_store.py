@@ -115,7 +115,7 @@ def open_crop_store(folder: Path) -> CropStore:
         crops = np.load(folder / "crops.npy", mmap_mode="c")
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the crop store {folder} is damaged ({error})", "delete it and run again"
+            f"the crop store {folder} is damaged ({error})", "delete it and rerun the same command"
         ) from error
     return CropStore(
         folder=folder,

@@ -1,6 +1,6 @@
 """A data set to evaluate on: photographs and pairs, the user's own or fetched."""
 
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,8 @@ from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
 Align = Literal["mtcnn", "five-point", "none"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +104,12 @@ class Dataset:
 
         Args:
             side: What the network takes.
-            way: What the user wants.
+            way: What the user asked for.
             boxes: The user's CSV file of faces, instead of MTCNN's.
             margin: MTCNN's, in pixels of the photograph.
 
         Raises:
-            UserError: Boxes are given for an alignment that takes none.
+            UserError: `boxes` is given for an alignment that takes none.
         """
         if boxes:
             if way in ("five-point", "none"):
@@ -141,19 +143,19 @@ def open_dataset(
 ) -> Dataset:
     """Open photographs and pairs: a path, `lfw`, `lfw-funneled` or `celebrities`.
 
-    Without one: LFW from the root of the data sets or its mirror; where neither has it, the
-    celebrities, and says so.
+    Without one: LFW from the root of the data sets or its mirror; where it is unavailable, the
+    celebrities, with a warning in the log.
 
     Args:
         dataset: A folder or .tgz of images, a .bin of insightface, or a name.
         pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
             in the folder, or `pairs.txt` beside it, or the official one.
-        pairs_needed: Else images in a folder or archive without a list are a data set too.
+        pairs_needed: Refuse images without a pair list.
         verify_images: Read all images to tell whether they are those of an earlier run, even
             where size, times and inode say so.
 
     Raises:
-        UserError: There is no such path or name, or the pairs name images that it lacks.
+        UserError: The path or name does not exist, or the pairs name images that it lacks.
 
     Example:
         >>> from lfw_eval import open_dataset
@@ -168,8 +170,7 @@ def open_dataset(
         except NoSourceError as error:
             if pairs is not None:
                 raise
-            print(f"LFW is not here and cannot be fetched: {error}", file=sys.stderr)
-            print("Taking the celebrities instead.", file=sys.stderr)
+            _LOG.warning("LFW is unavailable (%s); using the celebrities instead", error)
             return _celebrities(verify_images)
     name, path = str(dataset), Path(dataset)
     if name == "celebrities":
@@ -186,9 +187,9 @@ def open_dataset(
         )
     if path.suffix.lower() == ".bin" and path.is_file():
         _refuse_pairs(pairs, name, "has its own")
-        crops, found = read_insightface_bin(path)
+        crops, pair_list = read_insightface_bin(path)
         title = f"insightface's {path.name}, {path}"
-        return Dataset(f"{path.stem}-bin", title, crops, found, aligned=True)
+        return Dataset(f"{path.stem}-bin", title, crops, pair_list, aligned=True)
     if has_templates(path):
         raise UserError(
             f"{name} has pairs of templates, not of images",
@@ -203,13 +204,13 @@ def open_dataset(
 
 
 def has_templates(path: Path) -> bool:
-    """Return whether a folder is of the layout in which IJB-B and IJB-C are released."""
+    """Return whether a folder has the layout in which IJB-B and IJB-C are released."""
     return (path / "meta").is_dir() and (path / "loose_crop").is_dir()
 
 
-def _refuse_pairs(pairs: Path | None, given: str, why: str) -> None:
+def _refuse_pairs(pairs: Path | None, name: str, why: str) -> None:
     if pairs is not None:
-        raise UserError(f"`pairs` does not go with `dataset` {given}, which {why}")
+        raise UserError(f"`pairs` does not go with `dataset` {name}, which {why}")
 
 
 def _local_or_fetched_lfw() -> Path:
@@ -222,18 +223,18 @@ def _photographs(path: Path, pairs: Path | None, verify_images: bool) -> Dataset
     name = _short_name(path)
     listed = pairs or _pairs_within(path) or local_pairs(path)
     if listed and listed.suffix.lower() == ".csv":
-        found = read_pair_csv(listed, photographs.paths)
-        return Dataset(name, f"{path}, pairs of {listed.name}", photographs, found)
-    found = read_pairs(listed or _official_pairs(path))
+        pair_list = read_pair_csv(listed, photographs.paths)
+        return Dataset(name, f"{path}, pairs of {listed.name}", photographs, pair_list)
+    pair_list = read_pairs(listed or _official_pairs(path))
     # Images whose names are not their own have their paths for names.
-    shared = {Path(each).stem for each, where in photographs.paths.items() if each == where}
-    if twice := sorted(shared.intersection(found.names)):
+    shared = {Path(image).stem for image, where in photographs.paths.items() if image == where}
+    if twice := sorted(shared.intersection(pair_list.names)):
         raise UserError(
             f"{path} has several images named {twice[0]}, which the pair list names",
-            "list the pairs in a CSV file, with their paths",
+            "list the pairs in a CSV file, by path",
         )
-    found.check_images(photographs.names)
-    return Dataset(name, f"LFW layout, {path}", photographs, found)
+    pair_list.check_images(photographs.names)
+    return Dataset(name, f"LFW layout, {path}", photographs, pair_list)
 
 
 def _short_name(path: Path) -> str:
@@ -244,7 +245,7 @@ def _short_name(path: Path) -> str:
 
 def _pairs_within(photographs: Path) -> Path | None:
     within = [photographs / "pairs.txt", photographs / "pairs.csv"]
-    return next((each for each in within if each.is_file()), None)
+    return next((file for file in within if file.is_file()), None)
 
 
 def _official_pairs(photographs: Path) -> Path:
@@ -253,7 +254,8 @@ def _official_pairs(photographs: Path) -> Path:
         return fetch(collection.entry("lfw-pairs"), collection)
     except NoSourceError as error:
         raise NoSourceError(
-            f"{photographs} has no pairs.txt or pairs.csv, and LFW's own list is not here: {error}"
+            f"{photographs} has no pairs.txt or pairs.csv, and LFW's own list is "
+            f"unavailable: {error}"
         ) from error
 
 

@@ -42,9 +42,9 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
     except OSError as error:
         raise UserError(f"`boxes` {path} cannot be read: {error.strerror}") from error
     except csv.Error as error:
-        _refuse(path, rows.line_num, f"it is not CSV ({error})")
+        _refuse(path, rows.line_num, f"not CSV ({error})")
     except UnicodeDecodeError as error:
-        raise UserError(f"`boxes` {path} is not text in UTF-8", "give a CSV file") from error
+        raise UserError(f"`boxes` {path} is not UTF-8 text", "give a CSV file") from error
     return boxes
 
 
@@ -52,7 +52,7 @@ def _box(path: Path, line: int, row: list[str]) -> tuple[str, FaceBox]:
     try:
         name, x, y, width, height = row[0], *map(float, row[1:])
     except ValueError:
-        _refuse(path, line, "expected a name and four numbers, image,x,y,w,h")
+        _refuse(path, line, "expected a name and four numbers: image,x,y,w,h")
     if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
         _refuse(path, line, "x and y must be finite, w and h positive")
     # `Name/Name_0001.jpg` is the same image as `Name_0001`; a dot alone may be part of a name.

@@ -28,9 +28,9 @@ class ImageFinder:
     def find(self, written: str) -> Collection[str]:
         """Return the names of the images that this can mean: one, none, or several."""
         path = str(PurePosixPath(written.replace("\\", "/")))
-        for known in (self._by_path, self._by_end):
-            if path in known:
-                return known[path]
+        for index in (self._by_path, self._by_end):
+            if path in index:
+                return index[path]
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Which images a data set holds, by content: what everything that is kept of them hangs on."""
+"""Content hashes of a data set's images, on which everything cached depends."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ _MEMORY = "content-hashes.sqlite"
 
 
 def image_hashes(paths: Iterable[Path], *, verify_images: bool = False) -> list[str]:
-    """Return the sha256 of each file; what has not changed since an earlier run is not read again.
+    """Return the sha256 of each file; files unchanged since an earlier run are not read again.
 
     Args:
-        verify_images: Read all of them nevertheless.
+        verify_images: Read all of them regardless.
 
     Raises:
-        UserError: A file cannot be read, or changes meanwhile.
+        UserError: A file cannot be read, or changes while it is read.
     """
     return hash_files(paths, datasets().root / _MEMORY, reread=verify_images)
 
@@ -48,5 +48,5 @@ def changed(where: str) -> UserError:
     """Return the error that says that a file has changed since it was hashed."""
     return UserError(
         f"{where} has changed since its content was hashed",
-        "rerun the same command with `verify_images`, when nothing writes to the data set",
+        "rerun with `verify_images` when nothing writes to the data set",
     )

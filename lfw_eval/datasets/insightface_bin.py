@@ -55,7 +55,7 @@ def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:
     consecutive folds, those of scikit-learn's `KFold` without shuffling, which insightface uses.
 
     Raises:
-        UserError: The file cannot be read, is not such a pickle or wants to run code.
+        UserError: The file cannot be read, is not such a pickle or would run code.
     """
     images, same = _content(path)
     if len(images) != 2 * len(same):
@@ -104,8 +104,8 @@ def _content(path: Path) -> tuple[list[bytes], list[bool]]:
         ) from error
     except CodeError as error:
         raise UserError(
-            f"{path} wants to run code ({error}), which was refused: a test set holds images and "
-            "truth values only",
+            f"{path} would run code ({error}), which was refused: a test set holds only images and "
+            "truth values",
             "get a copy from a source that you trust",
         ) from None
     except MalformedError as error:

@@ -58,7 +58,7 @@ def read_pair_csv(path: Path, images: Mapping[str, str]) -> Pairs:
         _check_folds(path, rows, fold)
     else:
         line = next(row.line for row in rows if row.fold is None)
-        _refuse(path, line, "it has no fold, but other lines do")
+        _refuse(path, line, "this line has no fold, but others do")
     return Pairs.of([row.left for row in rows], [row.right for row in rows], genuine, fold)
 
 
@@ -104,7 +104,7 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
     except UnicodeDecodeError as error:
         raise UserError(f"the pair list {path} is not UTF-8 text", "give a CSV file") from error
     except csv.Error as error:
-        _refuse(path, reader.line_num, f"it is not CSV ({error})")
+        _refuse(path, reader.line_num, f"not CSV ({error})")
     return rows
 
 

@@ -34,7 +34,7 @@ class Photographs(ABC):
         """A hash over names and contents, hexadecimal; taken when it is first asked for.
 
         Raises:
-            UserError: A file cannot be read, or changes meanwhile.
+            UserError: A file cannot be read, or changes while it is read.
         """
 
     @property
@@ -143,7 +143,7 @@ def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
         verify_images: See `FolderPhotographs`.
 
     Raises:
-        UserError: There is no such image.
+        UserError: There are no such images.
     """
     photographs: Photographs
     if path.is_dir():
@@ -155,7 +155,7 @@ def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
         photographs = ArchivePhotographs(path, verify_images=verify_images)
     if not photographs.names:
         raise UserError(
-            f"{path} holds no image", "`dataset` takes a folder or a .tgz with Name/Name_0001.jpg"
+            f"{path} has no images", "`dataset` takes a folder or a .tgz with Name/Name_0001.jpg"
         )
     return photographs
 
@@ -182,12 +182,12 @@ def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray
         flags: Of OpenCV's `imdecode`; three channels.
 
     Raises:
-        UserError: The content is no image, or a JPEG that ends too early.
+        UserError: The content is not an image, or is a truncated JPEG.
     """
     # OpenCV fills what is missing of a cut-off JPEG with grey and says nothing.
     cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-4096:]
     encoded = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(encoded, flags) if encoded.size and not cut_off else None
     if image is None:
-        raise UserError(f"{where} is corrupt or cut off", "replace it, or leave it out")
+        raise UserError(f"{where} is corrupt or truncated", "replace it, or leave it out")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -75,13 +75,13 @@ class Clustering:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UserError(f"unknown clustering {self.mode!r}", f"choose from {', '.join(MODES)}")
+            raise UserError(f"`mode` {self.mode!r} is unknown", f"choose from {', '.join(MODES)}")
         if self.topk == 0 or self.topk < -1:
-            raise UserError(f"topk is {self.topk}", "give at least 1, or -1 for all faces")
+            raise UserError(f"`topk` is {self.topk}", "give at least 1, or -1 for all faces")
         for name in ("pre_cluster_threshold", "eps", "nms_iou_threshold"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise UserError(f"{name} is {value}", "give a value from 0 to 1")
+                raise UserError(f"`{name}` is {value}", "give a value from 0 to 1")
 
     def apply(self, candidates: Sequence[Detections]) -> list[Detections]:
         """Cluster.
@@ -96,11 +96,11 @@ class Clustering:
 
 
 def nms(candidates: Sequence[Detections], parameters: Clustering) -> list[Detections]:
-    """Keep, from the highest coverage down, the candidates that overlap none kept.
+    """Keep, from the highest coverage down, the candidates that overlap none already chosen.
 
     Of equal coverage the first is taken. Confidence is the coverage.
     """
-    candidates = [_above(each, parameters.pre_cluster_threshold) for each in candidates]
+    candidates = [_above(image, parameters.pre_cluster_threshold) for image in candidates]
     return _suppressed(candidates, parameters)
 
 
@@ -130,25 +130,25 @@ def hybrid(candidates: Sequence[Detections], parameters: Clustering) -> list[Det
     clustered = []
     for image in candidates:
         image = _above(image, parameters.pre_cluster_threshold)
-        kept = _membership(image, parameters).any(axis=0)
-        clustered.append(Detections(image.boxes[kept], image.scores[kept]))
+        selected = _membership(image, parameters).any(axis=0)
+        clustered.append(Detections(image.boxes[selected], image.scores[selected]))
     return _suppressed(clustered, parameters)
 
 
 def dbscan_labels(
-    boxes: Boxes, eps: float, least: float, weights: NDArray[np.floating[Any]] | None = None
+    boxes: Boxes, eps: float, min_weight: float, weights: NDArray[np.floating[Any]] | None = None
 ) -> Labels:
     """Label boxes by DBSCAN (Ester et al. 1996) with the distance 1 - IoU.
 
-    The labels are those of scikit-learn's `DBSCAN(eps, least, metric="precomputed")`. A box whose
-    neighbours, itself included, reach `least` is a core; cores that are neighbours are in one
-    cluster; a box that is near a core is in the first cluster that has such a core. A box without
+    The labels are those of scikit-learn's `DBSCAN(eps, min_weight, metric="precomputed")`. A box
+    whose neighbours, itself included, reach `min_weight` is a core; neighbouring cores are in the
+    same cluster; any other box near a core is in the first cluster with such a core. A box without
     area is near itself only.
 
     Args:
         boxes: (k, 4) of x1, y1, x2, y2.
         eps: The largest distance between neighbours.
-        least: Number of boxes, or sum of weights, that a core needs near it.
+        min_weight: Number of boxes, or sum of weights, that a core needs near it.
         weights: (k,), scikit-learn's `sample_weight`; 1 each if left out.
 
     Returns:
@@ -156,7 +156,7 @@ def dbscan_labels(
     """
     near = pairwise_distance(boxes) <= eps
     weight = near.sum(axis=1) if weights is None else near @ weights
-    core = weight >= least
+    core = weight >= min_weight
     labels = np.full(len(boxes), NOISE)
     clusters = 0
     for first in np.flatnonzero(core):
@@ -202,16 +202,18 @@ def _suppressed(candidates: Sequence[Detections], parameters: Clustering) -> lis
     """Suppress in all images at once."""
     boxes = np.concatenate([np.empty((0, 4)), *(image.boxes for image in candidates)])
     scores = np.concatenate([np.empty(0), *(image.scores for image in candidates)])
-    image = np.repeat(np.arange(len(candidates)), [len(each.scores) for each in candidates])
-    kept = suppress(boxes, scores, image, parameters.nms_iou_threshold)
-    bounds = np.searchsorted(image[kept], np.arange(len(candidates) + 1))
-    return [_surest(boxes[kept[a:b]], scores[kept[a:b]], parameters) for a, b in pairwise(bounds)]
+    image = np.repeat(np.arange(len(candidates)), [len(faces.scores) for faces in candidates])
+    chosen = suppress(boxes, scores, image, parameters.nms_iou_threshold)
+    bounds = np.searchsorted(image[chosen], np.arange(len(candidates) + 1))
+    return [
+        _surest(boxes[chosen[a:b]], scores[chosen[a:b]], parameters) for a, b in pairwise(bounds)
+    ]
 
 
 def _above(image: Detections, threshold: float) -> Detections:
     """Return the candidates whose coverage is above the threshold; so none has no weight."""
-    kept = image.scores > threshold
-    return Detections(image.boxes[kept], image.scores[kept])
+    selected = image.scores > threshold
+    return Detections(image.boxes[selected], image.scores[selected])
 
 
 def _surest(boxes: Boxes, scores: Scores, parameters: Clustering) -> Detections:

@@ -28,7 +28,7 @@ class FaceDetect(FaceDetector):
     def __init__(
         self, engine: Engine, clustering: Clustering, how: Fit = "stretch", batch_size: int = 8
     ) -> None:
-        """Take an engine that was built of a network with a GridBox code; it is closed with this.
+        """Take an engine of a network with GridBox outputs; it is closed with this detector.
 
         Args:
             how: Images are stretched to the network's input, as TAO does, or letterboxed.
@@ -50,8 +50,8 @@ class FaceDetect(FaceDetector):
         remaining = iter(images)
         while batch := list(islice(remaining, self._batch_size)):
             size = self._grid.width, self._grid.height
-            made = [grey_input(image, *size, self._how) for image in batch]
-            fitted, placements = zip(*made, strict=True)
+            inputs = [grey_input(image, *size, self._how) for image in batch]
+            fitted, placements = zip(*inputs, strict=True)
             outputs = self.engine.run({self.engine.inputs[0].name: np.stack(fitted)})
             for faces, placement in zip(self._faces(outputs), placements, strict=True):
                 yield Detections(placement.back(faces.boxes), faces.scores)

@@ -1,4 +1,4 @@
-"""Images of any size brought to a detector's, and its boxes brought back."""
+"""Images fitted to a detector's input size, and its boxes mapped back."""
 
 from dataclasses import dataclass
 from typing import Literal

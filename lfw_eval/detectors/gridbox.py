@@ -1,4 +1,4 @@
-"""GridBox, the code in which DetectNet_v2 detectors such as FaceDetect give boxes.
+"""GridBox, the encoding in which DetectNet_v2 detectors such as FaceDetect output boxes.
 
 The network's input is a grid of cells. Each cell has a coverage, which says how surely it is in
 the middle of a face, and four distances, which say where the sides of that face are.
@@ -23,15 +23,19 @@ from lfw_eval.system.errors import UserError
 COVERAGE_RADIUS = 0.4
 """Of the ellipse that a face covers, relative to the box: `cov_radius_x` in TAO's examples."""
 
-LEAST_RADIUS = 1.0
+MIN_RADIUS = 1.0
 """Of that ellipse, in cells: `bbox_min_radius` there."""
 
 Floats = NDArray[np.floating[Any]]
 
+_NOT_FINITE_HINT = (
+    "rebuild the engine, or build it in a higher precision (FP16 overflows above 65,504)"
+)
+
 
 @dataclass(frozen=True)
 class GridBox:
-    """A grid and its code; the defaults are FaceDetect's, whose outputs are 46 cells by 26.
+    """A grid and its encoding; the defaults are FaceDetect's, whose outputs are 46 cells by 26.
 
     A cell's reference point is (column * stride + offset, row * stride + offset) pixels. NVIDIA's
     sources call it the centre, but with an offset of 0.5 it is the middle of the cell's first
@@ -90,23 +94,20 @@ class GridBox:
             input; the scores are the coverage.
 
         Raises:
-            UserError: If an output has another shape, or a value that is not a number.
+            UserError: An output has another shape, or a value that is not finite.
         """
         self._check(coverage, boxes)
         covered = coverage[:, category]
         if not np.isfinite(covered).all():
-            raise UserError(
-                "The network's coverage holds values that are not numbers",
-                "build the engine anew, or with a higher precision (FP16 overflows above 65,504).",
-            )
+            raise UserError("the network's coverage holds NaN or infinite values", _NOT_FINITE_HINT)
         image, row, column = np.nonzero(covered > threshold)
         scores = covered[image, row, column].astype(np.float64)
         cells = np.stack([column, row], axis=1) * self.stride + self.offset
         distances = boxes[image, 4 * category : 4 * category + 4, row, column].astype(np.float64)
         if not np.isfinite(distances).all():
             raise UserError(
-                "The network's boxes hold values that are not numbers where there is coverage",
-                "build the engine anew, or with a higher precision (FP16 overflows above 65,504).",
+                "the network's boxes hold NaN or infinite values where there is coverage",
+                _NOT_FINITE_HINT,
             )
         corners = np.tile(cells, 2) + distances * self.scale * [-1, -1, 1, 1]
         corners = np.clip(corners, 0, [self.width, self.height] * 2)
@@ -120,7 +121,7 @@ class GridBox:
 
         In essence the target of DetectNet_v2's training: coverage is 1 in an ellipse about the
         middle of each box, `COVERAGE_RADIUS` times as large as the box but no narrower than
-        `LEAST_RADIUS`. A cell has one box only: where ellipses overlap the smallest box has it.
+        `MIN_RADIUS`. A cell has one box only: where ellipses overlap the smallest box has it.
 
         Args:
             truth: Of each image (m, 4) of x1, y1, x2, y2 in pixels of the network's input.
@@ -136,7 +137,7 @@ class GridBox:
             sizes = (faces[:, 2:] - faces[:, :2]).prod(axis=1)
             for x1, y1, x2, y2 in faces[np.argsort(-sizes)]:
                 radii = np.array([x2 - x1, y2 - y1]) / 2 * COVERAGE_RADIUS
-                radii *= max(1.0, LEAST_RADIUS * self.stride / radii.min())
+                radii *= max(1.0, MIN_RADIUS * self.stride / radii.min())
                 gap = np.hypot((x - (x1 + x2) / 2) / radii[0], (y - (y1 + y2) / 2) / radii[1])
                 # In the last corner of the image the ellipse may hold no reference point.
                 inside = gap <= max(1.0, gap.min())
@@ -149,25 +150,20 @@ class GridBox:
         """Refuse outputs that are not this grid's."""
         grid = (self.rows, self.columns)
         expected = {"coverage": (self.classes, *grid), "boxes": (4 * self.classes, *grid)}
-        found = {"coverage": coverage.shape, "boxes": boxes.shape}
+        actual = {"coverage": coverage.shape[1:], "boxes": boxes.shape[1:]}
         shapes = (
-            f"coverage has shape {coverage.shape} and boxes {boxes.shape}, but expected are "
+            f"coverage has shape {coverage.shape} and boxes {boxes.shape}, but should have "
             f"(n, {', '.join(map(str, expected['coverage']))}) and "
             f"(n, {', '.join(map(str, expected['boxes']))})"
         )
-        if (
-            found["coverage"][1:] == expected["boxes"]
-            and found["boxes"][1:] == expected["coverage"]
-        ):
-            raise UserError(
-                f"The network's outputs are swapped: {shapes}", "give them in this order."
-            )
-        wrong = [name for name, shape in found.items() if shape[1:] != expected[name]]
+        if actual == {"coverage": expected["boxes"], "boxes": expected["coverage"]}:
+            raise UserError(f"the network's outputs are swapped: {shapes}", "give coverage first")
+        wrong = [name for name, shape in actual.items() if shape != expected[name]]
         if wrong:
             raise UserError(
-                f"Outputs of another network ({' and '.join(wrong)}): {shapes}, for an input "
+                f"outputs of another network ({' and '.join(wrong)}): {shapes}, for an input "
                 f"of {self.width}x{self.height} pixels in cells of {self.stride}",
-                "check that the model is the one named.",
+                "check that `model` is the right file",
             )
         if len(coverage) != len(boxes):
-            raise UserError(f"The network's outputs are of different batches: {shapes}.")
+            raise UserError(f"the network's outputs are of different batches: {shapes}")

@@ -18,10 +18,10 @@ class MtcnnDetector(FaceDetector):
     name = "mtcnn"
 
     def __init__(self) -> None:
-        """Load the networks, fetched where they are not here.
+        """Load the networks, fetching those that are missing.
 
         Raises:
-            UserError: They cannot be had.
+            UserError: They are unavailable.
         """
         collection = checkpoints()
         weights = {
@@ -33,7 +33,7 @@ class MtcnnDetector(FaceDetector):
             "model": ", ".join(file_sha256(path)[:16] for path in weights.values()),
             "input": "each image at its own size",
             **detector_versions(),
-            "least face": self._mtcnn.least_face,
+            "min_face": self._mtcnn.min_face,
             "thresholds": ", ".join(map(str, self._mtcnn.thresholds)),
         }
 

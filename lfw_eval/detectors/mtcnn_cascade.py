@@ -53,7 +53,7 @@ class Mtcnn:
         proposal: P-Net.
         refinement: R-Net.
         output: O-Net.
-        least_face: Side of the smallest face looked for, in pixels.
+        min_face: Side of the smallest face to find, in pixels.
         thresholds: Probability that a box needs in each stage.
         factor: Ratio between neighbouring images of the pyramid.
     """
@@ -61,7 +61,7 @@ class Mtcnn:
     proposal: Network
     refinement: Network
     output: Network
-    least_face: int = 20
+    min_face: int = 20
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
     factor: float = 0.709
 
@@ -127,7 +127,7 @@ class Mtcnn:
 
     def _scales(self, shortest: int) -> list[float]:
         """Return the sizes of the pyramid's images, relative to the image given."""
-        scale = WINDOW / self.least_face
+        scale = WINDOW / self.min_face
         scales = []
         while shortest * scale >= WINDOW:
             scales.append(scale)

@@ -38,7 +38,7 @@ def detector_versions() -> Mapping[str, str]:
 
 
 def _network(model: ModelProto) -> Network:
-    # Here, since who crops around boxes of their own needs no OpenVINO; a Jetson has none.
+    # Imported here: cropping around the user's own boxes needs no OpenVINO, and a Jetson has none.
     import openvino
 
     core = openvino.Core()

@@ -50,8 +50,8 @@ def suppress(
         else:
             whole = areas[best] + areas[candidates] - common
         candidates = candidates[~is_best & (common <= threshold * whole)]
-    found = np.concatenate(chosen)
-    return found[np.lexsort((-scores[found], groups[found]))]
+    result = np.concatenate(chosen)
+    return result[np.lexsort((-scores[result], groups[result]))]
 
 
 def _area(

@@ -13,7 +13,7 @@ from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
-_KEPT = 5000
+_TOP_K = 5000
 _SCORE = 14
 
 
@@ -36,13 +36,13 @@ class YuNet(FaceDetector):
         if not model.is_file():
             raise UserError(f"`model` {model} is not a file", "give YuNet's ONNX file")
         if size % 32:
-            raise UserError(f"`size` {size} is no multiple of 32, which YuNet's input has to be")
+            raise UserError(f"`size` {size} is not a multiple of 32", "YuNet's input has to be")
         # OpenCV 5 warns of what its new graph engine lacks and does without.
         if hasattr(cv2.utils, "logging"):
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._detector = cv2.FaceDetectorYN.create(
-                str(model), "", (size, size), min_score, nms_iou, _KEPT
+                str(model), "", (size, size), min_score, nms_iou, _TOP_K
             )
             self._detector.detect(np.zeros((size, size, 3), dtype=np.uint8))
         except cv2.error as error:
@@ -64,7 +64,7 @@ class YuNet(FaceDetector):
         """Yield the faces of each image."""
         for image in images:
             fitted, placement = fit(image, self._size, self._size, self._how)
-            _, found = self._detector.detect(cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR))
-            rows = np.empty((0, _SCORE + 1)) if found is None else found.astype(np.float64)
+            _, faces = self._detector.detect(cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR))
+            rows = np.empty((0, _SCORE + 1)) if faces is None else faces.astype(np.float64)
             boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
             yield Detections(placement.back(boxes), rows[:, _SCORE])

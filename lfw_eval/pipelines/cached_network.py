@@ -18,10 +18,10 @@ _SIGNED = QdqTypes(unsigned=False)
 
 
 def scaled_tensors(model: onnx.ModelProto) -> dict[str, None]:
-    """Return what calibration gives scales to: floating point and no constants; ordered."""
+    """Return, in order, the tensors that calibration scales: floating point, no constants."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    known = [*graph.input, *graph.value_info, *graph.output]
-    types = {info.name: info.type.tensor_type.elem_type for info in known}
+    infos = [*graph.input, *graph.value_info, *graph.output]
+    types = {info.name: info.type.tensor_type.elem_type for info in infos}
     constants = {tensor.name for tensor in graph.initializer}
     names = [info.name for info in graph.input if info.name not in constants]
     for node in graph.node:
@@ -40,19 +40,19 @@ def quantize_with_cache(
     """
     model = _of_new_opset(model, path)
     if quantized_tensors(model):
-        raise UserError(f"{path} has Q/DQ nodes already", "give the FP32 network")
+        raise UserError(f"{path} already has Q/DQ nodes", "give the FP32 network")
     try:
         folded = fold_affine(model)
         try:
             network = quantize(folded, cache.to_table(), _SIGNED)
         except UserError as error:
-            # That error names one tensor; those without a scale tell more together.
+            # That error names one tensor; a list of all without a scale says more.
             wanted = _wanted(folded)
             missing = [name for name in wanted if name not in cache.scales]
             raise UserError(
                 f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
                 f"{path} that are quantised ({first_names(missing)})",
-                "give the cache made of it",
+                "give the cache of this network",
             ) from error
         onnx.checker.check_model(network, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -60,7 +60,9 @@ def quantize_with_cache(
             f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
     if not quantized_tensors(network):
-        raise UserError(f"{path} has no convolution or dense layer to quantise", "give another")
+        raise UserError(
+            f"{path} has no convolution or dense layer to quantise", "give another network"
+        )
     return network
 
 
@@ -84,7 +86,7 @@ def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         raise UserError(
             f"{path} has operator set {versions['']} and cannot be brought to "
             f"{_DEQUANTIZE_PER_CHANNEL} ({first_line(error)})",
-            "export it with that",
+            "export it with that operator set",
         ) from error
 
 

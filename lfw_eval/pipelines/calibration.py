@@ -35,14 +35,14 @@ _HISTOGRAMS = "histograms.npz"
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Scales):
-    """Scales, and the images that they come from; `folder` holds the artefacts."""
+    """Scales, and the images that they come from; `folder` holds the files."""
 
     crops: Callable[[], NDArray[np.uint8]]
     images: CalibrationList
     folder: Path
 
     def among(self, names: Collection[str]) -> "Calibration":
-        """Return the same, with the count of its images that are among other evaluated ones."""
+        """Return the same, counting which of its images are among these evaluated ones."""
         evaluated = len(set(names).intersection(self.images.names))
         return replace(self, images=replace(self.images, evaluated=evaluated))
 
@@ -92,7 +92,7 @@ def calibrate(
     method: Method = "entropy",
     workers: Workers = HERE,
 ) -> Calibration:
-    """Calibrate, or read the scale table of the same calibration made before.
+    """Calibrate, or read the scale table where the same calibration was made before.
 
     The histograms are kept: another method costs no second pass. After Ctrl-C the next start
     resumes from those counted so far.
@@ -102,13 +102,15 @@ def calibrate(
         workers: They count; the table is the same, bit for bit.
 
     Raises:
-        UserError: There is no crop, the crops have another size, or the network makes NaN or
-            infinity of one.
+        UserError: There are no crops, they have another size, or the network makes NaN or infinity
+            of one.
     """
-    import onnxruntime  # a second, which help texts do without
+    import onnxruntime  # takes a second, which help texts do without
 
     if len(crops) == 0:
-        raise UserError("calibration needs at least one crop", "the calibration list is empty")
+        raise UserError(
+            "calibration needs at least one crop", "give images in the calibration list"
+        )
     built_from = {
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,

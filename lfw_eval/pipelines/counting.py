@@ -1,4 +1,4 @@
-"""Activations counted into histograms, whoever counts."""
+"""Activations counted into histograms, here or by workers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class Counting:
 
     @cached_property
     def observer(self) -> Observer:
-        """What takes crops; made once in a process."""
+        """The observer of crops; made once per process."""
         network = accept_crops(self.model, self.normalisation)
         return Observer(network, observed_tensors(self.model), cpu_threads())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An observer does not go to another process.
+        # An observer cannot be sent to another process.
         return Counting, (self.model, self.normalisation)
 
 
@@ -51,12 +51,12 @@ def count(
     histograms: dict[str, Histogram],
     crops: NDArray[np.uint8],
 ) -> Iterator[tuple[dict[str, Histogram], int]]:
-    """Count crops into histograms; yield them, and how many crops were new, again and again.
+    """Count crops into histograms; yield them after each batch, with its number of crops.
 
-    Counts are the same, bit for bit, whoever the workers are.
+    Counts are the same, bit for bit, wherever the workers are.
 
     Raises:
-        UserError: A tensor holds NaN or infinite values, or the workers are not there.
+        UserError: A tensor holds NaN or infinite values, or the workers are unavailable.
     """
     items: list[Row] = [
         {"start": rows[0], "stop": rows[-1] + 1}

@@ -1,4 +1,4 @@
-"""What a detector found so far, from which an interrupted run is resumed."""
+"""A detector's output so far, from which an interrupted run resumes."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from lfw_eval.system.files import replacing
 
 @dataclass
 class Detected:
-    """Detections by image, and the seconds that they took.
+    """Detections by image, and how many seconds they took.
 
     Attributes:
-        path: Where they are kept until the run is whole.
+        path: Where they are kept until the run is complete.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Detected:
         return detected
 
     def save(self) -> None:
-        """Write what was found, if anything."""
+        """Write the detections, if there are any."""
         if self.detections:
             detections = list(self.detections.values())
             with replacing(self.path) as temporary:
@@ -68,5 +68,5 @@ class Detected:
                 )
 
     def delete(self) -> None:
-        """Delete what was written."""
+        """Delete the file."""
         self.path.unlink(missing_ok=True)

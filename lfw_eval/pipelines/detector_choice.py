@@ -41,7 +41,7 @@ class MtcnnChoice:
         """Load the networks.
 
         Raises:
-            UserError: They cannot be had.
+            UserError: They are unavailable.
         """
         return MtcnnDetector()
 
@@ -53,8 +53,8 @@ class YuNetChoice:
     Attributes:
         model: Its ONNX file.
         size: Of its square input, in pixels.
-        min_score: The minimum of a face; AP wants it low.
-        clustering: Of which it has `nms_iou_threshold` alone.
+        min_score: The minimum score of a face; low, for AP.
+        clustering: YuNet has `nms_iou_threshold` only.
     """
 
     model: Path | None = None
@@ -67,13 +67,13 @@ class YuNetChoice:
         """Load the model.
 
         Raises:
-            UserError: It is none, or the options are not YuNet's.
+            UserError: It is not a YuNet model, or the options are not YuNet's.
         """
         nms_iou = self.clustering.nms_iou_threshold
         if self.clustering != Clustering(nms_iou_threshold=nms_iou):
             raise UserError(
-                "`detector` yunet has no clustering but NMS",
-                "leave out all but `nms_iou_threshold`",
+                "`detector` yunet clusters by NMS only",
+                "leave out all options of clustering but `nms_iou_threshold`",
             )
         model = _required(self.model, "yunet")
         return YuNet(model, self.size, self.fit, min_score=self.min_score, nms_iou=nms_iou)
@@ -135,7 +135,7 @@ class FaceDetectChoice:
         """Open the network.
 
         Raises:
-            UserError: There is none, or the file is no such network.
+            UserError: There is none, or the file is not such a network.
         """
         return open_facedetect(_required(self.model, "facedetect"))
 
@@ -150,7 +150,9 @@ class FaceDetectChoice:
         if self.calibration_cache:
             return Scales(CalibrationCache.load(self.calibration_cache).to_table(), None)
         if faces is None:
-            raise UserError("`precision` int8 needs images to calibrate on, or a calibration cache")
+            raise UserError(
+                "`precision` int8 needs images to calibrate on", "or give a `calibration_cache`"
+            )
         return self.calibrate(faces)
 
     def calibrate(self, faces: FaceDataset) -> Calibration:
@@ -200,24 +202,29 @@ def choose_detector(detector: DetectorName, **options: Any) -> DetectorChoice:
     """Return the choice that a user describes.
 
     Args:
-        options: Of any detector, by name; those that are as they would be unasked count as unasked.
+        options: Of any detector, by name; those that have their default value count as unasked.
 
     Raises:
         UserError: An option is another detector's.
     """
     kind = DETECTORS[detector]
-    own = {item.name for item in fields(kind)}
+    own = _options(kind)
     plain = [choice() for choice in DETECTORS.values()]
     unasked = {item.name: getattr(choice, item.name) for choice in plain for item in fields(choice)}
     for name in options.keys() - own:
         value, default = options[name], unasked[name]
         if value != default:
             shown = _changed(value, default) if isinstance(value, EngineChoice) else name
+            owners = [owner for owner, choice in DETECTORS.items() if name in _options(choice)]
             raise UserError(
                 f"`detector` {detector} has no `{shown}`",
-                "leave it out, or take `detector` facedetect",
+                f"leave it out, or take `detector` {' or '.join(owners)}",
             )
     return kind(**{name: value for name, value in options.items() if name in own})
+
+
+def _options(kind: type[DetectorChoice]) -> set[str]:
+    return {item.name for item in fields(kind)}
 
 
 def beside(job: Job, model: Path, precision: Precision) -> FaceDetectChoice:
@@ -228,12 +235,12 @@ def beside(job: Job, model: Path, precision: Precision) -> FaceDetectChoice:
 
 def _required(model: Path | None, detector: DetectorName) -> Path:
     if model is None:
-        raise UserError(f"`detector` {detector} needs `model`, its ONNX file")
+        raise UserError(f"`detector` {detector} needs a `model`", "give its ONNX file")
     return model
 
 
 def _changed(engine: EngineChoice, unasked: EngineChoice) -> str:
-    """What a user calls the first option of an engine that was asked for."""
+    """Return what a user calls the first option of an engine that was asked for."""
     names = [item.name for item in fields(EngineChoice)]
     name = next(name for name in names if getattr(engine, name) != getattr(unasked, name))
     return _ENGINE_OPTIONS.get(name, name)

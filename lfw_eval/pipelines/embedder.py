@@ -42,7 +42,7 @@ class Embedder(Closing):
             UserError: `crops` are of another type or shape, or the engine is closed.
         """
         if self._closed:
-            raise UserError("the engine is closed", "embed within its with block")
+            raise UserError("the engine is closed", "embed inside its with block")
         require_crops(crops, self.crop_shape)
         batches = self._engine.image_batches(crops, self._batch_size)
         name = self._engine.outputs[0].name
@@ -74,5 +74,5 @@ def require_crops(crops: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
         raise UserError(
             f"`crops` must be uint8 (n, {', '.join(map(str, shape))}), not {crops.dtype} "
             f"{crops.shape}",
-            "align the faces to the network's size; RGB, 0 to 255",
+            "align the faces to the network's size, in RGB, 0 to 255",
         )

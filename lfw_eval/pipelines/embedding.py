@@ -23,7 +23,7 @@ class Embeddings:
     Attributes:
         values: float32 (n, dimensions), as the network gives them, not normalised.
         seconds: From the crops in the store to the embeddings, engine building left out.
-        measured: The day on which they were made.
+        measured: The day on which they were made, such as 2026-01-31.
         from_cache: They, and their time, are of an earlier run.
     """
 
@@ -44,7 +44,7 @@ def embed(
     """Embed every crop of a store.
 
     Embeddings are kept beside the crops under the engine's key. What an interrupted run finished is
-    not done again; a complete file is read back if `reuse`, and made afresh otherwise.
+    not repeated; a complete file is read back if `reuse`, and overwritten otherwise.
 
     Args:
         flip: Embed the mirror images instead.

@@ -1,4 +1,4 @@
-"""What other engines read of a calibration: TensorRT's caches and Q/DQ networks."""
+"""A calibration in the formats of other engines: TensorRT's caches and Q/DQ networks."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ from lfw_eval.system.files import write_atomically
 
 
 def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[str]) -> list[Path]:
-    """Write all of it; scale table and caches go where those of all checkpoints are kept.
+    """Write the scale table, caches and networks; return their paths.
 
     Args:
         versions: Of TensorRT, such as "8.6.1".
@@ -49,8 +49,8 @@ def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> li
 def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
     """Write the network with Q/DQ nodes, the rest in float32 and in float16.
 
-    TensorRT 11 and TensorRT-RTX take the types as they stand in the network; activations are
-    signed, as they require.
+    TensorRT 11 and TensorRT-RTX take all types from the network; activations are signed, as they
+    require.
     """
     network = quantize(onnx.load(model), table, QdqTypes(unsigned=False))
     written = {

@@ -1,4 +1,4 @@
-"""The 1:N identification: FP32 and, beside it, the precision that was asked for."""
+"""1:N identification by FP32 and, beside it, the requested precision."""
 
 import time
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from lfw_eval.workers.in_process import HERE
 
 @dataclass(frozen=True)
 class Trial:
-    """Who is looked for among whom, and how."""
+    """Who is searched for among whom, and how."""
 
     enrolment: Enrolment
     index: Index = "exact"
@@ -46,19 +46,19 @@ class Trial:
 
     @property
     def depth(self) -> int:
-        """Images in a candidate list: enough for that many people, if each has the most images."""
+        """Images in a candidate list: enough for that many people, had all the most images."""
         images = self.enrolment.gallery_people
         return min(self.ranks * most_images(images), len(images))
 
     def people(self) -> tuple[IntArray, IntArray]:
-        """Number everyone: who is on each gallery image, and on each probe."""
+        """Return a number for the person on each gallery image, and on each probe."""
         gallery, probes = self.enrolment.gallery_people, self.enrolment.probe_people
         numbers = np.unique([*gallery, *probes], return_inverse=True)[1]
         return numbers[: len(gallery)], numbers[len(gallery) :]
 
 
 def identify(job: Job, trial: Trial, workers: Workers = HERE) -> IdentificationResult:
-    """Look for the probes in the gallery by FP32 and the precision asked for, on the same crops.
+    """Search the gallery for the probes, by FP32 and the requested precision on the same crops.
 
     Raises:
         UserError: For any mistake in the job.

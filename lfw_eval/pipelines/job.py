@@ -13,7 +13,7 @@ from lfw_eval.engines.choice import EngineChoice
 
 @dataclass(frozen=True)
 class Job:
-    """What to evaluate or to measure; who does the work is said beside it.
+    """What to evaluate or to measure; the workers are an argument of their own.
 
     Attributes:
         calibration_list: The user's own; None chooses one.
@@ -28,7 +28,7 @@ class Job:
     method: Method = "entropy"
 
     def default_output(self, kind: str) -> Path:
-        """Return where the result goes that the user named no file for."""
+        """Return where a result goes for which the user named no file."""
         engine = re.sub(r"[^\w.]+", "-", self.engine.label)
         parts = (self.dataset.name, self.checkpoint.name, engine, self.engine.precision, kind)
         return Path("results") / f"{'-'.join(parts)}.json"

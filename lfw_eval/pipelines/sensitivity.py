@@ -14,7 +14,7 @@ from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.pipelines.calibration import Calibration
 
-# Of the calibration crops the first, which are of as many people as there are.
+# The first of the calibration crops, which show as many people as possible.
 _IMAGES = 32
 
 
@@ -47,7 +47,7 @@ class SensitivityStudy:
         return self.probe.sensitivity(self.record)
 
     def write_mixed(self, ranking: Sensitivity, max_drop: float) -> tuple[Mixed, Path]:
-        """Write the network with the fewest layers in 16 bits that holds a drop of the cosine.
+        """Write the network with the fewest 16-bit layers that keeps the drop in cosine in bounds.
 
         It is measured as it is written, in float16 where it is not INT8. `Probe.mixed_network` says
         which are the fewest.
@@ -64,8 +64,8 @@ class SensitivityStudy:
 def _normalised(
     model: onnx.ModelProto, normalisation: str, crops: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """The images that the model's own input takes, float32 (n, 3, 160, 160)."""
-    import onnxruntime  # a second, which help texts do without
+    """Return the images that the model's own input takes, float32 (n, 3, 160, 160)."""
+    import onnxruntime  # takes a second, which help texts do without
 
     accepting = accept_crops(model, normalisation)
     image = model.graph.input[0].name

@@ -41,7 +41,7 @@ class SideBySide:
         store: The crops of both.
         calibration: Of the candidate; None where it needs none.
         reference: FP32.
-        candidate: What was asked for; None where that is the reference.
+        candidate: The requested engine; None where that is the reference.
     """
 
     store: CropStore
@@ -64,8 +64,8 @@ def preflight(job: Job, workers: Workers) -> None:
     """Refuse an engine that the workers cannot build, before anything long begins.
 
     Raises:
-        UserError: There is no such runtime, precision, server or model, or the workers are not
-            there.
+        UserError: There is no such runtime, precision, server or model, or the workers are
+            unavailable.
     """
     workers.call(job.engine.preflight, job.checkpoint, gpus=job.engine.options.gpus)
 
@@ -80,8 +80,8 @@ def run_side_by_side(
 ) -> SideBySide:
     """Run a job's engine, and FP32 beside it, on the same crops.
 
-    FP32 beside another is read back from an earlier run where there was one; what was asked for is
-    run afresh.
+    FP32 beside a candidate is read back from an earlier run where there was one; the requested
+    engine always runs.
 
     Args:
         names: Of the images; None takes those of the pairs.

@@ -26,7 +26,7 @@ class SpeedPlan:
     """What to measure.
 
     Attributes:
-        sweep: Batch sizes beside the job's own.
+        sweep: Batch sizes in addition to the job's own.
         threads: How many threads share the engine in a further measurement.
         seconds: For each measurement; warming up takes half of it.
     """
@@ -50,7 +50,7 @@ def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
 def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
     """Measure ONNX Runtime on the CPU, and the job's engine in each precision that it has here.
 
-    The job's own precision comes first in the result; the others follow, the reference first.
+    The reference comes first in the result.
     """
     choices = [job.engine.in_precision(precision) for precision in job.engine.precisions]
     crops = job.dataset.crop_store(job.alignment).crops
@@ -91,7 +91,7 @@ def _measure_engine(
                 f"{choice.label} is not",
                 "take onnxruntime or tensorrt",
             )
-        speeds = tuple(measure_speed(engine, crops, each, plan) for each in sizes)
+        speeds = tuple(measure_speed(engine, crops, batch_size, plan) for batch_size in sizes)
         (embeddings,) = engine.run(batches_of(engine, crops, size)[0]).values()
         measured = EngineSpeed(
             name=choice.label,

@@ -1,4 +1,4 @@
-"""The evaluation on pairs of templates, IJB-B and IJB-C: FP32 and the precision asked for."""
+"""Evaluation on pairs of templates, IJB-B and IJB-C, by FP32 and the requested precision."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def evaluate_templates(
     workers: Workers = HERE,
     calibration: Calibration | None = None,
 ) -> TemplateResult:
-    """Run the job on the images of templates, and verify the pairs of these.
+    """Run the job on the images of templates, and verify the pairs of templates.
 
     As insightface evaluates by default, embeddings are not normalised before they are added up to
     templates, and each is multiplied with the detector's score; with `flip` "sum" those of the

@@ -1,4 +1,4 @@
-"""Several test sets by one engine: what is asked of each, and the table of all."""
+"""Several test sets by the same engine: the evaluation of each, and the table of all."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ def open_sets(sources: Sequence[str], *, verify_images: bool = False) -> list[Pa
     """Open data sets as `open_dataset` does, and the folders of IJB-B and IJB-C.
 
     Raises:
-        UserError: A source is not there or malformed.
+        UserError: A source does not exist or is malformed.
     """
     opened: list[PairedSet] = []
     names: set[str] = set()
@@ -81,7 +81,7 @@ def _open(source: str, verify_images: bool) -> PairedSet:
     if not has_templates(Path(source)):
         dataset = open_dataset(source, None, verify_images=verify_images)
         return PairedSet(dataset, _evaluate_images)
-    templates = open_ijb(Path(source))
+    templates = open_ijb(Path(source), verify_images=verify_images)
     return PairedSet(templates.images, partial(_evaluate_templates, templates))
 
 
@@ -127,9 +127,9 @@ def evaluate_sets(
     folder: Path,
     workers: Workers = HERE,
 ) -> SetsResult:
-    """Evaluate the sets one after the other, all by the engine that is calibrated on one of them.
+    """Evaluate the sets in turn, all by the same engine, calibrated on one of them.
 
-    Each set's own result is written into the folder as soon as it is there.
+    Each set's own result is written into the folder as soon as it is complete.
 
     Args:
         sets: As `open_sets` returns them.
@@ -139,7 +139,7 @@ def evaluate_sets(
         folder: For the sets' results.
 
     Raises:
-        UserError: For a mistake that concerns all sets, or one in each of them.
+        UserError: For a mistake that concerns all sets, or where every set fails.
     """
     calibrator = job_on(calibrating)
     preflight(calibrator, workers)
@@ -148,7 +148,7 @@ def evaluate_sets(
     failed = []
     for number, paired in enumerate(sets, start=1):
         images = paired.images
-        print(f"{images.name} ({number} of {len(sets)})", file=sys.stderr)
+        print(f"evaluate {images.name} ({number} of {len(sets)})", file=sys.stderr)
         job = job_on(images)
         here = _seen_from(images, calibration, calibrating) if calibration else None
         path = folder / f"{images.name}.json"
@@ -177,7 +177,7 @@ def evaluate_sets(
 
 
 def _seen_from(images: Dataset, calibration: Calibration, calibrating: Dataset) -> Calibration:
-    """The calibration as the result of a set tells of it, which may be another set's."""
+    """Return the calibration as a set's result describes it, which may be another set's."""
     if images.photographs.digest == calibrating.photographs.digest:
         return calibration
     origin = f"{calibration.images.origin} of {calibrating.title}"

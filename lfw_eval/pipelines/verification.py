@@ -1,4 +1,4 @@
-"""The accuracy evaluation: FP32 and, beside it, the precision that was asked for."""
+"""Verification of pairs by FP32 and, beside it, the requested precision."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ def evaluate(
     workers: Workers = HERE,
     calibration: Calibration | None = None,
 ) -> AccuracyResult:
-    """Verify pairs by FP32 and the precision asked for, on the same engine and crops.
+    """Verify pairs by FP32 and the requested precision, on the same engine and crops.
 
     Args:
         calibration: One that was made before; None calibrates where the engine needs it.

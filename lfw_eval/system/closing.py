@@ -1,4 +1,4 @@
-"""What is closed when a with block is left."""
+"""Objects that a with block closes."""
 
 from types import TracebackType
 from typing import TypeVar

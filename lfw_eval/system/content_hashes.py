@@ -34,7 +34,7 @@ def hash_files(paths: Iterable[Path], memory: Path, *, reread: bool = False) -> 
         reread: Read all files, whatever is remembered of them.
 
     Raises:
-        UserError: A file cannot be read, or changes meanwhile.
+        UserError: A file cannot be read, or changes while it is read.
     """
     absolute = [path.absolute() for path in paths]
     remembered = HashMemory(memory)
@@ -74,7 +74,9 @@ def _reading(path: Path, read: Callable[[], _Read]) -> _Read:
     try:
         return read()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", "mend or remove it") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}", "repair or remove it"
+        ) from error
 
 
 def _hash_opened(path: Path, advance: Callable[[int], None]) -> Hashed:
@@ -86,5 +88,7 @@ def _hash_opened(path: Path, advance: Callable[[int], None]) -> Hashed:
             advance(len(chunk))
         after = FileStamp.of(os.fstat(file.fileno()))
     if before != after:
-        raise UserError(f"{path} changed while it was read", "run again when it is complete")
+        raise UserError(
+            f"{path} changed while it was read", "rerun the same command when it is complete"
+        )
     return Hashed(after, digest.hexdigest())

@@ -9,8 +9,8 @@ except ImportError as error:
 
     where = calibration.__file__ or next(iter(calibration.__path__))
     raise ImportError(
-        f"{where} hides the package calibration, which comes with lfw-eval; start from another "
-        "folder, or take that one off PYTHONPATH",
+        f"{where} hides the package calibration that comes with lfw-eval; run from another folder, "
+        "or remove that one from PYTHONPATH",
         name="calibration",
     ) from error
 

@@ -38,8 +38,7 @@ def allocate_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) 
     except OSError as error:
         path.unlink()
         raise UserError(
-            f"{path} needs {array.nbytes / 1e6:.0f} MB and its disk is full ({error.strerror}); "
-            "make room",
-            "for data sets LFW_EVAL_DATASETS can name a folder on another disk",
+            f"{path} needs {array.nbytes / 1e6:.0f} MB, but its disk is full ({error.strerror})",
+            "make room; for data sets, LFW_EVAL_DATASETS can name a folder on another disk",
         ) from error
     return array

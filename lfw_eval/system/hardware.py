@@ -1,4 +1,4 @@
-"""The machine's name, for results."""
+"""The machine's CPU: its name, cores and threads."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def cpu_name() -> str:
-    """Return the CPU's model name as the system gives it."""
+    """Return the CPU's model name as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -23,16 +23,16 @@ def cpu_count() -> int:
 def cpu_threads() -> int | None:
     """Return `OMP_NUM_THREADS`, by which Ray and others share out cores; None where unset.
 
-    OpenVINO and ONNX Runtime have threads of their own, which do not look at it.
+    OpenVINO and ONNX Runtime have threads of their own, which ignore it.
     """
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else None
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdecimal() and int(value) else None
 
 
 def openvino_threads() -> dict[str, str | int]:
     """Return OpenVINO's properties for as many threads as `cpu_threads` says; none where unset.
 
-    Each of several processes would bind its threads to the same first cores: binding is off.
+    Pinning is off, since several processes would pin their threads to the same first cores.
     """
     threads = cpu_threads()
     return {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": "NO"} if threads else {}

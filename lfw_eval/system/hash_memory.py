@@ -33,8 +33,8 @@ class HashMemory:
     """A cache of content hashes by path: damaged, deleted or locked, it costs time and no more.
 
     Attributes:
-        path: Of the SQLite file. One that is damaged is made anew; one that cannot be read or
-            written is done without.
+        path: Of the SQLite file. A damaged one is recreated; one that cannot be read or written
+            is ignored.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Ctrl-C put off until a step is whole."""
+"""Ctrl-C deferred until a step is complete."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed; a second press interrupts at once.
+    """Yield a function that returns whether Ctrl-C was pressed; a second press interrupts at once.
 
     For work whose steps must not be cut in two. To be used in the main thread. Where Ctrl-C is
     ignored, it stays so: the process was started in the background, and the key is meant for

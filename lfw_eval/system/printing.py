@@ -1,4 +1,4 @@
-"""Names that files gave, as they are printed."""
+"""Names that come from files, as they are printed."""
 
 from collections.abc import Collection
 
@@ -13,5 +13,5 @@ def first_names(names: Collection[str]) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a name that a file gave, with characters escaped that would steer a terminal."""
+    """Return a name that comes from a file, its control characters escaped."""
     return name if name.isprintable() else repr(name)

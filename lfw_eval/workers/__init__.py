@@ -1,1 +1,1 @@
-"""Who does the work: this process, or the workers of a Ray cluster."""
+"""Where work runs: in this process, or on the workers of a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What workers are: items in, rows out, in their order."""
+"""What workers are: items in, rows out, in order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,14 +7,14 @@ from typing import Any, Protocol, TypeVar
 Row = dict[str, Any]
 """What travels between processes: numbers, strings, lists of them, and NumPy arrays."""
 Work = Callable[[Row], Iterable[Row]]
-"""An item to rows, which may come one by one."""
+"""Turns an item into rows, which may come one by one."""
 
 Value = TypeVar("Value")
 _Opened = TypeVar("_Opened", covariant=True)
 
 
 class Openable(Protocol[_Opened]):
-    """What is opened in one way in this process, and in another over workers elsewhere."""
+    """Something that is opened differently in this process and over workers in others."""
 
     def local(self) -> _Opened:
         """Open it in this process."""
@@ -24,9 +24,9 @@ class Openable(Protocol[_Opened]):
 
 
 class Workers(ABC):
-    """Do work of any size in parts; where, is their business.
+    """Run work of any size in parts, wherever they are.
 
-    Numbers of GPUs say what each worker runs on.
+    `gpus` are the numbers of the GPUs that each worker runs on.
     """
 
     @abstractmethod
@@ -41,11 +41,11 @@ class Workers(ABC):
         """Yield the rows of `worker(*arguments)(item)` of every item, in order.
 
         Args:
-            items: Small: they name their data.
-            worker: A class; every worker makes one of it.
-            arguments: Of every worker.
-            gpus: What a worker runs on.
-            prepare: What is done to an item before `worker` gets it.
+            items: Small; they name their data.
+            worker: A class, instantiated once by every worker.
+            arguments: Of that class.
+            gpus: What each worker runs on.
+            prepare: Applied to an item before `worker` gets it.
 
         Raises:
             UserError: A worker raised it, or there is none.
@@ -75,7 +75,7 @@ class Workers(ABC):
 
     @abstractmethod
     def share(self, value: Value) -> Callable[[], Value]:
-        """Put a value where every worker can read it; return what reads it there."""
+        """Put a value where every worker can read it; return a function that reads it there."""
 
     @abstractmethod
     def open(self, openable: Openable[Value]) -> Value:

@@ -1,4 +1,4 @@
-"""The work done in this process."""
+"""Work in this process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from lfw_eval.workers.contract import Openable, Row, Value, Work, Workers
 
 @dataclass(frozen=True)
 class InProcess(Workers):
-    """One worker, whose rows come as it makes them."""
+    """A single worker, whose rows are yielded as it makes them."""
 
     def map(
         self,
@@ -35,11 +35,11 @@ class InProcess(Workers):
         return 1
 
     def split(self, sequence: Sequence[Value], size: int) -> list[Sequence[Value]]:
-        """Return the whole sequence as one item: what is read once is read from end to end."""
+        """Return the whole sequence as a single item, to be read from end to end once."""
         return [sequence] if sequence else []
 
     def share(self, value: Value) -> Callable[[], Value]:
-        """Return what returns the value."""
+        """Return a function that returns the value."""
         return lambda: value
 
     def open(self, openable: Openable[Value]) -> Value:

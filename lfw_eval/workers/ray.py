@@ -1,4 +1,4 @@
-"""Work over a Ray cluster: items in, rows out in their order, whatever dies in between."""
+"""Work on a Ray cluster: items in, rows out in order, whatever dies in between."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +14,10 @@ from lfw_eval.workers.ray_task import Actor, Place, Preparation, checked, report
 
 @dataclass(frozen=True)
 class RayWorkers(Workers):
-    """The workers of a Ray cluster, as many as it holds.
+    """The workers of a Ray cluster, as many as it has room for.
 
-    All nodes have this package installed, and the working folder, data sets, checkpoints and
-    outputs under the same paths, as on a file system that they share.
+    All nodes need this package, and the working folder, data sets, checkpoints and outputs under
+    the same paths, as on a shared file system.
 
     Attributes:
         cores: CPU cores of a worker.
@@ -36,13 +36,13 @@ class RayWorkers(Workers):
     ) -> Iterator[Row]:
         """Yield the rows of every item, in order.
 
-        Workers are actors. One that dies, alone or with its node, is started again where there is
-        room, and only the item that it was at is done again. Cores anywhere prepare items for a
-        worker with a GPU, which is a thousand times as fast as one of them; other workers prepare
+        Workers are actors. One that dies, alone or with its node, is restarted where there is room,
+        and only the item that it was processing is repeated. Items for a worker with a GPU, which
+        is a thousand times as fast as a core, are prepared by cores anywhere; other workers prepare
         their own.
 
         Raises:
-            UserError: A worker raised it, or the cluster is not there or too small.
+            UserError: A worker raised it, or the cluster is unavailable or too small.
         """
         if not items:
             return
@@ -70,7 +70,7 @@ class RayWorkers(Workers):
         """Return `function(*arguments)`, called on a node that has room for a worker.
 
         Raises:
-            UserError: The function raised it, or the cluster is not there or too small.
+            UserError: The function raised it, or the cluster is unavailable or too small.
         """
         ray = self.cluster.join()
         _, cores = self._room(ray, gpus)
@@ -81,10 +81,10 @@ class RayWorkers(Workers):
             return returned
 
     def count(self, gpus: tuple[int, ...] = ()) -> int:
-        """Return how many workers the cluster holds.
+        """Return how many workers the cluster has room for.
 
         Raises:
-            UserError: It is not there, or has no room for one.
+            UserError: It is unavailable, or has no room for a worker.
         """
         return self._room(self.cluster.join(), gpus)[0]
 
@@ -102,14 +102,16 @@ class RayWorkers(Workers):
 
     def _room(self, ray: Any, gpus: tuple[int, ...]) -> tuple[int, int]:
         if gpus not in ((), (0,)):
-            raise UserError("`gpu` does not go with `ray`, where each worker has one of its own")
+            raise UserError(
+                "`gpu` does not go with `ray`, which gives each worker a GPU of its own"
+            )
         return self.cluster.room(ray, self.cores, len(gpus))
 
 
 def _preparing(
     prepare: Callable[[Row], Row] | None, worker: Callable[..., Work], *arguments: object
 ) -> Work:
-    """Make a worker that prepares its items itself, where there is something to prepare."""
+    """Return a worker that prepares its own items, if there is anything to prepare."""
     work = worker(*arguments)
     return (lambda item: work(prepare(item))) if prepare else work
 

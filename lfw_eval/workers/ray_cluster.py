@@ -1,4 +1,4 @@
-"""A Ray cluster: joined, and how many workers it has room for."""
+"""A Ray cluster: how it is joined, and how many workers it has room for."""
 
 import os
 import re
@@ -36,7 +36,7 @@ class RayCluster:
         """Refuse what is not an address.
 
         Raises:
-            UserError: It is none.
+            UserError: It is not an address.
         """
         if not _ADDRESS.fullmatch(self.address):
             raise UserError(
@@ -46,10 +46,10 @@ class RayCluster:
             )
 
     def join(self) -> Any:
-        """Join the cluster, where that was not done before; return the module `ray`.
+        """Join the cluster, unless that was done before; return the module `ray`.
 
         Raises:
-            UserError: Ray is not installed, or the cluster is not there.
+            UserError: Ray is not installed, or the cluster is unavailable.
         """
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -57,7 +57,9 @@ class RayCluster:
             import ray
             import ray.data
         except ImportError as error:
-            raise UserError("`ray` needs Ray: pip install 'lfw-eval[ray]'") from error
+            raise UserError(
+                "`ray` needs Ray, which is not installed", "pip install 'lfw-eval[ray]'"
+            ) from error
         if not ray.is_initialized():
             started = {"include_dashboard": False} if self.address == LOCAL else {}
             try:
@@ -79,7 +81,7 @@ class RayCluster:
         return ray
 
     def room(self, ray: Any, cores: int, gpus: int) -> tuple[int, int]:
-        """Return how many workers the nodes hold, and of how many cores each.
+        """Return how many workers the nodes have room for, and the cores of each worker.
 
         Args:
             ray: As `join` returns it.
@@ -87,7 +89,7 @@ class RayCluster:
             gpus: Of a worker.
 
         Raises:
-            UserError: There is room for none.
+            UserError: There is no room for a worker.
         """
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if gpus:
@@ -97,33 +99,33 @@ class RayCluster:
                     f"`ray` {self.address}: no node of the cluster has a GPU",
                     "add one, or take `engine` openvino",
                 )
-            # Those who prepare work for a GPU want all cores.
+            # Preparing items for the GPUs needs all cores.
             return count, 0
         sizes = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
         if not sizes:
             raise UserError(f"`ray` {self.address}: no node of the cluster has a core", "add one")
-        # No node is too small for a worker.
+        # So that no node is too small for a worker.
         cores = min(cores, *sizes)
         return sum(size // cores for size in sizes), cores
 
     @contextmanager
     def failures(self, ray: Any) -> Iterator[None]:
-        """Say in a sentence what went wrong on the cluster, whose stacks are of no use here.
+        """Turn failures of the cluster, whose stack traces are of no use here, into an error.
 
         Raises:
-            UserError: Something did.
+            UserError: Something failed.
         """
         try:
             yield
         except ray.exceptions.RayError as error:
             raise UserError(
                 f"`ray` {self.address}: a worker failed ({_last_line(error)})",
-                "see that all nodes "
-                "have this version of lfw-eval and the same files under the same paths",
+                "check that all nodes have this version of lfw-eval and the same files under the "
+                "same paths",
             ) from error
 
     def _require_listener(self) -> None:
-        """Find out at once that nobody is there, which Ray does in minutes."""
+        """Fail at once where nothing listens, which takes Ray minutes."""
         host, _, port = self.address.rpartition(":")
         if host:
             socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()

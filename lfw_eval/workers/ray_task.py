@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Place:
-    """Where the command was given: its folder, which paths are relative to, and its settings."""
+    """Where the command was run: its folder, which paths are relative to, and its settings."""
 
     folder: str
     settings: dict[str, str]
@@ -28,7 +28,7 @@ class Place:
         return cls(str(Path.cwd()), own)
 
     def enter(self) -> None:
-        """Take a worker there.
+        """Move this process there.
 
         Raises:
             UserError: Its node has no such folder.
@@ -38,7 +38,7 @@ class Place:
             os.chdir(self.folder)
         except OSError as error:
             raise UserError(
-                f"{self.folder} is not on all nodes of the cluster",
+                f"{self.folder} does not exist on all nodes of the cluster",
                 "start from a folder that they share",
             ) from error
 
@@ -73,7 +73,7 @@ def result(value: _Result | Failure) -> _Result:
     """Return what a function returned.
 
     Raises:
-        UserError: It raised that.
+        UserError: The function raised it.
     """
     if isinstance(value, Failure):
         raise UserError(value.problem, value.hint)
@@ -81,10 +81,10 @@ def result(value: _Result | Failure) -> _Result:
 
 
 def checked(row: Row) -> Row:
-    """Return a row that is none of a failure.
+    """Return a row, unless it is a failure's.
 
     Raises:
-        UserError: It is one.
+        UserError: It is a failure's.
     """
     if _FAILURE in row:
         raise UserError(*map(str, row[_FAILURE]))
@@ -92,7 +92,7 @@ def checked(row: Row) -> Row:
 
 
 class Preparation:
-    """What is done to an item before a worker gets it."""
+    """Prepares an item before a worker gets it."""
 
     def __init__(self, prepare: Callable[[Row], Row], place: Place) -> None:
         self._prepare = reporting(prepare, place)
@@ -104,7 +104,7 @@ class Preparation:
 
 
 class Actor:
-    """A worker, which stays: items to rows."""
+    """A worker that stays alive between items and turns each into rows."""
 
     def __init__(
         self, worker: Callable[..., Work], arguments: tuple[object, ...], place: Place
@@ -113,7 +113,7 @@ class Actor:
         self._work = reporting(worker, place)(*arguments)
 
     def __call__(self, item: Row) -> list[Row]:
-        """Return the rows of an item, or the one of a failure."""
+        """Return the rows of an item, or the single row of a failure."""
         if _FAILURE in item:
             return [item]
         rows = reporting(self._rows, self._place)(item)

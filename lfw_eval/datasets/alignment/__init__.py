@@ -1,4 +1,4 @@
-"""From photographs to aligned faces: where the face is, and the crop that shows it."""
+"""From photographs to aligned faces: find the face and crop it."""
 
 from lfw_eval.datasets.alignment.aligned import AlreadyAligned
 from lfw_eval.datasets.alignment.boxes import BoxAlignment

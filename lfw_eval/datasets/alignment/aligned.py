@@ -18,10 +18,10 @@ from lfw_eval.system.errors import UserError
 
 @dataclass(frozen=True)
 class AlreadyAligned:
-    """Whole images, which are aligned crops already; only their size changes, where it differs.
+    """Whole images, which are aligned crops already; they are at most resized.
 
     Attributes:
-        side: Of the crops.
+        side: Of the crops, in pixels.
     """
 
     side: int = CROP_SIDE
@@ -46,8 +46,7 @@ class AlreadyAligned:
             height, width = image.shape[:2]
             if height != width:
                 raise UserError(
-                    f"{name} has {width}x{height} pixels, but crops that are already aligned are "
-                    "square",
+                    f"{name} has {width}x{height} pixels, but aligned crops must be square",
                     "align photographs with `align` mtcnn or `align` five-point",
                 )
         whole = [np.array([0, 0, len(image), len(image)]) for image in images]

@@ -1,4 +1,4 @@
-"""The crop around boxes that are given."""
+"""The crop around boxes from a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from lfw_eval.system.files import file_sha256
 
 @dataclass(frozen=True)
 class BoxAlignment:
-    """The crop around boxes that are given, for example those of golden results.
+    """The crop around boxes from a CSV file, for example those of golden results.
 
     A box is grown on every side, rounded to whole pixels and clipped to the photograph.
 
@@ -59,7 +59,7 @@ class BoxAlignment:
         return RESAMPLING
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
-        """Crop the box of each photograph; where none is given, the centre box.
+        """Crop the box of each photograph; the centre box where the file has none.
 
         Raises:
             UserError: The file is malformed, or a box lies outside its photograph.
@@ -79,7 +79,7 @@ class BoxAlignment:
             raise UserError(
                 f"`boxes` {self.path}, line {box.line}: the box lies outside the photograph, which "
                 f"has {image.shape[1]}x{image.shape[0]} pixels",
-                "give boxes for these photographs",
+                "give the boxes of these photographs",
             )
         return region
 

@@ -1,4 +1,4 @@
-"""What every alignment gives, and the crop of a region."""
+"""What an alignment is, and the crop of a region."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class AlignedFaces:
 
 
 RESAMPLING: Mapping[str, str] = {"crop": str(RECIPE), "opencv": cv2.__version__}
-"""The versions of what every alignment does."""
+"""The versions of what every alignment depends on."""
 
 
 class Alignment(Protocol):
@@ -61,7 +61,7 @@ class Alignment(Protocol):
         """Recipes and libraries that crops depend on, by name."""
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
-        """Crop the face of each photograph; where none is found, the centre box.
+        """Crop the face of each photograph; the centre box where there is none.
 
         Args:
             names: One per image.
@@ -70,7 +70,7 @@ class Alignment(Protocol):
 
 
 def clip(box: NDArray[np.float64], image: Image) -> Region | None:
-    """Cut a box off at the border, then to whole pixels; None where none is left."""
+    """Clip a box to the image and truncate it to whole pixels; None where nothing is left."""
     height, width = image.shape[:2]
     region = np.clip(box, 0, [width, height, width, height]).astype(np.intp)
     return region if (region[:2] < region[2:]).all() else None

@@ -1,4 +1,4 @@
-"""ArcFace's crop: five landmarks moved to where its training crops have them."""
+"""ArcFace's crop: five landmarks mapped to where its training crops have them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class FivePointAlignment:
         return {**RESAMPLING, **detector_versions()}
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
-        """Crop the face of each photograph; where none is found, the centre box."""
+        """Crop the face of each photograph; the centre box where there is none."""
         landmarks = [
             faces.landmarks[central_face(faces.boxes, image)] if len(faces.boxes) else None
             for faces, image in zip(find_faces(images), images, strict=True)
@@ -104,7 +104,7 @@ class LandmarkAlignment:
         return RESAMPLING
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
-        """Crop the face of each photograph; where none is given, the centre box."""
+        """Crop the face of each photograph; the centre box where there are none."""
         return _crop(images, [self.landmarks.points.get(name) for name in names], self.side)
 
 
@@ -130,5 +130,5 @@ def _crop(
 def _shown(moved: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     """The upright box in the photograph around the crop, which may be turned."""
     corners = np.array([[0, 0], [side, 0], [0, side], [side, side]])
-    found = np.linalg.solve(moved[:, :2], (corners - moved[:, 2]).T)
-    return np.concatenate([found.min(axis=1), found.max(axis=1)])
+    mapped = np.linalg.solve(moved[:, :2], (corners - moved[:, 2]).T)
+    return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)])

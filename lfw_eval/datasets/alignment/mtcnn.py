@@ -50,7 +50,7 @@ class MtcnnAlignment:
         return {**RESAMPLING, **detector_versions()}
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
-        """Crop the face of each photograph; where none is found, the centre box."""
+        """Crop the face of each photograph; the centre box where there is none."""
         regions = [
             _facenet_region(faces, image, self.margin)
             for faces, image in zip(find_faces(images), images, strict=True)
@@ -60,11 +60,11 @@ class MtcnnAlignment:
 
 def find_faces(images: Sequence[Image]) -> list[Faces]:
     """Return the faces that MTCNN finds in images of any sizes."""
-    found: dict[int, Faces] = {}
+    by_index: dict[int, Faces] = {}
     for batch in _batches(images):
         faces = _detector().detect(np.stack([images[index] for index in batch]))
-        found.update(zip(batch, faces, strict=True))
-    return [found[index] for index in range(len(images))]
+        by_index.update(zip(batch, faces, strict=True))
+    return [by_index[index] for index in range(len(images))]
 
 
 def networks_in_words() -> str:
@@ -92,7 +92,7 @@ def _facenet_region(faces: Faces, image: Image, margin: int) -> Region | None:
     return clip(box + margin / 2 * np.array([-1, -1, 1, 1]), image)
 
 
-# One for all alignments of a process, which can be sent to other processes since they hold none.
+# One per process: alignments hold none themselves, so that they can be sent to other processes.
 @cache
 def _detector() -> Mtcnn:
     collection = checkpoints()

@@ -18,10 +18,10 @@ _SHARD = 512
 def align(
     workers: Workers, photographs: Photographs, names: Sequence[str], alignment: Alignment
 ) -> Iterator[tuple[list[str], AlignedFaces]]:
-    """Yield the names of some photographs, and their faces, until all have been.
+    """Yield all photographs batch by batch: their names, and their faces.
 
     Raises:
-        UserError: A photograph is corrupt, or the workers are not there.
+        UserError: A photograph is corrupt, or the workers are unavailable.
     """
     items: list[Row] = [{"names": list(part)} for part in workers.split(names, _SHARD)]
     for row in workers.map(items, AlignNames, photographs, alignment):

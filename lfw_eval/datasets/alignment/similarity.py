@@ -1,4 +1,4 @@
-"""The similarity transform that moves points closest to others."""
+"""The similarity transform that maps points closest to others."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 def similarity(
     source: NDArray[np.floating], target: NDArray[np.floating]
 ) -> NDArray[np.float64] | None:
-    """The rotation, scale and shift of points that come closest to others, by least squares.
+    """Return the similarity transform that maps points closest to others, by least squares.
 
     Umeyama 1991, "Least-squares estimation of transformation parameters between two point
     patterns", equations 40 to 42; it never mirrors.
@@ -18,7 +18,7 @@ def similarity(
 
     Returns:
         float64 (2, 3), the `M` of which `M @ [x, y, 1]` is nearest to the target; None where all
-        points of the source are one.
+        points of the source coincide.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)

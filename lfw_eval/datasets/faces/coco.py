@@ -1,6 +1,6 @@
-"""COCO's JSON, with the faces that do not count as `iscrowd` and, if any, WIDER's difficulties.
+"""COCO's JSON, with faces to ignore as `iscrowd` and, if any, WIDER's difficulties.
 
-Images that a category other than faces annotates are part of the data set: as images without.
+Images that have annotations of other categories only are part of the data set, without faces.
 """
 
 import json
@@ -27,27 +27,27 @@ def read_coco(path: Path) -> Listing:
     `difficulty` lists those of easy, medium and hard that a face belongs to.
 
     Raises:
-        UserError: The file is no JSON or of another structure; the entry is named.
+        UserError: The file is not JSON or has another structure; the message names the entry.
     """
     try:
         document = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON ({error})", "give the annotations' file") from error
+        raise UserError(f"{path} is not JSON ({error})", "give the annotation file") from error
     if not isinstance(document, dict):
-        raise UserError(f"{path} is no COCO annotations: expected an object with `images`")
+        raise UserError(f"{path} is not a COCO annotation file: expected an object with `images`")
     category = _face_category(path, document)
     images = _entries(path, document, "images")
     faces: dict[int | str, list[Face]] = {}
     for where, entry in images:
         image = _identifier(where, entry, "id")
         if image in faces:
-            _refuse(where, f"an image before it has the same id {image!r}")
+            _refuse(where, f"an earlier image has the same id, {image!r}")
         faces[image] = []
     subsets: tuple[str, ...] = ()
     for where, entry in _entries(path, document, "annotations"):
         image = _identifier(where, entry, "image_id")
         if image not in faces:
-            _refuse(where, f"there is no image with the id {image!r}")
+            _refuse(where, f"no image has the id {image!r}")
         if _identifier(where, entry, "category_id") == category:
             faces[image].append(_face(where, entry))
             subsets = DIFFICULTIES if "difficulty" in entry else subsets
@@ -104,7 +104,7 @@ def _face_category(path: Path, document: dict[str, Any]) -> object:
         return next(iter(categories.values()))
     if "face" not in categories:
         names = ", ".join(categories) or "none"
-        _refuse(f"categories of {path}", f"expected one, or one called face, but found {names}")
+        _refuse(f"categories of {path}", f"expected a single one, or one called face, not {names}")
     return categories["face"]
 
 
@@ -112,21 +112,21 @@ def _entries(path: Path, document: dict[str, Any], key: str) -> list[tuple[str, 
     """Where each entry of a list is, for errors, and the entry."""
     entries = document.get(key)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise UserError(f"{path} is no COCO annotations: expected a list of objects `{key}`")
+        raise UserError(f"{path} is not a COCO annotation file: expected a list of objects `{key}`")
     return [(f"{key}[{index}] of {path}", entry) for index, entry in enumerate(entries)]
 
 
 def _identifier(where: str, entry: dict[str, Any], key: str) -> int | str:
     value = entry.get(key)
     if not isinstance(value, int | str):
-        _refuse(where, f"expected a number `{key}`")
+        _refuse(where, f"expected a number or a string as `{key}`")
     return value
 
 
 def _image(where: str, entry: dict[str, Any], faces: list[Face]) -> ListedImage:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
-        _refuse(where, "expected a text `file_name`")
+        _refuse(where, "expected a string as `file_name`")
     width, height = entry.get("width"), entry.get("height")
     if width is None and height is None:
         return ListedImage(name, where, faces)
@@ -138,13 +138,13 @@ def _image(where: str, entry: dict[str, Any], faces: list[Face]) -> ListedImage:
 def _face(where: str, entry: dict[str, Any]) -> Face:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or {*map(type, box)} - {int, float}:
-        _refuse(where, "expected four numbers `bbox`")
+        _refuse(where, "expected four numbers as `bbox`")
     crowd = entry.get("iscrowd", 0)
     if crowd not in (0, 1):
-        _refuse(where, "expected `iscrowd` 0 or 1")
+        _refuse(where, "expected 0 or 1 as `iscrowd`")
     subsets = entry.get("difficulty", [])
     if not isinstance(subsets, list) or not all(name in DIFFICULTIES for name in subsets):
-        _refuse(where, f"expected a list `difficulty` of {', '.join(DIFFICULTIES)}")
+        _refuse(where, f"expected a list as `difficulty`, of {', '.join(DIFFICULTIES)}")
     try:
         x, y, width, height = map(float, box)
     except OverflowError:

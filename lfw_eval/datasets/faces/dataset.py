@@ -52,7 +52,7 @@ class FaceDataset:
         subsets: Names of the parts of the evaluation, which every image's truth has.
         clipped: Number of boxes that reached out of their image and were cut at its edge.
         outside: Number of boxes that lay out of their image and were left out.
-        empty: Number of boxes without area, which no detection can meet and were left out.
+        empty: Number of boxes without area, which no detection can match and were left out.
     """
 
     title: str
@@ -85,7 +85,7 @@ class FaceDataset:
         The pixels are uint8 (height, width, 3) RGB. Memory holds one image.
 
         Raises:
-            UserError: An image is corrupt or gone; its file is named.
+            UserError: An image is corrupt or missing; the message names the file.
         """
         wanted = None if names is None else set(names)
         images = {i.file: i for i in self.images if wanted is None or i.name in wanted}
@@ -94,7 +94,7 @@ class FaceDataset:
 
 
 def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -> FaceDataset:
-    """Put together what the annotations say and what the images are.
+    """Return the data set that annotations and images make together.
 
     A box that reaches out of its image is cut at the edge; one that lies outside, or has no area,
     is left out. Both are counted and not refused: published annotations have a few.
@@ -105,21 +105,21 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
         verify_images: See `open_images`.
 
     Raises:
-        UserError: There is no image or no face; an image is listed twice, is not there, is no
-            image, is huge or has another size than the annotations say; a box is not finite or its
-            size is negative.
+        UserError: There is no image or no face; a file is listed twice, missing, not an image, too
+            large or of another size than the annotations say; a box is not finite or its size is
+            negative.
     """
     folders = (path / folder for folder in listing.folders)
     images_path = next((folder for folder in folders if folder.is_dir()), path)
     files = open_images(images_path, verify_images=verify_images)
-    found = _found(listing, files)
+    matched = _match_files(listing, files)
     tally: Counter[str] = Counter()
     images = [
         _image(listed, file, files.header(file), listing.subsets, tally)
-        for file, listed in found.items()
+        for file, listed in matched.items()
     ]
     digest = hashlib.sha256()
-    for image, sha256 in zip(images, files.hashes(found), strict=True):
+    for image, sha256 in zip(images, files.hashes(matched), strict=True):
         digest.update(f"{sha256} {_said(image)}\n".encode())
     dataset = FaceDataset(
         title=listing.title,
@@ -133,36 +133,36 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
     )
     if not dataset.faces:
         raise UserError(
-            f"{listing.path} has no face that counts in any of its {len(images)} images",
+            f"{listing.path} has no faces that count in its {len(images)} images",
             "give annotations with at least one",
         )
     return dataset
 
 
-def _found(listing: Listing, files: ImageFiles) -> dict[str, ListedImage]:
-    """File of each listed image."""
-    found: dict[str, ListedImage] = {}
+def _match_files(listing: Listing, files: ImageFiles) -> dict[str, ListedImage]:
+    """Return each listed image by its file."""
+    matched: dict[str, ListedImage] = {}
     missing: list[ListedImage] = []
     for image in listing.images:
         file = files.find(image.name, image.where)
         if file is None:
             missing.append(image)
-        elif file in found:
+        elif file in matched:
             raise UserError(
-                f"{image.where}: {image.name} is listed already ({found[file].where})",
-                "keep one of the two",
+                f"{image.where}: {image.name} is listed twice (first in {matched[file].where})",
+                "remove one of the two",
             )
         else:
-            found[file] = image
+            matched[file] = image
     if missing:
         raise UserError(
-            f"{len(missing)} of the {len(listing.images)} images that the annotations list are not "
-            f"in {files.path}, the first {missing[0].name} ({missing[0].where})",
+            f"{len(missing)} of the {len(listing.images)} images that the annotations list are "
+            f"missing from {files.path}, such as {missing[0].name} ({missing[0].where})",
             "give the folder or archive with all of them",
         )
-    if not found:
-        raise UserError(f"{listing.path} lists no image", "give annotations with at least one")
-    return found
+    if not matched:
+        raise UserError(f"{listing.path} lists no images", "give annotations with at least one")
+    return matched
 
 
 def _image(
@@ -175,29 +175,30 @@ def _image(
     width, height = header.width, header.height
     if listed.size and listed.size != (width, height):
         raise UserError(
-            f"{listed.where}: {listed.name} is {width} x {height} pixels and not {listed.size[0]} "
-            f"x {listed.size[1]}",
-            "give the images that the annotations are made for",
+            f"{listed.where}: {listed.name} is {width} x {height} pixels, not {listed.size[0]} x "
+            f"{listed.size[1]}",
+            "give the images that were annotated",
         )
-    kept = [(box, face) for face in listed.faces if (box := _within(face, header, tally))]
+    visible = [(box, face) for face in listed.faces if (box := _within(face, header, tally))]
     suffix = "" if listed.name.lower().endswith(SUFFIXES) else Path(file).suffix
     truth = FaceTruth(
-        boxes=np.array([box for box, _ in kept], np.float64).reshape(-1, 4),
-        ignore=np.array([face.ignore for _, face in kept], np.bool_),
+        boxes=np.array([box for box, _ in visible], np.float64).reshape(-1, 4),
+        ignore=np.array([face.ignore for _, face in visible], np.bool_),
         subsets={
-            name: np.array([name in face.subsets for _, face in kept], np.bool_) for name in subsets
+            name: np.array([name in face.subsets for _, face in visible], np.bool_)
+            for name in subsets
         },
     )
     return AnnotatedImage(listed.name + suffix, width, height, truth, file)
 
 
 def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
-    """What of a box lies in the image, if anything does."""
+    """Return the part of a box that lies in the image, if any."""
     x1, y1, x2, y2 = face.box
     if not all(map(math.isfinite, face.box)):
-        raise UserError(f"{face.where}: a coordinate of the box is not finite", "correct it")
+        raise UserError(f"{face.where}: a coordinate of the box is not finite", "correct the box")
     if x2 < x1 or y2 < y1:
-        raise UserError(f"{face.where}: width or height of the box is negative", "correct it")
+        raise UserError(f"{face.where}: the box has a negative width or height", "correct the box")
     if x1 == x2 or y1 == y2:
         tally["empty"] += 1
         return None
@@ -212,7 +213,7 @@ def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
 
 
 def _said(image: AnnotatedImage) -> str:
-    """What the annotations say of an image; of coordinates, what no conversion changes."""
+    """Return an image's annotations; of coordinates, what no conversion changes."""
     truth = image.truth
     boxes = (truth.boxes / _ROUNDING).round().astype(np.int64).tolist()
     subsets = {name: rows.tolist() for name, rows in truth.subsets.items()}

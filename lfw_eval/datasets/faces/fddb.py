@@ -64,7 +64,7 @@ def _read(path: Path) -> list[ListedImage]:
         if len(ellipses) < announced:
             raise UserError(
                 f"{where}: the file ends after {len(ellipses)} of the {announced} faces of {name}",
-                "get a whole copy",
+                "get a complete copy",
             )
         images.append(ListedImage(name, where, [_face(*line) for line in ellipses]))
     return images

@@ -1,4 +1,4 @@
-"""The formats of face detection data sets, told apart by what is there."""
+"""The formats of face detection data sets, recognised by their files."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ READERS: dict[Form, Callable[[Path], Listing]] = {
 _ARCHIVES = (".tgz", ".tar.gz", ".zip")
 # Text first: the .mat of the evaluation does not say which faces are invalid.
 _WIDER = ("wider_face_val_bbx_gt.txt", "wider_face_val.mat")
-_KNOWN = (
+_FORMATS = (
     "COCO annotations (one .json in the folder or with the archive's name), WIDER FACE "
     "(wider_face_val_bbx_gt.txt or .mat), FDDB (FDDB-fold-01-ellipseList.txt) or KITTI labels "
     "(label_2 beside image_2)"
@@ -43,27 +43,33 @@ def open_faces(
         annotations: COCO's .json, WIDER's .txt or .mat, an ellipse list of FDDB or the folder with
             all, or the folder with KITTI's labels. By default what is in the folder in its
             official place, or beside an archive.
-        form: The only format to take; any if left out.
+        form: The only format to accept; any if left out.
         verify_images: Read all images to tell whether they are those of an earlier run, even
             where size, times and inode say so.
 
     Raises:
-        UserError: It is none of these, or the annotations or images are not in order.
+        UserError: It is none of these, or the annotations or images are invalid.
     """
-    for given in filter(None, (path, annotations)):
-        if not given.exists():
-            raise UserError(f"{given} does not exist", "give the images and annotations of faces")
+    for required in filter(None, (path, annotations)):
+        if not required.exists():
+            raise UserError(
+                f"{required} does not exist", "give the images, and the annotations of their faces"
+            )
     if not path.is_dir() and not path.name.lower().endswith(_ARCHIVES):
-        raise UserError(f"{path} is no folder and no {', '.join(_ARCHIVES)}", "give the images")
+        raise UserError(
+            f"{path} is neither a folder nor a {', '.join(_ARCHIVES)}", "give the images"
+        )
     if annotations is not None and annotations.is_file():
-        found = annotations
+        source = annotations
     else:
-        found = next(_places(annotations or path), annotations or path)
-    reader = _reader(found)
+        source = next(_places(annotations or path), annotations or path)
+    reader = _reader(source)
     if form is not None and reader is not READERS[form]:
-        other = next(name for name, each in READERS.items() if each is reader)
-        raise UserError(f"{found} has annotations in the form of {other}, not {form}", "name that")
-    return face_dataset(reader(found), path, verify_images=verify_images)
+        other = next(name for name, function in READERS.items() if function is reader)
+        raise UserError(
+            f"{source} has annotations in the format of {other}, not {form}", "give that"
+        )
+    return face_dataset(reader(source), path, verify_images=verify_images)
 
 
 def _places(path: Path) -> Iterator[Path]:
@@ -85,7 +91,7 @@ def _places(path: Path) -> Iterator[Path]:
     yield from filter(Path.is_dir, labels)
     if len(documents) > 1:
         names = ", ".join(document.name for document in documents[:3])
-        raise UserError(f"{path} has several .json files ({names})", "name the annotations")
+        raise UserError(f"{path} has several .json files ({names})", "say which with `annotations`")
     yield from documents
 
 
@@ -102,4 +108,4 @@ def _reader(annotations: Path) -> Callable[[Path], Listing]:
         return read_wider
     if annotations.match(LISTS):
         return read_fddb
-    raise UserError(f"{annotations} has no annotations of faces: looked for {_KNOWN}")
+    raise UserError(f"{annotations} has no face annotations", f"give {_FORMATS}")

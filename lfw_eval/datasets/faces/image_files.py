@@ -29,21 +29,21 @@ class ImageFiles(ABC):
         self._by_ending: dict[str, str | None] = {}
         for file in files:
             for ending in _endings(file):
-                known = self._by_ending.setdefault(ending, file)
-                self._by_ending[ending] = file if known == file else None
+                owner = self._by_ending.setdefault(ending, file)
+                self._by_ending[ending] = file if owner == file else None
 
     def find(self, name: str, where: str) -> str | None:
         """Return the file whose path is, or ends in, a name with or without suffix.
 
         Raises:
-            UserError: There are several; `where` says what names it.
+            UserError: There are several; `where` says what names them.
         """
         name = str(PurePosixPath(name.replace("\\", "/")))
         file = self._by_ending.get(name)
         if file is None and name in self._by_ending:
             raise UserError(
-                f"{where}: several images of {self.path} are called {name}",
-                "name the folder that holds the right one",
+                f"{where}: {self.path} has several images named {name}",
+                "write the folder of the right one before the name",
             )
         return file
 
@@ -52,7 +52,7 @@ class ImageFiles(ABC):
         """Read a file's size in pixels.
 
         Raises:
-            UserError: It is no image, or too large.
+            UserError: It is not an image, or too large.
         """
 
     @abstractmethod
@@ -68,7 +68,7 @@ class ImageFiles(ABC):
         """Yield images, uint8 (height, width, 3) RGB, in the cheapest order.
 
         Raises:
-            UserError: An image is corrupt, gone or has changed; it is named.
+            UserError: An image is corrupt, missing or has changed; the message names it.
         """
 
 
@@ -118,7 +118,7 @@ class ArchiveImages(ImageFiles):
         self._hashes: dict[str, str] = {}
         for member, content in iter_members(path, SUFFIXES):
             if member in self._headers:
-                raise UserError(f"{path} holds {member} twice", "keep one of the two")
+                raise UserError(f"{path} holds {member} twice", "remove one of the two")
             try:
                 self._headers[member] = header_of(content, f"{member} in {path}")
             except UserError as error:

@@ -1,4 +1,4 @@
-"""What the start of an image file tells: its size in pixels, before anything is decoded."""
+"""The size of an image file in pixels, read from its header before anything is decoded."""
 
 import io
 import os
@@ -48,7 +48,7 @@ def read_header(file: BinaryIO, where: str) -> ImageHeader:
     start = file.read(_PNG_HEADER)
     size = _png_size(start) if start.startswith(_PNG) else _jpeg_size(file, start)
     if size is None:
-        raise UserError(f"{where} is no JPEG or PNG image, or is cut off", "replace it")
+        raise UserError(f"{where} is not a JPEG or PNG image, or is truncated", "replace it")
     width, height = size
     if length > MAX_BYTES or width * height > MAX_PIXELS:
         raise UserError(

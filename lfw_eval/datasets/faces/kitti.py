@@ -13,8 +13,8 @@ _CLASS, _IGNORE = "face", "dontcare"
 def read_kitti(path: Path) -> Listing:
     """Read a folder of labels; `face` is a face and `DontCare` a region to ignore, in any case.
 
-    Other classes are no faces. An image with an empty file has no face; one without a file is not
-    part of the data set. A score, KITTI's optional last column, is left aside.
+    Other classes are not faces. An image with an empty file has no face; one without a file is not
+    part of the data set. A score, KITTI's optional last column, is ignored.
 
     Raises:
         UserError: A file cannot be read or departs from the format; the line is named.

@@ -1,4 +1,4 @@
-"""What a file of annotations says, before any image is looked at."""
+"""The contents of an annotation file, before any image is looked at."""
 
 import codecs
 from collections.abc import Iterator, Sequence
@@ -62,14 +62,14 @@ def read_text(path: Path) -> str:
     """Read a file in UTF-8.
 
     Raises:
-        UserError: It cannot be read, or is no such text.
+        UserError: It cannot be read, or is not UTF-8.
     """
     try:
         return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8", "give the annotations' file") from error
+        raise UserError(f"{path} is not UTF-8 text", "give the annotation file") from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -92,7 +92,7 @@ def numbers(where: str, fields: Sequence[str], expected: str) -> list[float]:
         expected: What the line should be, its number of words that of the fields.
 
     Raises:
-        UserError: There are more or fewer, or one is no number.
+        UserError: Their number is wrong, or one is not a number.
     """
     try:
         values = [float(field) for field in fields]
@@ -107,7 +107,7 @@ def count(where: str, line: str) -> int:
     """Return the number of faces that a line announces.
 
     Raises:
-        UserError: The line is no such number.
+        UserError: The line is not such a number.
     """
     if not (line.isascii() and line.isdigit() and len(line) < 9):
         raise UserError(f"{where}: expected the number of faces of the image", "correct the line")

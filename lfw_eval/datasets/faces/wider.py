@@ -44,7 +44,7 @@ def read_wider(path: Path) -> Listing:
             together.
     """
     images = list(_read_mat(path) if path.suffix.lower() == ".mat" else _read_txt(path))
-    split = found[1] if (found := re.match(r"wider_face_([a-z]+)", path.name)) else "val"
+    split = name[1] if (name := re.match(r"wider_face_([a-z]+)", path.name)) else "val"
     files = _subset_files(path.resolve().parent, split)
     members = {name: _read_subset(file) for name, file in files.items()}
     images = [_with_subsets(image, members, files) for image in images]
@@ -61,7 +61,7 @@ def _read_txt(path: Path) -> Iterator[ListedImage]:
             raise UserError(f"{where}: expected the path of a .jpg", "correct the line")
         if at + 1 == len(lines):
             raise UserError(
-                f"{where}: the file ends before the faces of {name}", "get a whole copy"
+                f"{where}: the file ends before the faces of {name}", "get a complete copy"
             )
         announced = count(*lines[at + 1])
         at += 2
@@ -69,7 +69,7 @@ def _read_txt(path: Path) -> Iterator[ListedImage]:
         if len(rows) < announced:
             raise UserError(
                 f"{where}: the file ends after {len(rows)} of the {announced} faces of {name}",
-                "get a whole copy",
+                "get a complete copy",
             )
         at += announced
         # An image without a face has a line of zeros.
@@ -93,7 +93,7 @@ def _read_mat(path: Path) -> Iterator[ListedImage]:
             raise UserError(
                 f"{where}: {len(marks)} marks for faces of shape {rows.shape}, expected four "
                 "numbers and a mark each",
-                "get a whole copy",
+                "get a complete copy",
             )
         faces = [
             Face(corners(*row), f"{where}, face {number}", ignore=bool(mark))
@@ -110,7 +110,9 @@ def _subset_files(folder: Path, split: str) -> dict[str, Path]:
         if not missing:
             return files
         if len(missing) < len(files):
-            raise UserError(f"{missing[0]} is missing", "the subsets need the files of all three")
+            raise UserError(
+                f"{missing[0]} is missing", "give the files of all three subsets, or none"
+            )
     return {}
 
 
@@ -125,7 +127,7 @@ def _with_subsets(
     for subset, indices in members.items():
         rows = indices.get(image.name)
         if rows is None or not set(rows) <= set(range(1, len(of_face) + 1)):
-            problem = "lacks" if rows is None else "names faces that there are not in"
+            problem = "lacks" if rows is None else "names faces that do not exist in"
             raise UserError(
                 f"{files[subset]} {problem} {image.name} ({image.where})",
                 "give annotations and subsets of the same edition",
@@ -146,9 +148,9 @@ def _cells(path: Path, required: str, optional: str = "") -> list[_Cell]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # loadmat raises what a broken file happens to lead to
         raise UserError(
-            f"{path} is no .mat file of WIDER FACE with event_list, file_list and {required} "
+            f"{path} is not a .mat file of WIDER FACE with event_list, file_list and {required} "
             f"({type(error).__name__})",
-            "get a whole copy",
+            "get a complete copy",
         ) from error
 
 
