@@ -91,7 +91,12 @@ def triton_command(
         )
     models = [served_model(name, engine.spec(job.checkpoint, calibrate_if_needed(job)))]
     if detector:
-        spec = _facedetect(detector, engine.batch_size, faces, detector_calibration_cache)
+        chosen = replace(
+            detector,
+            calibration_cache=detector_calibration_cache,
+            engine=replace(detector.engine, batch_size=engine.batch_size),
+        )
+        spec = _facedetect(chosen, faces, options.data.verify_images)
         models.append(served_model(_FACEDETECT, spec, _CLASSES))
     for model, version in zip(models, write_models(models, repository), strict=True):
         what = f"{engine.precision.upper()}, batches up to {engine.batch_size}"
@@ -101,11 +106,9 @@ def triton_command(
     print(f"measure it: lfw-eval evaluate {served}")
 
 
-def _facedetect(
-    detector: FaceDetectChoice, batch_size: int, faces: Path | None, cache: Path | None
-) -> EngineSpec:
-    choice = replace(detector, calibration_cache=cache)
+def _facedetect(detector: FaceDetectChoice, faces: Path | None, verify_images: bool) -> EngineSpec:
+    images = None
     # Faces that nobody calibrates on are not opened.
-    images = open_faces(faces) if faces and choice.engine.needs_scales and not cache else None
-    engine = replace(choice.engine, batch_size=batch_size)
-    return engine.spec(choice.checkpoint, choice.scales(images))
+    if faces and detector.engine.needs_scales and not detector.calibration_cache:
+        images = open_faces(faces, verify_images=verify_images)
+    return detector.engine.spec(detector.checkpoint, detector.scales(images))

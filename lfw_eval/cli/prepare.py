@@ -46,17 +46,19 @@ def prepare_command(
         data = replace(data, dataset_argument=images_argument)
     path = first_of("output", output, output_argument)
     if layout and layout != "lfw":
-        _write_annotations(data.name, layout, path)
+        _write_annotations(data.name, layout, path, data.verify_images)
     elif path:
         raise UserError("`output` is for annotations", "crops go into the folder of data sets")
     else:
         _align(data.open(), alignment, side)
 
 
-def _write_annotations(images: str | None, layout: Annotations, output: Path | None) -> None:
+def _write_annotations(
+    images: str | None, layout: Annotations, output: Path | None, verify_images: bool
+) -> None:
     if images is None or output is None or output.suffix != ".json":
         raise UserError(f"--layout {layout} takes the images and what to write: IMAGES -o OUT.json")
-    faces = open_faces(Path(images), form=layout)
+    faces = open_faces(Path(images), form=layout, verify_images=verify_images)
     write_coco(faces, output)
     print(
         f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} regions to ignore, "

@@ -44,6 +44,26 @@ def require_unchanged(content: bytes, sha256: str, where: str) -> None:
         raise changed(where)
 
 
+def read_unchanged(path: Path, sha256: str | None) -> bytes:
+    """Read an image file.
+
+    Args:
+        sha256: What it has to have; None accepts any content.
+
+    Raises:
+        UserError: It cannot be read, or has another sha256.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
+        ) from error
+    if sha256 is not None:
+        require_unchanged(content, sha256, str(path))
+    return content
+
+
 def changed(where: str) -> UserError:
     """Return the error that says that a file has changed since it was hashed."""
     return UserError(

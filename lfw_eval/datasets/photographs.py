@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, require_unchanged
+from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, read_unchanged
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.file_stamp import FileStamp
@@ -47,7 +47,8 @@ class Photographs(ABC):
         """Yield the named images, uint8 (height, width, 3) RGB, in the cheapest order.
 
         Raises:
-            UserError: An image is corrupt, or is not what `digest` was taken of; its file is named.
+            UserError: An image is missing, corrupt or not what `digest` was taken of; the message
+                names its file.
         """
 
 
@@ -90,9 +91,7 @@ class FolderPhotographs(Photographs):
         """Yield the named images, sorted by name."""
         for name in sorted(names):
             path = self._files[name]
-            content = path.read_bytes()
-            if name in self._hashes:
-                require_unchanged(content, self._hashes[name], str(path))
+            content = read_unchanged(path, self._hashes.get(name))
             yield name, decode(content, str(path))
 
 

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.detectors.contract import FaceDetector
-from lfw_eval.detectors.mtcnn_networks import detector_versions, load_detector
+from lfw_eval.detectors.mtcnn_networks import detector_versions, fetch_networks, load_detector
 from lfw_eval.metrics.detection.boxes import Detections
-from lfw_eval.sources import checkpoints, fetch
 from lfw_eval.system.files import file_sha256
 
 
@@ -23,11 +22,7 @@ class MtcnnDetector(FaceDetector):
         Raises:
             UserError: They are unavailable.
         """
-        collection = checkpoints()
-        weights = {
-            name: fetch(collection.entry(f"mtcnn-{name}"), collection)
-            for name in ("pnet", "rnet", "onet")
-        }
+        weights = fetch_networks()
         self._mtcnn = load_detector(weights)
         self.settings = {
             "model": ", ".join(file_sha256(path)[:16] for path in weights.values()),

@@ -10,7 +10,24 @@ from onnx import ModelProto
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.detectors.mtcnn_cascade import RECIPE, Mtcnn, Network
+from lfw_eval.sources import Entry, checkpoints, fetch
 from lfw_eval.system.hardware import openvino_threads
+
+
+def network_entries() -> dict[str, Entry]:
+    """Return P-, R- and O-Net's entries in the manifest of checkpoints, by name."""
+    collection = checkpoints()
+    return {name: collection.entry(f"mtcnn-{name}") for name in ("pnet", "rnet", "onet")}
+
+
+def fetch_networks() -> dict[str, Path]:
+    """Return the networks' files by name, fetching those that are missing.
+
+    Raises:
+        UserError: They are unavailable.
+    """
+    collection = checkpoints()
+    return {name: fetch(entry, collection) for name, entry in network_entries().items()}
 
 
 def load_detector(weights: Mapping[str, Path]) -> Mtcnn:

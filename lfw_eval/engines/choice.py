@@ -20,12 +20,12 @@ from lfw_eval.workers.contract import Workers
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine, and what is asked of it.
+    """An engine, and how to build it.
 
     Attributes:
         name: A key of `lfw_eval.engines.registry.ENGINES`.
-        batch_size: The one to be fast at.
-        max_batch_size: The largest one that will be run, where that is larger still.
+        batch_size: The one to optimise for.
+        max_batch_size: The largest one that will be run, if larger than that.
         options: The engine's own; see `choose_engine`.
     """
 
@@ -42,9 +42,9 @@ class EngineChoice:
 
     @property
     def reference(self) -> "EngineChoice":
-        """The FP32 engine that this one is held against; itself where it is that.
+        """The FP32 engine that this one is compared with; itself where it is that.
 
-        It is of the same kind where this one is built here, and a local one beside a served one.
+        Of the same kind for an engine that is built here, and a local one beside a served one.
         """
         if self.options.served:
             return EngineChoice(local_engine(), "fp32", self.batch_size, self.max_batch_size)
@@ -52,7 +52,7 @@ class EngineChoice:
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """The precisions that it can be had in; of a served engine there is the one."""
+        """The precisions that it is available in; a served engine has its own only."""
         return (self.precision,) if self.options.served else self.engine_class().precisions
 
     @property
@@ -88,7 +88,7 @@ class EngineChoice:
         """Refuse what cannot be built here, before anything long begins.
 
         Raises:
-            UserError: There is no such runtime, precision, server or model, or the options
+            UserError: The runtime, precision, server or model is unavailable, or the options
                 contradict each other.
         """
         self.engine_class()
@@ -96,7 +96,7 @@ class EngineChoice:
             self.build(checkpoint).close()
 
     def request(self, checkpoint: Checkpoint, scales: Scales | None = None) -> BuildRequest:
-        """Return what the engine of a checkpoint is built from."""
+        """Return what an engine of a checkpoint is built from."""
         return BuildRequest(
             model=checkpoint.model,
             normalisation=checkpoint.normalisation,
@@ -109,7 +109,7 @@ class EngineChoice:
         )
 
     def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":
-        """Return all that it takes to build the engine of a checkpoint, here or by workers."""
+        """Return all that it takes to build an engine of a checkpoint, here or by workers."""
         request = self.request(checkpoint, scales)
         return EngineSpec(self, request, checkpoint.folder / "engines")
 
@@ -117,7 +117,7 @@ class EngineChoice:
         """Build the engine of a checkpoint in this process, or load what was built before.
 
         Raises:
-            UserError: The runtime is not there, or cannot build this.
+            UserError: The runtime is missing, or cannot build this.
         """
         return self.spec(checkpoint, scales).local()
 
@@ -138,7 +138,7 @@ class EngineSpec:
         """Build the engine in this process, or load what was built before.
 
         Raises:
-            UserError: The runtime is not there, or cannot build this.
+            UserError: The runtime is missing, or cannot build this.
         """
         return self.choice.engine_class().build(self.request, self.folder)
 
@@ -146,7 +146,7 @@ class EngineSpec:
         """Build it on a worker's node, to be run by all workers.
 
         Raises:
-            UserError: The workers are not there, or cannot build this.
+            UserError: The workers are unavailable, or cannot build this.
         """
         return RayEngine(workers, self.local, self.choice.options.gpus)
 
@@ -158,7 +158,7 @@ def choose_engine(
 
     Args:
         engine: A key of `ENGINES`, or the address of a served model such as triton://host/model.
-        options: Of any engine, by name; those that are as they would be unasked count as unasked.
+        options: Of any engine, by name; those that have their default value count as unasked.
 
     Raises:
         UserError: There is no such engine or option, or an option is another engine's.

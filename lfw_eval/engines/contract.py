@@ -19,8 +19,8 @@ Outputs = dict[str, NDArray[Any]]
 _Options = TypeVar("_Options", bound="EngineOptions")
 
 STREAMS = 12
-"""Batches under way at once, unasked: enough to keep an H200 busy while some copy. With 4 it waits
-for the host."""
+"""Default number of batches under way at once: enough to keep an H200 busy while some copy. With 4
+it waits for the host."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """The options of an engine that has none; one that has some inherits from it.
+    """The options of an engine that has none; an engine with options derives its own.
 
     Attributes:
         served: A server runs the engine: nothing of it is built here.
@@ -64,7 +64,7 @@ class EngineOptions:
 
     @property
     def has_scales(self) -> bool:
-        """Whether the engine brings its INT8 scales, so that none have to be calibrated."""
+        """Whether the engine brings its own INT8 scales, so that none have to be calibrated."""
         return self.served
 
     def label(self, engine: str) -> str:
@@ -72,7 +72,7 @@ class EngineOptions:
         return engine
 
     def without_int8(self: _Options) -> _Options:
-        """Return the same without what is about INT8, for an engine of another precision."""
+        """Return the same without what concerns INT8, for an engine of another precision."""
         return self
 
     def check(self, precision: Precision) -> None:
@@ -107,8 +107,8 @@ class BuildRequest:
             a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
-        batch_size: The one to be fast at.
-        max_batch_size: The largest one that will be run, where that is larger still.
+        batch_size: The one to optimise for.
+        max_batch_size: The largest one that will be run, if larger than that.
         calibration_crops: As `Scales.crops`.
         options: The engine's own.
     """
@@ -124,7 +124,7 @@ class BuildRequest:
 
     @property
     def batches(self) -> tuple[int, int, int]:
-        """The smallest batch, the one to be fast at, and the largest."""
+        """The smallest batch, the one to optimise for, and the largest."""
         return 1, self.batch_size, max(self.batch_size, self.max_batch_size)
 
     def options_as(self, kind: type[_Options]) -> _Options:
@@ -142,7 +142,7 @@ class BuildRequest:
 
 @dataclass(frozen=True, eq=False)
 class ResidentTiming:
-    """An engine by itself, the crops being where it reads them.
+    """Speed of an engine by itself, its crops resident where it reads them.
 
     Attributes:
         fps: Crops per second, as many batches under way as the engine runs best with.
@@ -164,9 +164,9 @@ class BuiltEngine(Closing, ABC):
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
-        build_seconds: How long it took to build, then or in an earlier run.
-        cacheable: Whether outputs may be kept under `key`, which says all that they depend on; of
-            a server's model nobody knows.
+        build_seconds: How long it took to build, in this run or an earlier one.
+        cacheable: Whether outputs may be cached under `key`; False for a server's model, of which
+            `key` cannot say all that they depend on.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -262,7 +262,7 @@ class Engine(BuiltEngine):
         return ResidentTiming(count * size / elapsed, np.array(latencies) * 1e3)
 
     def hardware(self) -> dict[str, str]:
-        """Return what else matters of the device, such as its clocks, for results."""
+        """Return what else a result should say of the device, such as its clocks."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""An engine without a model: the whole pipeline runs in seconds, its numbers mean nothing."""
+"""An engine without a model: it validates the pipeline in seconds, and its numbers mean nothing."""
 
 from pathlib import Path
 

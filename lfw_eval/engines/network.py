@@ -26,13 +26,12 @@ def network(
 
     Args:
         types: What Q/DQ nodes store.
-        quantized: Put Q/DQ nodes in where int8 is asked for; an engine that has scales from
-            elsewhere wants none.
-        half_precision: Make the network float16, all but the normalisation and the output.
+        quantized: Insert Q/DQ nodes for int8; False for an engine that reads its scales elsewhere.
+        half_precision: Make all of the network float16 but the normalisation and the output.
         layer_normalisation: See `accept_crops`.
 
     Raises:
-        UserError: int8 is asked for without a scale table.
+        UserError: The request is for int8 and has no scale table.
     """
     model = onnx.load(request.model)
     if request.precision == "int8" and quantized:

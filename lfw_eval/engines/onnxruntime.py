@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in FP32: the reference that every other engine is held against."""
+"""ONNX Runtime on the CPU, in FP32: the reference for every other engine."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class OnnxRuntimeEngine(Engine):
 
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "OnnxRuntimeEngine":
-        """Make a session; it takes less time than reading one back would."""
+        """Create a session, which takes less time than reading one back would."""
         model = network(request, QdqTypes(unsigned=True))
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), providers=["CPUExecutionProvider"]

@@ -19,7 +19,7 @@ _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
 class OpenVINOEngine(Engine):
-    """A compiled model with as many requests under way as the device runs best with."""
+    """A compiled model with as many requests under way as suit the device best."""
 
     precisions = ("fp32", "fp16", "int8")
 
@@ -65,7 +65,7 @@ class OpenVINOEngine(Engine):
             "INFERENCE_PRECISION_HINT": _precision_hint(core, request.precision),
         }
         store = EngineStore.of(folder, request, cls.runtime(), _device_name(), options)
-        # Fewer threads make no other engine.
+        # The number of threads does not change the engine.
         options |= openvino_threads()
         stored = store.load()
         if stored is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lfw_eval.engines.contract import BuiltEngine, Engine, Outputs, TensorSpec
 from lfw_eval.workers.contract import Row, Workers
 
-# A worker drains between two items, and is idle meanwhile; but all are to end at the same time.
+# A worker idles between two items, so they should be large; but all workers should end together.
 _ITEMS_PER_WORKER = 8
 _MAX_BATCHES = 512
 _BEGAN = "began"
@@ -19,7 +19,7 @@ _DESCRIBED = ("arithmetic", "device", "key", "cacheable", "size", "build_seconds
 
 
 class RayEngine(BuiltEngine):
-    """One engine in each worker; the images come from a file that all of them read."""
+    """One engine in each worker; the images come from a file that all workers read."""
 
     def __init__(
         self, workers: Workers, build: Callable[[], Engine], gpus: tuple[int, ...]
@@ -29,16 +29,16 @@ class RayEngine(BuiltEngine):
         Args:
             workers: In other processes.
             build: Builds the engine in a worker, or loads what was built before.
-            gpus: What a worker runs on.
+            gpus: What each worker runs on.
 
         Raises:
-            UserError: The workers or the runtime are not there, or it cannot build this model.
+            UserError: The workers or the runtime are unavailable, or it cannot build this model.
         """
         self._workers, self._build, self._gpus = workers, build, gpus
         description = workers.call(describe, build, gpus=gpus)
         for attribute in _DESCRIBED:
             setattr(self, attribute, description[attribute])
-        # FPS of a cluster is not to be taken for one machine's, nor kept as such.
+        # FPS of a cluster must not be mistaken for, or cached as, a single machine's.
         count = workers.count(gpus)
         self.device = f"{count} x {description['device']}"
         self.key = f"{description['key']}-x{count}"
@@ -88,10 +88,10 @@ class EmbedRows:
 
 
 def describe(build: Callable[[], Engine]) -> dict[str, Any]:
-    """Build an engine, and return what it says of itself.
+    """Build an engine, and return its attributes.
 
     Raises:
-        UserError: The runtime is not there, or it cannot build this model.
+        UserError: The runtime is unavailable, or cannot build this model.
     """
     with build() as engine:
         return {

@@ -1,4 +1,4 @@
-"""Engines by name; a runtime is imported only when its engine is asked for."""
+"""Engines by name; a runtime is imported only when its engine is needed."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ class Registered:
 
     Attributes:
         addressed: It is named by an address, such as triton://host/model.
-        package: What its runtime is installed by; None says what could not be imported.
+        package: What installs its runtime; None for whatever could not be imported.
     """
 
     engine: str
@@ -71,7 +71,7 @@ def engine_class(key: str) -> type[Engine]:
         # tritonclient raises RuntimeError where a part of it is missing.
         package = row.package or getattr(error, "name", None) or error
         raise UserError(
-            f"`engine` {key} needs a package that is missing: pip install {package}"
+            f"`engine` {key} needs a package that is not installed", f"pip install {package}"
         ) from error
     return loaded
 

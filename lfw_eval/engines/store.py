@@ -83,7 +83,7 @@ class EngineStore:
         return StoredEngine(self.path, content, record.get("about", {}))
 
     def save(self, content: bytes, **about: object) -> StoredEngine:
-        """Keep a built engine, with what else is worth knowing of it."""
+        """Store a built engine, with other facts `about` it."""
         write_atomically(self.path, content)
         digest = hashlib.sha256(content).hexdigest()
         record = {**self.built_from, "about": about, "sha256": digest}
@@ -92,14 +92,14 @@ class EngineStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let no other process build the same engine meanwhile; wait for one that does."""
+        """Keep other processes from building the same engine; wait for one that already does."""
         lock = self.file(".lock")
         require_writable(lock)
         with lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print("waiting for another process that builds this engine", file=sys.stderr)
+                print("waiting for another process that is building this engine", file=sys.stderr)
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

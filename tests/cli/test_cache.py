@@ -264,7 +264,7 @@ def test_networks_that_cannot_be_quantised(cache_command, tiny, tmp_path):
     assert not (tmp_path / "qdq.onnx").exists()
     cache_command("to-qdq", cache, tiny, "qdq.onnx")
     run = cache_command("to-qdq", cache, "qdq.onnx", "again.onnx")
-    assert "has Q/DQ nodes already" in refused(run)
+    assert "already has Q/DQ nodes" in refused(run)
     assert not (tmp_path / "again.onnx").exists()
 
 

@@ -64,7 +64,7 @@ def test_corrupt_photograph_leaves_no_crop_store(small, facenet):
     path = small / "faces" / "Bo" / "Bo_0001.jpg"
     whole = path.read_bytes()
     path.write_bytes(whole[:200])
-    assert "Bo_0001.jpg is corrupt or cut off" in refused(evaluate(small, "--engine", "dummy"))
+    assert "Bo_0001.jpg is corrupt or truncated" in refused(evaluate(small, "--engine", "dummy"))
     assert not list((small / "data").rglob("store.json"))
     path.write_bytes(whole)
     assert evaluate(small, "--engine", "dummy").returncode == 0

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from command import lfw_eval, refused
 
+from lfw_eval.cli import export, prepare
 from lfw_eval.cli.app import VERBS
 from lfw_eval.cli.cache import _VERBS as CACHE_VERBS
 from lfw_eval.cli.errors import as_options, option_names
@@ -16,6 +17,8 @@ from lfw_eval.cli.flatten import group_of, with_values
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.lazy import LeafCommand, command_of
 from lfw_eval.cli.options import required_output
+from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.pipelines.detector_choice import FaceDetectChoice
 from lfw_eval.system.errors import UserError
 
 BY_NAME = {verb.name: verb for verb in (*EXPORT_VERBS, *VERBS)}
@@ -114,6 +117,25 @@ def test_errors_name_the_options_of_the_verb():
     assert as_options("an object with `images`, by `lfw-eval detect`", {}) == (
         "an object with 'images', by `lfw-eval detect`"
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--verify-images"]])
+def test_annotated_images_are_verified_where_asked_for(monkeypatch, options):
+    asked = []
+
+    def opened(path, **values):
+        asked.append(values["verify_images"])
+        raise UserError("enough")
+
+    for verb in (prepare, export):
+        monkeypatch.setattr(verb, "open_faces", opened)
+    with pytest.raises(UserError, match="enough"):
+        command("prepare").main(
+            ["photos", "--layout", "coco", "-o", "faces.json", *options], standalone_mode=False
+        )
+    with pytest.raises(UserError, match="enough"):
+        export._facedetect(FaceDetectChoice(engine=EngineChoice()), Path("photos"), bool(options))
+    assert asked == [bool(options)] * 2
 
 
 def test_checkpoint_names_where_files_are_taken(facenet, tmp_path):

@@ -63,12 +63,19 @@ def test_a_corrupt_photograph_is_named(folder):
     whole = path.read_bytes()
     for content in (b"", b"no image", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"Bo_0002\.jpg is corrupt or cut off"):
+        with pytest.raises(UserError, match=r"Bo_0002\.jpg is corrupt or truncated"):
             list(open_photographs(folder).read(NAMES))
 
 
+def test_a_photograph_that_is_gone(folder):
+    photographs = open_photographs(folder)
+    (folder / "Bo" / "Bo_0001.jpg").unlink()
+    with pytest.raises(UserError, match=r"Bo_0001\.jpg cannot be read: No such file"):
+        list(photographs.read(["Bo_0001"]))
+
+
 def test_no_images(tmp_path):
-    with pytest.raises(UserError, match="holds no image"):
+    with pytest.raises(UserError, match="has no images"):
         open_photographs(tmp_path)
 
 

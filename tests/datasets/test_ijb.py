@@ -4,10 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, picture
 
+from lfw_eval.datasets import photographs
 from lfw_eval.datasets.alignment import LandmarkAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.ijb import open_ijb
 from lfw_eval.metrics.verification.templates import template_embeddings
+from lfw_eval.pipelines.test_sets import open_sets
 from lfw_eval.system.errors import UserError
 
 MEMBERS = ["1.jpg 4 90", "2.jpg 4 90", "3.jpg 4 91", "4.jpg 17 92", "5.jpg 2000 93", "5b.jpg 2 93"]
@@ -89,6 +91,20 @@ def test_a_release_is_read(release):
     images = dict(ijb.images.photographs.read(names))
     aligned = alignment.align(list(images), list(images.values()))
     assert aligned.detected.all() and aligned.crops.shape == (6, 112, 112, 3)
+
+
+@pytest.mark.parametrize("verify_images", [False, True])
+def test_images_are_verified_where_asked_for(release, monkeypatch, verify_images):
+    asked = []
+
+    def hashed(paths, *, verify_images):
+        asked.append(verify_images)
+        return ["0" * 64 for _ in paths]
+
+    monkeypatch.setattr(photographs, "image_hashes", hashed)
+    (paired,) = open_sets([str(release)], verify_images=verify_images)
+    assert paired.images.photographs.digest
+    assert asked == [verify_images]
 
 
 def test_a_long_pair_list_in_blocks(release, monkeypatch):

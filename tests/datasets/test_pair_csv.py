@@ -97,8 +97,8 @@ def test_ten_consecutive_folds_of_both_kinds(folder):
         ("2,a/1.jpg,0", "line 7: the same pair is on line 1"),
         ("a/1,b/1,1,x", "line 7: expected the number of a fold, not 'x'"),
         ("a/1,b/1,1,-1", "line 7: expected the number of a fold"),
-        ("a/1,b/1,1,3", "line 1: it has no fold, but other lines do"),
-        ('a/1,"b/1,1', "it is not CSV"),
+        ("a/1,b/1,1,3", "line 1: this line has no fold, but others do"),
+        ('a/1,"b/1,1', "not CSV"),
     ],
 )
 def test_mistakes_name_the_line(folder, line, why):

@@ -132,7 +132,7 @@ def test_each_class_has_its_channels():
         ((2, 1, 46, 26), (2, 4, 46, 26), r"another network \(coverage and boxes\)"),
         ((2, 1, 26, 46), (2, 8, 26, 46), r"another network \(boxes\)"),
         ((2, 3, 26, 46), (2, 4, 26, 46), r"another network \(coverage\)"),
-        ((2, 26, 46), (2, 4, 26, 46), r"expected are \(n, 1, 26, 46\) and \(n, 4, 26, 46\)"),
+        ((2, 26, 46), (2, 4, 26, 46), r"should have \(n, 1, 26, 46\) and \(n, 4, 26, 46\)"),
         ((2, 1, 26, 46), (3, 4, 26, 46), "different batches"),
     ],
 )

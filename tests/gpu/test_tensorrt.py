@@ -177,7 +177,7 @@ def test_page_locked_memory_outlives_its_views(device):
 
 
 def test_unknown_gpu(library):
-    with pytest.raises(UserError, match="`gpu` 99 is not there"):
+    with pytest.raises(UserError, match="`gpu` 99 does not exist"):
         open_devices((99,))
 
 

@@ -156,10 +156,10 @@ def test_a_changed_detector_of_faces_to_crop(world, recomputed, monkeypatch, ali
 
 
 def test_changed_weights_of_the_detector(world, monkeypatch):
-    entries = mtcnn._networks()
+    entries = mtcnn_networks.network_entries()
     before = [MtcnnAlignment().fingerprint, five_point.FivePointAlignment().fingerprint]
     changed = {**entries, "rnet": replace(entries["rnet"], sha256="0" * 64)}
-    monkeypatch.setattr(mtcnn, "_networks", lambda: changed)
+    monkeypatch.setattr(mtcnn, "network_entries", lambda: changed)
     after = [MtcnnAlignment().fingerprint, five_point.FivePointAlignment().fingerprint]
     assert all(old != new for old, new in zip(before, after, strict=True))
 

@@ -192,7 +192,7 @@ def test_a_broken_image_ends_the_run_and_leaves_nothing(celebrities, gallery, tm
     broken.write_bytes(broken.read_bytes()[:3000])
     written = ("--output", "o/out.mp4", "--json", "o/out.json")
     run = lfw_eval("live", "images", "--gallery", gallery, *QUICK, *written, cwd=tmp_path)
-    assert "4.jpg is corrupt or cut off" in refused(run)
+    assert "4.jpg is corrupt or truncated" in refused(run)
     assert list((tmp_path / "o").iterdir()) == []
 
 

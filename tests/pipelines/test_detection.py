@@ -103,7 +103,7 @@ def test_models_that_are_none(tmp_path, model):
     def open_model(path, **options):
         return FaceDetectChoice(path, **options).open(faces)
 
-    with pytest.raises(UserError, match="needs `model`"):
+    with pytest.raises(UserError, match="needs a `model`"):
         open_model(None)
     with pytest.raises(UserError, match="NGC"):
         open_model(tmp_path / "none.onnx")

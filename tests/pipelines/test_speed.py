@@ -111,7 +111,7 @@ def test_tensorrt_says_what_is_missing(run):
     if any(map(find_spec, PACKAGES)):
         pytest.skip("TensorRT is installed here")
     sentence = refused(run("--engine", "tensorrt"))
-    assert "TensorRT's Python package, which is not installed: pip install tensorrt" in sentence
+    assert "TensorRT's Python package, which is not installed; pip install tensorrt" in sentence
 
 
 def test_doctor(small):

@@ -132,7 +132,7 @@ def test_a_set_that_fails_does_not_hide_the_others(sets, arcface, checkpoints, t
     run = testsets(sets, "lfw.bin", broken, *arguments, **environment)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
-    assert f"*** faces FAILED: {broken / 'a' / names[3]}.jpg is corrupt or cut off" in run.stdout
+    assert f"*** faces FAILED: {broken / 'a' / names[3]}.jpg is corrupt or truncated" in run.stdout
     assert "lfw-bin" in run.stdout
     (failed,) = json.loads((tmp_path / "table.json").read_text())["result"]["failed"]
     assert failed["name"] == "faces"

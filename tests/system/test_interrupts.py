@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,3 +42,14 @@ def test_work_in_the_background_ignores_what_it_ignored_before() -> None:
         assert not interrupted()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_other_threads_are_not_interrupted() -> None:
+    """Only the main one may set handlers; calibration works in any."""
+
+    def pressed() -> bool:
+        with deferred_interrupt() as interrupted:
+            return interrupted()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert not thread.submit(pressed).result()

@@ -18,8 +18,12 @@ from lfw_eval.datasets.alignment.contract import (
     side_in_words,
 )
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
-from lfw_eval.detectors.mtcnn_networks import detector_versions, load_detector
-from lfw_eval.sources import Entry, checkpoints, fetch
+from lfw_eval.detectors.mtcnn_networks import (
+    detector_versions,
+    fetch_networks,
+    load_detector,
+    network_entries,
+)
 
 DETECTION_PIXELS = 2**20  # per batch of the detector; bounds its memory, whatever the image size
 
@@ -69,7 +73,7 @@ def find_faces(images: Sequence[Image]) -> list[Faces]:
 
 def networks_in_words() -> str:
     """Return MTCNN's networks as fingerprints name them."""
-    return f"networks {'-'.join(str(entry.sha256)[:8] for entry in _networks().values())}"
+    return f"networks {'-'.join(str(entry.sha256)[:8] for entry in network_entries().values())}"
 
 
 def central_face(boxes: NDArray[np.float32], image: Image) -> int:
@@ -95,8 +99,7 @@ def _facenet_region(faces: Faces, image: Image, margin: int) -> Region | None:
 # One per process: alignments hold none themselves, so that they can be sent to other processes.
 @cache
 def _detector() -> Mtcnn:
-    collection = checkpoints()
-    return load_detector({k: fetch(entry, collection) for k, entry in _networks().items()})
+    return load_detector(fetch_networks())
 
 
 def _batches(images: Sequence[Image]) -> Iterator[list[int]]:
@@ -108,8 +111,3 @@ def _batches(images: Sequence[Image]) -> Iterator[list[int]]:
         size = max(1, DETECTION_PIXELS // (height * width))
         for start in range(0, len(indices), size):
             yield indices[start : start + size]
-
-
-def _networks() -> dict[str, Entry]:
-    collection = checkpoints()
-    return {name: collection.entry(f"mtcnn-{name}") for name in ("pnet", "rnet", "onet")}

@@ -91,7 +91,7 @@ def _places(path: Path) -> Iterator[Path]:
     yield from filter(Path.is_dir, labels)
     if len(documents) > 1:
         names = ", ".join(document.name for document in documents[:3])
-        raise UserError(f"{path} has several .json files ({names})", "say which with `annotations`")
+        raise UserError(f"{path} has several .json files ({names})", "name one with `annotations`")
     yield from documents
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_header
-from lfw_eval.datasets.image_hashes import image_hashes, require_unchanged
+from lfw_eval.datasets.image_hashes import image_hashes, read_unchanged, require_unchanged
 from lfw_eval.datasets.photographs import SUFFIXES, decode
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
@@ -100,12 +100,7 @@ class FolderImages(ImageFiles):
         """Yield images in the order asked for."""
         for file in files:
             path = self.path / file
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise UserError(f"{path} cannot be read: {error.strerror}") from error
-            if file in self._hashes:
-                require_unchanged(content, self._hashes[file], str(path))
+            content = read_unchanged(path, self._hashes.get(file))
             yield file, decode(content, str(path), _AS_STORED)
 
 

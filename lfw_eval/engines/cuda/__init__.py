@@ -11,11 +11,9 @@ LIBRARIES = {
     "cuda-python": "lfw_eval.engines.cuda.cuda_python:CudaPythonDevice",
     "pycuda": "lfw_eval.engines.cuda.pycuda:PycudaDevice",
 }
-# Kernels are loaded when they are first run: CUDA starts faster and takes less memory. CUDA 11.7 to
-# 12.1 have to be asked; the processes that build inherit it.
+# Kernels are loaded when they first run, so CUDA starts faster and takes less memory. CUDA 11.7 to
+# 12.1 need to be told; the processes that build inherit this.
 os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
-
-_MEND = "pip install cuda-bindings (or pycuda) beside TensorRT"
 
 
 def device_class(library: str | None = None) -> type[Device]:
@@ -37,11 +35,14 @@ def device_class(library: str | None = None) -> type[Device]:
             reasons.append(f"{name}: {error}")
         else:
             return backend
-    raise UserError(f"CUDA cannot be reached from Python ({'; '.join(reasons)})", f"{_MEND}")
+    raise UserError(
+        f"CUDA cannot be reached from Python ({'; '.join(reasons)})",
+        "pip install cuda-bindings (or pycuda) beside TensorRT",
+    )
 
 
 def open_devices(indices: tuple[int, ...]) -> list[Device]:
-    """Return GPUs by their numbers.
+    """Open GPUs by their numbers.
 
     Raises:
         UserError: There is no such GPU, or none at all.
@@ -51,12 +52,12 @@ def open_devices(indices: tuple[int, ...]) -> list[Device]:
     if count == 0:
         raise UserError(
             "this machine has no NVIDIA GPU that the driver can use",
-            "`engine` openvino runs on the CPU, and `lfw-eval doctor` prints what is here",
+            "`engine` openvino runs on the CPU; lfw-eval doctor checks the installation",
         )
     for index in indices:
         if not 0 <= index < count:
             raise UserError(
-                f"`gpu` {index} is not there", f"this machine has GPUs 0 to {count - 1}"
+                f"`gpu` {index} does not exist", f"this machine has GPUs 0 to {count - 1}"
             )
     make: Callable[[int], Device] = backend
     return [make(index) for index in indices]

@@ -24,7 +24,7 @@ _TO_HOST = runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
 
 
 def _check(result: tuple[Any, ...]) -> Any:
-    """Return what a call gave beside its status."""
+    """Return what a call returned besides its status."""
     status, *values = result
     if status != runtime.cudaError_t.cudaSuccess:
         _, text = runtime.cudaGetErrorString(status)
@@ -131,7 +131,7 @@ class CudaPythonDevice(Device):
         status, address = runtime.cudaHostAlloc(size, runtime.cudaHostAllocPortable)
         if status == _OUT_OF_MEMORY:
             raise UserError(
-                f"{size / 2**20:,.0f} MiB of page-locked host memory cannot be had",
+                f"{size / 2**20:,.0f} MiB of page-locked host memory cannot be allocated",
                 "take a smaller `batch_size` or fewer `streams`",
             )
         memory: Any = (ctypes.c_byte * size).from_address(_check((status, address)))

@@ -1,4 +1,4 @@
-"""What the suite asks of a GPU, whatever library reaches it."""
+"""What engines need of a GPU, whichever library reaches it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Stream(ABC):
         """Wait until all that was enqueued is done.
 
         Raises:
-            UserError: The work failed, such as for want of memory.
+            UserError: The work failed, such as for lack of memory.
         """
 
     @abstractmethod
@@ -93,7 +93,7 @@ class Device(ABC):
     def active(self) -> AbstractContextManager[None]:
         """Return a context manager within which this GPU is the calling thread's.
 
-        All other methods, and those of streams, want to be called within it.
+        All other methods, and those of streams, have to be called within it.
         """
 
     @abstractmethod
@@ -105,19 +105,19 @@ class Device(ABC):
         """Return the address of `size` bytes on the GPU.
 
         Raises:
-            UserError: Its memory is short.
+            UserError: The GPU has too little memory.
         """
 
     @abstractmethod
     def free(self, address: int) -> None:
-        """Give back what `allocate` returned."""
+        """Free what `allocate` returned."""
 
     @abstractmethod
     def page_locked(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return a host array that the GPU can read and write by itself; freed with the last view.
 
         Raises:
-            UserError: The host's memory is short.
+            UserError: The host has too little memory.
         """
 
     @abstractmethod
@@ -134,12 +134,12 @@ class Device(ABC):
             self.free(address)
 
     def out_of_memory(self, wanted: str) -> UserError:
-        """Return the sentence for memory that is short."""
+        """Return the error for too little memory."""
         free, total = self.memory()
         return UserError(
             f"GPU {self.index} ({self.name}) has too little memory for {wanted}: "
             f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free",
-            "take a smaller `batch_size` or fewer `streams`, or end what else uses the GPU",
+            "take a smaller `batch_size` or fewer `streams`, or stop what else uses the GPU",
         )
 
 

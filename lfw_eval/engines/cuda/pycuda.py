@@ -49,7 +49,7 @@ class _Stream(Stream):
 
 @cache
 def _primary_context(index: int) -> Any:
-    """TensorRT's context too. Retained once: what one object makes, another would not free."""
+    """Return TensorRT's context too, retained once per GPU: a second retention would leak."""
     return driver.Device(index).retain_primary_context()
 
 
@@ -111,7 +111,7 @@ class PycudaDevice(Device):
         except driver.Error as error:
             raise UserError(
                 f"{byte_size(shape, dtype) / 2**20:,.0f} MiB of page-locked host memory cannot be "
-                "had",
+                "allocated",
                 "take a smaller `batch_size` or fewer `streams`",
             ) from error
         return array

@@ -1,4 +1,4 @@
-"""Builds a plan in another process, and waits for it."""
+"""A plan's build in another process."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def build_plan(
     device: str,
     gpu: int,
 ) -> StoredEngine:
-    """Build what is asked for and keep it; the store is to be locked.
+    """Build the plan and store it; the caller holds the store's lock.
 
     Args:
         device: The GPU's name.
@@ -89,14 +89,14 @@ def build_in_process(order: Order, gpu: int) -> Built:
                 process.wait()
                 raise
         if answer is None:
-            raise UserError(_crash(process.returncode, printed.read_bytes(), log))
+            raise _crash(process.returncode, printed.read_bytes(), log)
     if "error" in answer:
-        raise UserError(answer["error"])
+        raise UserError(*answer["error"])
     return Built(**answer["built"])
 
 
 def _answer(process: "subprocess.Popen[str]", order: Order) -> dict[str, Any] | None:
-    """Show how far the build is, and return how it ended; None where it did not say."""
+    """Show how far the build is, and return how it ended; None if it did not say."""
     assert process.stdout is not None
     title = f"build {order.precision}"
     bar = tqdm(desc=f"{title} (minutes)", disable=None, bar_format="{desc}: {elapsed}")
@@ -109,19 +109,19 @@ def _answer(process: "subprocess.Popen[str]", order: Order) -> dict[str, Any] | 
     return None
 
 
-def _crash(code: int, printed: bytes, log: Path) -> str:
+def _crash(code: int, printed: bytes, log: Path) -> UserError:
     if code == -signal.SIGKILL:
-        return (
-            "TensorRT's builder was killed, as the system does where memory is short; "
-            "close other programs or take a smaller `batch_size`"
+        return UserError(
+            "TensorRT's builder was killed, as the system does when memory runs out",
+            "close other programs or take a smaller `batch_size`",
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         file.write(printed)
     reason = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-    return (
-        f"TensorRT's builder ended without an answer ({reason}); what it printed is in {log}; "
-        "lfw-eval doctor checks the installation"
+    return UserError(
+        f"TensorRT's builder ended without an answer ({reason})",
+        f"see what it printed in {log}; lfw-eval doctor checks the installation",
     )
 
 

@@ -94,7 +94,7 @@ class Capabilities:
 
     @property
     def progress_monitor(self) -> bool:
-        """Whether a build tells how far it is."""
+        """Whether a build reports its progress."""
         return self.version >= _PROGRESS_MONITOR or self.strongly_typed
 
     def quantization(self, precision: str, asked: Quantization | None) -> Quantization | None:
@@ -111,7 +111,7 @@ class Capabilities:
             raise UserError(
                 f"{self.title} has no calibrators and reads no calibration cache, so "
                 f"`quantization` {asked} is not possible",
-                "leave it out, and the same scales go in as Q/DQ nodes",
+                "leave it out: the same scales go in as Q/DQ nodes",
             )
         return asked or ("cache" if self.calibrators else "qdq")
 

@@ -32,7 +32,7 @@ _LAUNCHES = 20
 class TensorRTEngine(Engine):
     """A plan, deserialised on each GPU, with several lanes there that run at once.
 
-    May be called from many threads: each call takes a lane, and waits where none is free.
+    Thread-safe: each call takes a lane, and waits while none is free.
     """
 
     precisions = ("fp32", "fp16", "int8")
@@ -65,7 +65,7 @@ class TensorRTEngine(Engine):
         except BaseException:
             self.close()
             raise
-        # Neighbours are of different GPUs, so that all of them have work from the start.
+        # Neighbouring lanes are on different GPUs, so that all GPUs have work from the start.
         self._lanes = [lane for i in range(streams) for lane in self._lanes[i::streams]]
         self._free: LifoQueue[Lane] = LifoQueue()
         for lane in self._lanes:
@@ -94,13 +94,15 @@ class TensorRTEngine(Engine):
         if options.calibration_cache and not capabilities.calibrators:
             raise UserError(
                 f"{capabilities.title} reads no calibration cache",
-                f"lfw-eval cache to-qdq "
-                f"{options.calibration_cache} MODEL.onnx OUT.onnx makes a network of its scales",
+                f"make a network of its scales: lfw-eval cache to-qdq {options.calibration_cache} "
+                "MODEL.onnx OUT.onnx",
             )
         devices = open_devices(options.gpus)
         if len({device.name for device in devices}) > 1:
             names = ", ".join(f"{device.index}: {device.name}" for device in devices)
-            raise UserError(f"`gpu` names GPUs of several kinds ({names})", "an engine is for one")
+            raise UserError(
+                f"`gpu` names GPUs of several models ({names})", "name GPUs of one model"
+            )
         store = EngineStore.of(
             folder,
             request,
@@ -125,7 +127,7 @@ class TensorRTEngine(Engine):
             self._free.put(lane)
 
     def stream(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
-        """Run many batches, one under way in each lane and one waiting, outputs in order."""
+        """Run many batches, one in each lane and one waiting; yield outputs in order."""
         under_way: deque[Future[Outputs]] = deque()
         try:
             for batch in batches:

@@ -22,7 +22,7 @@ class _Buffer:
 
 
 class Lane:
-    """Runs batches one after another; of several lanes each may run in a thread of its own.
+    """Runs batches one after another; several lanes may run at once, each in its own thread.
 
     Once a second batch of the same size comes, its work is captured, copies included, and replayed
     as a CUDA graph until the size changes, where the library that reaches the GPU can do so.
@@ -51,7 +51,11 @@ class Lane:
             self._outputs = [self._buffer(spec) for spec in outputs]
 
     def run(self, batch: Batch) -> Outputs:
-        """Run one batch of at most the largest size."""
+        """Run one batch of at most the largest size.
+
+        Raises:
+            UserError: The batch is larger, or TensorRT cannot run it.
+        """
         size = len(batch[self._inputs[0].name])
         if size > self._size:
             raise UserError(f"this engine takes batches of up to {self._size}, not {size}")
@@ -138,7 +142,7 @@ class Lane:
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise UserError("TensorRT could not run the engine", "lfw-eval doctor checks the GPU")
+            raise UserError("TensorRT could not run the engine", "run lfw-eval doctor")
 
 
 def tensor_specs(

@@ -30,13 +30,12 @@ def load_tensorrt() -> ModuleType:
     if broken:
         raise UserError(
             f"TensorRT's Python package is installed but cannot be loaded ({'; '.join(broken)})",
-            "put TensorRT's libraries on LD_LIBRARY_PATH, or install the package again",
+            "put TensorRT's libraries on LD_LIBRARY_PATH, or reinstall the package",
         )
     raise UserError(
-        "`engine` tensorrt needs TensorRT's Python package, which is not installed: "
-        "pip install tensorrt cuda-bindings (the scripts do with INSTALL_EXTRA=tensorrt), or on a "
-        "Jetson use the one of JetPack",
-        "`engine` openvino needs no GPU",
+        "`engine` tensorrt needs TensorRT's Python package, which is not installed",
+        "pip install tensorrt cuda-bindings (the scripts do with INSTALL_EXTRA=tensorrt), or use "
+        "JetPack's on a Jetson; `engine` openvino needs no GPU",
     )
 
 

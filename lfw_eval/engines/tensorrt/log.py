@@ -1,4 +1,4 @@
-"""What TensorRT says while it works."""
+"""TensorRT's messages while it works."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ from lfw_eval.system.files import write_atomically
 
 
 class Messages:
-    """Collects warnings and errors; `logger` is what TensorRT is given.
+    """Collects warnings and errors; `logger` is passed to TensorRT.
 
     Attributes:
         warnings: How often each was said, in order of the first time.
@@ -22,7 +22,7 @@ class Messages:
         self.logger = _logger(trt, self)
 
     def failure(self) -> str:
-        """Return the sentence of the first error, without the place in TensorRT's source."""
+        """Return the text of the first error, without its place in TensorRT's source."""
         said = self.errors or list(self.warnings)[-1:]
         if not said:
             return "no reason given"
@@ -30,7 +30,7 @@ class Messages:
         return text.partition("Error Code ")[2].partition(": ")[2] or text
 
     def out_of_memory(self) -> bool:
-        """Whether an error speaks of memory that is short."""
+        """Return whether an error says that memory ran out."""
         words = ("out of memory", "outofmemory", "insufficient memory", "workspace", "cudamalloc")
         return any(word in error.lower() for error in self.errors for word in words)
 
@@ -44,13 +44,13 @@ class Messages:
         return "".join(f"{line}\n" for line in errors + warnings)
 
     def save(self, path: Path) -> None:
-        """Write everything, unless nothing was said."""
+        """Write everything, if there is anything."""
         if text := self.text():
             write_atomically(path, text.encode())
 
 
 def one_line(text: str) -> str:
-    """Return what TensorRT says without its line breaks."""
+    """Return a message of TensorRT's without its line breaks."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""What a user can ask of a TensorRT engine, beside its precision."""
+"""The options of a TensorRT engine, besides its precision."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +19,8 @@ class TensorRTOptions(EngineOptions):
         gpu: Numbers of the GPUs to run on; the first one builds.
         streams: Execution contexts per GPU, each with a CUDA stream, of which as many batches are
             under way at once.
-        quantization: The way to INT8; None takes the version's own.
-        calibration_cache: The user's, instead of one made of the scale table.
+        quantization: Where INT8 scales come from; None takes the version's default.
+        calibration_cache: The user's, instead of one made from the scale table.
         workspace: Bytes that a layer may use for itself; None lets TensorRT take what is free.
         optimization_level: The builder's, 0 to 5; None is TensorRT's own (3).
         tf32: Let FP32 convolutions round their factors to 10 bits (NVIDIA Ampere and newer).
@@ -41,11 +41,11 @@ class TensorRTOptions(EngineOptions):
 
     @property
     def has_scales(self) -> bool:
-        """Whether a cache of the user's brings the scales."""
+        """Whether a cache of the user's has the scales."""
         return self.calibration_cache is not None
 
     def without_int8(self) -> "TensorRTOptions":
-        """Return the same without what is about INT8."""
+        """Return the same without what concerns INT8."""
         return replace(self, quantization=None, calibration_cache=None)
 
     def check(self, precision: Precision) -> None:

@@ -1,4 +1,4 @@
-"""What to have TensorRT build for a request: the network's file, scales and options."""
+"""The order to TensorRT for a request: the network's file, scales and options."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ RECIPE = 1
 
 
 def options_of(request: BuildRequest, quantization: Quantization | None) -> dict[str, object]:
-    """Return what the engine's key has to tell apart, beside what every engine's does."""
+    """Return what the engine's key depends on, besides what every engine's does."""
     options = request.options_as(TensorRTOptions)
     return {
         "batches": request.batches,
@@ -61,7 +61,10 @@ def make_order(
     crops = None
     if quantization == "live":
         if request.calibration_crops is None:
-            raise UserError("`quantization` live needs crops to calibrate on")
+            raise UserError(
+                "`quantization` live needs crops to calibrate on",
+                "leave it out to use a scale table",
+            )
         crops = folder / "crops.npy"
         np.save(crops, request.calibration_crops())
     cache = _cache(request, capabilities) if quantization == "cache" else None
@@ -87,13 +90,13 @@ def make_order(
 
 
 def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCache:
-    """The user's cache, or one made of the scale table."""
+    """Return the user's cache, or one made from the scale table."""
     if path := request.options_as(TensorRTOptions).calibration_cache:
         cache = CalibrationCache.load(path)
         if cache.version != capabilities.release:
             raise UserError(
                 f"{path} is a cache of TensorRT {cache.version}, which {capabilities.title} would "
-                f"ignore",
+                "ignore",
                 f"make one of the same scales with lfw-eval cache convert {path} "
                 f"NEW.cache for {capabilities.release}",
             )

@@ -93,7 +93,7 @@ def _build(trt: ModuleType, messages: Messages, order: Order, progress: Progress
     with _calibrated(trt, builder, network, config, order, progress):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise UserError(_failure(capabilities, messages, order))
+        raise _failure(capabilities, messages, order)
     if timings is not None:
         write_atomically(timing, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
@@ -206,12 +206,13 @@ def _calibrated(
         yield
 
 
-def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> str:
+def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> UserError:
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
     if not messages.out_of_memory():
-        return f"{failed}; all it said is in {order.log}" if messages.text() else failed
-    limit = f"`workspace` {order.workspace / 2**30:g}" if order.workspace else "the GPU's memory"
-    return f"{failed}; {limit} is too little: raise it, lower `batch_size` or free the GPU"
+        return UserError(failed, f"its messages are in {order.log}" if messages.text() else "")
+    if order.workspace:
+        return UserError(failed, f"raise `workspace` above {order.workspace / 2**30:g}")
+    return UserError(failed, "lower `batch_size` or stop what else uses the GPU")
 
 
 def _exit_with_parent() -> None:
@@ -236,7 +237,7 @@ def main() -> None:
     try:
         say(built=asdict(build_plan(Order.load(Path(sys.argv[1])), progress)))
     except UserError as error:
-        say(error=str(error))
+        say(error=[error.problem, error.hint])
     # Nothing is left to do, and TensorRT's destructors would run while the other thread reads.
     os._exit(0)
 

@@ -1,11 +1,11 @@
-"""How far a build is, as TensorRT 10 and newer tell."""
+"""Progress of a build, as TensorRT 10 and newer report it."""
 
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 Progress = Callable[[str, int, int], None]
-"""Told the phase, the step and the number of steps."""
+"""Called with the phase, the step and the number of steps."""
 
 
 def progress_monitor(trt: ModuleType, progress: Progress) -> Any:

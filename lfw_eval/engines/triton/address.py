@@ -15,7 +15,7 @@ _FORM = "triton://host:port/model, or with a version triton://host:port/model/3"
 
 @dataclass(frozen=True)
 class Address:
-    """A model of a server's.
+    """The address of a model on a server.
 
     Attributes:
         protocol: A key of `PORTS`.
@@ -30,10 +30,10 @@ class Address:
 
     @classmethod
     def parse(cls, engine: str) -> "Address":
-        """Read what `engine` was given; a port that is missing is Triton's own.
+        """Parse an `engine`; the default port is Triton's own.
 
         Raises:
-            UserError: It is no such address.
+            UserError: It is not such an address.
         """
         scheme = engine.partition("://")[0]
         if scheme != engine and scheme not in _SCHEMES:
@@ -48,7 +48,7 @@ class Address:
             raise UserError(f"`engine` {engine}: {error}", f"give {_FORM}") from error
         path = re.fullmatch(r"/([^/]+)(?:/([1-9]\d{0,17}))?/?", parts.path)
         if not (parts.hostname and path) or parts.username or parts.query or parts.fragment:
-            raise UserError(f"`engine` {engine} names no model of a server", f"give {_FORM}")
+            raise UserError(f"`engine` {engine} does not name a model on a server", f"give {_FORM}")
         protocol = _SCHEMES[scheme]
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         version = int(path[2]) if path[2] else None

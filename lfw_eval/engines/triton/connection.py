@@ -1,4 +1,4 @@
-"""What is asked of a Triton server, whichever protocol carries it."""
+"""Requests to a Triton server, whichever protocol carries them."""
 
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
@@ -12,7 +12,7 @@ from lfw_eval.engines.contract import Outputs
 from lfw_eval.system.closing import Closing
 
 PATIENCE = 10.0
-"""Seconds for a connection and for a question that needs no computation."""
+"""Seconds for a connection and for a request that needs no inference."""
 
 
 class ServerError(Exception):
@@ -20,11 +20,11 @@ class ServerError(Exception):
 
 
 class NotFoundError(ServerError):
-    """The server has no such model, or version of it, that is ready."""
+    """The server has no such model or version ready."""
 
 
 class UnreachableError(ServerError):
-    """Nothing answers there, or it takes no requests just now: it may pass."""
+    """Nothing answers there, or it takes no requests at the moment: retrying may help."""
 
 
 class SlowError(ServerError):
@@ -42,7 +42,7 @@ class ModelState:
 
 
 class Connection(Closing, ABC):
-    """A way to a server; all threads may use it. Every method may raise a `ServerError`."""
+    """A connection to a server, thread-safe. Every method may raise a `ServerError`."""
 
     @abstractmethod
     def server_version(self) -> str:
@@ -50,7 +50,7 @@ class Connection(Closing, ABC):
 
     @abstractmethod
     def index(self) -> list[ModelState]:
-        """Return all models in the server's repository; a server may refuse to tell."""
+        """Return all models in the server's repository; a server may refuse."""
 
     @abstractmethod
     def versions(self, model: str, version: str) -> list[str]:

@@ -18,7 +18,7 @@ from lfw_eval.system.errors import UserError
 
 @dataclass(frozen=True)
 class Deployment:
-    """A version of a model, ready to be asked.
+    """A version of a model, ready for requests.
 
     Attributes:
         address: The model's, with its version.
@@ -26,7 +26,7 @@ class Deployment:
         inputs: With the batch as the first dimension, -1 or what it is fixed to.
         outputs: The same of these.
         largest_batch: Of a request; None where the server sets no bound.
-        fixed_batch: What every request has exactly; None where that may differ.
+        fixed_batch: Exact size of every request; None where that may vary.
         digest: sha256 of its configuration, as hexadecimal digits.
     """
 
@@ -43,7 +43,7 @@ class Deployment:
         """Ask the server for the model; the newest version where the address names none.
 
         Raises:
-            UserError: The model or the version is not there, or not ready.
+            UserError: The model or the version does not exist, or is not ready.
             ServerError: The server does not answer the question.
         """
         asked = str(address.version or "")
@@ -54,7 +54,7 @@ class Deployment:
             version = asked or max(ready, key=int)
             config = connection.config(address.model, version)
         except NotFoundError as error:
-            raise UserError(f"{address}: {_missing(connection, address, str(error))}") from error
+            raise _missing(connection, address, str(error)) from error
         batched = config.max_batch_size > 0
         inputs = tuple(_specs(config.input, batched))
         first = inputs[0].shape[0] if inputs and inputs[0].shape else -1
@@ -78,24 +78,32 @@ def _specs(tensors: Any, batched: bool) -> Iterator[TensorSpec]:
         yield TensorSpec(tensor.name, ((-1,) if batched else ()) + tuple(tensor.dims), dtype)
 
 
-def _missing(connection: Connection, address: Address, answer: str) -> str:
-    """In words, why a model or version cannot be asked, and the mend."""
+def _missing(connection: Connection, address: Address, answer: str) -> UserError:
+    """Return the error that says why a model or version cannot take requests."""
+    model = address.model
     try:
         index = connection.index()
     except ServerError:
-        return f"the server answers '{answer}', and does not tell what models it has"
-    states = [state for state in index if state.name == address.model]
+        return UserError(
+            f"{address}: the server answers '{answer}', and does not list its models",
+            "see the server's log",
+        )
+    states = [state for state in index if state.name == model]
     if not states:
         names = sorted({state.name for state in index})
-        near = difflib.get_close_matches(address.model, names, n=1)
+        near = difflib.get_close_matches(model, names, n=1)
         there = f"it has {', '.join(names)}" if names else "it has none"
         hint = f"did you mean '{near[0]}'" if near else there
-        return f"the server has no model '{address.model}'; {hint}"
+        return UserError(f"{address}: the server has no model '{model}'", hint)
     ready = [state.version for state in states if state.state == "READY"]
     if address.version and ready and str(address.version) not in {s.version for s in states}:
-        return f"'{address.model}' has no version {address.version}, only {', '.join(ready)}"
+        return UserError(
+            f"{address}: '{model}' has no version {address.version}, only {', '.join(ready)}"
+        )
     reasons = "; ".join(map(_state, states))
-    return f"'{address.model}' is not ready ({reasons}); see the server's log, and load it there"
+    return UserError(
+        f"{address}: '{model}' is not ready ({reasons})", "see the server's log, and load it there"
+    )
 
 
 def _state(state: ModelState) -> str:

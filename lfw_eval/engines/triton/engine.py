@@ -1,4 +1,4 @@
-"""What a Triton server has deployed, as an engine: its accuracy and speed as clients meet them."""
+"""A model deployed on a Triton server, as an engine: accuracy and speed as its clients see them."""
 
 import hashlib
 import json
@@ -36,16 +36,17 @@ from lfw_eval.system.errors import UserError
 TIMEOUT = "LFW_EVAL_TRITON_TIMEOUT"
 """The environment variable for the seconds that a request may take, waiting at the server too."""
 
-_UNASKED_TIMEOUT = 120.0
-# Seconds before each further try of a request that found no server.
+_DEFAULT_TIMEOUT = 120.0
+# Seconds before each retry of a request that found no server.
 _WAITS = (0.1, 1.0, 3.0)
 
 
 class TritonEngine(Engine):
     """A deployed model; several threads may share it.
 
-    A batch larger than the server takes goes in several requests. A request that finds no server
-    is tried again three times within some 4 s; one that the server answers with an error is not.
+    A batch larger than the server takes is split into several requests. A request that finds no
+    server is retried three times within about 4 s; one that the server answers with an error is
+    not.
     """
 
     precisions = ("fp32", "fp16", "int8")
@@ -53,7 +54,7 @@ class TritonEngine(Engine):
     cacheable = False
 
     def __init__(self, connection: Connection, address: Address, request: BuildRequest) -> None:
-        """Ask the server for the model, and see that it fits the request's network."""
+        """Look the model up on the server, and check that it fits the request's network."""
         self._connection = connection
         self._streams = request.options_as(TritonOptions).streams
         self._retries = 0
@@ -65,7 +66,7 @@ class TritonEngine(Engine):
             self._converted = crop_conversion(deployed.inputs, network, request.normalisation)
             self.outputs = matched_outputs(deployed.outputs, network)
         except UserError as error:
-            raise UserError(f"{self._address}: {error}") from error
+            raise UserError(f"{self._address}: {error.problem}", error.hint) from error
         (spec,) = deployed.inputs
         height, width, channels = image_shape(network)
         self.inputs = (TensorSpec(spec.name, (-1, height, width, channels), "uint8"),)
@@ -86,8 +87,8 @@ class TritonEngine(Engine):
         """Connect to the server at the options' address; nothing is built or written.
 
         Raises:
-            UserError: Server, model or version is not there, or takes or gives something else than
-                the network of the request.
+            UserError: The server, model or version is unavailable, or its inputs or outputs are not
+                those of the request's network.
         """
         options = request.options_as(TritonOptions)
         address = Address.parse(options.address)
@@ -103,8 +104,8 @@ class TritonEngine(Engine):
             if isinstance(error, ServerError):
                 raise UserError(
                     f"{address}: {_line(error)}",
-                    f"see whether a Triton server is there, and takes "
-                    f"{address.protocol} at this port ({address.usual_port} unless set otherwise)",
+                    "check that a Triton server is running there and takes "
+                    f"{address.protocol} at this port ({address.usual_port} by default)",
                 ) from error
             raise
 
@@ -114,7 +115,7 @@ class TritonEngine(Engine):
         return outputs
 
     def stream(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
-        """Run many batches, as many requests under way as asked for, yielding outputs in order."""
+        """Run many batches, `streams` requests under way at once; yield outputs in order."""
         counts: deque[int] = deque()
 
         def parts() -> Iterator[NDArray[np.uint8]]:
@@ -129,7 +130,7 @@ class TritonEngine(Engine):
             yield {name: np.concatenate([piece[name] for piece in pieces]) for name in first}
 
     def hardware(self) -> dict[str, str]:
-        """Return what is deployed, how it is asked, and how often that was tried again."""
+        """Return what is deployed, how requests are sent, and how many were retried."""
         deployed = self._deployed
         return {
             "deployed": f"{self._address.model}/{self._address.version}, {deployed.backend}",
@@ -139,7 +140,7 @@ class TritonEngine(Engine):
         }
 
     def close(self) -> None:
-        """Close the connection; what is under way is given up."""
+        """Close the connection; requests under way are abandoned."""
         self._connection.close()
 
     def _split(self, crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -147,7 +148,7 @@ class TritonEngine(Engine):
         return [crops[first : first + size] for first in range(0, len(crops), size)]
 
     def _answers(self, parts: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """Send the parts, so many at once, and yield the answers in order."""
+        """Send the parts, `streams` at once, and yield the answers in order."""
         under_way: deque[tuple[NDArray[np.uint8], Future[Outputs]]] = deque()
         for part in parts:
             if len(under_way) == self._streams:
@@ -160,12 +161,12 @@ class TritonEngine(Engine):
         name, deployed = self.inputs[0].name, self._deployed
         values = self._converted(crops)
         if deployed.fixed_batch:
-            # The server takes no fewer: the last crop again and again, and its outputs left out.
+            # The server takes no fewer: the last crop is repeated, and its further outputs dropped.
             values = np.take(values, range(deployed.fixed_batch), axis=0, mode="clip")
         return self._connection.infer(self._address.model, str(self._address.version), name, values)
 
     def _answer(self, crops: NDArray[np.uint8], future: Future[Outputs]) -> Outputs:
-        """Wait for the answer; send again where no server was there."""
+        """Wait for the answer; resend where there was no server."""
         waits = iter(_WAITS)
         again = False
         while True:
@@ -185,14 +186,14 @@ class TritonEngine(Engine):
                 raise UserError(
                     f"{self._address}: the server answers {len(crops)} crops with an error "
                     f"({_line(error)})",
-                    "see its log",
+                    "see the server's log",
                 ) from error
             wait = next(waits, None)
             if wait is None:
                 raise UserError(
                     f"{self._address}: the server went away ({reason}) and was not back in "
                     f"{len(_WAITS)} further tries",
-                    "start the same command again when it is",
+                    "rerun the same command when it is",
                 )
             tqdm.write(f"{self._address}: {reason}; trying again in {wait:g} s", file=sys.stderr)
             self._retries += 1
@@ -201,10 +202,10 @@ class TritonEngine(Engine):
             future = self._send(crops)
 
     def _require_unchanged(self) -> None:
-        """See that a server that was away has the same model as before."""
+        """Check that a server that was away has the same model as before."""
         if Deployment.of(self._connection, self._address) != self._deployed:
             raise UserError(
-                f"{self._address} was deployed anew in the middle of the run", "start again"
+                f"{self._address} was redeployed during the run", "rerun the same command"
             )
 
     def _checked(self, outputs: Outputs, count: int) -> Outputs:
@@ -218,7 +219,7 @@ class TritonEngine(Engine):
                 raise UserError(
                     f"{self._address}: '{spec.name}' of {count} crops should be {shape}, and the "
                     f"server answers {answered}",
-                    "mend the model there",
+                    "fix the deployed model",
                 )
             checked[spec.name] = values[:count]
         return checked
@@ -228,20 +229,20 @@ def timeout() -> float:
     """Return the seconds that a request may take, from the environment.
 
     Raises:
-        UserError: The environment has something else there.
+        UserError: The environment variable is not a number of seconds.
     """
     value = os.environ.get(TIMEOUT, "")
     try:
-        seconds = float(value) if value else _UNASKED_TIMEOUT
+        seconds = float(value) if value else _DEFAULT_TIMEOUT
     except ValueError:
         seconds = 0
     if not 0 < seconds < float("inf"):
         raise UserError(
-            f"{TIMEOUT}={value} is no time", "set it to a number of seconds, such as 300"
+            f"{TIMEOUT}={value} is not a time", "set it to a number of seconds, such as 300"
         )
     return seconds
 
 
 def _line(error: ServerError) -> str:
-    """What the server or the connection says, on one line."""
+    """Return what the server or the connection says, on one line."""
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""How a deployed model's input and outputs go with those of the suite's network."""
+"""How a deployed model's input and outputs correspond to those of the suite's network."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ _LAYOUTS = (0, 1, 2, 3), (0, 2, 3, 1)
 def crop_conversion(
     inputs: Sequence[TensorSpec], network: onnx.ModelProto, normalisation: str
 ) -> Conversion:
-    """Return what makes a model's one input of uint8 (n, height, width, 3) crops.
+    """Return a function from uint8 (n, height, width, 3) crops to a model's one input.
 
     Args:
         inputs: The model's: uint8, as crops are, or float32, which crops are normalised for here,
@@ -30,7 +30,7 @@ def crop_conversion(
         network: What the suite runs itself, with one input (n, 3, height, width).
 
     Raises:
-        UserError: The model takes something else.
+        UserError: The model takes another input.
     """
     height, width, _ = image_shape(network)
     crops, first, last = (height, width, 3), (3, height, width), (height, width, 3)
@@ -42,7 +42,7 @@ def crop_conversion(
             if spec.dtype == "float32" and _fits(spec, image):
                 return _normaliser(normalisation, (height, width), layout)
     raise UserError(
-        f"it takes {_words(inputs)}, and what can be sent is uint8 {_shape(crops)}, float32 "
+        f"the model takes {_words(inputs)}, but what can be sent is uint8 {_shape(crops)}, float32 "
         f"{_shape(first)} or float32 {_shape(last)}",
         "deploy it with such an input",
     )
@@ -54,7 +54,7 @@ def matched_outputs(
     """Return a model's outputs with the sizes that the suite's network has for them.
 
     Raises:
-        UserError: They are not of floating point, or other ones than the network's.
+        UserError: They are not floating point, or differ from the network's.
     """
     wanted = sorted(
         tuple(dimension.dim_value for dimension in info.type.tensor_type.shape.dim[1:])
@@ -67,8 +67,8 @@ def matched_outputs(
     ):
         expected = " and ".join(f"float32 {_shape(sizes)}" for sizes in wanted)
         raise UserError(
-            f"it gives {_words(outputs)}, and the network beside it {expected}",
-            "name the network that is deployed",
+            f"the model returns {_words(outputs)}, but the reference network returns {expected}",
+            "give the network that is deployed",
         )
     return tuple(
         TensorSpec(spec.name, (-1, *sizes), spec.dtype)

@@ -1,4 +1,4 @@
-"""What a user can ask of a Triton server."""
+"""The options of an engine that a Triton server runs."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ class TritonOptions(EngineOptions):
         """Return the options of the model at an address.
 
         Raises:
-            UserError: It is no such address.
+            UserError: It is not such an address.
         """
         Address.parse(engine)
         return cls(address=engine, **values)

@@ -1,4 +1,4 @@
-"""A Triton model repository: the files that a server is given to deploy a model."""
+"""A Triton model repository: the files from which a server deploys a model."""
 
 import re
 import tempfile
@@ -33,7 +33,7 @@ class ServedModel:
     """A model as Triton loads it.
 
     Attributes:
-        name: The folder's, and what clients ask for.
+        name: Of the folder, by which clients address the model.
         platform: In Triton's words, such as "onnxruntime_onnx" or "tensorrt_plan".
         file: Name of the file that this platform looks for.
         content: Of that file.
@@ -53,14 +53,16 @@ class ServedModel:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """See that the name is one of a folder."""
+        """Check that the name can be a folder's."""
         if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise UserError(f"'{self.name}' is no name of a model", "take letters, digits, - and _")
+            raise UserError(
+                f"'{self.name}' is not a name for a model", "use letters, digits, ., - and _"
+            )
 
     def config(self) -> Any:
         """Return the configuration, Triton's `ModelConfig` message.
 
-        Requests that wait are joined to batches; the newest version is served; instances are on
+        Waiting requests are joined into batches; the newest version is served; instances are on
         the GPUs where there are any.
         """
         config = model_config_pb2.ModelConfig(
@@ -96,7 +98,7 @@ def served_model(name: str, spec: EngineSpec, labels: tuple[str, ...] = ()) -> S
         with spec.local() as engine:
             if engine.path is None:
                 raise UserError(
-                    f"{engine.runtime()} keeps no plan of this engine", "there is nothing to export"
+                    f"{engine.runtime()} keeps no plan of this engine: there is nothing to export"
                 )
             content, inputs, outputs = engine.path.read_bytes(), engine.inputs, engine.outputs
         return ServedModel(name, platform, file, content, inputs, outputs, largest, labels)
@@ -112,10 +114,10 @@ def served_model(name: str, spec: EngineSpec, labels: tuple[str, ...] = ()) -> S
 
 
 def write_models(models: Sequence[ServedModel], repository: Path) -> list[Path]:
-    """Write models into a repository, each as a new version where it is there already.
+    """Write models into a repository, each as a new version where it already exists.
 
-    Whole folders appear under their names, and nothing that is there is written over: not even
-    the configuration of a model that gets a further version.
+    Folders appear complete or not at all, and nothing that exists is overwritten: not even the
+    configuration of a model that gets a further version.
 
     Returns:
         The folder of each version.
@@ -153,7 +155,7 @@ def _publish(folder: Path, target: Path) -> Path:
 
 
 def _require_same(model: ServedModel, path: Path) -> None:
-    """See that a configuration that is there is of a model with the same inputs and outputs."""
+    """Check that an existing configuration is of a model with the same inputs and outputs."""
     if not path.parent.exists():
         return
     try:
@@ -161,13 +163,13 @@ def _require_same(model: ServedModel, path: Path) -> None:
     except (OSError, ValueError, text_format.ParseError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{path} cannot be read ({reason})", "mend it, or take another name"
+            f"{path} cannot be read ({reason})", "repair it, or take another name"
         ) from error
     wanted = model.config()
     differing = [name for name in _SHARED if getattr(config, name) != getattr(wanted, name)]
     if differing:
         raise UserError(
-            f"{path} is of a model that this one can be no version of: {', '.join(differing)} "
+            f"{path} is of a model that this one cannot be a version of: {', '.join(differing)} "
             "differ",
             "take another name, or another repository",
         )

@@ -53,7 +53,7 @@ def test_an_image_without_a_box_takes_the_centre_box(tmp_path):
         ("b,inf,2,3,4", "line 3: x and y must be finite"),
         ("b,1,2,0,4", "line 3: .* w and h positive"),
         ("a,1,2,3,4", "line 3: a has a box on line 2"),
-        ('"b,1,2,3,4', "line 3: it is not CSV"),
+        ('"b,1,2,3,4', "line 3: not CSV"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path, row, problem):
@@ -67,7 +67,7 @@ def test_files_that_are_no_boxes(tmp_path):
     with pytest.raises(UserError, match="line 1: the header must be image,x,y,w,h"):
         BoxAlignment(boxes_file(tmp_path, header="name,x,y,w,h")).align(["a"], image)
     (tmp_path / "boxes.csv").write_bytes(b"image,x,y,w,h\n\xff,1,2,3,4\n")
-    with pytest.raises(UserError, match="not text in UTF-8"):
+    with pytest.raises(UserError, match="not UTF-8 text"):
         BoxAlignment(tmp_path / "boxes.csv").align(["a"], image)
     for missing in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):

@@ -40,16 +40,16 @@ def refuses(match, path, annotations=None):
         ("\n4\n", "\nfour\n", "line 2: expected the number of faces"),
         ("1 2 10 20 0", "1 2 10 0", "line 3: expected the numbers x y w h blur"),
         ("1 2 10 20", "1 2 ten 20", "line 3: expected the numbers x y w h blur"),
-        ("1 2 10 20", "1 2 -10 20", "line 3: width or height of the box is negative"),
+        ("1 2 10 20", "1 2 -10 20", "line 3: the box has a negative width or height"),
         ("1 2 10 20", "nan 2 10 20", "line 3: a coordinate of the box is not finite"),
         ("1 2 10 20", "1 2 1e999 20", "line 3: a coordinate of the box is not finite"),
         ("\n4\n", "\n3\n", "line 6: expected the path of a .jpg"),
         ("\n1\n20", "\n2\n20", "line 10: the file ends after 1 of the 2 faces of 1--H"),
-        ("b_2.jpg", "c_3.jpg", r"line 10: 1--Hand.*_c_3.jpg is listed already \(.*line 7\)"),
-        ("b_2.jpg", "x_2.jpg", r"1 of the 3 images .* first 1--Handshaking/.*x_2.jpg \(.*line 7"),
+        ("b_2.jpg", "c_3.jpg", r"line 10: 1--Hand.*_c_3.jpg is listed twice \(.*line 7\)"),
+        ("b_2.jpg", "x_2.jpg", r"1 of the 3 images .* such as 1--Handshaking/.*x_2.jpg \(.*line 7"),
         (WIDER_TXT, "", "bbx_gt.txt lists no image"),
         (WIDER_TXT, WIDER_IMAGES[0] + "\n", "line 1: the file ends before the faces"),
-        (WIDER_TXT, WIDER_IMAGES[0] + "\n0\n0 0 0 0 0 0 0 0 0 0", "has no face that counts"),
+        (WIDER_TXT, WIDER_IMAGES[0] + "\n0\n0 0 0 0 0 0 0 0 0 0", "has no faces that count"),
     ],
 )
 def test_wider_text_out_of_order(tmp_path, old, new, match):
@@ -63,11 +63,11 @@ def test_wider_text_out_of_order(tmp_path, old, new, match):
 def test_wider_subsets_out_of_order(tmp_path):
     wider = face_data.wider(tmp_path)
     save_subsets(wider / "ground_truth", hard=((1, 5), (), ()))
-    refuses(r"hard_val.mat names faces that there are not in 0--Parade.*line 1", wider)
+    refuses(r"hard_val.mat names faces that do not exist in 0--Parade.*line 1", wider)
     save_mat(wider / "ground_truth" / "wider_hard_val.mat", other=column(1))
-    refuses(r"wider_hard_val.mat is no .mat file of WIDER FACE with .* gt_list", wider)
+    refuses(r"wider_hard_val.mat is not a .mat file of WIDER FACE with .* gt_list", wider)
     put(wider / "ground_truth" / "wider_hard_val.mat", b"\x80\x04pickle" * 40)
-    refuses(r"wider_hard_val.mat is no .mat file of WIDER FACE", wider)
+    refuses(r"wider_hard_val.mat is not a .mat file of WIDER FACE", wider)
     (wider / "ground_truth" / "wider_hard_val.mat").unlink()
     refuses("wider_hard_val.mat is missing", wider)
 
@@ -104,7 +104,7 @@ def test_fddb_out_of_order(tmp_path, old, new, match):
     [
         ("face 1 2 3 4", "000001.txt, line 1: expected a class and truncated"),
         (KITTI_FACE.replace("1.5", "x", 1), "line 1: expected the numbers truncated"),
-        (KITTI_FACE.replace("11.5", "1.0"), "line 1: width or height of the box is negative"),
+        (KITTI_FACE.replace("11.5", "1.0"), "line 1: the box has a negative width or height"),
     ],
 )
 def test_kitti_out_of_order(tmp_path, line, match):
@@ -116,18 +116,24 @@ def test_kitti_out_of_order(tmp_path, line, match):
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"images": None}, r"faces.json is no COCO annotations: .* `images`"),
-        ({"annotations": [3]}, r"faces.json is no COCO .* list of objects `annotations`"),
-        ({"annotations": []}, "faces.json has no face that counts in any of its 2 images"),
-        ({"images": []}, r"annotations\[0\] of .*faces.json: there is no image with the id 0"),
-        ({"categories": []}, "categories of .*faces.json: expected one.*found none"),
-        ({"images": [{**IMAGE, "id": [1]}]}, r"images\[0\] of .*: expected a number `id`"),
+        ({"images": None}, r"faces.json is not a COCO annotation file: .* `images`"),
+        ({"annotations": [3]}, r"faces.json is not a COCO .* list of objects `annotations`"),
+        ({"annotations": []}, "faces.json has no faces that count in its 2 images"),
+        ({"images": []}, r"annotations\[0\] of .*faces.json: no image has the id 0"),
+        ({"categories": []}, "categories of .*faces.json: expected a single one.*not none"),
+        (
+            {"images": [{**IMAGE, "id": [1]}]},
+            r"images\[0\] of .*: expected a number or a string as `id`",
+        ),
         ({"images": [{**IMAGE, "width": 0}]}, r"images\[0\] of .*: expected `width` and"),
-        ({"images": [{**IMAGE, "width": 63}]}, r"images\[0\].*64 x 48 pixels and not 63 x 48"),
-        ({"images": [{**IMAGE, "file_name": 3}]}, r"images\[0\].* text `file_name`"),
-        ({"images": [IMAGE, IMAGE]}, r"images\[1\] of .*: an image before it has the same id 0"),
-        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, r"images\[1\] .*: a.jpg is listed already"),
-        ({"images": [{**IMAGE, "file_name": "../../etc/x.jpg"}]}, r"not in .*, the first \.\./\."),
+        ({"images": [{**IMAGE, "width": 63}]}, r"images\[0\].*64 x 48 pixels, not 63 x 48"),
+        ({"images": [{**IMAGE, "file_name": 3}]}, r"images\[0\].* string as `file_name`"),
+        ({"images": [IMAGE, IMAGE]}, r"images\[1\] of .*: an earlier image has the same id, 0"),
+        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, r"images\[1\] .*: a.jpg is listed twice"),
+        (
+            {"images": [{**IMAGE, "file_name": "../../etc/x.jpg"}]},
+            r"missing from .*, such as \.\./\.",
+        ),
     ],
 )
 def test_coco_of_another_structure(tmp_path, changed, match):
@@ -137,15 +143,15 @@ def test_coco_of_another_structure(tmp_path, changed, match):
 @pytest.mark.parametrize(
     ("box", "more", "match"),
     [
-        ([1, 2, 3], {}, "expected four numbers `bbox`"),
-        ([1, 2, 3, "4"], {}, "expected four numbers `bbox`"),
-        ([1, 2, 3, True], {}, "expected four numbers `bbox`"),
+        ([1, 2, 3], {}, "expected four numbers as `bbox`"),
+        ([1, 2, 3, "4"], {}, "expected four numbers as `bbox`"),
+        ([1, 2, 3, True], {}, "expected four numbers as `bbox`"),
         ([1, 2, float("nan"), 4], {}, "a coordinate of the box is not finite"),
         ([1, 2, 10**400, 4], {}, "a coordinate of `bbox` is too large"),
-        ([1, 2, 3, -4], {}, "width or height of the box is negative"),
-        ([1, 2, 3, 4], {"iscrowd": 2}, "expected `iscrowd` 0 or 1"),
-        ([1, 2, 3, 4], {"difficulty": ["severe"]}, "expected a list `difficulty` of easy"),
-        ([1, 2, 3, 4], {"category_id": None}, "expected a number `category_id`"),
+        ([1, 2, 3, -4], {}, "the box has a negative width or height"),
+        ([1, 2, 3, 4], {"iscrowd": 2}, "expected 0 or 1 as `iscrowd`"),
+        ([1, 2, 3, 4], {"difficulty": ["severe"]}, "expected a list as `difficulty`, of easy"),
+        ([1, 2, 3, 4], {"category_id": None}, "expected a number or a string as `category_id`"),
     ],
 )
 def test_coco_annotation_out_of_order(tmp_path, box, more, match):
@@ -157,21 +163,21 @@ def test_coco_annotation_out_of_order(tmp_path, box, more, match):
 def test_unreadable_json(tmp_path, text):
     folder = coco(tmp_path)
     put(folder / "faces.json", text)
-    refuses("faces.json is no JSON", folder)
+    refuses("faces.json is not JSON", folder)
     put(folder / "faces.json", b"\xff\xfe")
-    refuses("faces.json is not text in UTF-8", folder)
+    refuses("faces.json is not UTF-8 text", folder)
 
 
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "is no JPEG or PNG image, or is cut off"),
-        (b"GIF89a", "is no JPEG or PNG image, or is cut off"),
-        (jpeg()[:100], "is no JPEG or PNG image, or is cut off"),
-        (jpeg()[:-30], "is corrupt or cut off"),
+        (b"", "is not a JPEG or PNG image, or is truncated"),
+        (b"GIF89a", "is not a JPEG or PNG image, or is truncated"),
+        (jpeg()[:100], "is not a JPEG or PNG image, or is truncated"),
+        (jpeg()[:-30], "is corrupt or truncated"),
         (png_claiming(100_000, 100_000), "100000 x 100000 pixels .* too large to decode"),
-        (png_claiming(0, 5), "is no JPEG or PNG"),
-        (png_claiming(WIDTH, HEIGHT), "is corrupt or cut off"),
+        (png_claiming(0, 5), "is not a JPEG or PNG"),
+        (png_claiming(WIDTH, HEIGHT), "is corrupt or truncated"),
     ],
 )
 @pytest.mark.parametrize("archived", [False, True])
@@ -203,17 +209,17 @@ def test_image_that_went_away(tmp_path):
 def test_image_of_the_same_name_twice(tmp_path):
     folder = coco(tmp_path)
     put(folder / "others" / "a.jpg", jpeg())
-    refuses(r"images\[0\].*: several images of .* are called a.jpg", folder)
+    refuses(r"images\[0\].*: .* has several images named a.jpg", folder)
     assert len(open_faces(folder / "pictures", folder / "faces.json")) == 2
 
 
 def test_none_of_the_formats(tmp_path):
     refuses("does not exist", tmp_path / "nowhere")
     put(tmp_path / "a.jpg", jpeg())
-    refuses("has no annotations of faces: looked for COCO .*WIDER .*FDDB .*or KITTI", tmp_path)
-    refuses("a.jpg is no folder and no .tgz", tmp_path / "a.jpg")
+    refuses("has no face annotations; give COCO .*WIDER .*FDDB .*or KITTI", tmp_path)
+    refuses("a.jpg is neither a folder nor a .tgz", tmp_path / "a.jpg")
     put(tmp_path / "one.json", "{}")
     put(tmp_path / "two.json", "{}")
-    refuses(r"several .json files \(one.json, two.json\); name the annotations", tmp_path)
+    refuses(r"several .json files \(one.json, two.json\); name one with `annotations`", tmp_path)
     put(tmp_path / "list.txt", "")
     refuses("list.txt has no annotations of faces", tmp_path, tmp_path / "list.txt")

@@ -209,7 +209,7 @@ def test_too_little_workspace(product, small):
     with product.order(small) as order:
         sentence = failure(replace(order, workspace=1 << 10))
     assert sentence.startswith("TensorRT 11.4.0.106 built no fp32 engine: ")
-    assert "`workspace` 9.53674e-07 is too little" in sentence
+    assert "raise `workspace` above 9.53674e-07" in sentence
 
 
 def test_builder_that_crashes(product, small):

@@ -125,7 +125,7 @@ def test_quantization_that_is_gone(asked):
         Capabilities.of("11.4.0.106").quantization("int8", asked)
     assert str(error.value) == (
         "TensorRT 11.4.0.106 has no calibrators and reads no calibration cache, so "
-        f"`quantization` {asked} is not possible; leave it out, and the same scales go in as Q/DQ "
+        f"`quantization` {asked} is not possible; leave it out: the same scales go in as Q/DQ "
         "nodes"
     )
 

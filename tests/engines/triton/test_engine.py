@@ -215,7 +215,7 @@ def test_bad_deployments(server, tiny, crops, monkeypatch, model, sentence, prot
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_server(server, tiny, protocol):
-    with pytest.raises(UserError, match=r"see whether a Triton server is there"):
+    with pytest.raises(UserError, match=r"check that a Triton server is running there"):
         opened(tiny, f"triton+{protocol}://127.0.0.1:{free_port()}/tiny")
     other = server.grpc if protocol == "http" else server.http
     with pytest.raises(UserError, match=f"takes {protocol} at this port"):
@@ -444,7 +444,7 @@ def test_nothing_long_begins_without_a_server(facenet, small):
         "--engine", f"triton://127.0.0.1:{free_port()}/facenet",
         cwd=small, LFW_EVAL_DATASETS=str(small / "data"),
     )  # fmt: skip
-    assert "see whether a Triton server is there" in refused(run)
+    assert "check that a Triton server is running there" in refused(run)
     assert not list((small / "data").rglob("store.json"))
 
 

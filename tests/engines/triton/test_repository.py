@@ -86,7 +86,7 @@ def test_no_version_of_another_model(model, tmp_path, change, difference):
 
 
 def test_mistakes(model, tmp_path):
-    with pytest.raises(UserError, match="no name of a model"):
+    with pytest.raises(UserError, match="not a name for a model"):
         replace(model, name="../facenet")
     (tmp_path / "facenet").mkdir()
     with pytest.raises(UserError, match=r"config.pbtxt cannot be read"):
