@@ -204,9 +204,9 @@ def test_images_without_a_face(detector):
             assert faces.landmarks.shape == (0, 5, 2)
 
 
-def test_least_face(detector, photographs):
+def test_min_face(detector, photographs):
     image = photographs["Alan_Greenspan_0001"][None]
-    large = Mtcnn(detector.proposal, detector.refinement, detector.output, least_face=60)
+    large = Mtcnn(detector.proposal, detector.refinement, detector.output, min_face=60)
     assert len(large.detect(image)[0].boxes) == 1
 
 

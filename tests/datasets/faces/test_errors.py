@@ -222,4 +222,4 @@ def test_none_of_the_formats(tmp_path):
     put(tmp_path / "two.json", "{}")
     refuses(r"several .json files \(one.json, two.json\); name one with `annotations`", tmp_path)
     put(tmp_path / "list.txt", "")
-    refuses("list.txt has no annotations of faces", tmp_path, tmp_path / "list.txt")
+    refuses("list.txt has no face annotations", tmp_path, tmp_path / "list.txt")

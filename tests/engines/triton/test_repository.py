@@ -79,7 +79,7 @@ def test_no_version_of_another_model(model, tmp_path, change, difference):
     write_models([model], tmp_path)
     before = contents(tmp_path)
     other = replace(model, name="other")
-    with pytest.raises(UserError, match=f"no version of: {difference} differ"):
+    with pytest.raises(UserError, match=f"cannot be a version of: {difference} differ"):
         write_models([other, replace(model, **change)], tmp_path)
     assert contents(tmp_path) == before
     assert not (tmp_path / "other").exists()
