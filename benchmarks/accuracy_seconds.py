@@ -1,9 +1,10 @@
-"""Seconds of one whole accuracy run, from crops in memory to printed metrics.
+"""Measure the seconds of an accuracy run, from crops in memory to printed metrics.
 
-Usage: python benchmarks/accuracy_seconds.py [options of lfw-eval evaluate; INT8, batch 64 unasked]
+Usage: python benchmarks/accuracy_seconds.py [options of lfw-eval evaluate]
 
-Building, loading and some batches to warm up come before. Prints the metrics and seconds of three
-runs, and last a JSON object with the seconds.
+By default the engine is INT8 with batches of 64. Building, loading and a few batches to warm up are
+not timed. Prints the metrics of three runs and, last, a JSON object with their seconds; it writes
+no file.
 """
 
 import json
@@ -19,7 +20,7 @@ from lfw_eval.pipelines.verification import Protocol, verify
 
 
 def measure(options: JobOptions) -> None:
-    """Measure, print and save."""
+    """Time three runs and print them."""
     job = options.job()
     crops = np.array(job.dataset.crop_store(job.alignment).crops)
     size = job.engine.batch_size

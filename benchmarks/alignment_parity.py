@@ -1,10 +1,10 @@
-"""MTCNN beside facenet-pytorch's, on the same photographs, in one run.
+"""Compare MTCNN with facenet-pytorch's, on the same photographs, in one run.
 
 Usage: python benchmarks/alignment_parity.py DATASET [--count N] [--bs N]
 
 Prints, and writes to benchmarks/results/alignment_parity.json, how far the boxes of the faces that
-alignment chooses are apart, how many faces each side finds, and the images per second of both.
-They take turns on every batch, so that a change of the machine's clock or load meets both.
+alignment chooses are apart, how many faces either detects, and the images per second of both.
+They take turns on every batch, so that a change in the machine's clock or load affects both.
 
 In the few photographs where boxes are more than a pixel apart, two boxes of a face have exactly
 the same probability (often because both show the same pixels, cut off at the border). Which of

@@ -1,13 +1,13 @@
-"""AP of our own beside the COCO libraries', on the same made-up detections, in one run.
+"""Compare our AP with that of the COCO libraries, on the same synthetic detections, in one run.
 
 Usage: python benchmarks/average_precision.py [--images N] [--faces N] [--runs N]
 
-10,000 images of 20 faces and about 25 detections each, unasked. Prints, and writes to
-benchmarks/results/average_precision.json, the seconds of each from arrays to AP at IoU 0.5, the
-ratios and how far the APs are apart. The libraries' seconds include what makes their dictionaries
-of the arrays. They take turns, the fastest run counts. "whole evaluation" is everything that
-`evaluate` finds: AP of 3 sizes and 3 subsets as well, each with its standard error.
-faster-coco-eval is left out where it is not installed.
+By default 10,000 images have 20 faces and about 25 detections each. Prints, and writes to
+benchmarks/results/average_precision.json, the seconds from arrays to AP at IoU 0.5, the ratios, and
+how far the APs are apart. The libraries' seconds include building their dictionaries from the
+arrays. All take turns, and the fastest run counts. "whole evaluation" is everything that `evaluate`
+computes: also AP of 3 sizes and 3 subsets, all with their standard errors. faster-coco-eval is
+skipped where it is not installed.
 """
 
 import argparse

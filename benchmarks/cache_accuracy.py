@@ -1,4 +1,4 @@
-"""Accuracy of the engines that a genuine TensorRT 8.6 built from our caches, beside its own.
+"""Measure engines that TensorRT 8.6 built from our caches, beside one from its own cache.
 
 Usage: python benchmarks/cache_accuracy.py GOLDEN PAIRS EMBEDDINGS.npy ... [--device NAME]
 

@@ -1,10 +1,10 @@
-"""INT8 engines that TensorRT 8.6 builds from calibration caches, on a GPU: their embeddings of LFW.
+"""Embed LFW with INT8 engines that TensorRT 8.6 builds from calibration caches, on a GPU.
 
 Usage: python benchmarks/cache_on_tensorrt.py LFW.tgz BOXES.csv OUT MODEL.onnx=CACHE ...
 
-Builds an engine for every pair of network and cache (all at once, a process each), runs the crops
-around BOXES (grown by 10 %, per-image standardisation) and writes OUT/CACHE.npy, float16 (n, 128),
-rows in the order of BOXES. `benchmarks/cache_accuracy.py` makes the table of them.
+Builds an engine for every pair of network and cache (all at once, in a process of its own), runs
+the crops around BOXES (grown by 10 %, per-image standardisation) and writes OUT/CACHE.npy, float16
+(n, 128), rows in the order of BOXES. `benchmarks/cache_accuracy.py` evaluates them.
 
 Stands alone: it needs tensorrt 8.6, cuda-python 12, numpy and OpenCV, and nothing of lfw-eval.
 """

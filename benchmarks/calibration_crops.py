@@ -1,9 +1,10 @@
-"""How many crops calibration needs: ACC and cosine of INT8 with 32 to 1,024 of them.
+"""Measure how many crops calibration needs: ACC and cosine of INT8 with 32 to 1,024 of them.
 
 Usage: python benchmarks/calibration_crops.py --dataset LFW --pairs PAIRS [--boxes CSV] [--draws N]
 
 Calibrates on growing numbers of crops drawn at random, several times over, and evaluates INT8 on
-OpenVINO each time. Prints, and writes to benchmarks/results/calibration_crops.json and .svg.
+OpenVINO each time. Prints the figures, and writes them and their chart to
+benchmarks/results/calibration_crops.json and .svg.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The suite's thresholds beside those that a genuine TensorRT 8.6 wrote, from the same crops.
+"""Compare our thresholds with those that TensorRT 8.6 wrote, from the same crops.
 
 Usage: python benchmarks/calibration_parity.py GOLDEN LFW [--cache OUT]
 
-GOLDEN is a folder with TensorRT's calibration cache, the list of the images that it was fed, their
+GOLDEN is a folder with TensorRT's calibration cache, the list of the images that it read, their
 face boxes and the FP32 embeddings of its engine; LFW the photographs. Prints, and writes to
 benchmarks/results/calibration_parity.json, the distribution of ours / TensorRT's over the named
 tensors, and every tensor that is more than 3 % off, with how much worse TensorRT's own threshold
@@ -13,7 +13,7 @@ To see the same activations as TensorRT did, three things about the data have to
 - The network that it calibrated had every weight array of more than a thousand values rounded to
   float16. The first convolution (864 values) was not rounded.
 - The crops are standardised in float64, then cast; TensorRT computed in FP32, not in TF32.
-- The boxes are given to two decimals. Four of the 512 lie so close to half a pixel that rounding
+- The boxes have two decimals. Four of the 512 lie so close to half a pixel that rounding
   may go either way; the FP32 embedding says which way it went.
 """
 

@@ -1,11 +1,11 @@
-"""The calibrator beside a bare FP32 pass, ONNX Runtime's entropy calibrator and NNCF, in one run.
+"""Compare the calibrator with a bare FP32 pass, ONNX Runtime's calibrator and NNCF, in one run.
 
 Usage: python benchmarks/calibrator.py --dataset LFW --pairs PAIRS [--boxes CSV] [--peers]
 
 Prints, and writes to benchmarks/results/calibrator.json:
 
 - for 64 to 2,048 crops, seconds and peak memory of calibration (observation and thresholds) and of
-  FP32 forward passes alone, in batches of the same size, each in a process of its own;
+  FP32 forward passes alone, in batches of the same size, all in processes of their own;
 - with `--peers`, ONNX Runtime's entropy calibration of 256 crops, and INT8 by NNCF (its own
   `quantize`, 512 crops) beside ours on OpenVINO: images per second of the engine, ACC on LFW and
   cosine to FP32.

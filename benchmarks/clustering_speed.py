@@ -1,10 +1,10 @@
-"""From candidates to faces on one core, and scikit-learn's DBSCAN beside ours, in one run.
+"""Time clustering of candidates on one core, and scikit-learn's DBSCAN beside ours, in one run.
 
 Usage: python benchmarks/clustering_speed.py [--frames N] [--candidates K]
 
 Prints, and writes to benchmarks/results/clustering_speed.json, the frames per second of `nms`,
-`dbscan` and `hybrid`, and of the labels of DBSCAN alone, ours and scikit-learn's, each with the
-same matrix of distances made anew. All take turns on every frame, and the labels must be the same.
+`dbscan` and `hybrid`, and of the labels of DBSCAN alone, ours and scikit-learn's, both computing
+the matrix of distances themselves. All take turns on every frame, and the labels must be the same.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""From crop store to metrics: INT8 on OpenVINO beside FP32 on ONNX Runtime, in one run.
+"""Time INT8 on OpenVINO beside FP32 on ONNX Runtime, from crop store to metrics, in one run.
 
 Usage: python benchmarks/end_to_end.py [--dataset D] [--boxes CSV] [--bs N] [--rounds N]
 
 Prints, and writes to benchmarks/results/end_to_end.json, the images per second of both, of FP32 as
 it is usually written (crops normalised in NumPy, then ONNX Runtime), of the INT8 engine alone (one
-batch that stays in memory), and their ratios. They take turns, so that a change of the machine's
-clock or load meets all; medians are over the rounds.
+batch that stays in memory), and their ratios. They take turns, so that a change in the machine's
+clock or load affects all; medians are over the rounds.
 """
 
 import argparse

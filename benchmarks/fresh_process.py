@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that its peak memory can be told."""
+"""Run work in a process of its own, so that its peak memory can be measured."""
 
 import resource
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How often the gate raises a false alarm, and how often it sees a drop of ACC, by simulation.
+"""Simulate how often the gate raises a false alarm, and how often it detects a drop in ACC.
 
 Usage: python benchmarks/gate_power.py [--repeats 400] [--workers 2]
 
@@ -6,8 +6,8 @@ Both runs see the same 3,000 genuine and 3,000 impostor pairs in 10 folds. A pai
 normal, with means and deviations as FaceNet has them on LFW, the same in both runs; each run adds
 noise of its own, as quantisation does, so that a share of the decisions differs as between FP32 and
 INT8. A worse candidate adds more noise: as much as costs the wanted points of ACC on a million
-pairs. Each pair of runs goes through the gate with its default rules. Writes
-benchmarks/results/gate_power.json and .svg.
+pairs. Every pair of runs is judged by the gate's default rules. Prints the shares of the verdicts,
+and writes them and their chart to benchmarks/results/gate_power.json and .svg.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Speed and accuracy on NVIDIA GPUs: TensorRT in FP32, FP16 and INT8, and PyTorch, in one go.
+"""Measure TensorRT in FP32, FP16 and INT8, and PyTorch, on NVIDIA GPUs in one go.
 
 Usage: python benchmarks/gpu_speed.py [--dataset D] [--boxes CSV] [--calibration-list FILE]
                                       [--gpus 0,1] [--pytorch PYTHON] [--level 5] [--output JSON]
                                       [--seconds 3] [--runs FOLDER]
 
-Each measurement is a run of `lfw-eval benchmark` or `evaluate` on one GPU; several GPUs take the
-runs from one queue. PYTHON is an interpreter with PyTorch; without it that peer is left out. Prints
+A measurement is a run of `lfw-eval benchmark` or `evaluate` on one GPU; several GPUs take the
+runs from one queue. PYTHON is an interpreter with PyTorch; without it, PyTorch is skipped. Prints
 the ratios, and writes benchmarks/results/gpu_speed.json: frames per second of the engine alone and
 end to end, by batch size and by streams, the share of the chip's peak, ACC beside the golden
 results, and the seconds from crops in memory to printed metrics.

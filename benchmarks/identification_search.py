@@ -1,10 +1,10 @@
-"""The nearest of a million gallery images: matrix products beside FAISS, flat and as a graph.
+"""Search a million gallery images by matrix products and by FAISS, flat and as a graph.
 
 Usage: python benchmarks/identification_search.py [--gallery N] [--probes N] [--runs N]
 
-1,000 mated probes against 1,000,000 made embeddings of as many people, 128 dimensions of which 50
-are effective, and mates as near, as FaceNet's on LFW. Each way runs in processes of its own, in
-turns, all on all cores, and the fastest run counts. Prints, and writes to
+1,000 mated probes against 1,000,000 synthetic embeddings of as many people, 128 dimensions of which
+50 are effective, and mates as near, as FaceNet's on LFW. They take turns, in processes of their own
+and on all cores, and the fastest run counts. Prints, and writes to
 benchmarks/results/identification_search.json, the seconds of building, of choosing how many images
 a search keeps, and of the search itself for 20 candidates per probe; the peak memory of the process
 (the gallery is 488 MiB of it); how many of the nearest images and of the candidates are those of

@@ -1,17 +1,17 @@
-"""Lists and templates of IJB-C's size: ours beside the way of insightface's evaluation script.
+"""Compare our reading of IJB-C's lists and its templates with insightface's evaluation script.
 
 Usage: python benchmarks/ijb_templates.py [--images N] [--pairs N] [--runs N]
 
-A made release of IJB-C's numbers, 469,375 images (empty files) in 23,124 templates and 15,658,489
-pairs, and made embeddings of 512 dimensions. Each way runs in processes of its own, in turns, and
+A synthetic release of IJB-C's size, 469,375 images (empty files) in 23,124 templates and 15,658,489
+pairs, and synthetic embeddings of 512 dimensions. Both take turns, in processes of their own, and
 the fastest run counts:
 
 - lfw-eval: `open_ijb`, which checks every line and looks for every image; `template_embeddings`;
-- loops: a pass over all images for each template, and over the template's for each medium; the
+- loops: a pass over all images for every template, and over its own for every medium; the
   lists of templates and pairs are read by pandas' `read_csv`, without any check.
 
-Prints, and writes to benchmarks/results/ijb_templates.json, the seconds, the peak memory of each
-process, the ratio of the templates' seconds, and how far the templates are apart.
+Prints, and writes to benchmarks/results/ijb_templates.json, the seconds, the peak memory of both
+processes, the ratio of the templates' seconds, and how far the templates are apart.
 """
 
 import argparse

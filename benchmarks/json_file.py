@@ -1,4 +1,4 @@
-"""The files that benchmarks write their results to."""
+"""Write the result files of benchmarks."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the crop and the threshold of `lfw-eval live` are worth, both sides in one run.
+"""Measure how the crop and the threshold of `lfw-eval live` affect accuracy, in one run.
 
 Usage: python benchmarks/live_naming.py LFW [--pairs N] [--engine E] [--precision P]
 

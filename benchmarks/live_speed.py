@@ -1,4 +1,4 @@
-"""Frames per second of `lfw-eval live` on a 1080p video, stages overlapped and one after another.
+"""Time `lfw-eval live` on a 1080p video, with stages overlapped and one after another.
 
 Usage: python benchmarks/live_speed.py [--photographs D] [--frames N] [--rounds N]
            [--detectors mtcnn,yunet] [--yunet ONNX] [--facedetect ONNX]
@@ -7,12 +7,12 @@ Usage: python benchmarks/live_speed.py [--photographs D] [--frames N] [--rounds 
 
 The video is made of the photographs (the celebrities; else a folder or .tgz in LFW's layout), four
 of which move over a background at any time. Everything is run: decoding, detection, embedding,
-naming, drawing, writing the video. Both ways take turns, so that a change of the machine's
-clock or load meets both; the medians over the rounds are printed beside the figures known from
+naming, drawing, writing the video. Both ways take turns, so that a change in the machine's
+clock or load affects both; the medians over the rounds are printed beside published figures of
 Jetson demos of MTCNN and FaceNet, and written to benchmarks/results/live_speed.json.
 
-`--engine tensorrt` needs no OpenVINO, which `--detectors yunet` does without too; INT8 then wants
-`--boxes`, since it is MTCNN that aligns the photographs to calibrate on.
+`--engine tensorrt --detectors yunet` needs no OpenVINO; INT8 then needs `--boxes`, because
+otherwise MTCNN aligns the photographs to calibrate on.
 """
 
 import argparse

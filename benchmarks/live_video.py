@@ -1,6 +1,6 @@
-"""Videos to try `lfw-eval live` on: photographs that move over a background.
+"""Write videos for `lfw-eval live`: photographs that move over a background.
 
-Used by benchmarks/live_speed.py and the tests; nothing it makes is committed.
+Used by benchmarks/live_speed.py and the tests; its videos are not committed.
 """
 
 from collections.abc import Iterator, Sequence

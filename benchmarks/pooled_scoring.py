@@ -1,9 +1,9 @@
-"""Millions of pairs without folds: ours beside scikit-learn's `roc_curve`, on the same distances.
+"""Score millions of pairs without folds, and scikit-learn's `roc_curve` on the same distances.
 
 Usage: python benchmarks/pooled_scoring.py [--pairs N] [--images N] [--runs N]
 
-15 million pairs as IJB-C's: 470,000 made embeddings of 128 dimensions about 3,500 people, 20,000
-pairs of them genuine. Each way runs in processes of its own, in turns, and the fastest run counts:
+15 million pairs as IJB-C's: 470,000 synthetic embeddings of 128 dimensions of 3,500 people, 20,000
+pairs of them genuine. All take turns, in processes of their own, and the fastest run counts:
 
 - lfw-eval: distances of all pairs; then AUC, EER, VAL at FAR 1e-6 to 0.1 and the ROC;
 - counted: the same metrics of the same distances through a histogram, with its stated error;

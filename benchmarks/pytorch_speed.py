@@ -1,12 +1,14 @@
-"""A network in PyTorch on a GPU, in FP16: eager and compiled. Prints one JSON object.
+"""Time a network in PyTorch on a GPU, in FP16, eager and compiled.
 
 Usage: python benchmarks/pytorch_speed.py MODEL.onnx [BATCH ...]
 
 The network is the ONNX file that the engines are built from, batch normalisation folded, run node
-by node as PyTorch's own operators in channels-last memory. Images stay on the GPU. Stands alone: it
-needs torch, onnx and numpy, and nothing of lfw-eval.
+by node as PyTorch's own operators in channels-last memory. Images stay on the GPU. Prints a JSON
+object, which `benchmarks/gpu_speed.py` reads. Stands alone: it needs torch, onnx and numpy, and
+nothing of lfw-eval.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -91,9 +93,18 @@ def frames_per_second(network: torch.nn.Module, images: torch.Tensor) -> float:
 
 def main() -> None:
     """Measure eager and compiled at each batch size."""
-    model = onnx.load(sys.argv[1])
-    sizes = [int(size) for size in sys.argv[2:]] or [64, 256]
-    network = OnnxNetwork(model).eval().half().cuda().to(memory_format=torch.channels_last)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("batch_sizes", nargs="*", type=int, metavar="BATCH")
+    options = parser.parse_args()
+    sizes = options.batch_sizes or [64, 256]
+    network = (
+        OnnxNetwork(onnx.load(options.model))
+        .eval()
+        .half()
+        .cuda()
+        .to(memory_format=torch.channels_last)
+    )
     rates: dict[str, dict[str, float]] = {"eager": {}, "compile": {}, "compile, CUDA graphs": {}}
     for size in sizes:
         images = torch.from_numpy(np.random.default_rng(0).normal(size=(size, 3, 160, 160)))

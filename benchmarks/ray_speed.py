@@ -1,12 +1,13 @@
-"""FPS of Ray workers beside a plain loop with the same engine on the same cores or GPUs.
+"""Time Ray workers beside a plain loop with the same engine on the same cores or GPUs.
 
 Usage: python benchmarks/ray_speed.py [--workers 1,2,4] [options of lfw-eval evaluate]
 
 Crops of the data set go through the engine again and again: in a plain loop in this process, then
-by Ray workers, in rounds; of each the median counts. On CPUs every number of workers gets all cores
-of the machine, shared out (more workers than cores share them in time); on GPUs (--engine tensorrt)
-a worker has one, and the plain loop runs on one. FPS of workers is taken while all of them are at
-work; the seconds until then are printed beside it. Writes benchmarks/results/ray_speed.json.
+by Ray workers, in rounds, of which the medians count. On CPUs every number of workers gets all
+cores of the machine, shared out (more workers than cores share them in time); on GPUs (--engine
+tensorrt) a worker has one, and the plain loop runs on one. FPS of workers is taken while all of
+them are at work; the seconds until then are printed beside it. Writes
+benchmarks/results/ray_speed.json.
 """
 
 import os
@@ -40,7 +41,7 @@ RESULT = Path(__file__).parent / "results" / "ray_speed.json"
 
 
 class TimedRows(EmbedRows):
-    """The worker, telling who it is and when it was done."""
+    """A worker that returns its process and times as well."""
 
     def __call__(self, rows: Row) -> Iterator[Row]:
         """Run rows `start` to `stop`, `times` over: an item as long as one of millions of rows."""
@@ -56,7 +57,7 @@ class TimedRows(EmbedRows):
 
 @dataclass(frozen=True)
 class Measured:
-    """FPS of so many workers, and the seconds from the start until all were at work."""
+    """FPS of a number of workers, and the seconds from the start until all were at work."""
 
     workers: int
     fps: float
@@ -64,7 +65,7 @@ class Measured:
 
 
 def plain(job: Job, spec: EngineSpec, seconds: float) -> float:
-    """FPS of a loop in this process, which no worker shares the machine with."""
+    """Return the FPS of a loop in this process while no workers run."""
     crops = job.dataset.crop_store(job.alignment).crops
     size = job.engine.batch_size
     with spec.local() as engine:
@@ -79,7 +80,7 @@ def plain(job: Job, spec: EngineSpec, seconds: float) -> float:
 
 
 def on_ray(job: Job, spec: EngineSpec, workers: int, images: float) -> Measured:
-    """FPS of so many workers over about so many images."""
+    """Return the FPS of a number of workers over approximately that many images."""
     gpus = job.engine.options.gpus
     cores = 1 if gpus else max(cpu_count() // workers, 1)
     os.environ.update(SETTINGS)
@@ -115,7 +116,7 @@ def on_ray(job: Job, spec: EngineSpec, workers: int, images: float) -> Measured:
 
 
 def _fps(rows: list[Row], size: int, workers: int, started: float) -> tuple[float, float]:
-    """Images per second while all workers are at work, and the seconds until they are."""
+    """Return images per second while all workers are at work, and the seconds until they are."""
     spans = {row["worker"]: [np.inf, 0.0] for row in rows}
     for row in rows:
         span = spans[row["worker"]]
@@ -135,7 +136,7 @@ def _fps(rows: list[Row], size: int, workers: int, started: float) -> tuple[floa
 def main(
     options: JobOptions,
     workers: Annotated[str, typer.Option(help="Numbers of workers.")] = "1,2,4",
-    seconds: Annotated[float, typer.Option(help="About so long is a measurement.")] = 20,
+    seconds: Annotated[float, typer.Option(help="Approximate length of a measurement.")] = 20,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     output: Annotated[Path, typer.Option()] = RESULT,
 ) -> None:

@@ -1,10 +1,11 @@
-"""What 100 million images would take: unit costs measured here, hosts, hours and bytes on paper.
+"""Estimate hosts, hours and bytes for 100 million images from unit costs measured here.
 
 Usage: python benchmarks/scale_plan.py [--images 100000000] [options of lfw-eval evaluate]
 
 Measures on one core what an image costs to read from a tar shard, decode, align and embed,
 what a cluster costs to pass crops from one worker to another, and what a pair costs to score. FPS
-of GPUs comes from benchmarks/results/ray_speed_h200.json. Writes results/scale_plan.json there.
+of GPUs comes from benchmarks/results/ray_speed_h200.json. Prints the plan, and writes it to
+benchmarks/results/scale_plan.json.
 """
 
 import io

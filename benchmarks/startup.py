@@ -1,11 +1,11 @@
-"""How fast the command starts: its help and version beside the import of Typer alone.
+"""Time the start of the command: its help and version beside the import of Typer alone.
 
 Usage: python benchmarks/startup.py [--runs N]
 
 Prints, and writes to benchmarks/results/startup.json, the median and the quartiles of the seconds
 that a new Python process takes for `import typer`, `lfw-eval --help`, `lfw-eval --version` and
 `lfw-eval evaluate --help`, and how many times that of `import typer` is. They take turns, so that
-what else the machine does is the same for all; one turn before makes the bytecode.
+other load on the machine affects all; a first turn, not timed, compiles the bytecode.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A Triton server beside the same network in this process, batch and requests under way swept.
+"""Compare a Triton server with the same network in this process, by batch and requests in flight.
 
 Usage: PYTHONPATH=tests/rigs python benchmarks/triton_speed.py [--dataset D] [--boxes CSV]
                                                                 [--seconds 2]
@@ -6,8 +6,8 @@ Usage: PYTHONPATH=tests/rigs python benchmarks/triton_speed.py [--dataset D] [--
 The server is NVIDIA's, out of the wheel of nvidia-pytriton, which the tests fetch as well; its
 Python backend runs FaceNet's exported INT8 network on ONNX Runtime, as this process does, one
 instance, requests joined up to 64 crops. In this process as many threads share the session as
-requests are under way there. Server and client share this machine's cores. A second model answers
-zeros without computing: what the way to the server and back takes by itself. Prints crops per
+requests are in flight there. Server and client share this machine's cores. A second model returns
+zeros without computing: what transport alone costs. Prints crops per
 second and ratios, and writes them to benchmarks/results/triton_speed.json.
 """
 
