@@ -165,10 +165,10 @@ def _align(
 
 
 def _finished(part: Path, progress: Path, shape: tuple[int, ...]) -> set[str]:
-    """Names whose rows an interrupted run finished; empty where nothing can be used."""
+    """Return the names whose rows an interrupted run finished."""
     with suppress(OSError, ValueError):
         if np.load(part, mmap_mode="r").shape == shape:
-            # The last line may be cut off: it is dropped, and its image done again.
+            # The last line may be truncated: it is dropped, and its image aligned again.
             complete, newline, _ = progress.read_bytes().rpartition(b"\n")
             progress.write_bytes(complete + newline)
             return set(_read_index(progress)[0])
@@ -176,7 +176,7 @@ def _finished(part: Path, progress: Path, shape: tuple[int, ...]) -> set[str]:
 
 
 def _read_index(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Names, boxes and detected flags, sorted by name."""
+    """Return names, boxes and detected flags, sorted by name."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = sorted(_rows(csv.reader(file)))
     boxes = np.array([row[1:5] for row in rows], dtype=np.float64).reshape(-1, 4)

@@ -238,7 +238,7 @@ def _photographs(path: Path, pairs: Path | None, verify_images: bool) -> Dataset
 
 
 def _short_name(path: Path) -> str:
-    """The name up to the first dot; a folder given as `.` or `..` has that of where it is."""
+    """Return the name up to the first dot, that of the folder itself for `.` and `..`."""
     names = (path.name, path.resolve().name)
     return next(filter(None, (name.partition(".")[0] for name in names)), "images")
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
 from lfw_eval.datasets.photographs import SUFFIXES
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 HEADER = ["image", "x", "y", "w", "h"]
 
@@ -40,7 +40,7 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
                         _refuse(path, box.line, f"{name} has a box on line {boxes[name].line}")
                     boxes[name] = box
     except OSError as error:
-        raise UserError(f"`boxes` {path} cannot be read: {error.strerror}") from error
+        raise unreadable(f"`boxes` {path}", error) from error
     except csv.Error as error:
         _refuse(path, rows.line_num, f"not CSV ({error})")
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from lfw_eval.datasets.alignment import GivenLandmarks
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import FolderPhotographs
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import file_sha256
 
 _SETS = ("ijbb", "ijbc")
@@ -162,7 +162,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if fields := line.split():
                     yield number, fields
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text", "get a complete copy") from error
 
@@ -178,7 +178,7 @@ def _read_pairs(path: Path, ids: NDArray[np.intp]) -> _TemplatePairs:
                 blocks.append(_pairs_of(path, line, content, ids))
                 line += content.count(b"\n")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not blocks:
         raise UserError(f"{path} is empty", "get a complete copy")
     left, right, genuine = map(np.concatenate, zip(*blocks, strict=True))
@@ -219,9 +219,3 @@ def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> 
 
 def _refuse(path: Path, line: int, expected: str) -> NoReturn:
     raise UserError(f"{path}, line {line}: expected {expected}", "get a complete copy")
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lfw_eval.sources import datasets
 from lfw_eval.system.content_hashes import hash_files
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 _MEMORY = "content-hashes.sqlite"
 
@@ -56,9 +56,7 @@ def read_unchanged(path: Path, sha256: str | None) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     if sha256 is not None:
         require_unchanged(content, sha256, str(path))
     return content

@@ -16,7 +16,7 @@ from lfw_eval.datasets.photographs import Photographs, decode
 from lfw_eval.datasets.pickled_arrays import NAMES, PickledArray
 from lfw_eval.sources.pickled_objects import CodeError, MalformedError
 from lfw_eval.sources.plain_pickle import PickleReader
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 FOLDS = 10
 _MAX_SIZE = 4 * 2**30  # 30 times the largest of insightface's
@@ -99,9 +99,7 @@ def _content(path: Path) -> tuple[list[bytes], list[bool]]:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 content = PickleReader(mapped, NAMES).load()
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     except CodeError as error:
         raise UserError(
             f"{path} would run code ({error}), which was refused: a test set holds only images and "

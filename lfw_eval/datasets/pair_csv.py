@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_finder import ImageFinder
 from lfw_eval.datasets.pairs import Pairs, write_pairs
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import write_atomically
 
 FOLDS = 10
@@ -97,10 +97,7 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
                     _refuse(path, row.line, f"the same pair is on line {first}")
                 rows.append(row)
     except OSError as error:
-        raise UserError(
-            f"the pair list {path} cannot be read: {error.strerror}",
-            "check the path and its permissions",
-        ) from error
+        raise unreadable(f"the pair list {path}", error) from error
     except UnicodeDecodeError as error:
         raise UserError(f"the pair list {path} is not UTF-8 text", "give a CSV file") from error
     except csv.Error as error:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import write_atomically
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -194,10 +194,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"the pair list {path} cannot be read: {error.strerror}",
-            "check the path and its permissions",
-        ) from error
+        raise unreadable(f"the pair list {path}", error) from error
     for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         try:
             text = line.decode().strip()

@@ -59,12 +59,12 @@ class GridBox:
 
     @property
     def rows(self) -> int:
-        """Of cells; a last one that is cut off counts."""
+        """Of cells, counting a partial last one."""
         return -(-self.height // self.stride)
 
     @property
     def columns(self) -> int:
-        """Of cells; a last one that is cut off counts."""
+        """Of cells, counting a partial last one."""
         return -(-self.width // self.stride)
 
     def decode(
@@ -77,9 +77,9 @@ class GridBox:
             x1 = x - left * scale,  y1 = y - top * scale,
             x2 = x + right * scale, y2 = y + bottom * scale.
 
-        Boxes are cut off at the border, at 0 and at the width or height, before anything is made
-        of them, as in TAO's own evaluation. DeepStream cuts off at width - 1 and height - 1; TAO
-        Deploy first clusters and then cuts off. A cell is covered if its coverage is above the
+        Boxes are clipped to the image, at 0 and at the width or height, before clustering, as in
+        TAO's own evaluation. DeepStream clips at width - 1 and height - 1; TAO Deploy clips after
+        clustering. A cell is covered if its coverage is above the
         threshold, as in TAO; DeepStream accepts the threshold itself.
 
         Args:

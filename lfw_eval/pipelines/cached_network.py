@@ -67,7 +67,7 @@ def quantize_with_cache(
 
 
 def _wanted(folded: onnx.ModelProto) -> list[str]:
-    """The tensors that a Q/DQ network quantises."""
+    """Return the tensors that a Q/DQ network quantises."""
     every = ScaleTable(
         amax=dict.fromkeys(scaled_tensors(folded), 1.0), method="", model="", images="", crops=0
     )

@@ -14,7 +14,18 @@ except ImportError as error:
         name="calibration",
     ) from error
 
-__all__ = ["UserError", "first_line"]
+__all__ = ["UserError", "first_line", "unreadable"]
+
+
+def unreadable(what: object, error: OSError) -> UserError:
+    """Return the error for a file that cannot be read.
+
+    Args:
+        what: The path, or words that name it.
+    """
+    return UserError(
+        f"{what} cannot be read: {error.strerror or error}", "check the path and its permissions"
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from lfw_eval.datasets.alignment.contract import (
     side_in_words,
 )
 from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import file_sha256
 
 
@@ -49,7 +49,7 @@ class BoxAlignment:
         try:
             digest = file_sha256(self.path)
         except OSError as error:
-            raise UserError(f"`boxes` {self.path} cannot be read: {error.strerror}") from error
+            raise unreadable(f"`boxes` {self.path}", error) from error
         recipe = f"margin {100 * self.margin:g}%{side_in_words(self.side)}"
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
 

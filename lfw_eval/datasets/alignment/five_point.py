@@ -128,7 +128,7 @@ def _crop(
 
 
 def _shown(moved: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """The upright box in the photograph around the crop, which may be turned."""
+    """Return the upright box in the photograph around the crop, which may be rotated."""
     corners = np.array([[0, 0], [side, 0], [0, side], [side, side]])
     mapped = np.linalg.solve(moved[:, :2], (corners - moved[:, 2]).T)
     return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)])

@@ -109,7 +109,7 @@ def _face_category(path: Path, document: dict[str, Any]) -> object:
 
 
 def _entries(path: Path, document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
-    """Where each entry of a list is, for errors, and the entry."""
+    """Return where each entry of a list is, for errors, and the entry."""
     entries = document.get(key)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{path} is not a COCO annotation file: expected a list of objects `{key}`")

@@ -14,7 +14,7 @@ from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_he
 from lfw_eval.datasets.image_hashes import image_hashes, read_unchanged, require_unchanged
 from lfw_eval.datasets.photographs import SUFFIXES, decode
 from lfw_eval.sources import iter_members
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 # Boxes are in pixels as stored, whatever EXIF says about turning them.
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -87,7 +87,7 @@ class FolderImages(ImageFiles):
             with path.open("rb") as opened:
                 return read_header(opened, str(path))
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+            raise unreadable(path, error) from error
 
     def hashes(self, files: Collection[str]) -> list[str]:
         """Return the sha256 of each file's content."""

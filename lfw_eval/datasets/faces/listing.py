@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 DIFFICULTIES = ("easy", "medium", "hard")
 """WIDER FACE's subsets; a harder one holds the easier ones."""
@@ -67,7 +67,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text", "give the annotation file") from error
 

@@ -19,7 +19,7 @@ from lfw_eval.datasets.faces.listing import (
     numbers,
     read_lines,
 )
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, unreadable
 
 _FIELDS = "x y w h blur expression illumination invalid occlusion pose"
 _INVALID = 7
@@ -103,7 +103,7 @@ def _read_mat(path: Path) -> Iterator[ListedImage]:
 
 
 def _subset_files(folder: Path, split: str) -> dict[str, Path]:
-    """Files of all three subsets, or none."""
+    """Return the files of all three subsets, or none."""
     for place in (up / below for up in (folder, folder.parent) for below in _TRUTH_FOLDERS):
         files = {name: place / f"wider_{name}_{split}.mat" for name in DIFFICULTIES}
         missing = [file for file in files.values() if not file.is_file()]
@@ -145,7 +145,7 @@ def _cells(path: Path, required: str, optional: str = "") -> list[_Cell]:
         content = loadmat(path, variable_names=["event_list", "file_list", required, optional])
         return list(_images(content, required, optional))
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # loadmat raises what a broken file happens to lead to
         raise UserError(
             f"{path} is not a .mat file of WIDER FACE with event_list, file_list and {required} "

@@ -1,6 +1,7 @@
 """A plan's build in another process."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +23,8 @@ from lfw_eval.engines.tensorrt.build_order import Built, Order
 from lfw_eval.engines.tensorrt.capabilities import Capabilities, Quantization
 from lfw_eval.engines.tensorrt.order import make_order
 from lfw_eval.system.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 def build_plan(
@@ -50,7 +53,7 @@ def build_plan(
         order = make_order(request, quantization, capabilities, store, device, Path(folder))
         built = build_in_process(order, gpu)
         if built.warnings:
-            print(f"TensorRT gave {built.warnings} warnings; they are in {order.log}")
+            _LOG.warning("TensorRT gave %d warnings: see %s", built.warnings, order.log)
         plan = Path(order.plan).read_bytes()
         return store.save(plan, seconds=built.seconds, warnings=built.warnings)
 
@@ -144,6 +147,6 @@ def _ticking(bar: "tqdm[None]") -> Iterator[None]:
 
 
 def _visible(gpu: int) -> str:
-    """The GPU's name in an environment that may already hide some."""
+    """Return the GPU's number in an environment that may already hide some."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return str(gpu) if visible is None else visible.split(",")[gpu]

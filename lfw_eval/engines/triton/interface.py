@@ -77,14 +77,14 @@ def matched_outputs(
 
 
 def _fits(spec: TensorSpec, sizes: tuple[int, ...]) -> bool:
-    """Whether a batch of these sizes has the shape, of which -1 may be any."""
+    """Return whether a batch of these sizes has the shape, of which -1 may be any."""
     return len(spec.shape) == len(sizes) + 1 and all(
         size in (-1, other) for size, other in zip(spec.shape[1:], sizes, strict=True)
     )
 
 
 def _normaliser(normalisation: str, side: tuple[int, int], layout: tuple[int, ...]) -> Conversion:
-    """The first nodes of the suite's own networks, by themselves."""
+    """Return the first nodes of the suite's own networks as a function."""
     graph = GraphBuilder("normalisation")
     sizes: list[int | str] = ["batch", 3, *side]
     turned = graph.node("Transpose", ["image"], "turned", perm=layout)
