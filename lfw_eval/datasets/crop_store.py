@@ -24,6 +24,7 @@ from lfw_eval.system.files import (
     file_sha256,
     write_atomically,
 )
+from lfw_eval.system.locks import locked
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
@@ -85,7 +86,9 @@ def build_crop_store(
     key = json.dumps(depends_on, sort_keys=True)
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "store.json").is_file():
-        _align(photographs, names, alignment, folder, workers)
+        with locked(folder / ".lock", "aligning these photographs"):
+            if not (folder / "store.json").is_file():
+                _align(photographs, names, alignment, folder, workers)
     return open_crop_store(folder)
 
 

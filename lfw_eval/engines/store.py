@@ -1,11 +1,9 @@
 """Built engines on disk, each under a key of all that it was built from."""
 
-import fcntl
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ import onnx
 
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import RECIPE
-from lfw_eval.system.files import file_sha256, require_writable, write_atomically
+from lfw_eval.system.files import file_sha256, write_atomically
+from lfw_eval.system.locks import locked
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,9 @@ class EngineStore:
         write_atomically(self._record, (json.dumps(record, indent=1) + "\n").encode())
         return StoredEngine(self.path, content, about)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from building the same engine; wait for one that already does."""
-        lock = self.file(".lock")
-        require_writable(lock)
-        with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("waiting for another process that is building this engine", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Return a lock that keeps other processes from building the same engine."""
+        return locked(self.file(".lock"), "building this engine")
 
     def file(self, suffix: str) -> Path:
         """Return the path of a file that belongs to the engine."""

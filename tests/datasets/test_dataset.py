@@ -1,5 +1,7 @@
 import io
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import cv2
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 from pictures import NAMES, encoded, picture
 
+from lfw_eval.datasets import crop_store
 from lfw_eval.datasets.alignment import BoxAlignment
+from lfw_eval.datasets.alignment.photographs_to_crops import align
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.crop_store import build_crop_store
@@ -65,6 +69,26 @@ def test_a_corrupt_photograph_is_named(folder):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"Bo_0002\.jpg is corrupt or truncated"):
             list(open_photographs(folder).read(NAMES))
+
+
+def test_two_runs_at_once_align_once(folder, boxes, tmp_path, monkeypatch, capfd):
+    photographs, calls = open_photographs(folder), []
+
+    def slow(*arguments):
+        calls.append(arguments)
+        time.sleep(0.5)
+        yield from align(*arguments)
+
+    monkeypatch.setattr(crop_store, "align", slow)
+
+    def build(_):
+        return build_crop_store(photographs, photographs.names, boxes, tmp_path)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(build, range(2))
+    assert first.digest == second.digest
+    assert len(calls) == 1
+    assert "another process that is aligning these photographs" in capfd.readouterr().err
 
 
 def test_a_photograph_that_is_gone(folder):
