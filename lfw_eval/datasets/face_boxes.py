@@ -12,7 +12,7 @@ HEADER = ["image", "x", "y", "w", "h"]
 
 
 class FaceBox(NamedTuple):
-    """A face: left, top, width and height in pixels, and the line of the file that says so."""
+    """A face: left, top, width and height in pixels, and its line in the file."""
 
     x: float
     y: float

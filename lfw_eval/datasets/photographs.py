@@ -31,7 +31,7 @@ class Photographs(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """A hash over names and contents, hexadecimal; taken when it is first asked for.
+        """A hash over names and contents, hexadecimal; computed on first use.
 
         Raises:
             UserError: A file cannot be read, or changes while it is read.

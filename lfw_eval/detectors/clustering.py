@@ -59,7 +59,7 @@ class Clustering:
             (DeepStream).
         nms_iou_threshold: The largest IoU of two faces [nms_iou_threshold].
         post_cluster_threshold: The confidence that a face needs [nms_confidence_threshold].
-        topk: How many faces of an image are kept, the surest ones; all if negative.
+        topk: Number of faces of an image to keep, the most confident ones; all if -1.
     """
 
     mode: Literal["nms", "dbscan", "hybrid"] = "dbscan"
@@ -90,7 +90,7 @@ class Clustering:
             candidates: Of each image; scores are coverage.
 
         Returns:
-            The faces of each image, the surest first.
+            The faces of each image, the most confident first.
         """
         return MODES[self.mode](candidates, self)
 
@@ -118,14 +118,15 @@ def dbscan(candidates: Sequence[Detections], parameters: Clustering) -> list[Det
             scores = totals / member.sum(axis=1)
         else:
             scores = (member * image.scores).max(axis=1, initial=0)
-        faces.append(_surest(boxes, scores, parameters))
+        faces.append(_most_confident(boxes, scores, parameters))
     return faces
 
 
 def hybrid(candidates: Sequence[Detections], parameters: Clustering) -> list[Detections]:
     """Drop the candidates that are in no cluster, and `nms` the others.
 
-    As in TAO Deploy, a cluster below `dbscan_min_score` is none; DeepStream does not ask here.
+    As in TAO Deploy, a cluster below `dbscan_min_score` does not count; DeepStream has no such
+    threshold here.
     """
     clustered = []
     for image in candidates:
@@ -206,18 +207,19 @@ def _suppressed(candidates: Sequence[Detections], parameters: Clustering) -> lis
     chosen = suppress(boxes, scores, image, parameters.nms_iou_threshold)
     bounds = np.searchsorted(image[chosen], np.arange(len(candidates) + 1))
     return [
-        _surest(boxes[chosen[a:b]], scores[chosen[a:b]], parameters) for a, b in pairwise(bounds)
+        _most_confident(boxes[chosen[a:b]], scores[chosen[a:b]], parameters)
+        for a, b in pairwise(bounds)
     ]
 
 
 def _above(image: Detections, threshold: float) -> Detections:
-    """Return the candidates whose coverage is above the threshold; so none has no weight."""
+    """Return the candidates whose coverage is above the threshold, and therefore positive."""
     selected = image.scores > threshold
     return Detections(image.boxes[selected], image.scores[selected])
 
 
-def _surest(boxes: Boxes, scores: Scores, parameters: Clustering) -> Detections:
-    """Return the faces that are confident enough and among the top k, the surest first."""
+def _most_confident(boxes: Boxes, scores: Scores, parameters: Clustering) -> Detections:
+    """Return the faces that are confident enough and among the top k, the most confident first."""
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= parameters.post_cluster_threshold]
     if parameters.topk >= 0:

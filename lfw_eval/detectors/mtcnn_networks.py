@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from numpy.typing import NDArray
@@ -66,9 +67,12 @@ def _network(model: ModelProto) -> Network:
     options |= openvino_threads()
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
     request = compiled.create_infer_request()
+    # A request refuses a second batch while it runs the first.
+    lock = Lock()
 
     def run(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        outputs = request.infer(dict(batch), share_inputs=True)
+        with lock:
+            outputs = request.infer(dict(batch), share_inputs=True)
         return {port.any_name: values for port, values in outputs.items()}
 
     return run

@@ -158,7 +158,7 @@ def choose_engine(
 
     Args:
         engine: A key of `ENGINES`, or the address of a served model such as triton://host/model.
-        options: Of any engine, by name; those that have their default value count as unasked.
+        options: Of any engine, by name; those that have their default value count as not given.
 
     Raises:
         UserError: There is no such engine or option, or an option is another engine's.
@@ -172,7 +172,7 @@ def choose_engine(
 
 
 def _refuse(engine: str, name: str, value: object) -> None:
-    """Refuse an option that no engine has, and one of another engine's where it is asked for."""
+    """Refuse an option that no engine has, and another engine's if it is not at its default."""
     owner = next((key for key in ENGINES if name in options_class(key).names()), None)
     if owner is None:
         own = ", ".join(f"`{option}`" for option in options_class(engine_key(engine)).names())

@@ -44,7 +44,7 @@ class EngineOptions:
 
     @classmethod
     def asked(cls: type[_Options], engine: str, **values: Any) -> _Options:
-        """Return the options with the values that were asked for.
+        """Return the options with the values that a user gave.
 
         Args:
             engine: As the user named it, which may be an address.
@@ -128,7 +128,7 @@ class BuildRequest:
         return 1, self.batch_size, max(self.batch_size, self.max_batch_size)
 
     def options_as(self, kind: type[_Options]) -> _Options:
-        """Return the options as an engine's own; its defaults where nothing was asked for.
+        """Return the options as an engine's own; its defaults where the request has none.
 
         Raises:
             TypeError: They are another engine's.
@@ -256,9 +256,9 @@ class Engine(BuiltEngine):
         elapsed = time.perf_counter() - start
         latencies = []
         for once in _repeated(batch, time.perf_counter() + seconds / 2):
-            begun = time.perf_counter()
+            before = time.perf_counter()
             self.run(once)
-            latencies.append(time.perf_counter() - begun)
+            latencies.append(time.perf_counter() - before)
         return ResidentTiming(count * size / elapsed, np.array(latencies) * 1e3)
 
     def hardware(self) -> dict[str, str]:

@@ -65,7 +65,7 @@ def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
     dataset = job.dataset
     images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
     evaluated = set(images.names) <= set(dataset.pairs.names)
-    # Crops that are there for the evaluation are not aligned again.
+    # Crops of the evaluation are not aligned again.
     store = dataset.crop_store(job.alignment, None if evaluated else images.names, workers)
     crops = StoredCrops(store.folder, images.names)
     calibration = calibrate(job.checkpoint, crops(), images, job.method, workers)

@@ -202,7 +202,7 @@ def choose_detector(detector: DetectorName, **options: Any) -> DetectorChoice:
     """Return the choice that a user describes.
 
     Args:
-        options: Of any detector, by name; those that have their default value count as unasked.
+        options: Of any detector, by name; those that have their default value count as not given.
 
     Raises:
         UserError: An option is another detector's.
@@ -210,9 +210,11 @@ def choose_detector(detector: DetectorName, **options: Any) -> DetectorChoice:
     kind = DETECTORS[detector]
     own = _options(kind)
     plain = [choice() for choice in DETECTORS.values()]
-    unasked = {item.name: getattr(choice, item.name) for choice in plain for item in fields(choice)}
+    defaults = {
+        item.name: getattr(choice, item.name) for choice in plain for item in fields(choice)
+    }
     for name in options.keys() - own:
-        value, default = options[name], unasked[name]
+        value, default = options[name], defaults[name]
         if value != default:
             shown = _changed(value, default) if isinstance(value, EngineChoice) else name
             owners = [owner for owner, choice in DETECTORS.items() if name in _options(choice)]
@@ -239,8 +241,8 @@ def _required(model: Path | None, detector: DetectorName) -> Path:
     return model
 
 
-def _changed(engine: EngineChoice, unasked: EngineChoice) -> str:
-    """Return what a user calls the first option of an engine that was asked for."""
+def _changed(engine: EngineChoice, default: EngineChoice) -> str:
+    """Return what a user calls the first option of an engine that differs from its default."""
     names = [item.name for item in fields(EngineChoice)]
-    name = next(name for name in names if getattr(engine, name) != getattr(unasked, name))
+    name = next(name for name in names if getattr(engine, name) != getattr(default, name))
     return _ENGINE_OPTIONS.get(name, name)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,14 @@ def test_the_batch_changes_nothing(detector, photographs):
     for image, faces in zip(batch, detections, strict=True):
         (alone,) = detector.detect(image[None])
         np.testing.assert_allclose(faces.boxes, alone.boxes, atol=0.01)
+
+
+def test_threads_share_a_detector(detector):
+    images = np.random.default_rng(0).integers(0, 256, (1, 400, 400, 3), np.uint8)
+    (alone,) = detector.detect(images)
+    with ThreadPoolExecutor(4) as threads:
+        for (faces,) in threads.map(detector.detect, [images] * 12):
+            np.testing.assert_array_equal(faces.boxes, alone.boxes)
 
 
 def test_images_without_a_face(detector):

@@ -1,4 +1,4 @@
-"""Crops that were aligned by whoever packed them."""
+"""Crops that a data set has aligned already."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

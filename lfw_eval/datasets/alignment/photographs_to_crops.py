@@ -1,4 +1,4 @@
-"""Photographs to crops, whoever aligns them."""
+"""Photographs to crops, aligned here or by workers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,7 +11,7 @@ from lfw_eval.datasets.photographs import Photographs
 from lfw_eval.workers.contract import Row, Workers
 
 _BATCH = 64
-# Names that go to another process at once, which reads an archive from its start for each of these.
+# Names per item for another process, which reads an archive from its start for every item.
 _SHARD = 512
 
 

@@ -120,7 +120,7 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
     ]
     digest = hashlib.sha256()
     for image, sha256 in zip(images, files.hashes(matched), strict=True):
-        digest.update(f"{sha256} {_said(image)}\n".encode())
+        digest.update(f"{sha256} {_canonical(image)}\n".encode())
     dataset = FaceDataset(
         title=listing.title,
         images=tuple(images),
@@ -212,7 +212,7 @@ def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
     return box
 
 
-def _said(image: AnnotatedImage) -> str:
+def _canonical(image: AnnotatedImage) -> str:
     """Return an image's annotations; of coordinates, what no conversion changes."""
     truth = image.truth
     boxes = (truth.boxes / _ROUNDING).round().astype(np.int64).tolist()

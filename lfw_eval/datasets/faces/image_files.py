@@ -60,7 +60,7 @@ class ImageFiles(ABC):
         """Return the sha256 of each file's content; `read` then refuses one that has changed.
 
         Raises:
-            UserError: A file cannot be read, or changes meanwhile.
+            UserError: A file cannot be read, or changes while it is read.
         """
 
     @abstractmethod
@@ -97,7 +97,7 @@ class FolderImages(ImageFiles):
         return hashes
 
     def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """Yield images in the order asked for."""
+        """Yield images in the order of `files`."""
         for file in files:
             path = self.path / file
             content = read_unchanged(path, self._hashes.get(file))
@@ -108,7 +108,7 @@ class ArchiveImages(ImageFiles):
     """Image files in a .tgz or .zip, which is never unpacked."""
 
     def __init__(self, path: Path) -> None:
-        # One pass for names, sizes and hashes; a broken image matters only if it is asked for.
+        # One pass for names, sizes and hashes; a broken image matters only if it is used.
         self._headers: dict[str, ImageHeader | UserError] = {}
         self._hashes: dict[str, str] = {}
         for member, content in iter_members(path, SUFFIXES):

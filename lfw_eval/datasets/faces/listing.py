@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 
 class Face(NamedTuple):
-    """A face as annotated: its box, and the place in the file that says so."""
+    """A face as annotated: its box, and its place in the file."""
 
     box: Box
     where: str
@@ -39,7 +39,7 @@ class Listing:
     """The images of a data set and their faces.
 
     Attributes:
-        path: The file or folder that says so.
+        path: Of the annotations, a file or folder.
         title: For people.
         images: In the order of the file.
         subsets: Names of the parts of the evaluation that faces may belong to.

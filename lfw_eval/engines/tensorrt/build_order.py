@@ -1,4 +1,4 @@
-"""What the process that builds a plan is told, and what it answers."""
+"""The order to the process that builds a plan, and its answer."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -57,7 +57,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Built:
-    """What came of a build: seconds, bytes of the plan, and how many different warnings."""
+    """The outcome of a build: seconds, bytes of the plan, and number of different warnings."""
 
     seconds: float
     size: int

@@ -105,10 +105,11 @@ def _answer(process: "subprocess.Popen[str]", order: Order) -> dict[str, Any] | 
     bar = tqdm(desc=f"{title} (minutes)", disable=None, bar_format="{desc}: {elapsed}")
     with bar, _ticking(bar):
         for line in process.stdout:
-            said: dict[str, Any] = json.loads(line)
-            if "phase" not in said:
-                return said
-            bar.set_description_str(f"{title}, {said['phase']} {said['step']}/{said['steps']}")
+            message: dict[str, Any] = json.loads(line)
+            if "phase" not in message:
+                return message
+            done = f"{message['step']}/{message['steps']}"
+            bar.set_description_str(f"{title}, {message['phase']} {done}")
     return None
 
 

@@ -89,7 +89,7 @@ class Capabilities:
 
     @property
     def shared_profile_is_preview(self) -> bool:
-        """Whether that has to be asked for, by PreviewFeature.PROFILE_SHARING_0806."""
+        """Whether that has to be enabled, by PreviewFeature.PROFILE_SHARING_0806."""
         return self.shared_profile and self.explicit_batch_flag
 
     @property
@@ -101,7 +101,7 @@ class Capabilities:
         """Return the way to INT8, or None for another precision.
 
         Raises:
-            UserError: This version lacks the way that was asked for.
+            UserError: This version lacks the requested way.
         """
         if precision != "int8":
             if asked:

@@ -161,7 +161,7 @@ class TensorRTEngine(Engine):
         return ResidentTiming(fps, np.array(latencies))
 
     def hardware(self) -> dict[str, str]:
-        """Return versions and, where nvidia-smi is there, clocks as they are now."""
+        """Return versions and, where nvidia-smi is installed, the current clocks."""
         device = self._devices[0]
         versions = {"cuda_driver": device.driver(), "cuda_library": device.library}
         query = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw"

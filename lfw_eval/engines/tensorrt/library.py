@@ -7,7 +7,7 @@ from types import ModuleType
 from lfw_eval.engines.tensorrt.capabilities import Capabilities
 from lfw_eval.system.errors import UserError
 
-# The last is what the first two import; it is there alone where the libraries are the system's.
+# The last is what the first two import; it is the only one where the libraries are the system's.
 PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_bindings")
 
 

@@ -12,7 +12,7 @@ class Messages:
     """Collects warnings and errors; `logger` is passed to TensorRT.
 
     Attributes:
-        warnings: How often each was said, in order of the first time.
+        warnings: Number of times by text, in order of first appearance.
         errors: In order.
     """
 
@@ -23,10 +23,10 @@ class Messages:
 
     def failure(self) -> str:
         """Return the text of the first error, without its place in TensorRT's source."""
-        said = self.errors or list(self.warnings)[-1:]
-        if not said:
+        texts = self.errors or list(self.warnings)[-1:]
+        if not texts:
             return "no reason given"
-        text = one_line(said[0])
+        text = one_line(texts[0])
         return text.partition("Error Code ")[2].partition(": ")[2] or text
 
     def out_of_memory(self) -> bool:

@@ -31,7 +31,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 
 _CALIBRATION_BATCH = 64
-# Sources of kernels that TensorRT 8 looks for unasked, and the versions of the libraries they need.
+# Sources of kernels that TensorRT 8 uses by default, and the versions of the libraries they need.
 _TACTIC_LIBRARIES = {
     "CUBLAS": ("libcublas.so", (12, 11)),
     "CUBLAS_LT": ("libcublasLt.so", (12, 11)),
@@ -115,7 +115,7 @@ def _profile(builder: Any, network: Any, batches: tuple[int, int, int]) -> Any:
 
 
 def _timings(config: Any, path: Path) -> Any | None:
-    """Give the builder what it measured before; a file that it does not take is begun anew."""
+    """Give the builder its earlier measurements; a file that it refuses is replaced."""
     for content in (path.read_bytes() if path.is_file() else b"", b""):
         timings = config.create_timing_cache(content)
         if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):
@@ -222,9 +222,9 @@ def _exit_with_parent() -> None:
 
 
 def main() -> None:
-    """Build what the order says; answer in lines of JSON."""
+    """Build the order; answer in lines of JSON."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    # TensorRT's libraries print as well: theirs goes where errors go.
+    # TensorRT's libraries print as well: their output goes to standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
