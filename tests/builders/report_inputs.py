@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_data import jpeg
+from results import engine
 
 from calibration.histogram import Histogram, save_histograms
 from calibration.scales import ScaleTable
@@ -19,21 +20,18 @@ from lfw_eval.metrics.verification.protocol import evaluate
 from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.detection import DetectionReport, FaceDataDescription
-from lfw_eval.results.engine import EngineDescription, ModelDescription
+from lfw_eval.results.engine import ModelDescription
 from lfw_eval.results.file import save_result
 from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 
 # A test module that imports this is skipped where what draws is missing.
 pytest.importorskip("altair", reason="the extra report is not installed")
 
+RUNTIME = "OpenVINO 1.2"
 MODEL = ModelDescription("facenet-test", "a" * 64, "b" * 64, "fixed")
 
 
 NOISE = {"fp32": 0.0, "fp16": 0.02, "int8": 0.15}
-
-
-def engine(precision: str, runtime: str = "OpenVINO 1.2") -> EngineDescription:
-    return EngineDescription(precision, precision, runtime, "CPU", f"{runtime} {precision}", 10**6)
 
 
 class Evaluated:
@@ -61,7 +59,9 @@ class Evaluated:
         outcome = evaluate(
             self.embeddings(precision), self.left, self.right, self.genuine, self.fold
         )
-        return EngineRun(engine(precision), 64, fps, "2026-11-21", from_cache, outcome)
+        return EngineRun(
+            engine(precision, runtime=RUNTIME), 64, fps, "2026-11-21", from_cache, outcome
+        )
 
     def result(
         self, precision: str | None, *, from_cache: bool = False, table: str | None = None
@@ -101,7 +101,7 @@ class Evaluated:
 
 
 def speeds() -> SpeedResult:
-    def of_engine(precision: str, fps: float, runtime: str = "OpenVINO 1.2") -> EngineSpeed:
+    def of_engine(precision: str, fps: float, runtime: str = RUNTIME) -> EngineSpeed:
         measured = tuple(
             Speed(
                 batch,
@@ -114,7 +114,7 @@ def speeds() -> SpeedResult:
             )
             for batch in (64, 1, 8)
         )
-        return EngineSpeed("x", engine(precision, runtime), 1.0, {}, measured, 1.0)
+        return EngineSpeed("x", engine(precision, runtime=runtime), 1.0, {}, measured, 1.0)
 
     engines = (
         of_engine("fp32", 60, "ONNX Runtime 1"),

@@ -17,8 +17,9 @@ from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 FOLDS = 10
 
 
-def engine(precision: str, device: str = "CPU") -> EngineDescription:
-    return EngineDescription(precision, precision, "OpenVINO 1", device, f"key-{precision}", 1000)
+def engine(precision: str, device: str = "CPU", runtime: str = "OpenVINO 1") -> EngineDescription:
+    key = f"{runtime} {precision}"
+    return EngineDescription(precision, precision, runtime, device, key, 10**6)
 
 
 def accuracy_result(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iou import iou
 from sklearn.cluster import DBSCAN
 
 from lfw_eval.detectors.clustering import (
@@ -29,14 +30,6 @@ def frame(generator: np.random.Generator, count: int | None = None) -> Detection
     boxes[generator.random(count) < 0.1] = boxes[:1]
     # Coverage of few values, so that ties happen, in eighths, so that every order adds up alike.
     return Detections(boxes, generator.integers(0, 9, count) / 8)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
-    return common / union if union > 0 else 0.0
 
 
 def slow_labels(boxes, eps, min_weight, weights):

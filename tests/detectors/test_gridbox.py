@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iou import iou
 
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.gridbox import GridBox
@@ -17,12 +18,6 @@ def apart(generator: np.random.Generator) -> np.ndarray:
     size = generator.uniform(12, 64, (len(corner), 1)) * generator.uniform(0.7, 1, corner.shape)
     start = corner + generator.uniform(0, 1, corner.shape) * (64 - size)
     return np.hstack([start, start + size])
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = max(width, 0) * max(height, 0)
-    return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
 
 
 def hits(faces: np.ndarray, truth: np.ndarray) -> int:

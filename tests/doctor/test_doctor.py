@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import REPOSITORY
 from pictures import NAMES, encoded, picture
 
 from calibration.scales import ScaleTable
@@ -25,7 +26,6 @@ from lfw_eval.report.tables.doctor import doctor_table
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DOCTOR = (
     "from lfw_eval.doctor.probes import diagnose\n"
     "from lfw_eval.report.tables.doctor import doctor_table\n"

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from command import lfw_eval, refused
 from live_video import write_video
+from waiting import wait_until
 
 from lfw_eval.cli.app import VERBS
 from lfw_eval.cli.lazy import command_of
@@ -224,15 +224,6 @@ def started(*arguments, cwd):
     )
 
 
-def wait_for(condition, run=None, seconds=90):
-    """Wait, while the process runs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert run is None or run.poll() is None, run.communicate()[1]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 class Camera:
     """A camera on the network: one picture, 25 times a second, as long as it is open."""
 
@@ -263,12 +254,12 @@ def test_people_come_and_go_while_a_camera_runs(celebrities, tmp_path):
     )  # fmt: skip
     try:
         record = record_of(run, tmp_path)
-        wait_for(lambda: None in names(record), run)
+        wait_until(lambda: None in names(record), 90, run)
         shutil.copy(photograph, tmp_path / "gallery" / "Elton.jpg")
-        wait_for(lambda: "Elton" in names(record), run)
+        wait_until(lambda: "Elton" in names(record), 90, run)
         (tmp_path / "gallery" / "Elton.jpg").unlink()
         (tmp_path / "gallery" / "broken.jpg").write_bytes(b"")
-        wait_for(lambda: names(record)[-1] is None, run)
+        wait_until(lambda: names(record)[-1] is None, 90, run)
     finally:
         camera.close()
     output, errors = run.communicate(timeout=60)
@@ -288,7 +279,7 @@ def test_people_come_and_go_while_a_camera_runs(celebrities, tmp_path):
 
 def record_of(run, folder):
     """The JSON file that a process writes, under the name that it has meanwhile."""
-    wait_for(lambda: list(folder.glob(".out.json.*")), run)
+    wait_until(lambda: list(folder.glob(".out.json.*")), 90, run)
     (path,) = folder.glob(".out.json.*")
     return path
 
@@ -307,7 +298,7 @@ def test_ctrl_c_leaves_a_whole_video_and_json(short, gallery, celebrities, tmp_p
     written = ("--output", "out.mp4", "--json", "out.json")
     run = started("images", "--gallery", gallery, *QUICK, *written, cwd=tmp_path)
     record = record_of(run, tmp_path)
-    wait_for(lambda: record.stat().st_size > 10_000, run)
+    wait_until(lambda: record.stat().st_size > 10_000, 90, run)
     run.send_signal(signal.SIGINT)
     output, errors = run.communicate(timeout=60)
     assert run.returncode == 0, errors
@@ -324,7 +315,7 @@ def test_the_page(short, tmp_path):
     with Screen(0, tally.stats) as screen:
         assert screen.address.startswith("http://127.0.0.1:")
         stream = urllib.request.urlopen(f"{screen.address}stream", timeout=10)
-        wait_for(lambda: screen.show(np.full((90, 160, 3), 200, np.uint8)) or screen._number)
+        wait_until(lambda: screen.show(np.full((90, 160, 3), 200, np.uint8)) or screen._number, 90)
         assert stream.readline() == b"--frame\r\n"
         assert stream.readline() == b"Content-Type: image/jpeg\r\n"
         length = int(stream.readline().split()[1])

@@ -13,6 +13,7 @@ from facedetect_like import facedetect_like, write_faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from waiting import wait_until
 
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
@@ -112,13 +113,6 @@ def colour(image):
     return mean / np.linalg.norm(mean) if mean.sum() > 60 else None
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def test_a_gallery_is_watched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lfw_eval.live.gallery_folder._SECONDS", 0.05)
     cv2.imwrite(str(tmp_path / "Ann.png"), GREY)
@@ -129,16 +123,16 @@ def test_a_gallery_is_watched(tmp_path, monkeypatch, capsys):
         folder.watch()
         assert folder.people.names == ("Ann", "Bo", "Bo")
         (tmp_path / "Ann.png").rename(tmp_path / "Zoë.png")
-        wait_for(lambda: folder.people.names == ("Bo", "Bo", "Zoë"))
+        wait_until(lambda: folder.people.names == ("Bo", "Bo", "Zoë"))
         (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff")
         cv2.imwrite(str(tmp_path / "dark.png"), GREY // 10)
         shutil.rmtree(tmp_path / "Bo")
-        wait_for(lambda: folder.people.names == ("Zoë",))
-        wait_for(lambda: folder._seen.keys() >= {tmp_path / "cut.jpg", tmp_path / "dark.png"})
+        wait_until(lambda: folder.people.names == ("Zoë",))
+        wait_until(lambda: folder._seen.keys() >= {tmp_path / "cut.jpg", tmp_path / "dark.png"})
         cv2.imwrite(str(tmp_path / "cut.jpg"), GREY)
-        wait_for(lambda: folder.people.names == ("Zoë", "cut"))
+        wait_until(lambda: folder.people.names == ("Zoë", "cut"))
         shutil.rmtree(tmp_path)
-        wait_for(lambda: folder.people is EMPTY)
+        wait_until(lambda: folder.people is EMPTY)
     said = capsys.readouterr().err.splitlines()
     assert "gallery: + Zoë" in said
     assert "gallery: - Bo" in said
@@ -157,7 +151,7 @@ def test_a_file_that_is_still_being_written_is_left_for_later(tmp_path, monkeypa
                 file.write(content[start : start + len(content) // 20])
                 file.flush()
                 time.sleep(0.03)
-        wait_for(lambda: folder.people.names == ("Ann",))
+        wait_until(lambda: folder.people.names == ("Ann",))
     assert "corrupt" not in capsys.readouterr().err
 
 

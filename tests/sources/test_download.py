@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import certifi
 import pytest
 from file_server import FileServer, serve
+from waiting import wait_until
 
 from lfw_eval.sources.download import download, writable
 from lfw_eval.sources.transport import SourceFailedError, Transport, redact
@@ -161,13 +161,6 @@ download(sys.argv[1], Path(sys.argv[2]), Transport(), {len(BODY)}, {SHA256!r})
 def start_fetch(url: str, final: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", FETCH, url, str(final)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def start_two(url: str, final: Path) -> list[subprocess.Popen[str]]:

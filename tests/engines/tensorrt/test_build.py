@@ -11,11 +11,13 @@ from pathlib import Path
 
 import onnx
 import pytest
+from command import REPOSITORY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tensorrt_rig.processes import builder_of, is_running, wait_until
+from tensorrt_rig.processes import builder_of, is_running
 from tensorrt_rig.product import Product
 from tensorrt_rig.versions import WITHOUT_BUILDER
+from waiting import wait_until
 
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
@@ -27,7 +29,6 @@ from lfw_eval.system.errors import UserError
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[3]
 PRECISIONS = ("fp32", "fp16", "int8")
 
 

@@ -13,18 +13,19 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from command import REPOSITORY, lfw_eval, refused
+from command import lfw_eval, refused
+from engine_specs import SCALES, spec_of
 from facedetect_like import facedetect_like, write_faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorrt_rig.processes import wait_until
 from triton_rig.installation import installation
 from triton_rig.server import Server, deploy, free_port
+from waiting import wait_until
 
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.facedetect import open_facedetect
 from lfw_eval.datasets.faces import open_faces
-from lfw_eval.engines.choice import EngineChoice, EngineSpec, choose_engine
+from lfw_eval.engines.choice import EngineChoice, choose_engine
 from lfw_eval.engines.contract import BuildRequest, TensorSpec
 from lfw_eval.engines.onnxruntime import OnnxRuntimeEngine
 from lfw_eval.engines.openvino import OpenVINOEngine
@@ -42,11 +43,6 @@ from lfw_eval.system.errors import UserError
 pytestmark = pytest.mark.slow
 
 PROTOCOLS = ("grpc", "http")
-SCALES = REPOSITORY / "calibration" / "caches" / "facenet-keras" / "scales-entropy.json"
-
-
-def spec_of(name, request, folder):
-    return EngineSpec(EngineChoice(name, request.precision), request, folder)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +192,7 @@ def test_key_is_the_deployment(server, tiny):
         ("tiney", r"no model 'tiney'; did you mean 'tiny'"),
         ("tiny/7", r"'tiny' has no version 7, only 1"),
         ("unloadable", r"'unloadable' is not ready \(version 1: unavailable, .*backend"),
-        ("grey", r"takes crops uint8 \(n, 160, 160, 1\), and what can be sent is uint8 \(n, 160"),
+        ("grey", r"takes crops uint8 \(n, 160, 160, 1\), but what can be sent is uint8 \(n, 160"),
         ("wide", r"gives \w+ float32 \(n, 512\), and the network beside it float32 \(n, 32\)"),
         ("raise", r"the server answers 8 crops with an error \(.*out of sorts"),
         ("cut", r"of 8 crops should be \(8, 32\), and the server answers \(8, 31\)"),

@@ -8,22 +8,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from command import REPOSITORY, lfw_eval, refused
+from command import lfw_eval, refused
+from engine_specs import SCALES, spec_of
 from facedetect_like import facedetect_like
 from triton_rig.installation import installation
 from triton_rig.server import Server, read_config
 
 from calibration.scales import ScaleTable
-from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest, TensorSpec
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.system.errors import UserError
-
-SCALES = REPOSITORY / "calibration" / "caches" / "facenet-keras" / "scales-entropy.json"
-
-
-def spec_of(name, request, folder):
-    return EngineSpec(EngineChoice(name, request.precision), request, folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scored_pairs import scored_pairs
 from sklearn.metrics import auc as area
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -21,18 +22,7 @@ from lfw_eval.metrics.verification.val import confidence_interval
 from lfw_eval.system.errors import UserError
 
 TARGETS = (1e-6, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.9)
-
-
-@st.composite
-def scored_pairs(draw, steps=12):
-    """Float32 distances with ties, of at least two pairs of each class."""
-    size = draw(st.integers(4, 60))
-    distances = draw(
-        hnp.arrays(np.float32, size, elements=st.integers(0, steps).map(lambda d: d / 4))
-    )
-    genuine = draw(hnp.arrays(bool, size))
-    genuine[:4] = [True, True, False, False]
-    return distances, genuine
+FLOAT32_PAIRS = scored_pairs(np.float32, max_pairs=60)
 
 
 def realistic(pairs, seed=0):
@@ -45,7 +35,7 @@ def realistic(pairs, seed=0):
 # Exact
 
 
-@given(scored_pairs())
+@given(FLOAT32_PAIRS)
 def test_auc_and_eer_are_those_of_verification(scored):
     result = evaluate_pooled(*scored, far_targets=TARGETS)
     expected = auc(*scored)
@@ -60,7 +50,7 @@ def test_auc_and_eer_are_those_of_verification(scored):
     assert (result.auc_error, result.eer_error) == (0, 0)
 
 
-@given(scored_pairs())
+@given(FLOAT32_PAIRS)
 def test_corners_are_the_whole_roc(scored):
     """Every point of the whole ROC is on the line through the corners, every corner is on it."""
     curve, corners = roc(*scored), rank_pairs(*scored).corners().roc()
@@ -78,7 +68,7 @@ def test_corners_are_the_whole_roc(scored):
 
 
 @pytest.mark.slow
-@given(scored_pairs())
+@given(FLOAT32_PAIRS)
 def test_val_is_the_best_that_scikit_learn_finds(scored):
     distances, genuine = scored
     far, tar, _ = roc_curve(genuine, -distances, drop_intermediate=False)
@@ -172,7 +162,7 @@ def test_distances_of_a_memory_map(tmp_path):
 # Counted
 
 
-@given(scored_pairs(), st.permutations(range(5)), st.integers(0, 2**32 - 1))
+@given(FLOAT32_PAIRS, st.permutations(range(5)), st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
 def test_shards_merge_in_any_order_to_the_same_bits(scored, order, seed):
     distances, genuine = scored
@@ -193,7 +183,7 @@ def test_shards_merge_in_any_order_to_the_same_bits(scored, order, seed):
 
 @pytest.mark.slow
 @given(
-    scored_pairs(),
+    FLOAT32_PAIRS,
     hnp.arrays(np.float32, 60, elements=st.floats(-3, 3, width=32)),
     st.sampled_from([1e-7, 1e-6, 1e-5]),
 )

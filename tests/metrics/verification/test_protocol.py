@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import norm
+from scored_pairs import scored_pairs
 from sklearn.metrics import (
     confusion_matrix,
     f1_score,
@@ -28,16 +29,6 @@ from lfw_eval.metrics.verification.protocol import evaluate
 from lfw_eval.metrics.verification.roc import roc
 from lfw_eval.metrics.verification.val import confidence_interval
 from lfw_eval.system.errors import UserError
-
-
-@st.composite
-def scored_pairs(draw):
-    """Distances with ties, of at least two pairs of each class."""
-    size = draw(st.integers(4, 40))
-    distances = draw(hnp.arrays(float, size, elements=st.integers(0, 12).map(lambda d: d / 4)))
-    genuine = draw(hnp.arrays(bool, size))
-    genuine[:4] = [True, True, False, False]
-    return distances, genuine
 
 
 @st.composite

@@ -1,8 +1,8 @@
 """Processes of a build, watched from outside through /proc."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from waiting import wait_until
 
 _LIBRARY = "libtensorrt_rtx"
 
@@ -22,14 +22,6 @@ def builder_of(parent: int) -> int:
 def is_running(pid: int) -> bool:
     """Whether a process is there, and has not ended without its parent having noticed."""
     return _state(pid)[:1] not in ([], ["Z"])
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Ask again and again."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come true"
-        time.sleep(0.005)
 
 
 def _children(parent: int) -> list[int]:
