@@ -19,6 +19,7 @@ from lfw_eval.pipelines.job import Job
 from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.engine import EngineDescription, EnginePass
+from lfw_eval.system.locks import locked
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
@@ -122,7 +123,10 @@ def run_engine(
         UserError: The engine cannot be built or run.
     """
     batch_size = spec.choice.batch_size
-    with workers.open(spec) as engine:
+    with (
+        workers.open(spec) as engine,
+        locked(store.folder / f"{engine.key}.lock", "embedding these crops"),
+    ):
         straight = embed(engine, store, batch_size, reuse=reuse)
         values: NDArray[np.floating] = straight.values
         seconds = straight.seconds
