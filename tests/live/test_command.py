@@ -353,7 +353,7 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
     assert "must end in .mp4" in sentence(short, *with_gallery, "--output", "x.avi")
     assert "must end in .json" in sentence(short, *with_gallery, "--json", "x.mp4")
     assert "is the video to be read" in sentence(short, *with_gallery, "--output", short)
-    assert "needs --model" in sentence(short, *with_gallery, "--detector", "yunet")
+    assert "needs a --model" in sentence(short, *with_gallery, "--detector", "yunet")
     assert "leave it out" in sentence(short, *with_gallery, "--model", short)
     facedetect = ("--detector", "facedetect", "--model", short)
     assert "has its own" in sentence(short, *with_gallery, *facedetect, "--detection-size", "320")

@@ -153,7 +153,7 @@ def test_mistakes_of_the_command(model, tmp_path):
     run = lfw_eval("detect", folder, "--detector", "mtcnn", "--precision", "int8", cwd=tmp_path)
     assert "--detector mtcnn has no --precision" in refused(run)
     options = ("--detector", "yunet", "--model", model, "--clustering", "nms")
-    assert "no clustering but NMS" in refused(lfw_eval("detect", folder, *options, cwd=tmp_path))
+    assert "clusters by NMS only" in refused(lfw_eval("detect", folder, *options, cwd=tmp_path))
     run = lfw_eval("detect", folder, "--model", model, "--topk", "0", cwd=tmp_path)
     assert "topk is 0" in refused(run)
     options = ("--model", model, "--calibration-list", "none.txt")
@@ -244,7 +244,7 @@ def test_prepare_writes_coco(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "6 images, 72 faces and 0 regions to ignore" in run.stdout
     run = lfw_eval("prepare", "kitti", folder, tmp_path / "k.json", cwd=tmp_path)
-    assert "in the form of coco, not kitti" in refused(run)
+    assert "in the format of coco, not kitti" in refused(run)
     assert open_faces(folder, tmp_path / "out.json").digest == open_faces(folder).digest
     assert "IMAGES -o OUT.json" in refused(lfw_eval("prepare", "wider", cwd=tmp_path))
 

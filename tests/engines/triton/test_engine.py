@@ -255,7 +255,7 @@ def test_server_that_comes_back(own_server, tiny, crops, expected, protocol, cap
 
 def test_server_that_comes_back_with_another_model(own_server, exported, tiny, crops, tmp_path):
     def other(config):
-        config.parameters["note"].string_value = "deployed anew"
+        config.parameters["note"].string_value = "redeployed"
 
     def redeploy():
         (tmp_path / "models" / "tiny").rename(tmp_path / "old")
