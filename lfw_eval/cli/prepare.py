@@ -61,7 +61,7 @@ def _write_annotations(
     faces = open_faces(Path(images), form=layout, verify_images=verify_images)
     write_coco(faces, output)
     print(
-        f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} regions to ignore, "
+        f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} ignored regions, "
         f"{output}"
     )
 

@@ -1,1 +1,1 @@
-"""Results for people to read."""
+"""Results as tables, pages and figures."""

@@ -18,7 +18,7 @@ _GREEN_BGR, _RED_BGR, _AMBER_BGR = (80, 200, 0), (40, 40, 230), (0, 160, 255)
 
 
 def write_detection_sheet(report: DetectionReport, faces: FaceDataset, path: Path) -> None:
-    """Draw up to 30 images at equal distances through the data set, at the best F1's threshold."""
+    """Draw up to 30 images, evenly spaced through the data set, at the threshold of best F1."""
     count = min(len(faces), _COLUMNS * _ROWS)
     rows = np.linspace(0, len(faces) - 1, count).astype(int)
     shown = {faces.images[row].name: (place, row) for place, row in enumerate(rows)}
@@ -33,7 +33,7 @@ def write_detection_sheet(report: DetectionReport, faces: FaceDataset, path: Pat
         tile = draw(pixels, detections, image.truth, overall.iou)
         top, left = place // _COLUMNS * _TILE, place % _COLUMNS * _TILE
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    # At JPEG's usual resolution of colour thin lines lose theirs.
+    # With chroma subsampling, thin lines would lose their colour.
     whole = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     write_atomically(path, cv2.imencode(".jpg", sheet, whole)[1].tobytes())
 

@@ -1,4 +1,4 @@
-"""The libraries that draw, which are an extra."""
+"""The drawing libraries, which are an extra."""
 
 import importlib.util
 import shlex
@@ -9,12 +9,12 @@ _NEEDED = {"altair": "altair", "vl_convert": "vl-convert-python", "jinja2": "jin
 
 
 def require_drawing() -> None:
-    """Refuse to draw without the libraries that do, before any work.
+    """Check that the drawing libraries are installed, before any work.
 
     Raises:
-        UserError: One is not installed.
+        UserError: One of them is not.
     """
     missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
     if missing:
         install = shlex.join(["pip", "install", "lfw-eval[report]"])
-        raise UserError(f"drawing takes {', '.join(missing)}", f"install what it needs: {install}")
+        raise UserError(f"drawing needs {', '.join(missing)}", f"run {install}")

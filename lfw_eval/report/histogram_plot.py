@@ -1,4 +1,4 @@
-"""The histogram of a tensor's |x| as a picture, with the thresholds that the methods choose."""
+"""Plots of a tensor's |x| histogram with the threshold of every method."""
 
 import difflib
 import hashlib
@@ -17,19 +17,19 @@ from lfw_eval.system.printing import printable
 if TYPE_CHECKING:
     from lfw_eval.report.page.figure import Figure
 
-# The colour-blind tell these colours apart; in grey, the line styles do.
+# The colours are safe for colour-blind readers; in greyscale the dashes tell lines apart.
 _COUNTS, _CHOSEN, _LARGEST = "#56B4E9", "#D55E00", "#000000"
 _OTHERS = (("#009E73", (7, 3)), ("#882255", (7, 2, 2, 2)), ("#0072B2", (2, 2)))
-# Of a file name; what is left of the usual 255 bytes is for the digest, the method and the suffix.
+# Leaves room in the usual 255 bytes of a file name for digest, method and suffix.
 _LONGEST = 100
 _TITLE = 90
 
 
 def require_plots(tensors: Collection[str], observed: Collection[str]) -> None:
-    """Refuse plots that could not be made, before any work.
+    """Check that tensors can be plotted, before any work.
 
     Raises:
-        UserError: What draws is not installed, or a tensor is not among those observed.
+        UserError: A drawing library is not installed, or a tensor was not observed.
     """
     require_drawing()
     for tensor in tensors:
@@ -48,15 +48,15 @@ def write_plots(
 
     Args:
         tensors: Names, each a key of `histograms`.
-        histograms: What calibration counted.
-        table: The thresholds chosen.
-        folder: Where they go; the names of the files are those of the tensors, made safe.
+        histograms: The histograms of the calibration.
+        table: The chosen thresholds.
+        folder: The output folder; files are named after the tensors.
 
     Raises:
-        UserError: What draws is not installed, or a tensor is not among those observed.
+        UserError: A drawing library is not installed, or a tensor was not observed.
     """
     require_plots(tensors, histograms)
-    # What draws takes a second to import, and calibration without plots does without.
+    # The drawing libraries take a second to import; only plots need them.
     from lfw_eval.report.page.figure_files import write_figures
 
     figures = tuple(_figure(tensor, histograms[tensor], table) for tensor in tensors)
@@ -69,17 +69,17 @@ def _figure(tensor: str, histogram: Histogram, table: ScaleTable) -> "Figure":
 
     chosen, threshold = table.method, table.amax[tensor]
     others = [method for method in METHODS if method not in (chosen, "minmax")]
-    # The chosen one is widest and first, so that another at the same place is seen upon it.
+    # The chosen threshold is widest and drawn first, so that one at the same value stays visible.
     lines = [
-        Line(threshold, f"{chosen}, chosen: {threshold:.4g}", _CHOSEN, width=3.5),
-        Line(histogram.amax, f"largest, minmax: {histogram.amax:.4g}", _LARGEST, width=1.5),
+        Line(threshold, f"{chosen} (chosen): {threshold:.4g}", _CHOSEN, width=3.5),
+        Line(histogram.amax, f"minmax (largest): {histogram.amax:.4g}", _LARGEST, width=1.5),
     ]
     for method, (colour, dash) in zip(others, _OTHERS, strict=False):
         value = METHODS[method](histogram)
         lines.append(Line(value, f"{method}: {value:.4g}", colour, dash, width=1.5))
-    # The first bin, often that of a ReLU's zeros, is too narrow to be seen.
+    # The first bin, which often holds a ReLU's zeros, is too narrow to see.
     counted = f"{histogram.counts.sum():,} values, {histogram.counts[0]:,} in the first bin"
-    # The legend is below the axes: a tensor may have counts, and lines, anywhere.
+    # Counts and lines may be anywhere, so the legend goes below the axes.
     chart, rows = histogram_chart(histogram, lines, f"|x|: {counted}", _COUNTS, "bottom")
     return Figure(
         name=f"{_safe(tensor)}-{table.method}",
@@ -92,13 +92,13 @@ def _figure(tensor: str, histogram: Histogram, table: ScaleTable) -> "Figure":
 
 
 def _title(tensor: str) -> str:
-    # No font has every character.
+    # No font covers every character.
     shown = printable(tensor).encode("ascii", "backslashreplace").decode()
     return shown if len(shown) <= _TITLE else f"{shown[: _TITLE // 2]} ... {shown[-_TITLE // 2 :]}"
 
 
 def _safe(tensor: str) -> str:
-    """A file name for a tensor; names that differ never share one, whatever the file system."""
+    """Return a file name for a tensor; distinct names stay distinct on every file system."""
     safe = re.sub(r"[^a-z0-9_]+", "-", tensor.lower())[:_LONGEST]
     if safe == tensor:
         return safe

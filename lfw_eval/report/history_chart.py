@@ -1,4 +1,4 @@
-"""Metrics over time as figures, one each, with regressions marked."""
+"""Metrics over time, one figure per metric, with regressions marked."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,13 +15,13 @@ _FEW_DAYS = 3
 
 
 def history_figures(history: History) -> tuple[Figure, ...]:
-    """Return a figure for each metric that any result has."""
+    """Return a figure for every metric of the results, by data set."""
     named = history.series()
     looks = styles(named)
     data = list(dict.fromkeys(moment.tracked.data for moment in history.moments))
-    found = []
+    figures = []
     for number, title in enumerate(data, start=1):
-        # Data sets of other difficulty on one scale would hide what matters on each.
+        # On a shared scale, data sets of different difficulty would hide each other's changes.
         own = {name: moments for name, moments in named.items() if moments[0].tracked.data == title}
         prefix = f"{number}-" if len(data) > 1 else ""
         for metric in _METRICS:
@@ -31,8 +31,8 @@ def history_figures(history: History) -> tuple[Figure, ...]:
                 if metric in moments[0].tracked.metrics
             }
             if having:
-                found.append(_figure(metric, title, prefix, having, looks))
-    return tuple(found)
+                figures.append(_figure(metric, title, prefix, having, looks))
+    return tuple(figures)
 
 
 def _figure(
@@ -58,12 +58,12 @@ def _figure(
                 }
             )
     regressed = [row for row in rows if row["verdict"] == "regressed"]
-    counted = f"{len(regressed)} of {len(rows)} results regressed beside the one before"
+    counted = f"{len(regressed)} of {len(rows)} results regressed against the previous one"
     return Figure(
         name=f"history-{prefix}{metric.lower()}",
         title=f"{metric}, {data}",
         finding=f"{metric}: {counted}.",
-        note="A red cross: regressed beside the result before it in its series.",
+        note="A red cross marks a regression against the previous result of the series.",
         chart=_chart(metric, rows, tuple(named), looks),
         rows=rows,
         runs=tuple(named),
@@ -95,7 +95,7 @@ def _chart(
             "value:Q",
             title=metric,
             scale=alt.Scale(zero=False, padding=12),
-            # Where all are equal, fewer digits would round to another number.
+            # Where all values are equal, fewer digits would round to a different number.
             axis=alt.Axis(format=",.1f" if metric == "FPS" else ".6~f", tickCount=5),
         ),
         opacity=runs.opacity(),
@@ -113,6 +113,6 @@ def _chart(
 
 
 def _ticks(rows: list[Row]) -> str:
-    """Days, and the time of day where all are of few."""
+    """Label ticks with the date, and with the time of day over a few days."""
     days = {str(row["time"])[:10] for row in rows}
     return "%Y-%m-%d" if len(days) > _FEW_DAYS else "%m-%d %H:%M"

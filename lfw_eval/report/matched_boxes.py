@@ -1,4 +1,4 @@
-"""The boxes of one image to be drawn: faces found, faces missed, and what is no face."""
+"""The boxes of one image to draw: hits, misses and false positives."""
 
 from dataclasses import dataclass
 

@@ -297,7 +297,7 @@ def test_gpus(monkeypatch):
     start = lines.index("CUDA          stub 1; driver for up to CUDA 12.4")
     assert lines[start + 1 : start + 4] == [
         "GPU 0         NVIDIA P4, compute capability 6.1, 6.0 of 8.0 GiB free",
-        "              faster than in FP32: INT8",
+        "              faster than FP32: INT8",
         "GPU 1         CUDA failed: all devices are busy; check with nvidia-smi what else uses it",
     ]
 

@@ -242,7 +242,7 @@ def test_prepare_writes_coco(tmp_path):
     folder = write_faces(tmp_path / "faces")
     run = lfw_eval("prepare", "coco", folder, tmp_path / "out.json", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "6 images, 72 faces and 0 regions to ignore" in run.stdout
+    assert "6 images, 72 faces and 0 ignored regions" in run.stdout
     run = lfw_eval("prepare", "kitti", folder, tmp_path / "k.json", cwd=tmp_path)
     assert "in the format of coco, not kitti" in refused(run)
     assert open_faces(folder, tmp_path / "out.json").digest == open_faces(folder).digest

@@ -95,7 +95,7 @@ def test_a_speedup_is_of_one_run(roots: Path) -> None:
     evaluated = Evaluated()
     cached = saved(roots, cached=evaluated.result("int8", from_cache=True))
     page = text_of(reported(cached, roots))
-    assert "FP32 was measured on 2026-11-21, in an earlier one" in page
+    assert "FP32 was measured in an earlier run, on 2026-11-21" in page
     assert "times as fast" not in page
     measured = text_of(reported([*cached, *saved(roots, speed=speeds())], roots))
     assert "4.1 times as fast as FP32" in measured

@@ -1,4 +1,4 @@
-"""What a report says of a calibration."""
+"""The calibration section of a report."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _HISTOGRAMS = 6
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSection:
-    """The calibration of one run, its figures, and what is missing for more."""
+    """The calibration of a run, its figures, and what is missing."""
 
     label: str
     calibration: CalibrationDescription
@@ -30,7 +30,7 @@ class CalibrationSection:
 def calibration_section(
     label: str, calibration: CalibrationDescription, prefix: str
 ) -> CalibrationSection:
-    """Collect what is on this machine of a calibration."""
+    """Collect what this machine has of a calibration."""
     evidence = calibration_evidence(calibration.table_sha256)
     if evidence is None:
         return CalibrationSection(
@@ -39,20 +39,20 @@ def calibration_section(
             None,
             (),
             (
-                "The histograms are not on this machine: no scale table with the sha256 "
-                f"{calibration.table_sha256[:12]} lies with the checkpoints; to show them, run "
-                "lfw-eval calibrate here with the evaluation's options.",
+                "The histograms are not on this machine: no scale table beside the checkpoints has "
+                f"the sha256 {calibration.table_sha256[:12]}; to show them, run lfw-eval calibrate "
+                "here with the options of the evaluation.",
             ),
         )
     missing = []
     if evidence.study is None:
         missing.append(
-            "Which layers are the most sensitive was not measured: run lfw-eval calibrate "
-            "--sensitivity with the evaluation's options; shown are the input and some tensors "
-            "over the network's depth."
+            "Layer sensitivity was not measured: run lfw-eval calibrate --sensitivity with the "
+            "options of the evaluation; until then, the histograms shown are those of the input "
+            "and of tensors spread over the network's depth."
         )
     if not evidence.histograms:
-        missing.append("The histograms are gone; run lfw-eval calibrate again.")
+        missing.append("The histograms no longer exist; rerun lfw-eval calibrate.")
     return CalibrationSection(
         label,
         calibration,
@@ -85,18 +85,18 @@ def _histograms(evidence: CalibrationEvidence, prefix: str) -> list[Figure]:
 
 
 def _tensors(evidence: CalibrationEvidence) -> dict[str, str]:
-    """The tensors to show, and why."""
-    known = [name for name in evidence.histograms if name in evidence.table.amax]
-    if not known:
+    """Return the tensors to show, with the reason for each."""
+    tensors = [name for name in evidence.histograms if name in evidence.table.amax]
+    if not tensors:
         return {}
     if evidence.study is None or not evidence.inputs:
-        return dict.fromkeys(chosen_without_study(known), "")
-    found: dict[str, str] = {}
+        return dict.fromkeys(chosen_without_study(tensors), "")
+    reasons: dict[str, str] = {}
     for rank, layer in enumerate(evidence.study.layers, start=1):
         tensor = evidence.inputs.get(layer, "")
-        # A max pooling's output has its input's histogram, which is not kept twice.
+        # The output of a max pooling shares its input's histogram, which is stored once.
         if tensor in evidence.histograms and tensor in evidence.table.amax:
-            found.setdefault(tensor, f"Input of {shortened(layer)}, number {rank} in sensitivity.")
-        if len(found) == _HISTOGRAMS:
+            reasons.setdefault(tensor, f"Input of {shortened(layer)}, rank {rank} by sensitivity.")
+        if len(reasons) == _HISTOGRAMS:
             break
-    return found
+    return reasons

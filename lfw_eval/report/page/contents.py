@@ -1,4 +1,4 @@
-"""What a report holds: results in groups, figures, pairs, pictures, and what is missing."""
+"""The contents of a report: grouped results, figures, pairs, pictures, and what is missing."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class GroupSection:
 
     @property
     def question(self) -> str:
-        """What its first lines answer."""
+        """The heading of the section: the question that its cards answer."""
         labels = [card.label for card in self.cards]
         if not labels:
             return "Accuracy"
@@ -59,7 +59,7 @@ class GroupSection:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a report holds."""
+    """The contents of a report."""
 
     files: tuple[ResultFile[Result], ...]
     styles: Mapping[str, Style]
@@ -72,26 +72,26 @@ class Contents:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in the page's order."""
-        found: list[Figure] = []
+        figures: list[Figure] = []
         for section in self.groups:
-            found += section.curves
+            figures += section.curves
             for calibration in section.calibrations:
-                found += filter(None, (calibration.sensitivity, *calibration.histograms))
-        found += self.speed_figures
-        found += (section.figure for section in self.detections)
-        return tuple(found)
+                figures += filter(None, (calibration.sensitivity, *calibration.histograms))
+        figures += self.speed_figures
+        figures += (section.figure for section in self.detections)
+        return tuple(figures)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Sentences about what could not be shown, and what to run for it."""
-        found: list[str] = []
+        """Sentences about what could not be shown, and how to obtain it."""
+        sentences: list[str] = []
         for section in self.groups:
-            found += filter(None, [section.faces_missing])
-            found += section.group.repeated
+            sentences += filter(None, [section.faces_missing])
+            sentences += section.group.repeated
             for calibration in section.calibrations:
-                found += calibration.missing
-        found += filter(None, (section.missing for section in self.detections))
-        return tuple(dict.fromkeys(found))
+                sentences += calibration.missing
+        sentences += filter(None, (section.missing for section in self.detections))
+        return tuple(dict.fromkeys(sentences))
 
 
 def contents_of(files: Sequence[ResultFile[Result]], faces: FaceOptions, rules: Rules) -> Contents:
@@ -107,7 +107,7 @@ def contents_of(files: Sequence[ResultFile[Result]], faces: FaceOptions, rules: 
     speeds = labelled_speeds(of_type(files, SpeedResult), labels)
     detections = detector_reports(files)
     names = [column.label for group in groups for column in group.columns]
-    names += [each.label for each in speeds]
+    names += [speed.label for speed in speeds]
     names += [label for reports in detections for label, _ in reports]
     drawn = styles(names)
     sections = []
@@ -149,7 +149,7 @@ def _group_section(
     calibrations: list[CalibrationSection] = []
     for column in group.candidates:
         calibration = column.judged.calibration if column.judged else None
-        if calibration and all(calibration != one.calibration for one in calibrations):
+        if calibration and all(calibration != c.calibration for c in calibrations):
             number = f"{len(calibrations) + 1}-" if calibrations else ""
             calibrations.append(calibration_section(column.label, calibration, f"{prefix}{number}"))
     return GroupSection(
@@ -170,16 +170,16 @@ def _group_section(
 
 
 def _prepare_command(group: Group, files: Sequence[ResultFile[AccuracyResult]]) -> str:
-    """The command that makes the group's crop store, as far as its own command says."""
+    """Return the command that rebuilds the group's crop store, from the command of its result."""
     file = next(f for f in files if f.result.data.crops_sha256 == group.data.crops_sha256)
     try:
         words = shlex.split(file.environment.command)
     except ValueError:
         words = []
-    given: list[str] = []
+    options: list[str] = []
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in _ALIGNMENT:
-            given += [word, following]
-        elif word.startswith(tuple(f"{option}=" for option in _ALIGNMENT)):
-            given.append(word)
-    return shlex.join(["lfw-eval", "prepare", *given])
+            options += [word, following]
+        elif word.startswith(tuple(f"{name}=" for name in _ALIGNMENT)):
+            options.append(word)
+    return shlex.join(["lfw-eval", "prepare", *options])

@@ -30,7 +30,7 @@ def detection_figure(
             }
             for row in visible(curve.recall, curve.precision, logarithmic=False)
         ]
-        # Where nothing was found there is no such point.
+        # Without detections there is no such point.
         if np.isfinite(f1.threshold):
             best.append(
                 {
@@ -59,7 +59,7 @@ def detection_figure(
         opacity=runs.opacity(),
         tooltip=["run:N", "F1:Q", "precision:Q", "recall:Q", "score:Q"],
     )
-    found = "; ".join(
+    summary = "; ".join(
         f"{label}: AP {r.asked.overall.value:.4f}, best F1 {r.asked.overall.best_f1.value:.4f} at "
         f"score {r.asked.overall.best_f1.threshold:.3g}"
         for label, r in reports
@@ -67,8 +67,8 @@ def detection_figure(
     return Figure(
         name=f"{prefix}precision-recall",
         title="Precision and recall",
-        finding=f"{found}.",
-        note="The marks are where F1 is best.",
+        finding=f"{summary}.",
+        note="Marks show the best F1.",
         chart=alt.layer(curves.add_params(runs.selection, zoom()), marks).properties(height=320),
         rows=rows,
         runs=labels,

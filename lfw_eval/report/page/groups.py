@@ -1,4 +1,4 @@
-"""Accuracy results side by side: those of the same pairs and crops stand in one group."""
+"""Accuracy results side by side, grouped by pairs, crops and protocol."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Column:
     """One run of a group.
 
     Attributes:
-        label: What it is called in all charts and tables.
+        label: Its name in all charts and tables.
         model: The checkpoint's name.
-        judged: The result whose candidate it is; None of a reference.
+        judged: The result whose candidate it is; None for a reference.
     """
 
     label: str
@@ -37,11 +37,11 @@ class Group:
     protocol: Mapping[str, str | bool | float]
     columns: tuple[Column, ...]
     repeated: tuple[str, ...]
-    """Sentences about candidates that are there twice and shown once."""
+    """Sentences about duplicate candidates, which are shown once."""
 
     @property
     def candidates(self) -> tuple[Column, ...]:
-        """The runs that are compared with a reference."""
+        """The runs compared with a reference."""
         return tuple(column for column in self.columns if column.judged)
 
     @property
@@ -53,25 +53,25 @@ class Group:
         """The reference that a candidate is compared with."""
         if column.judged is None:
             return None
-        wanted = column.judged.reference.engine.key
-        found = (c for c in self.columns if c.judged is None and c.run.engine.key == wanted)
-        return next(found, None)
+        key = column.judged.reference.engine.key
+        references = (c for c in self.columns if c.judged is None and c.run.engine.key == key)
+        return next(references, None)
 
 
 def accuracy_groups(
     files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str]
 ) -> tuple[Group, ...]:
-    """Return results in groups.
+    """Group results by pairs, crops and protocol.
 
     Args:
-        labels: Of engines by key.
+        labels: Names of engines, by key.
     """
     members: dict[str, list[ResultFile[AccuracyResult]]] = {}
     for file in files:
         data, protocol = file.result.data, file.result.protocol
         key = f"{data.pairs_digest} {data.crops_sha256} {sorted(protocol.items())}"
         members.setdefault(key, []).append(file)
-    return tuple(_group(each, labels) for each in members.values())
+    return tuple(_group(group, labels) for group in members.values())
 
 
 def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str]) -> Group:
@@ -85,20 +85,21 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
             judged = result if run is result.candidate else None
             same = _same(columns, run, judged)
             if same is not None:
-                # A measured FPS rather than one that was kept from an earlier run.
+                # Prefer an FPS measured now to that of an earlier run.
                 if columns[same].run.from_cache and not run.from_cache:
                     columns[same] = Column(columns[same].label, run, result.model.name, judged)
                 elif judged:
                     shown = columns[same]
                     repeated.append(
-                        f"{file.path.name} has the engine and distances of {shown.label}, which is "
-                        f"shown once, at {shown.run.fps:,.1f} FPS; here it was {run.fps:,.1f}."
+                        f"{file.path.name} has the same engine and distances as {shown.label}, so "
+                        f"it is not shown again; it ran at {run.fps:,.1f} FPS, the one shown at "
+                        f"{shown.run.fps:,.1f}."
                     )
                 continue
             taken = [column.label for column in columns]
             label = distinct(labels[run.engine.key], taken, file.path.stem)
             columns.append(Column(label, run, result.model.name, judged))
-    # The references before all others, in the order of the files.
+    # References first, then by precision; otherwise in the order of the files.
     columns.sort(
         key=lambda c: (c.judged is not None, _ORDER.get(c.run.engine.precision, len(_ORDER)))
     )
@@ -107,7 +108,7 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
 
 
 def _same(columns: Sequence[Column], run: EngineRun, judged: AccuracyResult | None) -> int | None:
-    """Row of the column that holds the same run: the same engine with the same distances."""
+    """Return the index of the column with the same engine and distances, if there is one."""
     for row, column in enumerate(columns):
         if (
             column.run.engine.key == run.engine.key

@@ -88,7 +88,11 @@ def _rules(lines: Sequence[Line], orient: str) -> alt.Chart:
             "what:N", scale=scale([list(line.dash) for line in lines]), legend=legend
         ),
         strokeWidth=alt.StrokeWidth(
-            "what:N", scale=scale([line.width for line in lines]), legend=legend
+            # Vega-Lite warns of widths for a field without an order.
+            "what:N",
+            sort=labels,
+            scale=scale([line.width for line in lines]),
+            legend=legend,
         ),
         tooltip=["what:N"],
     )

@@ -1,17 +1,17 @@
-"""The colours of the page and of its curves, to be told apart on white and on black."""
+"""The colours of the page and of its curves, distinct on light and dark backgrounds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Each has a contrast of 3 at least with both backgrounds, as WCAG 2.1 (1.4.11) asks of graphics.
-# Lightness and dashes differ too, for those to whom the hues do not.
+# Every colour has a contrast of at least 3 with both backgrounds, as WCAG 2.1 (1.4.11) requires.
+# Lightness and dashes differ too, for readers who cannot distinguish the hues.
 CURVES = ("#7a828c", "#2f7fd6", "#d9620f", "#12906f", "#c04f9b", "#8a6a1f")
 _DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (7, 3), (2, 2), (10, 3, 2, 3), (5, 2), (1, 3))
 _SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down")
 _FIRST = {"FP32": 0, "FP16": 1, "INT8": 2}
 
 GENERIC = "#2f7fd6"
-"""Of bars that are of no run."""
+"""For bars that belong to no run."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ DARK = Theme(
 
 @dataclass(frozen=True)
 class Style:
-    """How one run is drawn."""
+    """The look of a run."""
 
     colour: str
     dash: tuple[int, ...]
@@ -63,25 +63,25 @@ class Style:
 
     @property
     def dasharray(self) -> str:
-        """The dashes as SVG has them."""
+        """The dashes as an SVG attribute."""
         return " ".join(map(str, self.dash))
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
-    """Return a style for each run; FP32, FP16 and INT8 have theirs in every report."""
-    found: dict[str, Style] = {}
+    """Return a style for each run; FP32, FP16 and INT8 look the same in every report."""
+    by_label: dict[str, Style] = {}
     others = iter(range(len(_FIRST), 10**6))
     for label in labels:
-        if label not in found:
+        if label not in by_label:
             row = _FIRST[label] if label in _FIRST else next(others)
-            # Past the last colour they come again, with other dashes.
+            # After the last colour the cycle restarts with different dashes.
             shift = row // len(CURVES)
-            found[label] = Style(
+            by_label[label] = Style(
                 colour=CURVES[row % len(CURVES)],
                 dash=_DASHES[(row + shift) % len(_DASHES)],
                 shape=_SHAPES[(row + shift) % len(_SHAPES)],
             )
-    return found
+    return by_label
 
 
 def contrast(first: str, second: str) -> float:

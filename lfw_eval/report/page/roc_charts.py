@@ -1,4 +1,4 @@
-"""ROC and DET, over a logarithmic FAR."""
+"""ROC and DET over a logarithmic FAR axis."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lfw_eval.report.page.figure import Figure, Row
 from lfw_eval.report.page.groups import Group
 from lfw_eval.report.page.palette import Style
 
-# Points that tell their values when pointed at; more could not be told apart.
+# Points with a tooltip; more could not be hovered separately.
 _HOVERED = 50
 
 
@@ -33,13 +33,13 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
     )
     impostors = group.columns[0].run.verification.val.impostors
     note = (
-        f"A step is one of {impostors:,} impostor pairs: left of FAR {10 / impostors:.1g} fewer "
-        "than ten of them decide. What accepts none is drawn at the left edge."
+        f"Each step is one of {impostors:,} impostor pairs: left of FAR {10 / impostors:.1g} the "
+        "curve rests on fewer than ten. Thresholds that accept none are drawn at the left edge."
     )
     return [
         Figure(
             name=f"{prefix}roc",
-            title="ROC: genuine pairs accepted at each false accept rate",
+            title="ROC: true accept rate against false accept rate",
             finding=f"VAL at FAR {target:g}, with 95 % interval: {vals}.",
             note=note,
             chart=_chart(rows, labels, styles, target, "tar"),
@@ -48,11 +48,11 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
         ),
         Figure(
             name=f"{prefix}det",
-            title="DET: the two kinds of error against each other",
-            finding="EER, where both are equal: "
+            title="DET: false reject rate against false accept rate",
+            finding="EER, where the two rates are equal: "
             + ", ".join(f"{c.label} {c.run.verification.eer.value:.4f}" for c in group.columns)
             + ".",
-            note="Nearer to the lower left corner is better. " + note,
+            note="Closer to the lower left corner is better. " + note,
             chart=_chart(rows, labels, styles, target, "frr"),
             rows=rows,
             runs=labels,
@@ -63,7 +63,7 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
 def _points(label: str, outcome: VerificationResult) -> list[Row]:
     curve = roc(outcome.distances, outcome.genuine)
     genuine = int(outcome.genuine.sum())
-    # Of each FAR the largest TAR; a logarithm has no 0, so half a step stands for it.
+    # Keep the largest TAR per FAR; a log axis has no 0, so half a step stands in for it.
     ends = np.append(np.flatnonzero(np.diff(curve.far)), len(curve.far) - 1)
     far = np.maximum(curve.far[ends], 0.5 / (len(outcome.genuine) - genuine))
     tar = curve.tar[ends]
@@ -139,13 +139,13 @@ def _chart(
 
 
 def _sampled(rows: list[Row]) -> str:
-    """A filter that leaves some 50 points of each run, evenly over the logarithm of FAR."""
-    kept: set[float] = set()
+    """Return a filter that keeps about 50 points per run, evenly spaced in log FAR."""
+    sampled: set[float] = set()
     last: dict[object, float] = {}
     for row in rows:
         far = float(row["far"] or 1)
         place = math.log10(far)
         if place - last.get(row["run"], -math.inf) >= 4 / _HOVERED:
             last[row["run"]] = place
-            kept.add(far)
-    return f"indexof({sorted(kept)}, datum.far) >= 0"
+            sampled.add(far)
+    return f"indexof({sorted(sampled)}, datum.far) >= 0"

@@ -10,18 +10,18 @@ from lfw_eval.report.page.figure import Figure, Row
 from lfw_eval.report.page.palette import Style
 from lfw_eval.report.page.speeds import LabelledSpeed
 
-# Two outliers in a hundred batches are what a 99th percentile needs.
+# A 99th percentile of fewer batches is close to their maximum.
 _ENOUGH = 100
 
 
 def speed_figures(
     speeds: Sequence[LabelledSpeed], styles: Mapping[str, Style], prefix: str
 ) -> list[Figure]:
-    """Return FPS and the latency of a batch, each over batch size."""
-    labels = tuple(dict.fromkeys(each.label for each in speeds))
+    """Return FPS and the latency of a batch against batch size."""
+    labels = tuple(dict.fromkeys(measured.label for measured in speeds))
     rows: list[Row] = [
         {
-            "run": each.label,
+            "run": measured.label,
             "batch": speed.batch_size,
             "fps_engine": rounded(speed.engine_fps),
             "fps_end_to_end": rounded(speed.end_to_end_fps),
@@ -30,8 +30,8 @@ def speed_figures(
             "p99_ms": rounded(speed.latency_ms.p99),
             "batches": speed.latency_ms.batches,
         }
-        for each in speeds
-        for speed in sorted(each.speed.speeds, key=lambda speed: speed.batch_size)
+        for measured in speeds
+        for speed in sorted(measured.speed.speeds, key=lambda speed: speed.batch_size)
     ]
     fastest = max(rows, key=lambda row: float(row["fps_end_to_end"] or 0))
     quickest = min(rows, key=lambda row: float(row["p99_ms"] or 0))
@@ -40,22 +40,22 @@ def speed_figures(
         Figure(
             name=f"{prefix}fps",
             title="FPS against batch size, end to end",
-            finding=f"The highest is {fastest['fps_end_to_end']:,.0f} images a second: "
+            finding=f"The highest is {fastest['fps_end_to_end']:,.0f} images per second: "
             f"{fastest['run']} at batch {fastest['batch']}.",
-            note="From uint8 crops in host memory to embeddings there.",
+            note="From uint8 crops in host memory to embeddings in host memory.",
             chart=_fps(rows, labels, styles),
             rows=rows,
             runs=labels,
         ),
         Figure(
             name=f"{prefix}latency",
-            title="Latency of a batch: median, and p99 above it",
+            title="Latency of a batch: median and p99",
             finding=f"The lowest p99 is {quickest['p99_ms']:,.3g} ms: {quickest['run']} at batch "
             f"{quickest['batch']}.",
-            note="A bar goes from the median to the 99th percentile, one batch at a time."
+            note="A bar spans the median to the 99th percentile, one batch at a time."
             + (
-                " Of fewer than 100 batches, p99 is near the largest: the data say how many there "
-                "were."
+                " With fewer than 100 batches, p99 is close to the maximum; the data list the "
+                "number of batches."
                 if few
                 else ""
             ),

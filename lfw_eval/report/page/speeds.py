@@ -1,4 +1,4 @@
-"""How fast the engines of a report are, and which may be compared."""
+"""The speeds of a report's engines, and which of them may be compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.results.file import ResultFile
 from lfw_eval.results.speed import EngineSpeed, Speed, SpeedResult
 
-# Fewer say little of a speed-up.
+# A speed-up over fewer batches means little.
 _ENOUGH = 10
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSpeed:
-    """An engine's speed, and the result that it is of; `judged` where that was asked for."""
+    """An engine's speed and the result it belongs to; `judged` if it is the engine under test."""
 
     label: str
     speed: EngineSpeed
@@ -23,7 +23,7 @@ class LabelledSpeed:
 
 @dataclass(frozen=True)
 class Speedup:
-    """How much faster a run is than its reference, or why nothing can be said."""
+    """The speed-up of a run over its reference, or why there is none."""
 
     factor: float | None
     said: str
@@ -32,24 +32,27 @@ class Speedup:
 def labelled_speeds(
     files: Sequence[ResultFile[SpeedResult]], labels: Mapping[str, str]
 ) -> tuple[LabelledSpeed, ...]:
-    """Return the speeds of all files; of an engine that was measured twice, the first."""
-    found: dict[str, LabelledSpeed] = {}
+    """Return the speeds of all files; the first one of an engine measured twice."""
+    by_label: dict[str, LabelledSpeed] = {}
     for file in files:
         result = file.result
         for row, measured in enumerate(result.engines):
             label = labels[measured.engine.key]
             judged = row == result.judged_index
-            found.setdefault(label, LabelledSpeed(label, measured, result, judged))
-    return tuple(found.values())
+            by_label.setdefault(label, LabelledSpeed(label, measured, result, judged))
+    return tuple(by_label.values())
 
 
 def measured_fps(column: Column, speeds: Sequence[LabelledSpeed]) -> list[float]:
-    """Return all that is known of a run's FPS end to end, at its batch size, the best known first.
+    """Return every end-to-end FPS of a run at its batch size, the most reliable first.
 
-    A speed measurement takes longer than one pass over the crops, and has all engines in one run.
+    A benchmark runs longer than one pass over the crops, with all engines in one run.
     """
-    found = _of_engine(column.run.engine.key, speeds)
-    measured = [s.end_to_end_fps for each in found for s in _at(each.speed, column.run.batch_size)]
+    measured = [
+        at_batch.end_to_end_fps
+        for labelled in _of_engine(column.run.engine.key, speeds)
+        for at_batch in _at(labelled.speed, column.run.batch_size)
+    ]
     if not column.run.from_cache or not measured:
         measured.append(column.run.fps)
     return measured
@@ -78,8 +81,8 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
     if base.from_cache or column.run.from_cache:
         return Speedup(
             None,
-            f"How much faster it is, this run does not say: FP32 was measured on {base.measured}, "
-            "in an earlier one. Give the result of lfw-eval benchmark --compare too.",
+            f"No speed-up: FP32 was measured in an earlier run, on {base.measured}. Add the result "
+            "of lfw-eval benchmark --compare to the report.",
         )
     return Speedup(
         column.run.fps / base.fps,
@@ -90,26 +93,26 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
 def _too_few(batches: int) -> str:
     if batches >= _ENOUGH:
         return ""
-    timed = "One batch was" if batches == 1 else f"{batches} batches were"
-    return f" {timed} timed of the slower: benchmark --seconds measures longer."
+    timed = "one batch was" if batches == 1 else f"{batches} batches were"
+    return f" Only {timed} timed of the slower one; benchmark --seconds measures longer."
 
 
-def speedup_of_engine(each: LabelledSpeed, speeds: Sequence[LabelledSpeed]) -> float | None:
+def speedup_of_engine(measured: LabelledSpeed, speeds: Sequence[LabelledSpeed]) -> float | None:
     """Return how much faster an engine is than FP32 of its runtime, end to end in one run."""
-    if each.speed.engine.precision == "fp32":
+    if measured.speed.engine.precision == "fp32":
         return None
     for other in speeds:
         engine = other.speed.engine
-        same = other.result is each.result and engine.runtime == each.speed.engine.runtime
+        same = other.result is measured.result and engine.runtime == measured.speed.engine.runtime
         if same and engine.precision == "fp32":
-            for slow in _at(other.speed, each.speed.speeds[0].batch_size):
-                return each.speed.speeds[0].end_to_end_fps / slow.end_to_end_fps
+            for slow in _at(other.speed, measured.speed.speeds[0].batch_size):
+                return measured.speed.speeds[0].end_to_end_fps / slow.end_to_end_fps
     return None
 
 
 def _of_engine(key: str, speeds: Sequence[LabelledSpeed]) -> Iterator[LabelledSpeed]:
-    return (each for each in speeds if each.speed.engine.key == key)
+    return (measured for measured in speeds if measured.speed.engine.key == key)
 
 
 def _at(speed: EngineSpeed, batch_size: int) -> list[Speed]:
-    return [each for each in speed.speeds if each.batch_size == batch_size]
+    return [at_batch for at_batch in speed.speeds if at_batch.batch_size == batch_size]

@@ -1,4 +1,4 @@
-"""The JavaScript that draws, as text to put into the page."""
+"""The JavaScript drawing library, as text to embed in the page."""
 
 from functools import cache
 
@@ -7,13 +7,13 @@ import vl_convert
 
 
 def _version() -> str:
-    known = vl_convert.get_vegalite_versions()
+    bundled = vl_convert.get_vegalite_versions()
     written_for = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    return written_for if written_for in known else known[-1]
+    return written_for if written_for in bundled else bundled[-1]
 
 
 VEGA_LITE = _version()
-"""The version that Altair writes for, or else the newest that vl-convert has."""
+"""The version that Altair targets, or else the newest that vl-convert bundles."""
 
 
 @cache
@@ -22,5 +22,5 @@ def drawing_library() -> str:
     bundle: str = vl_convert.javascript_bundle(
         "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
     )
-    # It stands within a script element, which these characters would end.
+    # It goes into a script element, which this tag would close.
     return bundle.replace("</script", "<\\/script")

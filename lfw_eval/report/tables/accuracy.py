@@ -58,7 +58,7 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
     ):
         counts = [getattr(o.confusion, field) for o in outcomes]
         yield row(label, [f"{n:,}" for n in counts], _change(counts, "+d"))
-    # Speeds of two runs say nothing of the engines: the machine may have been busy in one.
+    # Speeds of different runs are not comparable: the machine may have been busy in one.
     comparable = len(runs) > 1 and not runs[0].from_cache
     speedup = f"x{runs[1].fps / runs[0].fps:.2f}" if comparable else ""
     yield fps_row(runs, speedup)
@@ -97,10 +97,10 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         )
     yield from reference_notes(result.reference)
     yield (
-        f"alignment   {data.alignment}; in {data.undetected:,} of {data.images:,} images no face "
-        "was found (centre box)"
+        f"alignment   {data.alignment}; no face detected in {data.undetected:,} of {data.images:,} "
+        "images (centre box)"
     )
-    warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHERS"
+    warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHER IMAGES"
     yield from calibration_notes(result.calibration, warning)
 
 

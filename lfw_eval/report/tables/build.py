@@ -1,4 +1,4 @@
-"""What was built."""
+"""The table of a built engine."""
 
 from lfw_eval.engines.contract import Engine, Precision
 
@@ -15,6 +15,6 @@ def build_table(engine: Engine, precision: Precision) -> str:
     if engine.size:
         rows.append(("file", f"{engine.path}, {engine.size / 1e6:.1f} MB"))
     if engine.build_seconds:
-        rows.append(("built in", f"{engine.build_seconds:.1f} s, now or in an earlier run"))
+        rows.append(("built in", f"{engine.build_seconds:.1f} s, in this run or an earlier one"))
     width = max(len(label) for label, _ in rows) + 2
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)

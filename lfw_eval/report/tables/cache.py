@@ -1,4 +1,4 @@
-"""Calibration caches as tables, and what sets two of them apart."""
+"""Tables of calibration caches and of the differences between two."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -14,7 +14,7 @@ def cache_table(cache: CalibrationCache) -> str:
     width = _width(cache.scales)
     lines = [
         cache_heading(cache),
-        f"{len(cache.scales):,} tensors: {internal:,} of TensorRT's own, {zeros:,} with scale zero",
+        f"{len(cache.scales):,} tensors: {internal:,} internal to TensorRT, {zeros:,} with scale 0",
         "",
         f"{'tensor':<{width}}{'scale':>14}{'amax':>14}",
     ]
@@ -26,21 +26,21 @@ def cache_table(cache: CalibrationCache) -> str:
 
 
 def cache_heading(cache: CalibrationCache) -> str:
-    """Return what a cache's header says."""
-    version = cache.version or "of an unknown version"
+    """Return the TensorRT version and algorithm of a cache's header."""
+    version = cache.version or "(unknown version)"
     return f"TensorRT {version}, {cache.algorithm} (header {cache.header})"
 
 
 def difference_table(
     old: CalibrationCache, new: CalibrationCache, named: list[Change], limit: float
 ) -> str:
-    """Return what sets two caches apart.
+    """Return the differences between two caches.
 
     Args:
         old: The cache to compare with.
         new: The other.
-        named: The named tensors of both, those that moved most first.
-        limit: The relative change of a scale up to which it has not moved.
+        named: The named tensors of both, largest change first.
+        limit: The largest relative change of a scale that counts as unchanged.
     """
     return "\n".join(_difference(old, new, named, limit))
 
@@ -51,10 +51,10 @@ def _difference(
     yield f"old         {cache_heading(old)}"
     yield f"new         {cache_heading(new)}"
     if old.header != new.header:
-        yield "            the headers differ: a TensorRT takes only caches with its own"
-    for label, one, other in (("only in old", old, new), ("only in new", new, old)):
-        if only := [name for name in one.named if name not in other.named]:
-            yield f"{label} {len(only):,} by name: {first_names(only)}"
+        yield "            the headers differ: TensorRT accepts only caches with its own header"
+    for label, cache, other in (("only in old", old, new), ("only in new", new, old)):
+        if only := [name for name in cache.named if name not in other.named]:
+            yield f"{label} {len(only):,}: {first_names(only)}"
     moved = [change for change in named if change.relative > limit]
     if moved:
         width = _width(change.name for change in moved)
@@ -72,9 +72,9 @@ def _difference(
             f"{limit:.3g} of the old scale, median ratio {ratio:.5f}"
         )
     else:
-        yield "summary     the caches have no named tensor in common: they are of two networks"
+        yield "summary     no named tensor in common: the caches belong to different networks"
     if internal := len(old.scales) - len(old.named) + len(new.scales) - len(new.named):
-        yield f"            TensorRT's own tensors ({internal:,} in both together) are not compared"
+        yield f"            tensors internal to TensorRT ({internal:,} in total) are not compared"
 
 
 def _width(names: Iterable[str]) -> int:

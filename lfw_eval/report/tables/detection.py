@@ -19,7 +19,7 @@ def detection_table(report: DetectionReport) -> str:
 def _heading(report: DetectionReport) -> Iterator[str]:
     data = report.data
     yield f"{report.detector} on {data.title}"
-    yield f"{data.images:,} images, {data.faces:,} faces, {data.ignored:,} regions to ignore"
+    yield f"{data.images:,} images, {data.faces:,} faces, {data.ignored:,} ignored regions"
 
 
 def _precisions(report: DetectionReport) -> Iterator[str]:
@@ -30,7 +30,7 @@ def _precisions(report: DetectionReport) -> Iterator[str]:
     )
     for label, name in _parts(report):
         parts = [_part(report, definition, name) for definition in order]
-        # Sizes and subsets without any face say nothing.
+        # Sizes and subsets without faces have no AP.
         if parts[0].n:
             values = "".join(f"{part.value:>12.4f}" for part in parts)
             yield f"{label:<{_LABEL}}{parts[0].n:>8,}{values}"
@@ -54,8 +54,8 @@ def _part(
     result = report.results[definition]  # type: ignore[index]
     if name is None:
         return result.overall
-    found: AveragePrecision = getattr(result, name[0])[name[1]]
-    return found
+    part: AveragePrecision = getattr(result, name[0])[name[1]]
+    return part
 
 
 def _notes(report: DetectionReport) -> Iterator[str]:
@@ -63,20 +63,20 @@ def _notes(report: DetectionReport) -> Iterator[str]:
     best = overall.best_f1
     yield f"{'standard error of AP':<{_LABEL}}{overall.standard_error:.4f}"
     if not overall.detections:
-        yield f"{'best F1':<{_LABEL}}none: there is no detection"
+        yield f"{'best F1':<{_LABEL}}none: no detections"
         return
     yield (
         f"{'best F1':<{_LABEL}}{best.value:.4f} at score {best.threshold:.4g}: precision "
         f"{best.precision:.4f}, recall {best.recall:.4f}, "
-        f"{best.false_positives_per_image:.2f} false positives an image"
+        f"{best.false_positives_per_image:.2f} false positives per image"
     )
     yield f"{'detections':<{_LABEL}}{overall.detections:,}, {overall.ignored_detections:,} ignored"
     yield f"{'images per second':<{_LABEL}}{report.fps:,.1f}"
     data = report.data
     if data.clipped or data.outside or data.empty:
         yield (
-            f"{'boxes of the data':<{_LABEL}}{data.clipped:,} cut at the image's edge, "
-            f"{data.outside:,} outside of it and {data.empty:,} without area left out"
+            f"{'annotated boxes':<{_LABEL}}{data.clipped:,} clipped to the image, {data.outside:,} "
+            f"outside of it and {data.empty:,} without area left out"
         )
     if report.speed:
         for label, words in speed_rows(report.speed):

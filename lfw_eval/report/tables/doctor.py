@@ -1,4 +1,4 @@
-"""What the doctor found, as lines of plain text."""
+"""The table of a diagnosis."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -15,53 +15,53 @@ from lfw_eval.doctor.diagnosis import (
     PreparedCrops,
 )
 
-_Found = TypeVar("_Found")
+_Finding = TypeVar("_Finding")
 _Row = tuple[str, str]
 
 
 def doctor_table(diagnosis: Diagnosis) -> str:
-    """Return a line for each thing that is here, or that is missing and how to mend it."""
+    """Return a line per finding; one for what is missing says how to fix it."""
     return "\n".join(f"{label:<14}{words}" for label, words in _rows(diagnosis))
 
 
-def _rows(found: Diagnosis) -> Iterator[_Row]:
-    yield "TensorRT", _words(found.tensorrt, lambda it: f"{it.title}; INT8 from {it.int8_path}")
-    yield "CUDA", _words(found.cuda, _driver)
-    if not isinstance(found.cuda, Missing):
-        yield from _gpus(found.cuda)
+def _rows(diagnosis: Diagnosis) -> Iterator[_Row]:
+    yield "TensorRT", _words(diagnosis.tensorrt, lambda it: f"{it.title}; INT8 from {it.int8_path}")
+    yield "CUDA", _words(diagnosis.cuda, _driver)
+    if not isinstance(diagnosis.cuda, Missing):
+        yield from _gpus(diagnosis.cuda)
     yield (
         "ONNX Runtime",
-        _words(found.onnxruntime, lambda it: f"{it.version}; {', '.join(it.providers)}"),
+        _words(diagnosis.onnxruntime, lambda it: f"{it.version}; {', '.join(it.providers)}"),
     )
-    yield "OpenVINO", _words(found.openvino, lambda it: it.version)
-    if not isinstance(found.openvino, Missing):
-        for device in found.openvino.devices:
+    yield "OpenVINO", _words(diagnosis.openvino, lambda it: it.version)
+    if not isinstance(diagnosis.openvino, Missing):
+        for device in diagnosis.openvino.devices:
             yield "", _words(device, _openvino_device)
-    yield "Triton", _words(found.triton, lambda version: f"client {version}")
-    yield "CPU", f"{found.cpu.name}, {found.cpu.cores} cores for this process"
-    yield "checkpoint", _words(found.checkpoint, _checkpoint)
-    yield "LFW", _words(found.lfw, _lfw)
-    yield "celebrities", _words(found.celebrities, str)
-    yield from _several("crops", found.prepared, _crops)
-    yield from _several("calibration", found.calibrations, _calibration)
+    yield "Triton", _words(diagnosis.triton, lambda version: f"client {version}")
+    yield "CPU", f"{diagnosis.cpu.name}, {diagnosis.cpu.cores} cores for this process"
+    yield "checkpoint", _words(diagnosis.checkpoint, _checkpoint)
+    yield "LFW", _words(diagnosis.lfw, _lfw)
+    yield "celebrities", _words(diagnosis.celebrities, str)
+    yield from _several("crops", diagnosis.prepared, _crops)
+    yield from _several("calibration", diagnosis.calibrations, _calibration)
 
 
-def _words(found: _Found | Missing, describe: Callable[[_Found], str]) -> str:
-    return found.reason if isinstance(found, Missing) else describe(found)
+def _words(finding: _Finding | Missing, describe: Callable[[_Finding], str]) -> str:
+    return finding.reason if isinstance(finding, Missing) else describe(finding)
 
 
 def _several(
     label: str,
-    found: tuple[_Found | Missing, ...] | Missing,
-    describe: Callable[[_Found], str],
+    findings: tuple[_Finding | Missing, ...] | Missing,
+    describe: Callable[[_Finding], str],
 ) -> Iterator[_Row]:
-    for one in (found,) if isinstance(found, Missing) else found:
-        yield label, _words(one, describe)
+    for finding in (findings,) if isinstance(findings, Missing) else findings:
+        yield label, _words(finding, describe)
         label = ""
 
 
 def _driver(cuda: Cuda) -> str:
-    driver = _words(cuda.driver, lambda version: f"driver for up to CUDA {version}")
+    driver = _words(cuda.driver, lambda version: f"driver supports up to CUDA {version}")
     return f"{cuda.library}; {driver}"
 
 
@@ -69,15 +69,15 @@ def _gpus(cuda: Cuda) -> Iterator[_Row]:
     for index, gpu in enumerate(cuda.gpus):
         yield f"GPU {index}", _words(gpu, _gpu)
         if isinstance(gpu, Gpu):
-            yield "", f"faster than in FP32: {', '.join(gpu.fast) or 'nothing'}"
+            yield "", f"faster than FP32: {', '.join(gpu.fast) or 'nothing'}"
     if not cuda.gpus:
-        yield "GPU", f"none: {_no_gpu(cuda)}; OpenVINO needs none"
+        yield "GPU", f"none: {_no_gpu(cuda)}; OpenVINO works without one"
 
 
 def _no_gpu(cuda: Cuda) -> str:
     if isinstance(cuda.driver, Missing):
-        return "a driver is missing"
-    return f"CUDA_VISIBLE_DEVICES may hide it, or the driver be too old for {cuda.library}"
+        return "the driver is missing"
+    return f"CUDA_VISIBLE_DEVICES may hide it, or the driver is too old for {cuda.library}"
 
 
 def _gpu(gpu: Gpu) -> str:
@@ -99,7 +99,7 @@ def _checkpoint(files: CheckpointFiles) -> str:
 
 
 def _lfw(files: LfwFiles) -> str:
-    pairs = "with pairs.txt" if files.pairs else "pairs.txt is not here: put it beside it"
+    pairs = "with pairs.txt" if files.pairs else "pairs.txt is missing: put it beside them"
     return f"{files.photographs}, {pairs}"
 
 

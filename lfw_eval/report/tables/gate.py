@@ -12,7 +12,7 @@ def gate_table(result: GateResult) -> str:
     ]
     rows += [_cells(finding) for finding in result.findings]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [f"{result.candidate} beside {result.baseline}", ""]
+    lines = [f"{result.candidate} against {result.baseline}", ""]
     for row in rows:
         cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
         cells += [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
@@ -26,7 +26,7 @@ def gate_table(result: GateResult) -> str:
 def gate_markdown(result: GateResult) -> str:
     """Return the findings as Markdown."""
     lines = [
-        f"### {_ICONS[result.verdict]} {result.verdict}: {_escaped(result.candidate)} beside "
+        f"### {_ICONS[result.verdict]} {result.verdict}: {_escaped(result.candidate)} against "
         f"{_escaped(result.baseline)}",
         "",
         "| | verdict | baseline | candidate | worse by | bounds | allowed | p | why |",
@@ -41,7 +41,7 @@ def gate_markdown(result: GateResult) -> str:
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:
-    # FPS and shares of it; the others are rates.
+    # FPS is compared by its ratio; the other metrics are rates.
     digits = ",.1f" if finding.metric.startswith("FPS") else ".5f"
     share = ".1%" if finding.metric.startswith("FPS") or finding.metric == "scales" else "+.5f"
     bounds = finding.bounds

@@ -1,10 +1,10 @@
-"""Metrics over time as plain text."""
+"""The table of metrics over time."""
 
 from lfw_eval.gate.history import History, Moment
 
 
 def history_table(history: History) -> str:
-    """Return a block of lines for each series, oldest result first."""
+    """Return a block of lines per series, oldest result first."""
     lines: list[str] = []
     for name, moments in history.series().items():
         metrics = list(moments[0].tracked.metrics)

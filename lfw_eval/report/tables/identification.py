@@ -1,4 +1,4 @@
-"""The table of a 1:N identification: FP32 beside the precision that was asked for."""
+"""The table of a 1:N identification: FP32 beside the requested precision."""
 
 from collections.abc import Iterator
 
@@ -47,49 +47,45 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
         yield _share(f"CMC at rank {rank}", [outcome.cmc[rank - 1] for outcome in outcomes])
     for index, rate in enumerate(outcomes[0].tpir):
         rates = [outcome.tpir[index] for outcome in outcomes]
-        yield _share(f"TPIR at FPIR {rate.fpir_target:g}", [each.value for each in rates])
-        yield _interval([each.interval for each in rates])
-        yield row("  FPIR reached", [f"{each.fpir:.5f}" for each in rates])
-        yield row("  below distance", [f"{each.threshold:.4f}" for each in rates])
+        yield _share(f"TPIR at FPIR {rate.fpir_target:g}", [r.value for r in rates])
+        yield _interval([r.interval for r in rates])
+        yield row("  FPIR reached", [f"{r.fpir:.5f}" for r in rates])
+        yield row("  distance threshold", [f"{r.threshold:.4f}" for r in rates])
         if result.candidate:
             changed = result.tpir_changes[index]
             low, high = changed.interval
             yield _lost_and_gained(changed)
             yield row("  95 % of the change", ["", f"{low:+.4f} to {high:+.4f}"])
     yield fps_row(runs)
-    yield row("search, seconds", [f"{run.search.seconds:.2f}" for run in runs])
+    yield row("search time, s", [f"{run.search.seconds:.2f}" for run in runs])
     recalls = [run.search.recall for run in runs if run.search.recall is not None]
     if recalls:
-        yield row("  recall of the nearest", [f"{recall:.3f}" for recall in recalls])
+        yield row("  recall at rank 1", [f"{recall:.3f}" for recall in recalls])
     if result.cosine:
         yield row("mean cosine to FP32", ["", f"{result.cosine.value:.5f}"])
 
 
 def _notes(result: IdentificationResult) -> Iterator[str]:
     run, data = result.judged, result.data
-    yield (
-        "identified  mate at rank 1 and below the distance at which so many of the non-mated "
-        "probes have"
-    )
-    yield "            anybody below it (FPIR); intervals are of 95 %"
+    yield "TPIR        mated probes whose mate is at rank 1 and below the distance threshold"
+    yield "FPIR        non-mated probes with anybody below that threshold"
     for rate in run.outcome.tpir:
         if not rate.resolved:
             yield (
-                f"            *** {data.nonmated} NON-MATED PROBES DO NOT TELL FPIR "
-                f"{rate.fpir_target:g} FROM 0 ***"
+                f"            *** {data.nonmated} NON-MATED PROBES CANNOT RESOLVE FPIR "
+                f"{rate.fpir_target:g} ***"
             )
     if not run.outcome.tpir:
-        yield "            no TPIR: everyone looked for is in the gallery"
+        yield "            no TPIR: there are no non-mated probes"
     done = run.search
     kind = "exact" if done.recall is None else "approximate, FAISS (HNSW)"
     yield f"search      {kind}, {done.depth} candidates per probe"
     yield engine_note(run)
     yield from reference_notes(result.reference)
     yield (
-        f"alignment   {data.alignment}; in {data.undetected:,} images no face was found "
-        "(centre box)"
+        f"alignment   {data.alignment}; no face detected in {data.undetected:,} images (centre box)"
     )
-    yield from calibration_notes(result.calibration, "SEARCHED")
+    yield from calibration_notes(result.calibration, "EVALUATED")
 
 
 def _lost_and_gained(change: Change) -> str:
@@ -102,4 +98,4 @@ def _share(label: str, values: list[float]) -> str:
 
 
 def _interval(intervals: list[tuple[float, float]]) -> str:
-    return row("  95 % interval", ["{:.4f} to {:.4f}".format(*each) for each in intervals])
+    return row("  95 % interval", ["{:.4f} to {:.4f}".format(*bounds) for bounds in intervals])

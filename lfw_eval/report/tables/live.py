@@ -1,4 +1,4 @@
-"""What a live run ends with."""
+"""The table of a live run."""
 
 from lfw_eval.live.stats import LiveStats, Times
 
@@ -12,10 +12,10 @@ def live_table(stats: LiveStats) -> str:
         ("frames", f"{stats.frames:,} in {stats.seconds:.1f} s{ended}"),
         ("dropped", f"{stats.dropped:,}"),
         ("FPS", f"{stats.fps:.1f}"),
-        ("detection of a frame", _times(stats.detection_ms)),
-        ("embedding of a frame", _times(stats.embedding_ms)),
-        ("  of a face", _times(stats.embedding_ms_per_face)),
-        ("faces", f"{stats.faces:,}, {stats.unknown:,} of them unknown"),
+        ("detection per frame", _times(stats.detection_ms)),
+        ("embedding per frame", _times(stats.embedding_ms)),
+        ("  per face", _times(stats.embedding_ms_per_face)),
+        ("faces", f"{stats.faces:,}, {stats.unknown:,} unknown"),
         *(
             (f"  {name}", f"in {count:,} frame{'s' * (count != 1)}")
             for name, count in stats.people.items()

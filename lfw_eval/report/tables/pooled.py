@@ -1,4 +1,4 @@
-"""The table of pairs without folds."""
+"""The table of pairs evaluated without folds."""
 
 from lfw_eval.metrics.verification.pooled_result import PooledResult
 
@@ -17,7 +17,7 @@ def pooled_table(result: PooledResult) -> str:
         low, high = rate.interval
         said = f"95 % interval {low:.5f} to {high:.5f}, FAR reached {rate.far:.3g}"
         if not rate.resolved:
-            said += ", TOO FEW IMPOSTOR PAIRS TO TELL IT FROM 0"
+            said += ", TOO FEW IMPOSTOR PAIRS TO RESOLVE THIS FAR"
         lines.append(
             _line(f"VAL at FAR {rate.far_target:g}", f"{rate.value:.6f}", said + _off(rate.error))
         )

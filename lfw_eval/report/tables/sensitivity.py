@@ -1,4 +1,4 @@
-"""What INT8 costs, layer by layer, as tables."""
+"""Tables of what INT8 costs, layer by layer."""
 
 from calibration.sensitivity import EmbeddingError, Mixed, Sensitivity
 from lfw_eval.system.printing import printable
@@ -7,16 +7,16 @@ _SHOWN = 20
 
 
 def sensitivity_table(sensitivity: Sensitivity) -> str:
-    """Return the whole network's error and those of the 20 worst layers, worst first."""
+    """Return the error of the whole network and of its 20 worst layers, worst first."""
     shown = list(sensitivity.layers.items())[:_SHOWN]
     count = len(sensitivity.layers)
     label = f"all {count:,} layers"
     width = max(len(text) for text in [label, *map(_name, shown)]) + 2
     lines = [
-        f"error of the embedding to FP32, {sensitivity.images:,} of the calibration crops",
+        f"error of the embeddings against FP32, on {sensitivity.images:,} of the calibration crops",
         f"{'':<{width + 4}}{'1 - cosine':>12}{'SQNR, dB':>10}",
         f"    {label:<{width}}{_cells(sensitivity.network)}",
-        "    this layer alone in INT8, with the sum that it is fused into:",
+        "    single layers in INT8, each with the sum that it is fused into:",
     ]
     lines += [
         f"{place:>3} {_name(row):<{width}}{_cells(row[1])}" for place, row in enumerate(shown, 1)
@@ -27,19 +27,19 @@ def sensitivity_table(sensitivity: Sensitivity) -> str:
 
 
 def mixed_table(mixed: Mixed, layers: int, max_drop: float) -> str:
-    """Return which layers stay in 16 bits, and what that reaches.
+    """Return which layers stay in 16 bits, and the resulting error.
 
     Args:
-        mixed: The network found.
-        layers: How many layers there are to quantise.
-        max_drop: The drop of the mean cosine that was allowed.
+        mixed: The mixed-precision network.
+        layers: The number of quantisable layers.
+        max_drop: The allowed drop of the mean cosine.
     """
     reached = (
         f"cosine {mixed.error.cosine:.6f} to FP32, 1 - cosine {mixed.error.drop:.2e} "
         f"(at most {max_drop:g} allowed), SQNR {mixed.error.sqnr:.1f} dB"
     )
     if not mixed.skipped:
-        return f"no layer has to stay in 16 bits: {reached}"
+        return f"no layer needs 16 bits: {reached}"
     heading = f"{len(mixed.skipped):,} of {layers:,} layers stay in 16 bits: {reached}"
     return "\n".join([heading, *(f"    {printable(name)}" for name in mixed.skipped)])
 

@@ -1,4 +1,4 @@
-"""What tables share that have FP32 beside the precision that was asked for."""
+"""The lines that tables of FP32 beside another precision share."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,14 +9,14 @@ _LABEL, _COLUMN = 26, 22
 
 
 def row(label: str, cells: list[str], change: str = "") -> str:
-    """Return a line with a cell for each precision, and what changes between the two."""
+    """Return a line with a cell per precision, and the change between the two."""
     columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
     return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()
 
 
 def fps_row(passes: Sequence[EnginePass], speedup: str = "") -> str:
-    """Return the line of FPS."""
-    cells = [f"{each.fps:,.1f}{' (kept)' * each.from_cache}" for each in passes]
+    """Return the FPS line."""
+    cells = [f"{run.fps:,.1f}{' (from cache)' * run.from_cache}" for run in passes]
     return row("FPS, crops to embeddings", cells, speedup)
 
 
@@ -26,22 +26,22 @@ def probability(value: float) -> str:
 
 
 def engine_note(judged: EnginePass) -> str:
-    """Return what ran."""
+    """Return the note on the engine that ran."""
     engine = judged.engine
     return f"engine      {engine.runtime} on {engine.device}, batch {judged.batch_size}"
 
 
 def reference_notes(reference: EnginePass) -> Iterator[str]:
-    """Yield where FP32 comes from, if not from this run."""
+    """Yield a note if FP32 comes from an earlier run."""
     if reference.from_cache:
-        yield f"            FP32 is kept from a run on {reference.measured}"
+        yield f"            FP32 from cache: measured in a run on {reference.measured}"
 
 
 def calibration_notes(calibration: CalibrationDescription | None, warning: str) -> Iterator[str]:
-    """Yield what INT8 was calibrated on.
+    """Yield notes on the images that INT8 was calibrated on.
 
     Args:
-        warning: About the crops that are evaluated too, after their number.
+        warning: Ends the sentence about calibration images that are also evaluated.
     """
     if calibration:
         yield f"calibrated  on {calibration.images:,} crops, {calibration.origin}"

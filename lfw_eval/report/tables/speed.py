@@ -20,7 +20,7 @@ def speed_table(result: SpeedResult) -> str:
 
 
 def speed_rows(speed: Speed) -> Iterator[tuple[str, str]]:
-    """Yield label and words of what was measured with one batch size."""
+    """Yield labels and texts of the speed at one batch size."""
     share = speed.end_to_end_fps / speed.engine_fps
     yield "batch", f"{speed.batch_size}"
     yield "FPS, engine only", f"{speed.engine_fps:,.1f}"
@@ -28,7 +28,7 @@ def speed_rows(speed: Speed) -> Iterator[tuple[str, str]]:
     yield "FPS, end to end", f"{speed.end_to_end_fps:,.1f} ({share:.0%} of engine only)"
     yield "  latency of a batch", _latency(speed.latency_ms)
     if speed.threads_fps is not None:
-        yield f"FPS of {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"
+        yield f"FPS, {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"
 
 
 def _of_one(judged: EngineSpeed) -> Iterator[str]:
@@ -66,16 +66,16 @@ def _comparison(result: SpeedResult) -> Iterator[str]:
     yield f"{'batch ' + str(result.judged.speeds[0].batch_size):<20}" + "".join(
         f"{title:>12}" for title in titles
     )
-    for each in result.engines:
-        speed = each.speeds[0]
+    for measured in result.engines:
+        speed = measured.speeds[0]
         cells = (
             f"{speed.engine_latency_ms.mean:.3f}",
             f"{speed.engine_fps:,.0f}",
             f"x{speed.engine_fps / reference:,.2f}",
-            f"{each.build_seconds:.1f}" if each.build_seconds else "",
-            f"{each.engine.size / 1e6:.1f}" if each.engine.size else "",
-            "" if each.cosine is None else f"{each.cosine:.5f}",
+            f"{measured.build_seconds:.1f}" if measured.build_seconds else "",
+            f"{measured.engine.size / 1e6:.1f}" if measured.engine.size else "",
+            "" if measured.cosine is None else f"{measured.cosine:.5f}",
         )
-        yield f"{f'{each.name} {each.engine.precision}':<20}" + "".join(
+        yield f"{f'{measured.name} {measured.engine.precision}':<20}" + "".join(
             f"{cell:>12}" for cell in cells
         )

@@ -1,4 +1,4 @@
-"""The table over several test sets: a row for each, first accuracies, then error rates and FPS."""
+"""The tables over several test sets, a row per set: accuracies, then error rates and FPS."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import fill
@@ -26,7 +26,7 @@ def _heading(result: SetsResult) -> Iterator[str]:
 
 def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
     compared = ["change", "McNemar p"] if rows[0].candidate else []
-    names = ["pairs", *(f"ACC {each}" for each in _precisions(rows)), *compared]
+    names = ["pairs", *(f"ACC {precision}" for precision in _precisions(rows)), *compared]
     yield _line("set", names, _ACCURACY_WIDTHS)
     for row in rows:
         cells = [_accuracy(rates) for rates in _runs(row)]
@@ -37,7 +37,7 @@ def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
 
 def _rates(rows: Sequence[SetRow]) -> Iterator[str]:
     precisions = _precisions(rows)
-    names = [f"{metric} {each}" for metric in ("EER", "VAL", "FPS") for each in precisions]
+    names = [f"{metric} {name}" for metric in ("EER", "VAL", "FPS") for name in precisions]
     at = names.index(f"VAL {precisions[0]}")
     yield _line("set", [*names[:at], "at FAR", *names[at:]], _RATE_WIDTHS)
     for row in rows:
@@ -49,19 +49,19 @@ def _rates(rows: Sequence[SetRow]) -> Iterator[str]:
 
 
 def _notes(result: SetsResult) -> Iterator[str]:
-    for each in result.failed:
-        yield f"*** {each.name} FAILED: {each.reason} ***"
+    for failure in result.failed:
+        yield f"*** {failure.name} FAILED: {failure.reason} ***"
     engine = result.engine
     yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
     if calibration := result.calibration:
-        said = f"for all sets on {calibration.images:,} crops, {calibration.origin}"
+        said = f"for all sets, on {calibration.images:,} crops, {calibration.origin}"
         if calibration.evaluated:
             said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
         yield _note("calibrated", said)
     if any(row.reference.from_cache for row in result.rows):
-        yield _note("* FPS", "kept from an earlier run")
+        yield _note("* FPS", "from cache, measured in an earlier run")
     for row in result.rows:
-        undetected = f"; no face found in {row.undetected:,}" if row.undetected else ""
+        undetected = f"; no face detected in {row.undetected:,}" if row.undetected else ""
         yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
     for caution in dict.fromkeys(row.caution for row in result.rows if row.caution):
         names = ", ".join(row.name for row in result.rows if row.caution == caution)
