@@ -1,7 +1,7 @@
-"""The public calls, over arrays: `lfw_eval` exports them.
+"""The public calls over arrays, as `lfw_eval` exports them.
 
-What is computed here for an array of crops is kept beside the checkpoint, as by the command: a
-second call with the same crops costs next to nothing.
+Calibrations are cached beside the checkpoint, as by the command: a second call with the same crops
+costs next to nothing.
 """
 
 from collections.abc import Sequence
@@ -69,22 +69,22 @@ def load_engine(
     normalisation: Normalisation | None = None,
     **options: Any,
 ) -> Embedder:
-    """Build a network's engine, or load it where it was built from the same before.
+    """Build a network's engine, or load an identical one built earlier.
 
     Args:
         checkpoint: A Keras .h5, facenet-pytorch .pt or .onnx file, or a name in
-            `checkpoints/manifest.toml`; fetched and converted where it is not.
-        engine: "openvino", "onnxruntime" (FP32 alone), "tensorrt", "dummy", or the address of a
+            `checkpoints/manifest.toml`; fetched and converted if necessary.
+        engine: "openvino", "onnxruntime" (FP32 only), "tensorrt", "dummy", or the address of a
             Triton server's model, such as "triton://localhost:8001/facenet".
-        precision: "fp16" is the 16-bit type that the device has; `about.arithmetic` says which.
+        precision: "fp16" is the 16-bit type of the device; `about.arithmetic` says which.
         scales: For "int8", from `calibrate` or `ScaleTable.load`.
-        batch_size: Crops run at once.
-        normalisation: What the checkpoint was trained on; by default what it says itself.
+        batch_size: Crops per batch.
+        normalisation: That of the training images; by default as the checkpoint says.
         options: The engine's own, such as `gpu=(0,)` or `tf32=False`: the fields of
             `lfw_eval.engines.tensorrt.options.TensorRTOptions` or `triton.options.TritonOptions`.
 
     Raises:
-        UserError: A parameter names what is not there or does not go with another, or the engine
+        UserError: A parameter names what does not exist or contradicts another one, or the engine
             cannot be built.
 
     Example:
@@ -103,7 +103,7 @@ def load_engine(
     if scales is not None and not choice.needs_scales:
         raise UserError(
             f"`engine` {choice.label} in `precision` {precision} takes no `scales`",
-            "int8 does, of an engine that does not bring its own",
+            "pass them for int8, to engines without scales of their own",
         )
     if batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
@@ -123,14 +123,14 @@ def evaluate(
 ) -> VerificationResult:
     """Verify pairs of images by facenet's protocol: ACC, AUC, EER, VAL at FAR, precision, recall.
 
-    Thresholds are trained on the other folds, and every metric has its standard error.
+    Thresholds are chosen on the other folds, and every metric has its standard error.
 
     Args:
-        embeddings: One per image, `(images, d)`, any real dtype, of any length but 0.
+        embeddings: One per image, `(images, d)`, any real dtype, of non-zero length.
         pairs: From a data set, `read_pairs` or `Pairs.of`.
         names: The image of each embedding, by default `pairs.names`, in this order.
         distance: Squared L2 of embeddings of length 1, 0 to 4, or "cosine", the angle over pi.
-        subtract_mean: Subtract the training folds' mean embedding; changes "cosine" alone.
+        subtract_mean: Subtract the training folds' mean embedding; affects "cosine" only.
         far_target: The FAR at which VAL is taken, above 0 and below 1.
 
     Raises:
@@ -149,14 +149,14 @@ def evaluate(
     images = pairs.names if names is None else tuple(names)
     if rows.ndim != 2 or len(rows) != len(images):
         raise UserError(
-            f"`embeddings` must hold one row for each of {len(images):,} images, but its shape is "
+            f"`embeddings` must have one row for each of {len(images):,} images, but its shape is "
             f"{rows.shape}",
             "pass the images of the rows as `names`" if names is None else "",
         )
     row = {name: number for number, name in enumerate(images)}
     if len(row) < len(images):
         twice = next(name for number, name in enumerate(images) if row[name] != number)
-        raise UserError(f"`names` has {twice} twice", "pass one embedding for each image")
+        raise UserError(f"`names` lists {twice} twice", "pass one embedding per image")
     pairs.check_images(row)
     at = np.array([row[name] for name in pairs.names], np.intp)
     return evaluate_rows(
@@ -182,19 +182,19 @@ def calibrate(
     """Measure a network's activations on crops, and choose the INT8 scale of every tensor.
 
     Args:
-        checkpoint: As of `load_engine`.
+        checkpoint: As for `load_engine`.
         crops: uint8 `(n, height, width, 3)`, RGB, as the network takes them; some 500 that are not
             evaluated on. The first 64 set the histograms' bins, as TensorRT's first batch does.
         method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" its
             `IInt8MinMaxCalibrator`.
-        normalisation: As of `load_engine`.
+        normalisation: As for `load_engine`.
 
     Returns:
-        By tensor `amax`, the magnitude that the largest int8 stands for, in the tensor's unit.
+        Its `amax`: by tensor, the magnitude that the largest int8 represents.
 
     Raises:
-        UserError: There is no crop, the crops are of another type or shape, or the network makes
-            NaN or infinity of one.
+        UserError: There are no crops, they have another type or shape, or the network returns NaN
+            or infinity for one.
 
     Example:
         >>> from lfw_eval import calibrate, open_dataset
@@ -222,19 +222,19 @@ def quantize(
     unsigned: bool = False,
     normalisation: Normalisation | None = None,
 ) -> onnx.ModelProto:
-    """Return a network with Q/DQ nodes, as TensorRT 11, OpenVINO and ONNX Runtime read it.
+    """Return a network with Q/DQ nodes, for TensorRT 11, OpenVINO and ONNX Runtime.
 
-    It takes what the FP32 network takes, float32 `(n, 3, height, width)`, normalised.
+    Its input is that of the FP32 network, float32 `(n, 3, height, width)`, normalised.
 
     Args:
-        checkpoint: As of `load_engine`.
-        scales: Of the same network.
-        unsigned: Store tensors that are never negative as uint8, twice as fine. OpenVINO and ONNX
-            Runtime take it, TensorRT does not.
-        normalisation: As of `load_engine`.
+        checkpoint: As for `load_engine`.
+        scales: Those of the same network.
+        unsigned: Store tensors that are never negative as uint8, at twice the resolution, which
+            OpenVINO and ONNX Runtime support and TensorRT does not.
+        normalisation: As for `load_engine`.
 
     Raises:
-        UserError: The table lacks a tensor that is to be quantised.
+        UserError: The table lacks a tensor to quantise.
 
     Example:
         >>> from lfw_eval import calibrate, open_dataset, quantize
@@ -250,22 +250,22 @@ def quantize(
 def judge(
     candidate: VerificationResult, baseline: VerificationResult, rules: Rules = DEFAULT_RULES
 ) -> GateResult:
-    """Judge a candidate beside a baseline of the same pairs: passed, regressed or cannot tell.
+    """Judge a candidate against a baseline on the same pairs: passed, regressed or cannot tell.
 
-    ACC, AUC, EER and VAL are tested in pairs: a drop beyond what the rules allow is a regression
-    where chance does not explain it, and a pass is one that rules such a drop out.
+    ACC, AUC, EER and VAL get paired tests: a drop beyond what the rules allow is a regression
+    unless chance explains it; a pass rules such a drop out.
 
     Args:
-        candidate: Such as INT8.
-        baseline: Such as FP32, of the same pairs in the same order.
-        rules: What is allowed; `Rules.load` reads a TOML file. Those of FPS, AP and calibration
-            have nothing to judge here.
+        candidate: INT8, for example.
+        baseline: FP32, for example, on the same pairs in the same order.
+        rules: What is allowed; `Rules.load` reads a TOML file. Those for FPS, AP and calibration
+            do not apply here.
 
     Returns:
         The `verdict`, and a finding for each metric.
 
     Raises:
-        UserError: The two are not of the same pairs, or VAL is at another FAR.
+        UserError: The two are on different pairs, or have VAL at different FARs.
 
     Example:
         >>> from lfw_eval import evaluate, judge, load_engine, open_dataset
@@ -280,7 +280,7 @@ def judge(
         raise UserError(
             f"VAL is at FAR {candidate.val.far_target:g} in `candidate` and at FAR "
             f"{baseline.val.far_target:g} in `baseline`",
-            "evaluate both with one `far_target`",
+            "evaluate both with the same `far_target`",
         )
     criteria = Criteria(rules, tests=len(VERIFICATION_METRICS))
     findings = verification_findings(candidate, baseline, criteria)

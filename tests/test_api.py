@@ -198,7 +198,7 @@ def test_images_without_embeddings_are_refused():
             le.evaluate(wrong, pairs)
     with pytest.raises(le.UserError, match="P11_0002"):
         le.evaluate(embeddings[:-1], pairs, names=names[:-1])
-    with pytest.raises(le.UserError, match="`names` has P00_0001 twice"):
+    with pytest.raises(le.UserError, match="`names` lists P00_0001 twice"):
         le.evaluate(np.vstack([embeddings, embeddings[:1]]), pairs, names=[*names, names[0]])
     more = np.vstack([embeddings, embeddings[:1]])
     assert le.evaluate(more, pairs, names=[*names, "another"]).accuracy.n == 24

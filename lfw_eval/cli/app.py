@@ -21,7 +21,7 @@ VERBS = (
     Verb(
         "evaluate",
         "lfw_eval.cli.evaluate:evaluate_command",
-        "Measure verification accuracy: FP32 beside the precision asked for.",
+        "Measure verification accuracy: FP32 beside the requested precision.",
         _EVALUATE,
     ),
     Verb(
@@ -63,7 +63,7 @@ VERBS = (
     Verb(
         "gate",
         "lfw_eval.cli.gate:gate_command",
-        "Judge a result by FP32 of the same run, or by a baseline.",
+        "Judge a result against FP32 of the same run, or against a baseline.",
         _JUDGE,
     ),
     Verb(

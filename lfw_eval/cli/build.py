@@ -8,7 +8,7 @@ from lfw_eval.report.tables.build import build_table
 def build_command(options: JobOptions) -> None:
     """Build an engine ahead of its first use.
 
-    An engine that was built of the same before is found again. INT8 is calibrated on the data set.
+    An identical engine built earlier is reused. INT8 is calibrated on the data set.
     """
     job = options.job()
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:

@@ -1,4 +1,4 @@
-"""The verb cache: calibration caches of TensorRT, read, compared, made into others."""
+"""The verb cache: TensorRT calibration caches inspected, compared and converted."""
 
 from pathlib import Path
 from typing import Annotated
@@ -85,7 +85,7 @@ CacheFile = Annotated[Path, typer.Argument(help="A TensorRT calibration cache.",
 Network = Annotated[
     str,
     typer.Argument(
-        help="The FP32 network that it was made of: an ONNX file, or a name in "
+        help="The FP32 network that it belongs to: an ONNX file, or a name in "
         "checkpoints/manifest.toml.",
         metavar="MODEL",
     ),
@@ -99,9 +99,9 @@ def show_command(file: CacheFile) -> None:
 
 def diff_command(
     old: Annotated[Path, typer.Argument(help="The cache to compare with.")],
-    new: Annotated[Path, typer.Argument(help="The other cache.")],
+    new: Annotated[Path, typer.Argument(help="The cache to compare.")],
     limit: Annotated[
-        float, typer.Option(min=0, help="Relative change up to which a scale has not moved.")
+        float, typer.Option(min=0, help="Largest relative change that counts as unchanged.")
     ] = 0.03,
 ) -> None:
     """Show which scales moved from one cache to another.
@@ -130,36 +130,36 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
     internal = len(cache.scales) - len(named)
     print(f"cache       {cache_heading(cache)}")
     print(f"tensors     {len(named):,} named in the cache, {len(tensors):,} in the network")
-    print(f"            {internal:,} more of the cache are TensorRT's own, which no network has")
+    print(f"            {internal:,} more in the cache are internal to TensorRT")
     matching = len(tensors) - len(missing)
     # Networks without a layer in common may both call their input "input"; a cache without an
     # unknown tensor is of this network, and cut off.
     if unknown and 2 * matching < len(tensors):
         print(
             f"*** THE CACHE HAS {matching:,} OF THE NETWORK'S {len(tensors):,} TENSORS: "
-            "IT IS OF ANOTHER NETWORK ***"
+            "IT BELONGS TO ANOTHER NETWORK ***"
         )
         print(f"cache       {first_names(unknown)}")
         print(f"network     {first_names(missing)}")
         raise typer.Exit(FAILED)
     if missing:
-        print(f"no scale    {len(missing):,} of the network's: {first_names(missing)}")
+        print(f"no scale    {len(missing):,} tensors of the network: {first_names(missing)}")
         if scaled_tensors(fold_affine(network)).keys().isdisjoint(missing):
-            print("            folding batch normalisation into the weights takes them all away")
+            print("            folding batch normalisation into the weights removes them all")
     else:
-        print("no scale    none: every tensor of the network has one")
+        print("no scale    none: every tensor of the network has a scale")
     if unknown:
-        print(f"unknown     {len(unknown):,} of the cache's: {first_names(unknown)}")
+        print(f"unknown     {len(unknown):,} tensors of the cache: {first_names(unknown)}")
     if unknown and not missing:
         print(
-            "            they do no harm; most likely the cache was made before layers such as\n"
+            "            harmless; most likely the cache was written before layers such as\n"
             "            batch normalisation were folded away"
         )
     try:
         count = quantized_tensors(quantize_with_cache(network, model, cache, file))
-        print(f"Q/DQ        can be made: all {count:,} tensors that it quantises have a scale")
+        print(f"Q/DQ        possible: all {count:,} tensors to quantise have a scale")
     except UserError as error:
-        print(f"Q/DQ        cannot be made: {error}")
+        print(f"Q/DQ        impossible: {error}")
     if missing:
         raise typer.Exit(FAILED)
 
@@ -178,17 +178,17 @@ def convert_command(
 ) -> None:
     """Write the same scales for another TensorRT version.
 
-    TensorRT takes only caches with the header of its own version.
+    TensorRT accepts only caches with the header of its own version.
     """
     path = required_output(output, output_argument, "name the cache to write")
     cache = CalibrationCache.load(file)
     converted = cache.for_version(tensorrt)
     write_atomically(path, converted.text.encode())
     print(f"{path}: {cache.header} became {converted.header}")
-    print(f"{len(cache.scales):,} scales kept as they were; nothing was calibrated anew")
+    print(f"{len(cache.scales):,} scales unchanged; nothing was recalibrated")
     if internal := len(cache.scales) - len(cache.named):
         print(
-            f"{internal:,} are of TensorRT's own tensors, which another version may name "
+            f"{internal:,} belong to tensors internal to TensorRT, which another version may name "
             "differently:\nlayers whose tensors it does not find do not run in INT8"
         )
 
@@ -196,7 +196,7 @@ def convert_command(
 def write_command(
     table: Annotated[
         Path,
-        typer.Argument(help="A scale table that calibrate wrote.", metavar="SCALES.json"),
+        typer.Argument(help="A scale table written by calibrate.", metavar="SCALES.json"),
     ],
     tensorrt: Annotated[
         list[str],
@@ -211,7 +211,7 @@ def write_command(
 ) -> None:
     """Write caches from a scale table.
 
-    Nothing is calibrated anew.
+    Nothing is recalibrated.
     """
     for path in write_caches(ScaleTable.load(table), tensorrt, output or table.parent):
         print(path)
@@ -227,7 +227,7 @@ def to_qdq_command(
 ) -> None:
     """Write a Q/DQ network with a cache's scales.
 
-    It is for a TensorRT that reads no cache: version 11, and TensorRT-RTX.
+    For versions of TensorRT that read no cache: 11, and TensorRT-RTX.
     """
     path = required_output(output, output_argument, "name the Q/DQ network to write")
     cache, model = CalibrationCache.load(file), _path(checkpoint)

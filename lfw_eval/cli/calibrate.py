@@ -42,14 +42,14 @@ def calibrate_command(
     plot: Annotated[
         list[str] | None,
         typer.Option(
-            help="Tensor whose histogram to draw; may be repeated. Takes the extra report."
+            help="Tensor whose histogram to draw; may be repeated. Needs the extra report."
         ),
     ] = None,
 ) -> None:
     """Write a scale table, TensorRT calibration caches and Q/DQ networks.
 
     Tables and caches go into the folder of calibration caches, networks beside the checkpoint.
-    Without --tensorrt there are caches for 8.6.1 and 10.3.0.
+    Without --tensorrt, caches are written for 8.6.1 and 10.3.0.
     """
     versions = tensorrt or ["8.6.1", "10.3.0"]
     for version in versions:

@@ -1,4 +1,4 @@
-"""What --check-metrics prints, and how it ends."""
+"""The option --check-metrics."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CheckMetrics = Annotated[
     typer.Option(
         "--check-metrics",
         help="Recompute the metrics with scikit-learn and pycocotools, print the largest "
-        "differences, and exit with 1 if one is not rounding.",
+        "differences, and exit with 1 if one exceeds rounding.",
     ),
 ]
 

@@ -28,15 +28,15 @@ def convert_command(
     fold: Annotated[
         bool,
         typer.Option(
-            " /--no-fold", show_default=False, help="Leave batch normalisation out of the weights."
+            " /--no-fold", show_default=False, help="Do not fold batch normalisation into weights."
         ),
         Formerly("--fold"),
     ] = True,
     precision: Annotated[
         Literal["fp32", "fp16"],
         typer.Option(
-            help="fp32: types as they are. fp16: what is float32 becomes float16, but input and "
-            "output, for engines that are strongly typed; a Q/DQ network keeps its INT8."
+            help="fp32: types unchanged. fp16: float32 becomes float16 except in input and output, "
+            "for strongly typed engines; a Q/DQ network keeps its INT8."
         ),
     ] = "fp32",
 ) -> None:

@@ -89,7 +89,7 @@ def detect_command(
         Path | None, typer.Option(help="ONNX file of FaceDetect, as TAO exports it, or of YuNet.")
     ] = None,
     fit: Annotated[
-        Fit, typer.Option(help="How images come to the input's size; TAO stretches.")
+        Fit, typer.Option(help="How images are fitted to the input; TAO stretches.")
     ] = "stretch",
     size: Annotated[
         int,
@@ -97,12 +97,12 @@ def detect_command(
         Formerly("--size"),
     ] = 832,
     definition: Annotated[
-        Definition, typer.Option(help="Of AP, to be printed first; all three are.")
+        Definition, typer.Option(help="Definition of AP to print first; all three are.")
     ] = "integrate",
     iou: Annotated[float, typer.Option(min=0.01, max=1, help="Minimum overlap of a hit.")] = 0.5,
     check_metrics: CheckMetrics = False,
     check_with: Annotated[
-        Backend | None, typer.Option(help="The same by this library, instead of pycocotools.")
+        Backend | None, typer.Option(help="Check with this library instead of pycocotools.")
     ] = None,
     calibration_list: Annotated[
         Path | None,
@@ -140,7 +140,9 @@ def detect_command(
     precision = engine.precision
     path = output or Path("results") / f"{images.stem}-{detector}-{precision}-detection.json"
     if path.suffix != ".json":
-        raise UserError(f"--output {path} must end in .json", "the curve goes into a .npz beside")
+        raise UserError(
+            f"--output {path} must end in .json", "the curve goes into a .npz beside it"
+        )
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg"):
         raise UserError(f"--sheet {sheet} must end in .jpg, since it is a JPEG")
     for written in filter(None, (path, sheet)):
@@ -166,7 +168,7 @@ def detect_command(
     if (speed or tensorrt) and not facedetect:
         raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
     if tensorrt and (precision != "int8" or gpu.calibration_cache):
-        raise UserError("--tensorrt writes caches of a calibration", "give --precision int8 alone")
+        raise UserError("--tensorrt writes calibration caches", "give --precision int8 alone")
     library = check_with or ("pycocotools" if check_metrics else None)
     if library:
         load_backend(library)

@@ -52,11 +52,11 @@ class EngineOptions:
     engine: Annotated[
         str,
         typer.Option(
-            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or what a Triton server "
-            "has: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
+            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or a Triton server's "
+            "model: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
         ),
     ] = "openvino"
-    precision: Annotated[Precision, typer.Option(help="Of the engine to judge.")] = "int8"
+    precision: Annotated[Precision, typer.Option(help="Precision of the engine.")] = "int8"
     batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 64
 
 
@@ -100,7 +100,7 @@ class GpuOptions:
         ),
     ] = None
     calibration_cache: Annotated[
-        Path | None, typer.Option(help="A calibration cache of yours, instead of calibrating.")
+        Path | None, typer.Option(help="Your own calibration cache, instead of calibrating.")
     ] = None
     tf32: Annotated[
         bool,
@@ -112,13 +112,13 @@ class GpuOptions:
         typer.Option(
             min=0.001,
             max=65536,
-            help="GiB that a layer may use for itself. Default: what is free.",
+            help="Limit of a layer's workspace, in GiB. Default: free memory.",
         ),
     ] = None
     optimization_level: Annotated[
         int | None,
         typer.Option(
-            min=0, max=5, help="How long TensorRT looks for fast kernels. Default: its own, 3."
+            min=0, max=5, help="How long TensorRT looks for fast kernels. Default: its own."
         ),
     ] = None
 
@@ -158,7 +158,7 @@ class RayOptions:
         int,
         typer.Option(
             min=1,
-            help="CPU cores of a worker, where the engine runs on them; a GPU's worker has the "
+            help="CPU cores per worker, for engines that run on the CPU; on GPUs, a worker has its "
             "GPU.",
         ),
     ] = RayWorkers.cores

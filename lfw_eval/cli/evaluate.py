@@ -1,4 +1,4 @@
-"""The verb evaluate: verification accuracy, FP32 beside the precision asked for."""
+"""The verb evaluate: verification accuracy, FP32 beside the requested precision."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ def evaluate_command(
         typer.Option(help="FaceDetect's ONNX file, to report its mAP too, in the same precision."),
     ] = None,
     faces: Annotated[
-        Path | None, typer.Option(help="The images for that, with annotations beside them.")
+        Path | None, typer.Option(help="Images for FaceDetect, with annotations beside them.")
     ] = None,
     tgt: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if ACC is below this.")
@@ -48,7 +48,7 @@ def evaluate_command(
     check_metrics: CheckMetrics = False,
     output: Output = None,
 ) -> None:
-    """Measure verification accuracy: FP32 beside the precision asked for.
+    """Measure verification accuracy: FP32 beside the requested precision.
 
     Exit codes: 0 success, 1 ACC is below --tgt or --check-metrics found a difference, 2 a mistake.
     """
@@ -58,7 +58,7 @@ def evaluate_command(
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
         raise UserError(
-            f"--output {path} must end in .json", "per-pair scores go into a .npz beside"
+            f"--output {path} must end in .json", "per-pair scores go into a .npz beside it"
         )
     require_writable(path)
     result = evaluate(job, Protocol(distance, flip, subtract_mean), ray.workers())

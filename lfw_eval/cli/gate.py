@@ -23,7 +23,7 @@ from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, require_writable, write_atomically
 
-# What the table advises.
+# Parameters that findings mention.
 _NAMES = {name: f"--{name}" for name in ("accept", "baseline")}
 
 
@@ -31,7 +31,7 @@ def gate_command(
     candidate: Annotated[Path, typer.Argument(help="Result file to judge.")],
     baseline: Annotated[
         Path | None,
-        typer.Option(help="Result file to judge it by. Default: FP32 of the candidate's own run."),
+        typer.Option(help="Result file to compare with. Default: FP32 of the candidate's own run."),
     ] = None,
     rules: RulesFile = None,
     output: Annotated[
@@ -39,17 +39,18 @@ def gate_command(
         typer.Option("--output", "-o", help="Write the findings as JSON."),
         Formerly("--json"),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the findings as JUnit XML.")] = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Append them as Markdown, such as to $GITHUB_STEP_SUMMARY.")
+        Path | None,
+        typer.Option(help="Append them as Markdown, for example to $GITHUB_STEP_SUMMARY."),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Make the candidate the new baseline.")
     ] = False,
 ) -> None:
-    """Judge a result by FP32 of the same run, or by a baseline.
+    """Judge a result against FP32 of the same run, or against a baseline.
 
-    Judged are ACC, AUC, EER, VAL and AP on the same pairs or images, FPS on the same device, and
+    It judges ACC, AUC, EER, VAL and AP on the same pairs or images, FPS on the same device, and
     how INT8 was calibrated. Exit codes: 0 passed, or accepted; 1 regressed; 2 a mistake, or
     results that cannot be compared; 3 cannot tell (0 if the rules have cannot_tell = "pass").
     """
@@ -58,7 +59,7 @@ def gate_command(
     allowed = Rules.load(rules) if rules else DEFAULT
     judged = read_result(candidate)
     if accept and baseline is None:
-        raise UserError("--accept needs --baseline FILE: what the candidate is to replace")
+        raise UserError("--accept needs --baseline FILE, the result to replace")
     if accept and baseline and not baseline.exists():
         _accept(judged, baseline)
         print(f"{baseline} is the baseline now; there was none")
@@ -102,10 +103,10 @@ def _judge(judged: ResultFile[Result], baseline: Path | None, rules: Rules) -> G
 
 
 def _accept(judged: ResultFile[Result], baseline: Path) -> None:
-    """Copy the result over the baseline: the JSON last, since it holds the hash of the other."""
+    """Copy the result over the baseline, the JSON last, since it holds the hash of the .npz."""
     if baseline.suffix != ".json":
         raise UserError(
-            f"--baseline {baseline} must end in .json", "its scores go into a .npz beside"
+            f"--baseline {baseline} must end in .json", "its scores go into a .npz beside it"
         )
     scores = judged.path.with_suffix(".npz")
     if judged.path.resolve() == baseline.resolve():

@@ -17,7 +17,9 @@ from lfw_eval.system.files import require_writable, write_atomically
 
 
 def history_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of result files, and those below it.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of result files; subfolders are read too.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="HTML page to write; with --format a folder."),
@@ -30,7 +32,7 @@ def history_command(
 ) -> None:
     """Show the metrics of all results in a folder over time.
 
-    Each result is judged by the one before it, as gate does. A regression leaves the exit code 0.
+    Each result is judged against the previous one, as gate does. Regressions leave exit code 0.
     """
     if form != "html" and output is None:
         raise UserError(f"--format {form} needs --output FOLDER, where the files go")
@@ -39,11 +41,11 @@ def history_command(
         require_writable(output if form == "html" else output / "history")
     history = read_history(folder, Rules.load(rules) if rules else DEFAULT)
     for reason in history.skipped:
-        print(f"lfw-eval: left out: {as_options(reason, {})}", file=sys.stderr)
+        print(f"lfw-eval: skipped: {as_options(reason, {})}", file=sys.stderr)
     print(history_table(history))
     if output is None:
         return
-    # They need the extra report.
+    # These need the extra report.
     from lfw_eval.report.history_chart import history_figures
     from lfw_eval.report.page.figure_files import write_figures
     from lfw_eval.report.page.render import render_history

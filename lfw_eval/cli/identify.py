@@ -1,4 +1,4 @@
-"""The verb identify: 1:N, whose face it is among many people, or nobody's of them."""
+"""The verb identify: 1:N identification."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,15 +24,15 @@ def identify_command(
     gallery: Annotated[
         Path | None,
         typer.Option(
-            help="Images to enrol, name or name,identity a line. Default: the first image of "
-            "everyone with two or more."
+            help="Images to enrol, one name or name,identity per line. Default: the first image of "
+            "everyone with at least two."
         ),
     ] = None,
     probes: Annotated[
         Path | None,
         typer.Option(
-            help="Images to look for, in the same form. Default: all others; who has one image "
-            "only is in the gallery of nobody."
+            help="Probe images, in the same format. Default: all others; people with one image are "
+            "non-mated."
         ),
     ] = None,
     index: Annotated[
@@ -46,14 +46,14 @@ def identify_command(
 ) -> None:
     """Measure 1:N identification: rank-1, CMC and TPIR at FPIR.
 
-    FP32 beside the precision asked for. Exit codes: 0 success, 1 rank-1 is below --tgt, 2 a
+    FP32 beside the requested precision. Exit codes: 0 success, 1 rank-1 is below --tgt, 2 a
     mistake.
     """
     job = options.job(pairs_needed=False)
     path = output or job.default_output("identification")
     if path.suffix != ".json":
         raise UserError(
-            f"--output {path} must end in .json", "per-probe outcomes go into a .npz beside"
+            f"--output {path} must end in .json", "per-probe outcomes go into a .npz beside it"
         )
     available = job.dataset.photographs.names
     if gallery and probes:

@@ -1,4 +1,4 @@
-"""The verb live: names on faces while they come."""
+"""The verb live: faces named in real time."""
 
 import sys
 from contextlib import ExitStack
@@ -44,7 +44,7 @@ def live_command(
     options: EngineJobOptions,
     source: Annotated[Path | None, typer.Argument(help="Video file, or folder of images.")] = None,
     camera: Annotated[
-        str | None, typer.Option(help="Instead: a camera's number, or address (rtsp://…).")
+        str | None, typer.Option(help="Camera number or address (rtsp://…), instead.")
     ] = None,
     gallery: Annotated[
         Path | None,
@@ -74,7 +74,7 @@ def live_command(
         Formerly("--least-score"),
     ] = None,
     detector_precision: Annotated[
-        Precision | None, typer.Option(help="Of FaceDetect's engine. Default: fp16.")
+        Precision | None, typer.Option(help="Precision of FaceDetect. Default: fp16.")
     ] = None,
     detector_cache: Annotated[
         Path | None,
@@ -85,7 +85,7 @@ def live_command(
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.01, max=240, help="Of the source, in place of what it says; else 25."),
+        typer.Option(min=0.01, max=240, help="Frame rate of the source. Default: its own, or 25."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Annotated video to write, .mp4.")
@@ -97,7 +97,7 @@ def live_command(
         bool, typer.Option("--show", help="Show the picture in a browser on this machine.")
     ] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of --show's page; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port of --show's page; 0 picks a free one.")
     ] = 8090,
 ) -> None:
     """Name the faces of a camera, a video or a folder of images.
@@ -109,7 +109,7 @@ def live_command(
     if not gallery.is_dir():
         raise UserError(
             f"--gallery {gallery} is not a directory",
-            "give one with an image per person, named after them",
+            "give one with an image per person, each named after the person",
         )
     if output and output.suffix.lower() != ".mp4":
         raise UserError(f"--output {output} must end in .mp4, since it is an MPEG-4 video")
@@ -163,7 +163,7 @@ def live_command(
 
 
 def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -> dict[str, object]:
-    """Return what the JSON file says of the run, beside what was found."""
+    """Return the description of the run in the JSON file."""
     finder = recognizer.finder
     return {
         "source": pictures.title,

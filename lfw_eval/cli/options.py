@@ -27,8 +27,8 @@ VerifyImages = Annotated[
     bool,
     typer.Option(
         "--verify-images",
-        help="Read all images again to see whether they changed, even those of the same size and "
-        "time of change as before.",
+        help="Reread all images to detect changes, even where size and modification time are "
+        "unchanged.",
     ),
 ]
 Output = Annotated[
@@ -43,9 +43,9 @@ TensorRTVersions = Annotated[
     ),
 ]
 OutputArgument = Annotated[Path | None, typer.Argument(hidden=True)]
-"""The output as the last argument, which it once was: --output came later."""
+"""The output as the last argument, as before --output existed."""
 RulesFile = Annotated[
-    Path | None, typer.Option("--rules", help="TOML file of what is allowed; see the README.")
+    Path | None, typer.Option("--rules", help="TOML file of rules; see the README.")
 ]
 
 
@@ -151,7 +151,7 @@ def first_of(name: str, *values: _Value | None) -> _Value | None:
 
 
 def required_output(output: Path | None, argument: Path | None, hint: str) -> Path:
-    """Return where a verb writes that has to be told.
+    """Return the output of a verb that has no default for it.
 
     Args:
         hint: What to name.

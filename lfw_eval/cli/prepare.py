@@ -34,14 +34,14 @@ def prepare_command(
         typer.Option("--output", "-o", help="COCO JSON to write, for all layouts but lfw."),
     ] = None,
     alignment: AlignmentOptions,
-    side: Annotated[int, typer.Option(min=32, help="Of the crops, as the network takes.")] = 160,
+    side: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 160,
 ) -> None:
     """Align a data set, or write face annotations as COCO JSON.
 
     Aligning writes a crop store, a pair list and a contact sheet to look at.
     """
     if layout is None and data.dataset_argument in get_args(Layout):
-        # As the command once was: prepare LAYOUT IMAGES OUT.json.
+        # The former syntax: prepare LAYOUT IMAGES OUT.json.
         layout = cast(Layout, data.dataset_argument)
         data = replace(data, dataset_argument=images_argument)
     path = first_of("output", output, output_argument)
@@ -57,7 +57,7 @@ def _write_annotations(
     images: str | None, layout: Annotations, output: Path | None, verify_images: bool
 ) -> None:
     if images is None or output is None or output.suffix != ".json":
-        raise UserError(f"--layout {layout} takes the images and what to write: IMAGES -o OUT.json")
+        raise UserError(f"--layout {layout} needs images and an output", "give IMAGES -o OUT.json")
     faces = open_faces(Path(images), form=layout, verify_images=verify_images)
     write_coco(faces, output)
     print(

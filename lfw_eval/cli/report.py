@@ -34,12 +34,12 @@ def report_command(
     ] = "html",
     anonymous: Annotated[
         bool,
-        typer.Option("--anonymous", help="Leave out all faces and names, to pass the report on."),
+        typer.Option("--anonymous", help="Leave out all faces and names, for sharing."),
         Formerly("--no-faces"),
     ] = False,
     faces: Annotated[
         Path | None,
-        typer.Option(help="Images that a detector was evaluated on, to draw its boxes on some."),
+        typer.Option(help="Images that a detector was evaluated on, to draw its boxes."),
     ] = None,
     rules: RulesFile = None,
     annotations: Annotated[
@@ -64,11 +64,11 @@ def report_command(
             "--faces shows faces and --anonymous leaves them out", "give one of the two"
         )
     if annotations and not faces:
-        raise UserError("--annotations are of the images of --faces", "give these too")
+        raise UserError("--annotations needs --faces", "give the images too")
     allowed = Rules.load(rules) if rules else DEFAULT
     require_writable(path if form == "html" else path / "figure")
     require_drawing()
-    # What draws is not needed by the other commands, and takes a second to import.
+    # The drawing libraries take a second to import; no other verb needs them.
     from lfw_eval.report.page.contents import contents_of
     from lfw_eval.report.page.detection_section import detector_reports
     from lfw_eval.report.page.faces import FaceOptions
@@ -78,10 +78,10 @@ def report_command(
     files = [read_result(result) for result in results]
     if faces and not detector_reports(files):
         raise UserError(
-            "--faces are images to draw a detector's boxes on, and none of the results is of one",
-            "give that of lfw-eval detect too",
+            "--faces needs a detector's result, and none of the results has one",
+            "add that of lfw-eval detect",
         )
-    # Figures have no faces: none are looked for.
+    # Figures show no faces.
     shown = not anonymous and form == "html"
     options = FaceOptions(shown, faces, annotations)
     contents = contents_of(files, options, allowed)

@@ -1,4 +1,4 @@
-"""The option --tgt: what a result has to reach."""
+"""The option --tgt: the target of a result."""
 
 import sys
 
@@ -8,11 +8,11 @@ from lfw_eval.cli.exit_codes import FAILED
 
 
 def require(target: float | None, reached: float, name: str) -> None:
-    """Leave with exit code 1, and a sentence, where a value is below its target, or is no number.
+    """Exit with 1 and a message if a value misses its target or is NaN.
 
     Args:
-        target: None asks for nothing.
-        name: Of the value, as the sentence calls it.
+        target: None requires nothing.
+        name: The name of the value in the message.
     """
     if target is not None and not reached >= target:
         print(f"{name} {reached:g} is below the target of {target:g}", file=sys.stderr)

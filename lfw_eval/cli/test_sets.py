@@ -18,7 +18,7 @@ from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
 
-# Characters of sets' names in that of the result.
+# Characters of the sets' names in the name of the result.
 _NAMES = 60
 
 
@@ -45,8 +45,8 @@ def testsets_command(
 ) -> None:
     """Evaluate one engine on several test sets, in one table.
 
-    Each set's own result lies in a folder of the table's name, for gate and report. Exit
-    codes: 0 success, 2 a mistake, or a set that failed, which the table names.
+    Each set's own result goes into a folder named after the table, for gate and report. Exit
+    codes: 0 success, 2 a mistake, or a failed set, which the table names.
     """
     if output and output.suffix != ".json":
         raise UserError(f"--output {output} must end in .json", "the sets' results go beside it")

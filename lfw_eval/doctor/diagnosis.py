@@ -1,4 +1,4 @@
-"""What the doctor finds out about a machine."""
+"""The state of a machine: what it has, and what it lacks."""
 
 from dataclasses import dataclass
 from pathlib import Path

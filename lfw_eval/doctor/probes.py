@@ -39,8 +39,6 @@ _Finding = TypeVar("_Finding")
 _HERE = "run lfw-eval doctor"
 _REINSTALL = "reinstall lfw-eval"
 _CALIBRATION = ("scales-*.json", "trt-*.cache")
-
-
 _NO_DRIVER = Missing("no NVIDIA driver: install it if the machine has a GPU")
 
 
@@ -166,7 +164,7 @@ def _lfw() -> LfwFiles:
     if photographs is None:
         root = datasets().root
         raise UserError(
-            f"not here: put lfw.tgz and pairs.txt into {root}, or the first run fetches them"
+            f"not present: put lfw.tgz and pairs.txt into {root}, or the first run fetches them"
         )
     return LfwFiles(photographs, local_pairs(photographs))
 
@@ -186,7 +184,7 @@ def _fetched(name: str, collection: "Collection") -> Path:
     for path in paths:
         if path.exists():
             return path
-    raise UserError(f"not here: the first run that needs it fetches it, or put it at {paths[0]}")
+    raise UserError(f"not present: the first run that needs it fetches it, or put it at {paths[0]}")
 
 
 def _prepared() -> tuple[PreparedCrops | Missing, ...]:
@@ -213,7 +211,7 @@ def _calibrations() -> tuple[CalibrationFiles | Missing, ...]:
     root = calibration_caches()
     folders = sorted({path.parent for name in _CALIBRATION for path in root.glob(f"*/{name}")})
     if not folders:
-        raise UserError(f"none in {root}: lfw-eval calibrate makes a table and caches")
+        raise UserError(f"none in {root}: lfw-eval calibrate writes a table and caches")
     return tuple(_attempt(partial(_calibration, folder), "calibrate again") for folder in folders)
 
 

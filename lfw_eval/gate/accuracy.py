@@ -36,22 +36,22 @@ def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) ->
     own, other = candidate.data, baseline.data
     if own.pairs_digest != other.pairs_digest:
         yield (
-            f"other pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name}; "
+            f"different pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name}; "
             f"digest {other.pairs_digest[:12]}, now {own.pairs_digest[:12]})"
         )
     elif own.crops_sha256 != other.crops_sha256:
         how = f"aligned by {other.alignment}, now by {own.alignment}"
         if own.alignment == other.alignment:
-            how = f"the same alignment with other pixels, as on another machine: {own.alignment}"
+            how = f"same alignment, different pixels, as on another machine: {own.alignment}"
         digests = f"sha256 {other.crops_sha256[:12]}, now {own.crops_sha256[:12]}"
-        yield f"other crops ({how}; {digests})"
+        yield f"different crops ({how}; {digests})"
     yield from protocol_differences(candidate.protocol, baseline.protocol)
 
 
 def accuracy_notes(
     candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
 ) -> Iterator[str]:
-    """Yield what may differ, and what is not judged."""
+    """Yield notes on permitted differences and on what is not judged."""
     yield from model_notes(candidate.model, baseline.model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
     detections = bool(candidate.detection), bool(baseline.detection)
@@ -66,7 +66,7 @@ def accuracy_notes(
 def accuracy_findings(
     candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
 ) -> Iterator[Finding]:
-    """Judge what was asked for in the candidate beside what was asked for in the baseline."""
+    """Judge the requested precision of the candidate against that of the baseline."""
     with_detection = bool(candidate.detection and baseline.detection)
     criteria = Criteria(rules, len(VERIFICATION_METRICS) + with_detection)
     yield from verification_findings(
@@ -85,19 +85,19 @@ def accuracy_findings(
 
 
 def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
-    """Return FP32 of the same run as a result of its own, and the precision beside it.
+    """Return FP32 of the same run as a result of its own, and the candidate's precision.
 
     Raises:
-        UserError: FP32 is all that the result has.
+        UserError: The result has FP32 only.
     """
     if result.candidate is None:
-        raise UserError("the result has FP32 alone", "name a `baseline` to compare it with")
+        raise UserError("the result has FP32 only", "name a `baseline` to compare it with")
     reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
     return reference, result.candidate.engine.precision
 
 
 def accuracy_tracked(result: AccuracyResult) -> Tracked:
-    """Return what history follows."""
+    """Return the metrics that history tracks."""
     run, outcome = result.judged, result.judged.verification
     engine = run.engine
     return Tracked(
@@ -116,7 +116,7 @@ def accuracy_tracked(result: AccuracyResult) -> Tracked:
 def verification_findings(
     own: VerificationResult, other: VerificationResult, criteria: Criteria
 ) -> Iterator[Finding]:
-    """Judge ACC, AUC, EER and VAL of a candidate and, on the same pairs, of a baseline."""
+    """Judge ACC, AUC, EER and VAL of a candidate against a baseline on the same pairs."""
     genuine, fold, pairs = other.genuine, other.fold, len(other.genuine)
     changed = compare(other, own)
     strata = 2 * fold + genuine
@@ -155,7 +155,7 @@ def verification_findings(
 
 
 def _speed_note(candidate: AccuracyResult, baseline: AccuracyResult) -> str:
-    """Why FPS is not compared; empty where it is."""
+    """Return why FPS is not compared, or an empty string."""
     if candidate.judged.from_cache or baseline.judged.from_cache:
-        return "FPS is not compared: one of the two is of an earlier run's embeddings"
+        return "FPS is not compared: one of the two runs took its embeddings from cache"
     return device_note(candidate.judged.engine, baseline.judged.engine)

@@ -1,4 +1,4 @@
-"""Whether INT8 was made as it was for the baseline: its image list, scales and engine."""
+"""Whether INT8 was calibrated and built as for the baseline: image list, scales and engine."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,13 +6,13 @@ from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.results.accuracy import AccuracyResult
 
-_ACCEPT = "look at the metrics and, if it is meant, accept it as the new baseline"
+_ACCEPT = "if this is intended, check the metrics and accept the candidate as the new baseline"
 
 
 def calibration_findings(
     candidate: AccuracyResult, baseline: AccuracyResult, rule: CalibrationRule
 ) -> Iterator[Finding]:
-    """Yield a finding for each thing that the rule asks to be the same."""
+    """Yield a finding for everything that the rule requires to be unchanged."""
     own, other = candidate.calibration, baseline.calibration
     if rule.list == "same":
         names = [c.list_sha256[:12] if c else "none" for c in (other, own)]
@@ -35,7 +35,7 @@ def calibration_findings(
             p_value=None,
             allowed=rule.scales,
             reason=f"largest change {worst:.1%}, of {tensor}"
-            + (f"; {missing} tensors are in one table only" if missing else "")
+            + (f"; {missing} tensors are in only one of the tables" if missing else "")
             + ("" if held else f"; {_ACCEPT}"),
         )
 
@@ -48,7 +48,7 @@ def _same(metric: str, values: list[str]) -> Finding:
 
 
 def _moved(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[tuple[float, str]]:
-    """Relative change of each threshold that both have."""
+    """Yield the relative change of every threshold that both tables have."""
     for tensor in before.keys() & after.keys():
         if before[tensor]:
             yield abs(after[tensor] / before[tensor] - 1), tensor

@@ -1,4 +1,4 @@
-"""What two results must share to be compared, and what is worth a note where it differs."""
+"""What two results must share to be compared, and which differences deserve a note."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,15 +12,15 @@ class NotComparableError(UserError):
 
 
 def refuse(differences: Iterable[str]) -> None:
-    """Refuse two results that differ in what they must share.
+    """Refuse to compare results that differ in what they must share.
 
     Raises:
-        NotComparableError: There are differences; it names all.
+        NotComparableError: There are differences; the message lists all.
     """
     if differing := "; ".join(differences):
         raise NotComparableError(
             f"candidate and baseline cannot be compared: {differing}",
-            "make both with the same data, alignment and protocol, or replace the baseline with "
+            "rerun both with the same data, alignment and protocol, or replace the baseline with "
             "`accept`",
         )
 
@@ -30,7 +30,7 @@ def protocol_differences(
 ) -> Iterator[str]:
     """Yield a phrase for each setting of a protocol that differs."""
     for name, before, now in _changes(candidate, baseline, None):
-        yield f"other protocol ({name} {before}, now {now})"
+        yield f"different protocol ({name} {before}, now {now})"
 
 
 def setting_notes(candidate: Mapping[str, Any], baseline: Mapping[str, Any]) -> Iterator[str]:
@@ -47,14 +47,14 @@ def model_notes(candidate: ModelDescription, baseline: ModelDescription) -> Iter
 
 
 def engine_notes(candidate: EngineDescription, baseline: EngineDescription) -> Iterator[str]:
-    """Yield a note for each thing in which two engines differ, which a release may change."""
+    """Yield a note for each difference between engines that a release may introduce."""
     names = ("precision", "arithmetic", "runtime", "device")
     before, now = ({name: getattr(e, name) for name in names} for e in (baseline, candidate))
     return setting_notes(now, before)
 
 
 def device_note(candidate: EngineDescription, baseline: EngineDescription) -> str:
-    """Return why the speeds of two engines cannot be compared; empty where they can."""
+    """Return why the speeds of two engines cannot be compared, or an empty string."""
     if candidate.device == baseline.device:
         return ""
     return f"FPS is not compared: {baseline.device} before, {candidate.device} now"

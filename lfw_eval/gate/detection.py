@@ -18,14 +18,14 @@ from lfw_eval.system.errors import UserError
 def detection_differences(candidate: DetectionReport, baseline: DetectionReport) -> Iterator[str]:
     """Yield a phrase for each difference of images, faces and protocol."""
     if candidate.data.digest != baseline.data.digest:
-        yield f"other faces ({baseline.data.title}, now {candidate.data.title})"
+        yield f"different faces ({baseline.data.title}, now {candidate.data.title})"
     yield from protocol_differences(_protocol(candidate), _protocol(baseline))
 
 
 def detection_notes(
     candidate: DetectionReport, baseline: DetectionReport, rules: Rules
 ) -> Iterator[str]:
-    """Yield what differs in the detectors' settings, as it may."""
+    """Yield notes on permitted differences between the detectors' settings."""
     return setting_notes(candidate.settings, baseline.settings)
 
 
@@ -42,11 +42,11 @@ def ap_finding(
     """Judge AP of the same images.
 
     Raises:
-        UserError: They have no face, and so no AP.
+        UserError: They have no faces, and so no AP.
     """
     own, other = candidate.asked.overall, baseline.asked.overall
     if not own.n:
-        raise UserError(f"{candidate.data.title} has no face, and so no AP to judge")
+        raise UserError(f"{candidate.data.title} has no faces, so there is no AP to judge")
     drawn = resampled(
         weighted_ap(other.outcomes, other.definition),
         weighted_ap(own.outcomes, own.definition),
@@ -62,7 +62,7 @@ def ap_finding(
 
 
 def detection_tracked(report: DetectionReport) -> Tracked:
-    """Return what history follows."""
+    """Return the metrics that history tracks."""
     names = (report.data.title, report.detector, str(report.settings.get("arithmetic", "")))
     metrics = {"AP": report.asked.overall.value, "FPS": report.fps}
     return Tracked(report.data.title, " · ".join(filter(None, names)), metrics)

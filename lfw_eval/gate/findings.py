@@ -10,11 +10,11 @@ from lfw_eval.metrics.paired.difference import Difference
 
 @dataclass(frozen=True)
 class Criteria:
-    """What decides on a difference: rules, and how many tests share the chance of a false alarm.
+    """What decides on a difference: the rules, and how many tests share the false-alarm rate.
 
     Attributes:
         rules: What is allowed.
-        tests: How many there are in the gate.
+        tests: The number of tests in the gate.
     """
 
     rules: Rules
@@ -22,7 +22,7 @@ class Criteria:
 
     @property
     def levels(self) -> tuple[float, float]:
-        """The significance of a regression, by one test of all, and that of a pass."""
+        """The significance of a regression, Bonferroni-corrected, and that of a pass."""
         return self.rules.significance / self.tests, self.rules.significance
 
     def allowed_drop(self, metric: Metric) -> float:
@@ -40,7 +40,7 @@ class Criteria:
         """Judge a metric by its difference.
 
         Args:
-            samples: How many there are, and what they are, such as "pairs".
+            samples: Their number and unit, such as "pairs".
         """
         rule = self.rules.metrics[metric]
         verdict, reason = self._verdict(rule, difference, *samples)
@@ -68,26 +68,30 @@ class Criteria:
     ) -> tuple[Verdict, str]:
         if rule.never_worse:
             worse = difference.worse_by > 0
-            return ("regressed", "worse, and none may be") if worse else ("passed", "not worse")
+            return (
+                ("regressed", "worse, and no loss is allowed") if worse else ("passed", "not worse")
+            )
         if difference.worse_by > rule.allowed_drop and difference.p_value < self.levels[0]:
             return "regressed", "worse by more than allowed, and more than chance explains"
         if difference.upper <= rule.allowed_drop:
             return "passed", "a drop beyond what is allowed is ruled out"
-        wanted = f"about {difference.needed * n:,.0f} {unit} would show a drop of "
-        wanted += f"{rule.allowed_drop:g}"
+        outlook = f"about {difference.needed * n:,.0f} {unit} would show a drop of "
+        outlook += f"{rule.allowed_drop:g}"
         if difference.needed <= 1:
-            wanted = f"the drop seen is near the {rule.allowed_drop:g} allowed; more {unit} or a "
-            wanted += "wider rule would tell"
-        return "cannot tell", f"{n:,} {unit} cannot rule it out: {wanted}"
+            outlook = (
+                f"the observed drop is close to the allowed {rule.allowed_drop:g}; more {unit} "
+            )
+            outlook += "or a wider rule would decide"
+        return "cannot tell", f"{n:,} {unit} cannot rule it out: {outlook}"
 
 
 def speed_finding(rule: MetricRule, candidate: float, baseline: float, name: str) -> Finding:
     """Judge FPS as a ratio: one measurement of each, so there is no test."""
     missing = 1 - candidate / baseline
-    reason = f"x{candidate / baseline:.2f} of the baseline's"
+    reason = f"x{candidate / baseline:.2f} of the baseline"
     verdict: Verdict = "passed" if missing <= rule.allowed_drop else "regressed"
     if rule.never_worse and missing > 0:
-        verdict, reason = "regressed", "worse, and none may be"
+        verdict, reason = "regressed", "worse, and no loss is allowed"
     if rule.floor is not None and candidate < rule.floor:
         verdict, reason = "regressed", f"below the floor of {rule.floor:g}"
     allowed = 0 if rule.never_worse else rule.allowed_drop

@@ -1,4 +1,4 @@
-"""Committed results over time: their metrics, and where one regressed beside the one before."""
+"""Committed results over time: their metrics, each judged against the previous result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from lfw_eval.system.errors import UserError
 
 @dataclass(frozen=True)
 class Moment:
-    """A result, and how it compares with the one before it in its series.
+    """A result, and how it compares with the previous one of its series.
 
     Attributes:
         findings: By metric; empty for the first of a series.
@@ -36,7 +36,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class History:
-    """All results of a folder, by series and time, and why other files were left out."""
+    """All results of a folder by time, and why other files were skipped."""
 
     moments: tuple[Moment, ...]
     skipped: tuple[str, ...]
@@ -50,15 +50,13 @@ class History:
 
 
 def read_history(folder: Path, rules: Rules) -> History:
-    """Read every result in a folder and those below it, and judge each by the one before.
+    """Read the results in a folder and its subfolders, and judge each against the previous one.
 
     Raises:
-        UserError: The folder is missing or has no result.
+        UserError: The folder is missing or has no results.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"{folder} is not a directory", "give the one that result files are kept in"
-        )
+        raise UserError(f"{folder} is not a directory", "name the folder of the result files")
     files, skipped = [], []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -71,7 +69,7 @@ def read_history(folder: Path, rules: Rules) -> History:
     for file in tqdm(files, desc="judge", unit="result", disable=None):
         tracked_of = JUDGING[type(file.result)].tracked
         if tracked_of is None:
-            skipped.append(f"{file.path} is of benchmark, and history is of evaluate and detect")
+            skipped.append(f"{file.path} is of benchmark; history takes evaluate and detect")
             continue
         tracked = tracked_of(file.result)
         moments.append(_moment(file, tracked, latest.get(tracked.series), rules))
@@ -79,8 +77,8 @@ def read_history(folder: Path, rules: Rules) -> History:
     if not moments:
         why = f" ({skipped[0]})" if skipped else ""
         raise UserError(
-            f"{folder} has no result of evaluate or detect{why}",
-            "give the folder that `output` names",
+            f"{folder} has no results of evaluate or detect{why}",
+            "name the folder that they were written to",
         )
     return History(tuple(moments), tuple(skipped))
 

@@ -1,4 +1,4 @@
-"""The verdict on a candidate beside a baseline, metric by metric."""
+"""The verdict on a candidate against a baseline, metric by metric."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ from lfw_eval.system.errors import UserError
 
 
 def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, str]) -> GateResult:
-    """Judge what was asked for in `candidate` beside what was asked for in `baseline`.
+    """Judge the requested precision of `candidate` against that of `baseline`.
 
     Args:
         names: Of candidate and baseline.
 
     Raises:
-        UserError: They are of two kinds, or there is nothing to judge.
+        UserError: They are of different kinds, or there is nothing to judge.
         NotComparableError: They are not of the same data and protocol.
     """
     if type(candidate) is not type(baseline):
@@ -31,12 +31,12 @@ def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, s
 
 
 def judge_against_reference(result: Result, rules: Rules = DEFAULT) -> GateResult:
-    """Judge the precision that was asked for beside FP32 of the same run.
+    """Judge the requested precision against FP32 of the same run.
 
-    How INT8 was calibrated is not judged: FP32 was not.
+    Calibration is not judged: FP32 has none.
 
     Raises:
-        UserError: The result has no FP32 beside it, or nothing else.
+        UserError: The result has no FP32 to compare with, or FP32 only.
     """
     reference_of = JUDGING[type(result)].reference
     if reference_of is None:
@@ -49,5 +49,5 @@ def judge_against_reference(result: Result, rules: Rules = DEFAULT) -> GateResul
     gate = judge(result, reference, plain, (precision.upper(), "FP32"))
     if rules == plain:
         return gate
-    note = "calibration is not judged: FP32 has none; an earlier result as the baseline would have"
+    note = "calibration is not judged: FP32 has none; judge against an earlier result instead"
     return replace(gate, notes=(*gate.notes, note))

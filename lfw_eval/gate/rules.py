@@ -19,13 +19,13 @@ Metric = Literal["ACC", "AUC", "EER", "VAL", "FPS", "AP"]
 
 @dataclass(frozen=True)
 class MetricRule:
-    """What is asked of one metric.
+    """The rule for one metric.
 
     Attributes:
-        allowed_drop: How much worse it may be, above 0: 0.002 are 0.2 points, for FPS 0.1 is a
-            tenth of the baseline's. Of EER, which is better when lower, it is a rise.
-        floor: What it must reach, whatever the baseline has; of EER what it may not exceed.
-        never_worse: Whether any worsening at all is a regression, of one pair even.
+        allowed_drop: How much worse it may be, above 0: 0.002 is 0.2 points; for FPS, 0.1 is a
+            tenth of the baseline. For EER, where lower is better, it is a rise.
+        floor: The minimum, whatever the baseline has; for EER the maximum.
+        never_worse: Whether any loss is a regression, even of a single pair.
     """
 
     allowed_drop: float
@@ -76,15 +76,15 @@ class Rules:
     calibration: CalibrationRule = CalibrationRule()
 
     def asked(self, metric: Metric) -> bool:
-        """Whether a metric's rule is another than unasked."""
+        """Return whether a metric's rule differs from the default."""
         return self.metrics[metric] != _defaults()[metric]
 
     @staticmethod
     def load(path: Path) -> "Rules":
-        """Read rules; what the file does not name is as by default.
+        """Read rules; what the file does not mention keeps its default.
 
         Raises:
-            UserError: The file is missing, is not TOML, or has a name or value that no rule has.
+            UserError: The file is missing, is not TOML, or has an invalid name or value.
         """
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ class Rules:
         if unknown := content.keys() - names:
             raise UserError(
                 f"`rules` {path}: there is no '{min(unknown)}'",
-                f"there are {', '.join(sorted(names))}",
+                f"choose from {', '.join(sorted(names))}",
             )
         for metric, rule in metrics.items():
             metrics[metric] = _with(rule, content.get(metric, {}), f"`rules` {path}: [{metric}]")
@@ -113,34 +113,35 @@ class Rules:
 
 
 DEFAULT = Rules()
-"""What is allowed unasked."""
+"""The rules without a file."""
 
 
 def _with(rule: Any, values: Any, where: str) -> Any:
-    """The rule with what the file says."""
+    """Return the rule with the values of the file."""
     names = [field.name for field in fields(rule)]
     if not isinstance(values, dict):
         raise UserError(f"{where} must be a table with any of {', '.join(names)}")
     for name, value in values.items():
         if name not in names:
-            raise UserError(f"{where} has no '{name}'", f"it has {', '.join(names)}")
+            raise UserError(f"{where} has no '{name}'", f"choose from {', '.join(names)}")
         if name in ("list", "engine"):
             fits = value in ("same", "any")
         elif name == "never_worse":
             fits = isinstance(value, bool)
         else:
             fits = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-            # Rates, but the floor of FPS; 40 was meant as 40 percent.
+            # All are rates, except the floor of FPS; 40 would be meant as 40 percent.
             fits = fits and value < (math.inf if where.endswith("[FPS]") and name == "floor" else 1)
         if name == "allowed_drop" and value == 0:
             raise UserError(
-                f"{where} allowed_drop = 0 could never be shown", "set never_worse = true instead"
+                f"{where} allowed_drop = 0 can never be shown to hold",
+                "set never_worse = true instead",
             )
         if not fits:
-            range_of = "from 0 to below 1 (0.002 are 0.2 points)"
+            range_of = "from 0 to below 1 (0.002 is 0.2 points)"
             choices = {"list": '"same" or "any"', "engine": '"same" or "any"'}
-            wanted = {**choices, "never_worse": "true or false"}.get(name, range_of)
-            raise UserError(f"{where} {name} = {value!r} is not possible", f"give {wanted}")
+            valid = {**choices, "never_worse": "true or false"}.get(name, range_of)
+            raise UserError(f"{where} {name} = {value!r} is invalid", f"give {valid}")
     return replace(rule, **values)
 
 

@@ -32,7 +32,7 @@ def open_finder(
 
     Args:
         model: FaceDetect's or YuNet's ONNX file.
-        size: Longest side of what MTCNN is given, side of YuNet's input, in pixels; None is
+        size: Longest side of MTCNN's input, side of YuNet's, in pixels; None is
             `DETECTION_SIZE`.
         min_score: The minimum score of a face; None takes the detector's of `MIN_SCORE`.
         engine: Of the faces; FaceDetect is on the same, or on this machine beside a server's.
@@ -61,7 +61,7 @@ def open_finder(
     elif detector == "yunet":
         options |= {"fit": "letterbox", "size": size or DETECTION_SIZE, "min_score": score}
     elif size is not None:
-        raise UserError("`detection_size` is not for FaceDetect, whose network has its own")
+        raise UserError("`detection_size` is not for FaceDetect, whose network has a fixed size")
     else:
         own = replace(engine.reference, precision=precision or "fp16", batch_size=1)
         options |= {"clustering": _CLUSTERING, "engine": own}
@@ -71,6 +71,6 @@ def open_finder(
     except ModuleNotFoundError as error:
         raise UserError(
             f"`detector` {detector} needs a package that is missing: pip install {error.name}",
-            "or take another one",
+            "or choose another one",
         ) from error
     return FaceFinder(opened, longest, score)

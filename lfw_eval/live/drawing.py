@@ -15,23 +15,23 @@ _UNKNOWN: _Colour = (40, 150, 255)
 _PAPER: _Colour = (255, 255, 255)
 _INK: _Colour = (0, 0, 0)
 _LINES = 40
-"""Lines of text that a picture is high."""
-_LEAST_TEXT = 10
+"""Lines of text that fit into the height of a picture."""
+_MIN_TEXT = 10
 _HERSHEY_HEIGHT = 30
 """Of a letter of OpenCV's plain font at scale 1, in pixels, with what goes below the line."""
 
 
 def draw(frame: Frame, fps: float) -> Image:
-    """Draw what was found.
+    """Draw boxes and captions.
 
     Args:
-        fps: What is written into the corner.
+        fps: The frame rate shown in the corner.
 
     Returns:
         uint8 (h, w, 3) BGR, as OpenCV shows and writes it.
     """
     picture = np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), np.uint8)
-    size = max(_LEAST_TEXT, frame.pixels.shape[0] // _LINES)
+    size = max(_MIN_TEXT, frame.pixels.shape[0] // _LINES)
     for face in frame.faces:
         x1, y1, x2, y2 = (round(value) for value in face.box)
         colour = _KNOWN if face.name is not None else _UNKNOWN
@@ -42,7 +42,7 @@ def draw(frame: Frame, fps: float) -> Image:
 
 
 def caption(face: Face) -> str:
-    """Return what is written at a face: its name and distance, or that it is unknown."""
+    """Return the caption of a face: its name and distance, or that it is unknown."""
     if face.nearest is None:
         return "unknown"
     if face.name is None:
@@ -53,7 +53,7 @@ def caption(face: Face) -> str:
 def _label(
     picture: NDArray[np.uint8], text: str, corner: tuple[int, int], size: int, colour: _Colour
 ) -> None:
-    """Write a line on a ground of its own, above a corner, or below where it would be cut off."""
+    """Write a line on a filled box above a corner, or below it where it would be cut off."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     width = _write(picture, text, None, size)
     x = max(0, min(corner[0], picture.shape[1] - width - 4))

@@ -10,7 +10,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Face:
-    """A face that was found.
+    """A detected face.
 
     Attributes:
         box: x1, y1, x2, y2 in pixels of the frame; it may reach over the border.
@@ -29,7 +29,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture, and what the stages found.
+    """A picture, and the results of the stages.
 
     Attributes:
         index: Its place in the source, dropped pictures counted.

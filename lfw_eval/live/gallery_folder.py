@@ -1,4 +1,4 @@
-"""A folder of known people, watched: who is put there or taken away while the command runs."""
+"""A watched folder of known people, who may be added or removed while the command runs."""
 
 import sys
 import threading
@@ -27,10 +27,10 @@ _Stamp = tuple[int, int]
 class GalleryFolder(Closing):
     """Images `NAME.jpg`, or several in a folder `NAME/`; a context manager that ends the watch.
 
-    An image that cannot be used is said on standard error and left out.
+    An image that cannot be used is reported on standard error and skipped.
 
     Attributes:
-        people: Those of now; replaced as a whole, so that a reader in another thread never sees
+        people: The current ones; replaced as a whole, so that a reader in another thread never sees
             half a change.
     """
 
@@ -45,7 +45,7 @@ class GalleryFolder(Closing):
         self._update(self._listing())
 
     def watch(self) -> None:
-        """Look once a second for what is new, changed or gone, in a thread of its own."""
+        """Look for changes once a second, in a thread of its own."""
         self._thread.start()
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class GalleryFolder(Closing):
         before = dict(self._seen)
         while not self._ended.wait(_SECONDS):
             now = self._listing()
-            # A file that is still being written changes from look to look, and is left for later.
+            # A file still being written changes between two looks, and is left for later.
             self._update({path: stamp for path, stamp in now.items() if before.get(path) == stamp})
             before = now
 
@@ -95,10 +95,10 @@ class GalleryFolder(Closing):
             _say(f"{error}")
             return None
         except cv2.error as error:
-            _say(f"{path} is more than OpenCV reads ({error.err}); make it smaller, or replace it")
+            _say(f"{path} is too large for OpenCV ({error.err}); shrink or replace it")
             return None
         if embedding is None:
-            _say(f"{path} shows no face that the detector finds; replace it")
+            _say(f"no face detected in {path}; replace it")
         return embedding
 
     def _publish(self) -> None:
@@ -113,7 +113,7 @@ class GalleryFolder(Closing):
 
     def _name(self, path: Path) -> str:
         name = path.stem if path.parent == self._folder else path.parent.name
-        # A file's name may hold bytes that are no text, which no output takes.
+        # A file's name may hold bytes that are not valid text.
         return name.encode(errors="replace").decode()
 
 

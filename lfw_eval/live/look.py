@@ -24,12 +24,12 @@ def look(
 ) -> None:
     """Take frames that went through all stages until they end, or Ctrl-C ends them.
 
-    Ctrl-C lets the frame of the moment be finished; a second one interrupts at once.
+    The first Ctrl-C finishes the current frame; a second one interrupts at once.
 
     Args:
-        record: Each is given every frame.
-        show: Each is given every frame drawn.
-        expected: How many frames there will be, as far as one knows.
+        record: Called with every frame.
+        show: Called with every drawn frame.
+        expected: The number of frames, if known.
     """
     bar = tqdm(total=expected, desc="live", unit="frame", disable=None)
     with bar, deferred_interrupt() as pressed, closing(frames):

@@ -26,7 +26,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem }
 dd { margin: 0 }
 </style>
 <h1>lfw-eval live</h1>
-<img src="/stream" alt="The picture of the moment, with boxes and names">
+<img src="/stream" alt="The current picture, with boxes and names">
 <p id="state" role="status"></p>
 <dl id="stats"></dl>
 <script>
@@ -37,7 +37,7 @@ async function look() {
     const stats = await (await fetch("/stats")).json();
     const rows = [["frames", stats.frames], ["dropped", stats.dropped],
       ["FPS", stats.fps.toFixed(1)], ["detection", ms(stats.detection_ms)],
-      ["embedding of a face", ms(stats.embedding_ms_per_face)], ["faces", stats.faces],
+      ["embedding per face", ms(stats.embedding_ms_per_face)], ["faces", stats.faces],
       ["unknown", stats.unknown], ...Object.entries(stats.people)];
     document.getElementById("stats").replaceChildren(...rows.flatMap(row =>
       row.map((text, column) => Object.assign(
@@ -63,8 +63,8 @@ class Screen(Closing):
         """Serve the page.
 
         Args:
-            port: 0 takes a free one.
-            stats: What the page says beside the picture.
+            port: 0 picks a free one.
+            stats: Shown beside the picture.
 
         Raises:
             UserError: The port is taken.
@@ -77,13 +77,13 @@ class Screen(Closing):
             self._server = ThreadingHTTPServer((_HOST, port), _handler(self, stats))
         except OSError as error:
             raise UserError(
-                f"`port` {port} cannot be served ({error.strerror})", "take another one"
+                f"`port` {port} cannot be used ({error.strerror})", "choose another one"
             ) from error
         self.address = f"http://{_HOST}:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def show(self, picture: Image) -> None:
-        """Show a picture, uint8 (h, w, 3) BGR; it costs nothing while nobody looks."""
+        """Show a picture, uint8 (h, w, 3) BGR; it costs nothing while nobody watches."""
         if not self._watching:
             return
         _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
@@ -122,7 +122,7 @@ def _handler(screen: Screen, stats: Callable[[], LiveStats]) -> type[BaseHTTPReq
         def do_GET(self) -> None:
             host = (self.headers.get("Host") or "").partition(":")[0]
             if host not in (_HOST, "localhost"):
-                # Another site's name that was pointed here would let its pages read the faces.
+                # DNS rebinding would let pages of other sites read the faces.
                 self.send_error(403)
             elif self.path == "/":
                 self._answer("text/html; charset=utf-8", _PAGE.encode())

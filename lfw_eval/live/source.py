@@ -21,7 +21,7 @@ DEFAULT_FPS = 25.0
 _HIGHEST_FPS = 240.0
 _SILENT = "-8"
 _MISSING = 0.05
-"""Containers estimate their number of frames; beyond this part it is a file that was cut off."""
+"""Containers estimate their number of frames; a larger missing share means a truncated file."""
 
 
 class Source(Closing, ABC):
@@ -29,9 +29,9 @@ class Source(Closing, ABC):
 
     Attributes:
         title: For people.
-        live: They come when they come, and are dropped rather than delayed.
-        fps: Of the source; a mean where its rate varies.
-        expected: How many there are, as far as one knows.
+        live: Pictures arrive in real time, and are dropped rather than delayed.
+        fps: Frame rate; the mean where it varies.
+        expected: Their number, if known.
     """
 
     title: str
@@ -68,7 +68,7 @@ class Capture(Source):
             rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
             yield Frame(index, seconds, rgb)
         if not index:
-            raise UserError(f"{self.title} gives no picture", "see that it plays elsewhere")
+            raise UserError(f"{self.title} delivers no frames", "check that it plays elsewhere")
         if self.expected and index < self.expected * (1 - _MISSING):
             print(f"{self.title} ends after {index} of {self.expected} frames", file=sys.stderr)
 
@@ -87,7 +87,7 @@ class ImageFolder(Source):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         )
         if not self._files:
-            raise UserError(f"{folder} holds no image", "give a folder of .jpg or .png files")
+            raise UserError(f"{folder} holds no images", "give a folder of .jpg or .png files")
         self.title, self.fps, self.expected = str(folder), fps, len(self._files)
 
     def frames(self) -> Iterator[Frame]:
@@ -116,7 +116,7 @@ def open_source(path: Path | None, camera: str | None, fps: float | None) -> Sou
     if camera is not None and path is None:
         return _captured(int(camera) if camera.isdecimal() else camera, f"`camera` {camera}", fps)
     if path is None or camera is not None:
-        raise UserError("give a video file, a folder of images or `camera` 0, one of them")
+        raise UserError("give either a video file, a folder of images or `camera` 0")
     if path.is_dir():
         return ImageFolder(path, fps or DEFAULT_FPS)
     if not path.is_file():
@@ -125,14 +125,14 @@ def open_source(path: Path | None, camera: str | None, fps: float | None) -> Sou
 
 
 def _captured(address: int | str, title: str, fps: float | None, *, live: bool = True) -> Capture:
-    # What OpenCV and FFmpeg would say is said below in one sentence.
+    # The error below replaces the messages of OpenCV and FFmpeg.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _SILENT)
     if hasattr(cv2.utils, "logging"):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(address)
     if not capture.isOpened():
-        hint = "see that it is connected and free" if live else "give a video, such as .mp4"
-        raise UserError(f"{title} cannot be opened", f"{hint}")
+        hint = "check that it is connected and free" if live else "give a video, such as .mp4"
+        raise UserError(f"{title} cannot be opened", hint)
     own = capture.get(cv2.CAP_PROP_FPS)
     rate = own if 0 < own <= _HIGHEST_FPS else DEFAULT_FPS
     return Capture(capture, title, fps or rate, live=live)

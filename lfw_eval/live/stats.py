@@ -1,4 +1,4 @@
-"""What a run counted and measured."""
+"""The counts and timings of a run."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ import numpy as np
 from lfw_eval.live.frame import Frame
 
 _RECENT = 30
-"""Frames that the rate of the moment is taken over."""
+"""Frames that the current rate is averaged over."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds; of nothing, all are 0."""
+    """Milliseconds; all 0 without measurements."""
 
     median: float
     p90: float
@@ -27,17 +27,17 @@ class LiveStats:
     """A whole run.
 
     Attributes:
-        frames: That went through all stages.
-        dropped: That a camera gave and nobody had time for.
+        frames: Those that went through all stages.
+        dropped: Those of a camera that came too fast.
         seconds: From the first frame's request to the last one's end.
-        fps: Frames of a second.
+        fps: Frames per second.
         detection_ms: Of a frame.
         embedding_ms: Of a frame with faces: crops, embeddings and names of all of them.
         embedding_ms_per_face: The same, divided by the faces of the frame.
         faces: In all frames together.
         unknown: Those of them without a name.
-        people: Frames that each named person was seen in.
-        interrupted: It was ended by Ctrl-C.
+        people: The number of frames that show each named person.
+        interrupted: Whether Ctrl-C ended it.
     """
 
     frames: int
@@ -85,11 +85,11 @@ class Tally:
 
     @property
     def recent_fps(self) -> float:
-        """Frames of a second, over the last ones."""
+        """Frames per second over the most recent frames."""
         return (len(self._recent) - 1) / max(self._recent[-1] - self._recent[0], 1e-9)
 
     def stats(self) -> LiveStats:
-        """Return what was counted up to now."""
+        """Return the stats so far."""
         with self._lock:
             frames, seconds = len(self._detection), self._ended - self._started
             return LiveStats(

@@ -1,4 +1,4 @@
-"""The annotated video, which takes its name when it is whole."""
+"""The annotated video, which gets its name once it is complete."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def video_file(path: Path, fps: float, *, keep_time: bool) -> Iterator[Write]:
             film.close()
         if film.written != _frames_in(temporary):
             raise UserError(
-                f"{path} could not be written whole", "make room on its disk, or name another place"
+                f"{path} is incomplete", "free space on its disk, or name another place"
             )
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an accuracy evaluation."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ class PairRows:
 
 @dataclass(frozen=True)
 class AccuracyResult:
-    """FP32 and, beside it, the precision that was asked for."""
+    """FP32 and, beside it, the requested precision."""
 
     data: DataDescription
     pairs: PairRows
@@ -59,9 +59,9 @@ class AccuracyResult:
     comparison: Comparison | None
     cosine: CosineSimilarity | None
     detection: tuple[DetectionReport, ...] = ()
-    """FaceDetect's, of the reference and of the candidate, where that was asked for."""
+    """FaceDetect's, of the reference and of the candidate, if requested."""
 
     @property
     def judged(self) -> EngineRun:
-        """The run that was asked for."""
+        """The run of the requested precision."""
         return self.candidate or self.reference

@@ -1,4 +1,4 @@
-"""What a result says of the calibration that INT8 comes from."""
+"""The calibration of INT8, as results describe it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

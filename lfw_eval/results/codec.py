@@ -1,4 +1,4 @@
-"""Frozen dataclasses as what JSON has, and back; arrays apart, by their place."""
+"""Frozen dataclasses to plain JSON values and back; arrays separately, by their place."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 UNSTORED = types.MappingProxyType({"stored": False})
-"""Metadata of a field that no file has; it needs a default."""
+"""Metadata of a field that files leave out; it needs a default."""
 
 
 def plain(value: Any) -> Any:
@@ -46,7 +46,7 @@ def arrays_of(value: Any, place: str = "") -> Iterator[tuple[str, np.ndarray]]:
 
 
 def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Return the value of the annotated type `kind` that `plain` made `value` of.
+    """Return the value of type `kind` that `plain` turned into `value`.
 
     Args:
         place: Of the value, for messages and to find its arrays by.

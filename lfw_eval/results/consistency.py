@@ -13,12 +13,12 @@ from lfw_eval.results.accuracy import AccuracyResult, EngineRun
 from lfw_eval.results.codec import plain
 from lfw_eval.results.detection import DetectionReport
 
-# Another processor's libraries may round otherwise.
+# Libraries may round differently on another processor.
 _ROUNDING = 1e-9
 
 
 def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
-    """Yield a phrase for each FPS that is none and each metric that its scores do not give."""
+    """Yield a phrase for each invalid FPS and each metric that contradicts its scores."""
     for run in filter(None, (result.reference, result.candidate)):
         if not run.fps > 0:
             yield f"FPS of {run.engine.precision} is not above 0"
@@ -26,24 +26,24 @@ def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
         yield from detection_contradictions(report)
     for run in filter(None, (result.reference, result.candidate)):
         for place, stated, computed in _differing(run, bool(result.protocol.get("subtract_mean"))):
-            yield f"{place} of {run.engine.precision} is {stated}, and its scores give {computed}"
+            yield f"{place} of {run.engine.precision} is {stated}, but its scores give {computed}"
 
 
 def detection_contradictions(report: DetectionReport) -> Iterator[str]:
-    """Yield a phrase for AP if the detections do not give it."""
+    """Yield a phrase if AP contradicts its detections."""
     stated = report.asked.overall
     outcomes, split = stated.outcomes, stated.definition == "coco"
     curve = precision_recall(outcomes.scores, outcomes.hit, stated.n, 0, split_ties=split)
     computed = average_precision(curve, stated.definition)
     # Of no face both are NaN.
     if stated.n and not abs(stated.value - computed) <= _ROUNDING:
-        yield f"AP is {stated.value:g}, and its detections give {computed:g}"
+        yield f"AP is {stated.value:g}, but its detections give {computed:g}"
 
 
 def _differing(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, Any, Any]]:
     stated = run.verification
     if subtract_mean:
-        # Each fold saw other distances than are kept: only its decisions can be counted again.
+        # Distances differ by fold and are not stored: only the decisions can be recounted.
         thresholds = np.array(stated.accuracy.thresholds)
         decided = accuracy(stated.decisions, stated.genuine, stated.fold, thresholds)
         yield from _unequal("accuracy", plain(stated.accuracy), plain(decided))

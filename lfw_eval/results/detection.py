@@ -1,4 +1,4 @@
-"""What the evaluation of a face detector found."""
+"""The result of a face detector's evaluation."""
 
 from dataclasses import dataclass, field
 
@@ -25,17 +25,17 @@ class FaceDataDescription:
 
 @dataclass(frozen=True, eq=False)
 class DetectionReport:
-    """What a detector reaches.
+    """The evaluation of a detector.
 
     Attributes:
         detector: Its name.
-        settings: All that decides what it finds.
+        settings: Everything that its detections depend on.
         fps: Images per second from decoded image to faces, one after another.
         results: By definition of AP.
-        definition: The one that was asked for.
+        definition: The requested one.
         detections: Those of each image, in the data set's order; a file has none, since those of
             all images together are in the outcomes.
-        speed: Of the engine, where that was asked for.
+        speed: That of the engine, if requested.
     """
 
     data: FaceDataDescription
@@ -49,5 +49,5 @@ class DetectionReport:
 
     @property
     def asked(self) -> DetectionResult:
-        """The result in the definition that was asked for."""
+        """The result by the requested definition."""
         return self.results[self.definition]

@@ -1,4 +1,4 @@
-"""Where and when a result is made."""
+"""The environment that a result is computed in."""
 
 import platform
 import shlex
@@ -31,7 +31,7 @@ class Environment:
 
 
 def environment() -> Environment:
-    """Return versions, hardware, time and the command that runs."""
+    """Return versions, hardware, time and the current command."""
     return Environment(
         lfw_eval=__version__,
         git=_git_commit(),
@@ -46,7 +46,7 @@ def environment() -> Environment:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that runs, with + where files differ from it; else None."""
+    """Return the commit of this checkout, with + if files differ from it, or None."""
     folder = Path(__file__).parent
     try:
         described = subprocess.run(

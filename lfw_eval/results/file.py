@@ -76,23 +76,25 @@ def read_result(path: Path) -> ResultFile[Result]:
     kind = KINDS.get(str(content.get("kind")))
     if kind and not kind.readable:
         raise UserError(
-            f"{path} is of {kind.name}, and gate, report and history take results of evaluate, "
+            f"{path} is of {kind.name}; gate, report and history take results of evaluate, "
             "benchmark and detect",
             "give one of these",
         )
     if (kind is None or kind.contradictions) and not content.get("arrays_sha256"):
-        raise UserError(f"{path} is damaged: it has no arrays_sha256", "make it again")
+        raise UserError(
+            f"{path} is damaged: it has no arrays_sha256", "rerun the command that wrote it"
+        )
     arrays = _read_arrays(path, content.get("arrays_sha256"))
     try:
         if kind is None:
-            raise ValueError("its kind is none of " + ", ".join(KINDS))
+            raise ValueError("its kind is not one of " + ", ".join(KINDS))
         if content["schema"] == PREVIOUS:
             upgrade(kind.name, content["result"])
         result = typed(kind.type, content["result"], "", arrays)
         _check(kind, result, arrays)
         origin = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {error}", "make it again") from error
+        raise UserError(f"{path} is damaged: {error}", "rerun the command that wrote it") from error
     return ResultFile(path, sha256(raw).hexdigest(), result, origin)
 
 
@@ -115,9 +117,9 @@ def _content(path: Path, raw: bytes) -> dict[str, Any]:
         raise UserError(f"{path} is not a result file of lfw-eval", "give one that it wrote")
     if content["schema"] not in (PREVIOUS, SCHEMA):
         raise UserError(
-            f"{path} is of schema {content['schema']!r}, and this version reads schemas "
+            f"{path} has schema {content['schema']!r}, and this version reads schemas "
             f"{PREVIOUS} and {SCHEMA}",
-            "make it again with the command that made it",
+            "rerun the command that wrote it",
         )
     return content
 
@@ -137,15 +139,17 @@ def _read_arrays(path: Path, digest: str | None) -> Mapping[str, np.ndarray]:
     beside = path.with_suffix(".npz")
     if not beside.is_file():
         raise UserError(
-            f"{beside} is missing, which holds the scores of {path.name}", "put it there"
+            f"{beside} is missing, which holds the scores of {path.name}", "put it back"
         )
     if file_sha256(beside) != digest:
         raise UserError(
             f"{beside} is not the one that {path.name} was written with: its hash differs",
-            "make both again",
+            "rerun the command that wrote both",
         )
     try:
         with np.load(beside, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{beside} is damaged ({error})", "make it again") from error
+        raise UserError(
+            f"{beside} is damaged ({error})", "rerun the command that wrote it"
+        ) from error

@@ -1,4 +1,4 @@
-"""What a 1:N identification found."""
+"""The result of a 1:N identification."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -69,11 +69,10 @@ class EnrolledImages:
 
 @dataclass(frozen=True)
 class IdentificationResult:
-    """FP32 and, beside it, the precision that was asked for.
+    """FP32 and, beside it, the requested precision.
 
     Attributes:
-        rank1_change: Of the candidate to the reference, as those of each
-            TPIR.
+        rank1_change: From the reference to the candidate, like those of each TPIR.
     """
 
     data: EnrolmentDescription
@@ -88,5 +87,5 @@ class IdentificationResult:
 
     @property
     def judged(self) -> IdentificationRun:
-        """The run that was asked for."""
+        """The run of the requested precision."""
         return self.candidate or self.reference

@@ -1,4 +1,4 @@
-"""The kinds of results: a row for each, with all that sets its file apart."""
+"""The kinds of results, a row each, with what distinguishes their files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def _accuracy_arrays(result: AccuracyResult) -> Arrays:
 
 
 def _detection_arrays(report: DetectionReport, prefix: str = "") -> Arrays:
-    # Of parts of the faces, and by each definition again, they would be many times as many.
+    # Arrays of every part and definition would multiply the size.
     place = f"{prefix}results.{report.definition}.overall"
     return arrays_of(report.asked.overall, place)
 

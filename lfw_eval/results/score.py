@@ -1,4 +1,4 @@
-"""What scoring pairs of embeddings found."""
+"""The result of scoring pairs of embeddings."""
 
 from dataclasses import dataclass
 

@@ -61,7 +61,7 @@ class EngineSpeed:
 
 @dataclass(frozen=True)
 class SpeedResult:
-    """One engine, or several to compare; `judged_index` is the one that was asked for."""
+    """One engine, or several to compare; `judged_index` is the engine under test."""
 
     data: str
     model: ModelDescription
@@ -70,5 +70,5 @@ class SpeedResult:
 
     @property
     def judged(self) -> EngineSpeed:
-        """The engine that was asked for."""
+        """The engine under test."""
         return self.engines[self.judged_index]

@@ -1,4 +1,4 @@
-"""What an evaluation on pairs of templates found, and one on several sets."""
+"""The results of an evaluation on pairs of templates, and of one on several sets."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class TemplateRun(EnginePass):
 
 @dataclass(frozen=True)
 class TemplateResult:
-    """FP32 and, beside it, the precision that was asked for."""
+    """FP32 and, beside it, the requested precision."""
 
     data: DataDescription
     model: ModelDescription
@@ -32,7 +32,7 @@ class TemplateResult:
 
     @property
     def judged(self) -> TemplateRun:
-        """The run that was asked for."""
+        """The run of the requested precision."""
         return self.candidate or self.reference
 
 
@@ -55,7 +55,7 @@ class SetRates:
 
 @dataclass(frozen=True)
 class SetRow:
-    """One set: FP32, the precision asked for, and what changed.
+    """One set: FP32, the requested precision, and the change.
 
     Attributes:
         p_value: Of the exact McNemar test; None without folds, or where FP32 is alone.

@@ -1,4 +1,4 @@
-"""Files of the schema before this one, as this one has them."""
+"""Upgrade of result files from the previous schema."""
 
 import re
 from typing import Any

@@ -69,7 +69,7 @@ def test_show(cache_command, cache, tmp_path):
     run = cache_command("show", cache)
     assert run.returncode == 0, run.stderr
     assert f"TensorRT 8.6.0, EntropyCalibration2 (header {HEADER})" in run.stdout
-    assert "5 tensors: 1 of TensorRT's own, 1 with scale zero" in run.stdout
+    assert "5 tensors: 1 internal to TensorRT, 1 with scale 0" in run.stdout
     rows = [line.rsplit(maxsplit=2) for line in run.stdout.splitlines()[4:]]
     assert rows[2] == ["a: b", "0.015625", "1.98438"]
     assert rows[3] == ["zero", "0", "0"]
@@ -101,10 +101,10 @@ def test_diff(cache_command, cache, tmp_path):
     without(new, "zero")
     run = cache_command("diff", cache, new)
     assert run.returncode == 1
-    assert "only in old 1 by name: zero" in run.stdout
+    assert "only in old 1: zero" in run.stdout
     run = cache_command("diff", new, cache)
     assert run.returncode == 1
-    assert "only in new 1 by name: zero" in run.stdout
+    assert "only in new 1: zero" in run.stdout
     new.write_text(f"{HEADER}\nother: 0\n")
     run = cache_command("diff", cache, new)
     assert run.returncode == 1
@@ -115,27 +115,27 @@ def test_check(cache_command, tiny, tmp_path):
     cache = tmp_path / "tiny.cache"
     run = cache_command("check", cache, tiny)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "every tensor of the network has one" in run.stdout
-    assert "1 more of the cache are TensorRT's own" in run.stdout
-    assert "Q/DQ        can be made" in run.stdout
+    assert "every tensor of the network has a scale" in run.stdout
+    assert "1 more in the cache are internal to TensorRT" in run.stdout
+    assert "Q/DQ        possible" in run.stdout
     onnx.save(fold_affine(onnx.load(tiny)), tmp_path / "folded.onnx")
     run = cache_command("check", cache, tmp_path / "folded.onnx")
     assert run.returncode == 0
-    assert "every tensor of the network has one" in run.stdout
-    assert "unknown     5 of the cache's: stem, left, right, up, dense" in run.stdout
-    assert "do no harm" in run.stdout
-    assert "Q/DQ        can be made" in run.stdout
+    assert "every tensor of the network has a scale" in run.stdout
+    assert "unknown     5 tensors of the cache: stem, left, right, up, dense" in run.stdout
+    assert "harmless; most likely" in run.stdout
+    assert "Q/DQ        possible" in run.stdout
     without(cache, "stem", "left")
     run = cache_command("check", cache, tiny)
     assert run.returncode == 1
-    assert "no scale    2 of the network's: stem, left" in run.stdout
-    assert "folding batch normalisation into the weights takes them all away" in run.stdout
-    assert "Q/DQ        can be made" in run.stdout
+    assert "no scale    2 tensors of the network: stem, left" in run.stdout
+    assert "folding batch normalisation into the weights removes them all" in run.stdout
+    assert "Q/DQ        possible" in run.stdout
     without(cache, "input")
     run = cache_command("check", cache, tiny)
     assert run.returncode == 1
-    assert "takes them all away" not in run.stdout
-    assert "Q/DQ        cannot be made" in run.stdout
+    assert "removes them all" not in run.stdout
+    assert "Q/DQ        impossible" in run.stdout
     assert "(input)" in run.stdout
 
 
@@ -145,7 +145,9 @@ def test_check_against_another_network(cache_command, cache, tiny, shared, share
         without(cache, "input")
     run = cache_command("check", cache, tiny)
     assert run.returncode == 1
-    assert f"*** THE CACHE HAS {shared_count} OF THE NETWORK'S 20 TENSORS: IT IS OF" in run.stdout
+    assert (
+        f"*** THE CACHE HAS {shared_count} OF THE NETWORK'S 20 TENSORS: IT BELONGS TO" in run.stdout
+    )
     assert "cache       a: b, zero\n" in run.stdout
     assert f"network     {'' if shared else 'input, '}stem, stem_bn" in run.stdout
     assert "more\n" in run.stdout
@@ -155,8 +157,8 @@ def test_check_of_a_cache_that_is_cut_off(cache_command, cache, tiny):
     run = cache_command("check", without(cache, "a: b", "zero"), tiny)
     assert run.returncode == 1
     assert "ANOTHER NETWORK" not in run.stdout
-    assert "no scale    19 of the network's: stem, stem_bn" in run.stdout
-    assert "Q/DQ        cannot be made" in run.stdout
+    assert "no scale    19 tensors of the network: stem, stem_bn" in run.stdout
+    assert "Q/DQ        impossible" in run.stdout
 
 
 def test_convert(cache_command, cache, tmp_path):
@@ -166,8 +168,8 @@ def test_convert(cache_command, cache, tmp_path):
     assert run.returncode == 0, run.stderr
     written = (tmp_path / "new.cache").read_bytes()
     assert written == content.replace(b"TRT-8600-", b"TRT-100300-")
-    assert "4 scales kept" in run.stdout
-    assert "1 are of TensorRT's own tensors" in run.stdout
+    assert "4 scales unchanged" in run.stdout
+    assert "1 belong to tensors internal to TensorRT" in run.stdout
 
 
 def test_to_qdq_has_the_scales_of_the_cache(cache_command, tiny, tmp_path):
@@ -327,11 +329,11 @@ def test_genuine_cache_and_its_network(
     cache = golden / "facenet_keras_trt8600_entropy2.cache"
     run = cache_command("check", cache, networks[kind])
     assert run.returncode == 0, run.stdout
-    assert "every tensor of the network has one" in run.stdout
-    assert "45 more of the cache are TensorRT's own" in run.stdout
+    assert "every tensor of the network has a scale" in run.stdout
+    assert "45 more in the cache are internal to TensorRT" in run.stdout
     assert ("unknown" in run.stdout) == bool(unknown)
-    assert not unknown or f"unknown     {unknown} of the cache's" in run.stdout
-    assert "Q/DQ        can be made: all 159 tensors" in run.stdout
+    assert not unknown or f"unknown     {unknown} tensors of the cache" in run.stdout
+    assert "Q/DQ        possible: all 159 tensors" in run.stdout
     run = cache_command("to-qdq", cache, networks[kind], "qdq.onnx")
     assert run.returncode == 0, run.stderr
     images, fp32 = photographs(real_data, golden, 8)
@@ -348,7 +350,7 @@ def test_genuine_cache_for_another_version(cache_command, golden, tmp_path):
     cache = golden / "facenet_keras_trt8600_entropy2.cache"
     run = cache_command("convert", cache, "new.cache", "--tensorrt", "10.3.0")
     assert run.returncode == 0, run.stderr
-    assert "492 scales kept" in run.stdout
+    assert "492 scales unchanged" in run.stdout
     _, _, scales = cache.read_bytes().partition(b"\n")
     expected = b"TRT-100300-EntropyCalibration2\n" + scales
     assert (tmp_path / "new.cache").read_bytes() == expected
@@ -357,4 +359,4 @@ def test_genuine_cache_for_another_version(cache_command, golden, tmp_path):
     assert "447 of 447 named tensors" in run.stdout
     run = lfw_eval("cache", "show", cache, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "492 tensors: 45 of TensorRT's own, 0 with scale zero" in run.stdout
+    assert "492 tensors: 45 internal to TensorRT, 0 with scale 0" in run.stdout

@@ -79,7 +79,7 @@ def test_files_for_ci(results, tmp_path):
     assert "ACC" in failed
     text = summary.read_text()
     assert text.startswith("before\n")
-    assert "❌ regressed: bad.json beside baseline.json" in text
+    assert "❌ regressed: bad.json against baseline.json" in text
     assert text.count("| ACC |") == 1
 
 
@@ -110,12 +110,12 @@ def test_refusals(results, tmp_path):
     missing = refused(gate(results, "good.json", "--baseline", tmp_path / "none.json"))
     assert "none.json cannot be read" in missing
     other = refused(gate(results, "few.json", "--baseline", results / "baseline.json"))
-    assert "other pairs (6,000 of made, now 300 of made; digest pairs-6000-0" in other
+    assert "different pairs (6,000 of made, now 300 of made; digest pairs-6000-0" in other
     assert "--accept needs --baseline" in refused(gate(results, "good.json", "--accept"))
     itself = gate(results, "good.json", "--baseline", results / "good.json", "--accept")
     assert "is the candidate itself" in itself.stderr
     assert itself.returncode == 2
     alone = replace(accuracy_result(100), candidate=None, comparison=None, cosine=None)
     save_result(alone, tmp_path / "alone.json")
-    assert "FP32 alone" in refused(gate(tmp_path, "alone.json"))
+    assert "FP32 only" in refused(gate(tmp_path, "alone.json"))
     assert "not a result file" in refused(gate(REPOSITORY, "setup.cfg"))

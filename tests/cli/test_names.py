@@ -147,7 +147,7 @@ def test_checkpoint_names_where_files_are_taken(facenet, tmp_path):
     cache = caches / "trt-8601-entropy2.cache"
     run = lfw_eval("cache", "check", cache, "facenet-keras", cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "every tensor of the network has one" in run.stdout
+    assert "every tensor of the network has a scale" in run.stdout
 
 
 def test_data_set_as_the_first_argument(small):

@@ -188,7 +188,7 @@ def test_data_that_is_here(tmp_path, monkeypatch):
         path = root / "lfw" / name.rpartition("_")[0] / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(picture(seed)))
-    assert "pairs.txt is not here" in doctor_table(diagnose())
+    assert "pairs.txt is missing" in doctor_table(diagnose())
     (root / "pairs.txt").write_text("1\t1\n")
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("\n".join(["image,x,y,w,h", *(f"{name},5,5,30,40" for name in NAMES)]) + "\n")
@@ -294,7 +294,7 @@ def test_gpus(monkeypatch):
         Missing("CUDA failed: all devices are busy; check with nvidia-smi what else uses it"),
     )
     lines = doctor_table(diagnosis).splitlines()
-    start = lines.index("CUDA          stub 1; driver for up to CUDA 12.4")
+    start = lines.index("CUDA          stub 1; driver supports up to CUDA 12.4")
     assert lines[start + 1 : start + 4] == [
         "GPU 0         NVIDIA P4, compute capability 6.1, 6.0 of 8.0 GiB free",
         "              faster than FP32: INT8",

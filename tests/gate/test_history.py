@@ -23,7 +23,7 @@ def save(result, path, day):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two series; the third result of the first is worse, and the fourth is of other pairs."""
+    """Two series; the third result of the first is worse, and the fourth is of different pairs."""
     folder = tmp_path_factory.mktemp("history")
     (folder / "deeper").mkdir()
     save(accuracy_result(3000), folder / "c.json", 1)
@@ -45,11 +45,11 @@ def test_regressions_are_marked(folder):
     assert not first[0].findings
     assert {f.verdict for f in first[1].findings.values()} == {"passed"}
     assert first[2].findings["ACC"].verdict == "regressed"
-    assert "other pairs" in first[3].differs
+    assert "different pairs" in first[3].differs
     assert "notes.json" in history.skipped[0]
     table = history_table(history)
     assert "ACC regressed: worse by more than allowed" in table
-    assert "not judged: candidate and baseline cannot be compared: other pairs" in table
+    assert "not judged: candidate and baseline cannot be compared: different pairs" in table
     assert "AP regressed" in table
 
 
@@ -58,7 +58,7 @@ def test_command(folder, tmp_path):
     run = lfw_eval("history", folder, "-o", tmp_path / "h.html", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "regressions" in run.stdout
-    assert "left out: " in run.stderr
+    assert "skipped: " in run.stderr
     page = (tmp_path / "h.html").read_text()
     assert "history-1-acc" in page
     assert "<script src" not in page

@@ -85,13 +85,14 @@ def test_calibration():
     assert result.candidate
     engine = replace(result.candidate.engine, key="new")
     rebuilt = replace(result, candidate=replace(result.candidate, engine=engine))
-    assert "accept it as the new baseline" in findings(rebuilt, engine="same")["engine key"].reason
+    reason = findings(rebuilt, engine="same")["engine key"].reason
+    assert "accept the candidate as the new baseline" in reason
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"pairs_digest": "x"}, "other pairs"),
+        ({"pairs_digest": "x"}, "different pairs"),
         ({"crops_sha256": "x", "alignment": "centre"}, "aligned by drawn, now by centre"),
     ],
 )
@@ -128,7 +129,7 @@ def test_detection():
     few = judge(detection_report(7.0, 10, 1), detection_report(6.5, 10), DEFAULT, NAMES)
     assert few.verdict == "cannot tell"
     assert "images" in few.findings[0].reason
-    with pytest.raises(UserError, match="other faces"):
+    with pytest.raises(UserError, match="different faces"):
         judge(replace(good, data=replace(good.data, digest="x")), good, DEFAULT, NAMES)
 
 

@@ -24,14 +24,14 @@ def test_rules_file(tmp_path):
     [
         ("[ACC", "is not TOML"),
         ("[acc]\n", "there is no 'acc'"),
-        ("[ACC]\ndrop = 1", "has no 'drop'; it has allowed_drop"),
-        ("[ACC]\nallowed_drop = -1", "is not possible"),
-        ("[ACC]\nallowed_drop = nan", "is not possible"),
+        ("[ACC]\ndrop = 1", "has no 'drop'; choose from allowed_drop"),
+        ("[ACC]\nallowed_drop = -1", "is invalid"),
+        ("[ACC]\nallowed_drop = nan", "is invalid"),
         ("[ACC]\nallowed_drop = 0", "set never_worse = true instead"),
         ("ACC = 3", "must be a table"),
         ("significance = 2.0", "above 0 and below 0.5"),
         ('cannot_tell = "maybe"', "fail or pass"),
-        ('[calibration]\nlist = "some"', "is not possible"),
+        ('[calibration]\nlist = "some"', "is invalid"),
     ],
 )
 def test_rules_that_are_wrong(tmp_path, text, sentence):

@@ -66,7 +66,7 @@ def test_missing_scores(path):
 @pytest.mark.parametrize("schema", [1, 2, SCHEMA + 1, "x"])
 def test_another_schema(path, schema):
     edit(path, lambda content: content.update(schema=schema))
-    with pytest.raises(UserError, match=f"is of schema {schema!r}, and this version reads"):
+    with pytest.raises(UserError, match=f"has schema {schema!r}, and this version reads"):
         read_result(path)
 
 
@@ -76,7 +76,7 @@ def test_a_metric_that_is_no_number(path, value):
         content["result"]["candidate"]["verification"]["accuracy"]["value"] = value
 
     edit(path, change)
-    with pytest.raises(UserError, match=r"is damaged: .*; make it again"):
+    with pytest.raises(UserError, match=r"is damaged: .*; rerun the command"):
         read_result(path)
 
 
@@ -86,7 +86,9 @@ def test_an_edited_metric(path, metric):
         content["result"]["candidate"]["verification"][metric]["value"] += 0.0005
 
     edit(path, change)
-    with pytest.raises(UserError, match=r"of int8 is .*, and its scores give .*; make it again"):
+    with pytest.raises(
+        UserError, match=r"of int8 is .*, but its scores give .*; rerun the command"
+    ):
         read_result(path)
 
 

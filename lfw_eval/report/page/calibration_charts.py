@@ -17,13 +17,13 @@ _LONGEST = 44
 def sensitivity_figure(
     layers: dict[str, EmbeddingError], network: float, shown: int, images: int | None, prefix: str
 ) -> Figure:
-    """Return what quantising each of the most sensitive layers alone costs.
+    """Return the cost of quantising each of the most sensitive layers alone.
 
     Args:
         layers: All, worst first.
         network: The drop with all of them quantised.
         shown: How many to show.
-        images: How many were embedded, if known.
+        images: The number of images embedded, if known.
     """
     rows: list[Row] = [
         {"rank": rank, "layer": name, "short": f"{rank}. {shortened(name)}", "drop": error.drop}
@@ -39,10 +39,10 @@ def sensitivity_figure(
     of = f" on {images} crops" if images else ""
     return Figure(
         name=f"{prefix}sensitivity",
-        title=f"The {len(rows)} layers that INT8 costs most",
+        title=f"The {len(rows)} layers most sensitive to INT8",
         finding=f"{shortened(str(worst['layer']))} alone costs {float(worst['drop'] or 0):.2g} of "
         f"the mean cosine to FP32; all {len(layers)} layers together cost {network:.2g}{of}.",
-        note="Each bar is the network with that one layer in INT8 and all others in FP32.",
+        note="Each bar is the network with only that layer in INT8, all others in FP32.",
         chart=chart.properties(height=19 * len(rows)),
         rows=[{k: v for k, v in row.items() if k != "short"} for row in rows],
     )
@@ -84,6 +84,6 @@ def shortened(name: str) -> str:
 
 
 def chosen_without_study(tensors: Sequence[str]) -> list[str]:
-    """Return some tensors over the network's depth: its input, and five more."""
+    """Return six tensors spread over the network's depth, from its input on."""
     rows = np.unique(np.linspace(0, len(tensors) - 1, 6).astype(int))
     return [tensors[row] for row in rows]

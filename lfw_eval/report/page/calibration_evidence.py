@@ -1,4 +1,4 @@
-"""What a calibration left on this machine: histograms, and what each layer costs."""
+"""The artefacts of a calibration on this machine: histograms and layer sensitivity."""
 
 import json
 import math
@@ -47,7 +47,7 @@ class CalibrationEvidence:
 
 
 def calibration_evidence(table_sha256: str) -> CalibrationEvidence | None:
-    """Find what belongs to a scale table; None where it is not on this machine."""
+    """Find the artefacts of a scale table; None if it is not on this machine."""
     for path in sorted(checkpoints().root.glob("*/calibration-*/scales-*.json")):
         with suppress(UserError):
             table = ScaleTable.load(path)
@@ -89,7 +89,7 @@ def _error(row: Mapping[str, float | None]) -> EmbeddingError:
 
 
 def _inputs(model: Path, sha256: str) -> dict[str, str]:
-    """By layer its input tensor, where the network is the one that was calibrated."""
+    """Return each layer's input tensor, if the network is the calibrated one."""
     if not model.is_file() or file_sha256(model) != sha256:
         return {}
     graph = onnx.load(model).graph

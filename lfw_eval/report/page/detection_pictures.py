@@ -1,4 +1,4 @@
-"""Images with the faces that a detector found, missed and made up."""
+"""Images with a detector's hits, misses and false positives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lfw_eval.results.detection import DetectionReport
 _WIDTH = 480
 _IMAGES = 6
 _QUALITY = 80
-# Told apart by form too: a hit is a frame, a false one has a cross, a miss has corners alone.
+# Shapes differ too: a hit is a frame, a false positive is crossed, a miss has corners only.
 _HIT, _FALSE, _MISSED = (40, 220, 90), (255, 70, 60), (255, 205, 40)
 _OUTLINE = (0, 0, 0)
 
@@ -35,7 +35,7 @@ class DetectionPicture:
 
 
 def detection_pictures(report: DetectionReport, faces: FaceDataset) -> list[DetectionPicture]:
-    """Draw some images at equal distances through the data set, at the best F1's threshold."""
+    """Draw images evenly spaced through the data set, at the threshold of best F1."""
     outcomes, f1 = report.asked.overall.outcomes, report.asked.overall.best_f1
     rows = np.linspace(0, len(faces) - 1, min(len(faces), _IMAGES)).astype(int)
     shown = {faces.images[row].name: int(row) for row in rows}
@@ -90,7 +90,7 @@ def _corners(pixels: NDArray[np.uint8], box: Sequence[int]) -> None:
 def _outlined(
     pixels: NDArray[np.uint8], lines: Sequence[_Line], colour: tuple[int, int, int]
 ) -> None:
-    # A dark rim, so that a line is seen on any ground.
+    # A dark rim keeps lines visible on any background.
     for ink, thickness in ((_OUTLINE, 4), (colour, 2)):
         for x1, y1, x2, y2 in lines:
             cv2.line(pixels, (x1, y1), (x2, y2), ink, thickness, cv2.LINE_AA)

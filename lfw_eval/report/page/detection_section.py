@@ -1,4 +1,4 @@
-"""What a report says of face detectors."""
+"""The detection section of a report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class DetectionSection:
     figure: Figure
     pictures: tuple[DetectionPicture, ...]
     pictured: str
-    """Whose detections are drawn."""
+    """The detector whose boxes are drawn."""
     missing: str
 
 
 def detector_reports(files: Sequence[ResultFile[Result]]) -> list[list[Named]]:
-    """Return the reports of detectors with their names, by the images that they are of."""
+    """Return the reports of detectors with their names, grouped by images."""
     by_images: dict[str, list[Named]] = {}
     for file in files:
         for label, report in REPORTS[type(file.result)](file.result):
@@ -49,7 +49,7 @@ def detection_section(
     prefix: str,
     faces: FaceOptions,
 ) -> DetectionSection:
-    """Return the curves of detectors on the same images, and what the last of them finds.
+    """Return the curves of detectors on the same images, and pictures of the last one's boxes.
 
     Raises:
         UserError: The images of `faces` cannot be read.
@@ -59,8 +59,8 @@ def detection_section(
     missing = ""
     if faces.shown and faces.images is None:
         missing = (
-            "To see boxes drawn on images, give the folder or archive of the images that were "
-            "evaluated, as --faces of lfw-eval report."
+            "To see boxes drawn on images, name the folder or archive of the evaluated images "
+            "with --faces of lfw-eval report."
         )
     elif faces.shown and faces.images is not None:
         opened = open_faces(faces.images, faces.annotations)
@@ -68,8 +68,8 @@ def detection_section(
             pictures = detection_pictures(report, opened)
         else:
             missing = (
-                f"The images of {faces.images} are not those that {label} was evaluated on, so "
-                "that no boxes are drawn; name the same folder or archive."
+                f"No boxes are drawn, since {label} was not evaluated on the images of "
+                f"{faces.images}; name the folder or archive that it was."
             )
     return DetectionSection(
         reports=tuple(reports),

@@ -1,4 +1,4 @@
-"""What all charts of runs share: a colour, dashes and a shape per run, and a legend that hides."""
+"""Encodings of runs in charts: colour, dashes and shape per run, and a legend that hides runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class Runs:
         return alt.Shape("run:N", scale=scale, legend=self._legend)
 
     def opacity(self) -> Any:
-        """Nothing where a run is hidden."""
+        """Opacity 0 for hidden runs."""
         shown = alt.when(self.selection, empty=False).then(alt.value(1))
         return shown.otherwise(alt.value(0))
 
@@ -82,7 +82,7 @@ def decades(low: float, high: float) -> list[float]:
 
 
 def zoom() -> alt.Parameter:
-    """Drag to move, turn the wheel with Shift to zoom: without it, the wheel scrolls the page."""
+    """Return pan and zoom: drag, and wheel with Shift, so that the wheel alone scrolls the page."""
     return alt.selection_interval(
         name="zoom", bind="scales", zoom="wheel![event.shiftKey]", translate=True
     )

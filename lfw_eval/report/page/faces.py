@@ -1,4 +1,4 @@
-"""Faces of the crop store as pictures within the page."""
+"""Faces of the crop store as pictures embedded in the page."""
 
 import base64
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class FaceOptions:
     Attributes:
         shown: Whether any are, with their names.
         images: The images that a detector was evaluated on.
-        annotations: Of these, where they are not beside them.
+        annotations: Those of the images, if not beside them.
     """
 
     shown: bool = True

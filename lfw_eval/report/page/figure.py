@@ -13,7 +13,7 @@ from lfw_eval.report.page.palette import LIGHT
 Row: TypeAlias = Mapping[str, str | float | int | None]
 Chart: TypeAlias = alt.Chart | alt.LayerChart
 
-# A table longer than this is no help to anybody.
+# Nobody reads a longer table.
 _LONGEST_TABLE = 40
 
 
@@ -24,7 +24,7 @@ class Figure:
     Attributes:
         name: Of its file; letters, digits and hyphens.
         title: Above it.
-        finding: What it shows, in words, for who cannot see it.
+        finding: What it shows, in words, for readers who cannot see it.
         note: How to read it.
         chart: Without width and theme, which depend on where it goes.
         rows: The data, for CSV; all have the same fields.
@@ -65,7 +65,7 @@ class Figure:
 
 
 def _spec(chart: Chart, ink: str) -> dict[str, Any]:
-    # Checking the specification against its schema takes longer than all else; a test does it.
+    # Validating the specification is slow; a test does it.
     spec: dict[str, Any] = chart.configure(**_config(ink)).to_dict(validate=False)
     return spec
 
@@ -74,7 +74,7 @@ def _config(ink: str) -> dict[str, Any]:
     font = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
     return {
         "font": font,
-        # The page says in words what a chart shows; a name for each of its marks is noise.
+        # The page describes charts in words; a label per mark would be noise.
         "aria": False,
         "view": {"stroke": None},
         "axis": {

@@ -14,7 +14,7 @@ _LEVEL = 0.975
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, its interval in words, and for a bar its share of the largest of the row."""
+    """A value, its interval in words, and its share of the row's maximum for a bar."""
 
     value: str
     interval: str = ""
@@ -31,7 +31,7 @@ class MetricRow:
 
 
 def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRow, ...]:
-    """Return ACC, AUC and FPS, and below them EER, VAL and the pairs that changed sides."""
+    """Return ACC, AUC and FPS, then speed-up, the pairs that changed sides, EER and VAL."""
     columns = group.columns
     far = columns[0].run.verification.val.far_target
     fps = [measured_fps(column, speeds) for column in columns]
@@ -50,12 +50,14 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
         rows.append(
             MetricRow(
                 "Speed-up",
-                "beside FP32, both of one run",
+                "over FP32, within one run",
                 tuple(Cell(f"{f:.2f} times" if f else "") for f in factors),
             )
         )
         rows.append(
-            MetricRow("Pairs changed", "beside FP32", tuple(_changed(column) for column in columns))
+            MetricRow(
+                "Pairs changed", "against FP32", tuple(_changed(column) for column in columns)
+            )
         )
     rows += [
         MetricRow("EER", "lower is better", tuple(_plain(c.run.verification.eer) for c in columns)),
@@ -93,7 +95,7 @@ def _fps(column: Column, values: Sequence[float], highest: float) -> Cell:
     if len(values) > 1:
         said = f"{min(values):,.1f} to {max(values):,.1f} in {len(values)} measurements"
     elif column.run.from_cache:
-        said = f"of {column.run.measured}, an earlier run"
+        said = f"from an earlier run, {column.run.measured}"
     else:
         said = "one measurement"
     return Cell(f"{values[0]:,.1f}", said, values[0] / highest)

@@ -23,7 +23,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
     """Return the report.
 
     Args:
-        command: That makes it, to be shown.
+        command: The command that renders it, to be shown.
     """
     return _render(
         "page.html",
@@ -42,7 +42,7 @@ def render_history(figures: Sequence[Figure], command: Sequence[str]) -> str:
     """Return a page of metrics over time.
 
     Args:
-        command: That makes it, to be shown.
+        command: The command that renders it, to be shown.
     """
     drawn = styles(run for figure in figures for run in figure.runs)
     return _render("history.html", "Metrics over time", figures, drawn, command, figures=figures)
@@ -58,7 +58,7 @@ def _render(
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
-        # Names in result files are whoever's who wrote them.
+        # Names in result files are untrusted.
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -104,7 +104,7 @@ def _title(contents: Contents) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """Return JSON that cannot close the script element around it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -112,12 +112,12 @@ def _json(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """A table's cell."""
+    """Format a table's cell."""
     if isinstance(value, float):
         return f"{value:,.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _person(name: str) -> str:
-    """An image's name as words, which may wrap."""
+    """Return an image's name as words, which may wrap."""
     return name.replace("_", " ")

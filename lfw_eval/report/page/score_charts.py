@@ -78,8 +78,8 @@ def score_figure(group: Group, styles: Mapping[str, Style], prefix: str) -> Figu
         name=f"{prefix}scores",
         title="Distances of genuine and impostor pairs",
         finding=f"A pair is accepted below the threshold; its mean over folds: {listed}.",
-        note="Vertical lines are the thresholds. The square root makes the few pairs on the wrong "
-        "side visible.",
+        note="Vertical lines are the thresholds. The square-root scale makes the few pairs on the "
+        "wrong side visible.",
         chart=alt.layer(
             areas, outlines.add_params(runs.selection, zoom()), lines, words
         ).properties(height=260),
@@ -141,9 +141,8 @@ def fold_figure(group: Group, styles: Mapping[str, Style], prefix: str) -> Figur
     return Figure(
         name=f"{prefix}folds",
         title="Accuracy by fold",
-        finding=f"Over folds it ranges: {spread}.",
-        note="Each fold is decided at the threshold that is best on the others. Lines are the "
-        "means.",
+        finding=f"Range over folds: {spread}.",
+        note="Each fold is decided at the best threshold of the others. Lines are the means.",
         chart=alt.layer(lines, dots.add_params(runs.selection)).properties(height=240),
         rows=rows,
         runs=labels,

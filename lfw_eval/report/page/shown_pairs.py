@@ -14,7 +14,7 @@ WORST = 12
 
 @dataclass(frozen=True)
 class SeenPair:
-    """What one run makes of a pair."""
+    """The decision of one run on a pair."""
 
     label: str
     distance: float
@@ -49,9 +49,9 @@ class PairList:
 
 
 def changed_pairs(group: Group, faces: Faces) -> PairList:
-    """Return the pairs that a candidate decides otherwise than its reference.
+    """Return the pairs that a candidate decides differently from its reference.
 
-    Those first that turned wrong, and of these the ones that moved farthest past the threshold.
+    Newly wrong pairs come first, and among these the ones farthest past the threshold.
     """
     order: dict[int, tuple[bool, float]] = {}
     for column in group.candidates:
@@ -68,12 +68,12 @@ def changed_pairs(group: Group, faces: Faces) -> PairList:
 
 
 def false_accepts(group: Group, faces: Faces) -> PairList:
-    """Return the impostor pairs that the shown run accepts, the surest first."""
+    """Return the impostor pairs that the shown run accepts, most confident first."""
     return _errors(group, faces, genuine=False)
 
 
 def false_rejects(group: Group, faces: Faces) -> PairList:
-    """Return the genuine pairs that the shown run rejects, the surest first."""
+    """Return the genuine pairs that the shown run rejects, most confident first."""
     return _errors(group, faces, genuine=True)
 
 

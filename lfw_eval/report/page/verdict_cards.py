@@ -14,14 +14,14 @@ _SIGNIFICANT = 0.05
 _MEANS: dict[Verdict, str] = {
     "passed": "no loss beyond what the rules allow",
     "regressed": "a loss beyond what the rules allow",
-    "cannot tell": "these data are too few to tell",
+    "cannot tell": "too few data to tell",
 }
 _ICONS: dict[Verdict, str] = {"passed": "✓", "regressed": "✕", "cannot tell": "?"}
 
 
 @dataclass(frozen=True, eq=False)
 class VerdictCard:
-    """What is said of one candidate."""
+    """The card of a candidate."""
 
     label: str
     gate: GateResult
@@ -32,19 +32,19 @@ class VerdictCard:
 
     @property
     def icon(self) -> str:
-        """A sign beside the word."""
+        """The sign beside the verdict."""
         return _ICONS[self.gate.verdict]
 
     @property
     def means(self) -> str:
-        """The verdict in more words, with the metrics that made it."""
+        """The verdict in words, with the metrics that decided it."""
         findings = (f for f in self.gate.findings if f.verdict == self.gate.verdict)
         of = "" if self.gate.verdict == "passed" else ", ".join(f.metric for f in findings) + ": "
         return of + _MEANS[self.gate.verdict]
 
     @property
     def answer(self) -> str:
-        """Whether it cost accuracy, by the pairs that changed sides."""
+        """A sentence on the pairs that changed sides."""
         comparison = self.comparison
         if comparison is None:
             return ""
@@ -64,7 +64,7 @@ class VerdictCard:
 
     @property
     def faster(self) -> str:
-        """How much faster it is."""
+        """The speed-up in words."""
         factor = self.speedup.factor
         return f"{factor:.1f} times as fast as FP32" if factor else ""
 
@@ -85,7 +85,7 @@ def _card(
     if result.calibration and result.calibration.evaluated:
         warnings.append(
             f"Calibrated on {result.calibration.images:,} crops, of which "
-            f"{result.calibration.evaluated:,} are also evaluated: that may flatter it."
+            f"{result.calibration.evaluated:,} are also evaluated, which may flatter it."
         )
     return VerdictCard(
         label=column.label,
