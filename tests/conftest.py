@@ -43,6 +43,13 @@ OFFLINE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 QUIET = ("--disable-component-update", "--disable-sync")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples in the fast tests, where neither a test nor a profile says how many."""
+    if "not slow" in config.option.markexpr and not os.environ.get("HYPOTHESIS_PROFILE"):
+        settings.register_profile("fast", settings(), max_examples=25)
+        settings.load_profile("fast")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Mark tests as slow by what they ask for, before `-m` selects."""

@@ -113,6 +113,7 @@ def part(seed: int) -> Histogram:
     return histogram(4.0, sample.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_counts():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         first, second, third = pool.map(part, range(3))

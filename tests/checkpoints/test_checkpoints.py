@@ -297,6 +297,7 @@ def test_users_onnx_of_112(tiny_facenet, tmp_path):
     np.testing.assert_allclose(fed, run(converted, raw), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_facenet_pytorch_state_dict():
     """Every weight has its place; benchmarks/conversion_parity.py compares with PyTorch."""
     weights = state_dict()

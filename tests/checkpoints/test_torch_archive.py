@@ -242,6 +242,7 @@ def test_a_reference_that_takes_forever_to_print_is_refused_at_once(tmp_path, fo
             read_tensors(tmp_path / "x.pt")
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused(tmp_path, format_):
     path = tmp_path / "x.pt"
     write(format_, path, {"x": np.arange(4, dtype=np.float32), "y": np.ones((2, 2), np.int64)})

@@ -15,6 +15,7 @@ from lfw_eval.metrics.detection.protocol import evaluate
 from lfw_eval.results.checks import check_accuracy, check_report
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_largest_differences(small, tiny_facenet):
     onnx.save(tiny_facenet, small / "tiny.onnx")
     run = lfw_eval(

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from command import lfw_eval, refused
 
 
@@ -76,6 +77,7 @@ def test_folder_that_cannot_be_written_to(small, facenet):
     assert "results" in refused(run)
 
 
+@pytest.mark.slow
 def test_no_network_and_no_checkpoint(small):
     run = evaluate(
         small, "--engine", "dummy", PIP_NO_INDEX="1", LFW_EVAL_CHECKPOINTS=str(small / "empty")

@@ -150,6 +150,7 @@ def test_checkpoint_names_where_files_are_taken(facenet, tmp_path):
     assert "every tensor of the network has a scale" in run.stdout
 
 
+@pytest.mark.slow
 def test_data_set_as_the_first_argument(small):
     words = (small / "faces", "--boxes", small / "boxes.csv")
     run = lfw_eval("prepare", *words, cwd=small, LFW_EVAL_DATASETS=str(small / "data"))

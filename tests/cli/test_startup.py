@@ -64,6 +64,7 @@ def test_the_table_says_what_the_verbs_say(verb):
     assert inspect.getdoc(target).partition("\n")[0] == verb.help
 
 
+@pytest.mark.slow
 def test_bare_command_prints_help(tmp_path):
     bare, asked = (lfw_eval(*arguments, cwd=tmp_path) for arguments in ((), ("--help",)))
     assert (bare.returncode, bare.stderr) == (0, "")
@@ -99,6 +100,7 @@ def test_verbs_of_one_machine_have_no_ray(name):
     assert "ray" not in {parameter.name for parameter in command_of(verb).params}
 
 
+@pytest.mark.slow
 def test_flags_are_shown_without_a_type(tmp_path):
     for command in ((), ("evaluate",), ("cache", "show")):
         help_text = lfw_eval(*command, "--help", cwd=tmp_path).stdout

@@ -87,6 +87,7 @@ def test_boxes_are_cut_off_at_the_border():
     )
 
 
+@pytest.mark.slow
 def test_noise_lowers_precision_and_recall():
     generator = np.random.default_rng(0)
     truth = [apart(generator) for _ in range(40)]

@@ -36,6 +36,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_regressions_are_marked(folder):
     history = read_history(folder, DEFAULT)
     series = history.series()

@@ -21,6 +21,7 @@ def test_nothing_changed_passes():
     assert all(finding.worse_by == 0 for finding in verdict.findings)
 
 
+@pytest.mark.slow
 def test_worse_regresses_and_few_pairs_cannot_tell():
     assert judge_against_reference(accuracy_result(6000, spoilt=0.4)).verdict == "regressed"
     few = judge_against_reference(accuracy_result(200))
@@ -66,6 +67,7 @@ def test_one_pair_worse_where_none_may_be():
     assert judge_against_reference(worse, rules).findings[0].verdict == "regressed"
 
 
+@pytest.mark.slow
 def test_calibration():
     result = accuracy_result(600)
     moved = with_scales(result, 1.2)

@@ -61,6 +61,7 @@ def test_every_method_and_a_tensor_of_zeros(method, histogram, tmp_path):
     column(cv2.imread(str(paths[0])), (0, 94, 213))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_odd_names(histogram, tmp_path):
     histograms = dict.fromkeys(ODD, histogram)

@@ -102,6 +102,7 @@ def test_a_speedup_is_of_one_run(roots: Path) -> None:
     assert "FP32, ONNX Runtime" in measured
 
 
+@pytest.mark.slow
 def test_names_are_text(roots: Path) -> None:
     names = sorted(f"{HOSTILE}_{row:04}" for row in range(200))
     evaluated = Evaluated(crops_sha256=write_store(roots / "datasets", names))
@@ -177,6 +178,7 @@ def test_changed_pairs_are_those_that_changed(roots: Path) -> None:
     assert shown == sorted(margins.values())[:12]
 
 
+@pytest.mark.slow
 def test_nothing_changed(roots: Path) -> None:
     page = text_of(reported(saved(roots, result=Evaluated().result("fp32")), roots))
     assert "FP32 (2) decides" not in page
@@ -221,6 +223,7 @@ def test_speed_alone(roots: Path) -> None:
     assert "INT8 is 4.1 times as fast as FP32" in text_of(page)
 
 
+@pytest.mark.slow
 def test_how_to_reproduce(roots: Path) -> None:
     result = Evaluated().result("int8")
     paths = saved(roots, result=result)
@@ -334,12 +337,14 @@ def test_edited_scores_are_refused(roots: Path) -> None:
         report_command([path], roots / "report.html")
 
 
+@pytest.mark.slow
 def test_the_page_fetches_nothing(roots: Path) -> None:
     page = reported(saved(roots, result=Evaluated().result("int8")), roots)
     assert "default-src 'none'" in page
     assert not re.search(r'<(script|img|link|iframe)[^>]+(src|href)="(?!data:)', page)
 
 
+@pytest.mark.slow
 def test_other_commands_do_without_the_extra() -> None:
     code = (
         "import sys, lfw_eval.cli.report as r;"

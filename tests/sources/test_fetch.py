@@ -85,6 +85,7 @@ def test_the_package_comes_after_the_mirrors(
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_package(collection: Collection, package: Package) -> None:
     listing = "".join(
         f"{hashlib.sha256(text).hexdigest()}  {name}\n"
@@ -105,6 +106,7 @@ def test_a_folder_of_a_package(collection: Collection, package: Package) -> None
         fetch(entry, collection)
 
 
+@pytest.mark.slow
 def test_a_member_that_differs_is_refused(collection: Collection, package: Package) -> None:
     entry = dataclasses.replace(
         ENTRY, package=dataclasses.replace(package, member="p-1.0/setup.py"), size=None

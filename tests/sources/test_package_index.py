@@ -79,6 +79,7 @@ def test_a_json_index(server, package, sdist, tmp_path, monkeypatch):
     assert fetch_distribution(package, tmp_path / "kept").read_bytes() == sdist
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [b"no json", b"[]", b'{"files": [{"filename": "x"}]}'])
 def test_a_broken_json_page(server, package, tmp_path, monkeypatch, page):
     server.add("/some-project/", page, content_type="application/json")
@@ -87,6 +88,7 @@ def test_a_broken_json_page(server, package, tmp_path, monkeypatch, page):
         fetch_distribution(package, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", [True, False], ids=["file-url", "path"])
 @pytest.mark.parametrize("layout", ["index", "folder-of-index", "find-links", "find-links-page"])
 def test_local_places_are_used_where_they_are(
@@ -151,6 +153,7 @@ def test_a_wrong_local_file_is_passed_over_for_the_next_place(
     assert fetch_distribution(package, tmp_path / "kept").read_bytes() == sdist
 
 
+@pytest.mark.slow
 def test_a_login_reaches_page_and_file_and_no_message(
     server, package, sdist, tmp_path, monkeypatch
 ):
@@ -199,6 +202,7 @@ def test_a_wrong_kept_distribution_is_the_users_to_mend(package, tmp_path):
         fetch_distribution(package, tmp_path)
 
 
+@pytest.mark.slow
 def test_pip_files_and_variables_are_read_as_pip_does(tmp_path, monkeypatch):
     config = tmp_path / "pip.conf"
     config.write_text(
@@ -227,6 +231,7 @@ def test_pip_files_and_variables_are_read_as_pip_does(tmp_path, monkeypatch):
     assert pip_settings().indexes == ()
 
 
+@pytest.mark.slow
 def test_the_default_index_is_that_of_pip():
     (index,) = pip_settings().indexes
     assert index.startswith("https://") and index.endswith("/simple")

@@ -165,6 +165,7 @@ def test_a_memory_that_cannot_be_written(files, tmp_path, monkeypatch):
     other.close()
 
 
+@pytest.mark.slow
 def test_processes_share_a_memory(files, memory):
     code = """
 import sys, time

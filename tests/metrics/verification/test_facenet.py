@@ -79,6 +79,7 @@ def test_equals_facenets_definition(run, target):
     assert result.val.far == np.mean(far)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(runs(may_be_coarse=False), st.booleans())
 def test_cosine_equals_facenets_definition(run, mean):

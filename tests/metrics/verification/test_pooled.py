@@ -162,6 +162,7 @@ def test_distances_of_a_memory_map(tmp_path):
 # Counted
 
 
+@pytest.mark.slow
 @given(FLOAT32_PAIRS, st.permutations(range(5)), st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
 def test_shards_merge_in_any_order_to_the_same_bits(scored, order, seed):
