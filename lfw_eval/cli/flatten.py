@@ -113,4 +113,5 @@ def _under(panel: str | None, annotation: Any) -> Any:
     for mark in marks:
         if isinstance(mark, OptionInfo):
             mark.rich_help_panel = mark.rich_help_panel or panel
-    return Annotated.__class_getitem__((kind, *marks))  # type: ignore[attr-defined]
+    parts = (kind, *marks)
+    return Annotated[parts]
