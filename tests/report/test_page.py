@@ -25,7 +25,7 @@ from lfw_eval.metrics.verification.roc import roc
 from lfw_eval.report.page.contents import contents_of
 from lfw_eval.report.page.curves import visible
 from lfw_eval.report.page.faces import FaceOptions
-from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, contrast, styles
+from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, styles
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
 
@@ -357,3 +357,19 @@ def test_altair_is_the_one_that_vl_convert_knows() -> None:
     from lfw_eval.report.page.vega import VEGA_LITE
 
     assert alt.SCHEMA_VERSION.startswith(f"v{VEGA_LITE}")
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast of two colours (#rrggbb), 1 to 21, as WCAG 2.1 defines it.
+
+    >>> round(contrast("#000000", "#ffffff"))
+    21
+    """
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

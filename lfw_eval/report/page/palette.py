@@ -82,19 +82,3 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
                 shape=_SHAPES[(row + shift) % len(_SHAPES)],
             )
     return by_label
-
-
-def contrast(first: str, second: str) -> float:
-    """Return the contrast of two colours (#rrggbb), 1 to 21, as WCAG 2.1 defines it.
-
-    >>> round(contrast("#000000", "#ffffff"))
-    21
-    """
-    low, high = sorted((_luminance(first), _luminance(second)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
