@@ -194,7 +194,7 @@ def test_evaluate_is_the_protocol_in_any_order_of_images(seed, distance, subtrac
 def test_images_without_embeddings_are_refused():
     embeddings, names, pairs = drawn_pairs(0)
     for wrong in (embeddings[:-1], embeddings.ravel(), np.vstack([embeddings, embeddings])):
-        with pytest.raises(le.UserError, match="`embeddings` must hold one row for each of 24"):
+        with pytest.raises(le.UserError, match="`embeddings` must have one row for each of 24"):
             le.evaluate(wrong, pairs)
     with pytest.raises(le.UserError, match="P11_0002"):
         le.evaluate(embeddings[:-1], pairs, names=names[:-1])
@@ -214,7 +214,7 @@ def test_judge_finds_a_regression_and_other_pairs():
     assert le.judge(worse, baseline, strict).verdict == "regressed"
     assert le.compare(baseline, worse).right_to_wrong > 0
     other = le.evaluate(embeddings, pairs, far_target=0.1)
-    with pytest.raises(le.UserError, match="evaluate both with one `far_target`"):
+    with pytest.raises(le.UserError, match="evaluate both with the same `far_target`"):
         le.judge(other, baseline)
     fewer = le.Pairs.of(*[[*side] for side in sides(pairs, 12)])
     with pytest.raises(le.UserError, match="the reference has 24 pairs and the candidate 22"):

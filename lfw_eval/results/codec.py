@@ -56,6 +56,9 @@ def typed(kind: Any, value: Any, place: str, arrays: Mapping[str, np.ndarray]) -
         ValueError: The value is not of the type; the message names its place.
     """
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if hasattr(origin, "__value__"):
+        # NumPy 2.5 writes NDArray as a `type` statement where Python has it, from 3.12 on.
+        return typed(origin.__value__[parts], value, place, arrays)
     if origin is np.ndarray:
         return arrays.get(place, np.empty(0, typing.get_args(parts[1])[0]))
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):

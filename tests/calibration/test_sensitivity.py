@@ -185,7 +185,7 @@ def test_tables(network):
     assert lines[-1].strip() == "and 6 more"
     assert len({len(line) for line in lines[1:3] + lines[4:-1]}) == 1, "columns are aligned"
     none = mixed_table(Mixed(network, (), EmbeddingError(0.9999, 40)), 26, 0.0005)
-    assert none.startswith("no layer has to stay in 16 bits: cosine 0.999900")
+    assert none.startswith("no layer needs 16 bits: cosine 0.999900")
     some = mixed_table(Mixed(network, ("a", "b"), EmbeddingError(0.9999, 40)), 26, 0.0005)
     assert some.splitlines()[0].startswith("2 of 26 layers stay in 16 bits")
     assert some.split()[-2:] == ["a", "b"]
@@ -211,7 +211,7 @@ def test_command(small, tiny_facenet, tmp_path):
     assert not list(tmp_path.rglob("*.cache")), "refused before any work"
     run = calibrate("--max-drop", "0.9", "--plot", "joined", "--plot", "input")
     assert run.returncode == 0, run.stderr
-    assert "no layer has to stay in 16 bits" in run.stdout
+    assert "no layer needs 16 bits" in run.stdout
     paths = {Path(line).name: Path(line) for line in run.stdout.splitlines() if line[:1] == "/"}
     assert paths["joined-entropy.png"].parent.name == "plots"
     assert {"input-entropy.png", "sensitivity-entropy.json"} <= paths.keys()
