@@ -8,8 +8,12 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$project/.venv"
 stamp="$venv/installed${INSTALL_EXTRA:+-$INSTALL_EXTRA}"
 
+if ! command -v "${PYTHON:-python3}" >/dev/null; then
+    echo "${PYTHON:-python3} does not exist; set PYTHON to a Python 3.10 or newer" >&2
+    exit 2
+fi
 if ! "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
-    echo "${PYTHON:-python3} must be Python 3.10 or newer; set PYTHON to one that is" >&2
+    echo "${PYTHON:-python3} is too old; set PYTHON to a Python 3.10 or newer" >&2
     exit 2
 fi
 # The releases tested with this Python, or with the newest that is older.
@@ -18,6 +22,7 @@ pins="$project/requirements/$pins"
 if [ ! -e "$stamp" ] || [ "$project/setup.cfg" -nt "$stamp" ] \
     || [ "$project/pyproject.toml" -nt "$stamp" ] || [ "$pins" -nt "$stamp" ]; then
     echo "Installing into $venv" >&2
+    trap 'exit 130' INT # pip ends with another code, as if the installation had failed
     constraint=(--constraint "$pins")
     [ "${UNPINNED:-0}" = 0 ] || constraint=()
     "${PYTHON:-python3}" -m venv "$venv" \
@@ -25,9 +30,10 @@ if [ ! -e "$stamp" ] || [ "$project/setup.cfg" -nt "$stamp" ] \
             --editable "$project${INSTALL_EXTRA:+[$INSTALL_EXTRA]}" >&2 \
         && touch "$stamp" \
         || {
-            echo "The installation failed; mend what pip says above and run again." >&2
-            echo "If a release of ${pins#"$project"/} cannot be had here, UNPINNED=1 takes others." >&2
+            echo "the installation failed; fix what pip reports above and rerun the same command" >&2
+            echo "if a release in ${pins#"$project"/} is unavailable here, set UNPINNED=1 to take others" >&2
             exit 2
         }
+    trap - INT
 fi
 PATH="$venv/bin:$PATH"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.cli.engine_options import MAX_BATCH_SIZE
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.options import Output
 from lfw_eval.cli.target import require
@@ -12,8 +13,6 @@ from lfw_eval.report.tables.speed import speed_table
 from lfw_eval.results.file import save_result
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable
-
-_LARGEST_BATCH = 8192
 
 
 def benchmark_command(
@@ -57,6 +56,6 @@ def _batch_sizes(text: str | None) -> tuple[int, ...]:
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise UserError(f"--sweep {text!r} is not a list of batch sizes", "give it as 1,8,64")
     distinct = tuple(dict.fromkeys(int(size) for size in sizes))
-    if any(size > _LARGEST_BATCH for size in distinct):
-        raise UserError(f"--sweep {text} has a batch above {_LARGEST_BATCH:,}", "take smaller ones")
+    if any(size > MAX_BATCH_SIZE for size in distinct):
+        raise UserError(f"--sweep {text} has a batch above {MAX_BATCH_SIZE:,}", "take smaller ones")
     return distinct

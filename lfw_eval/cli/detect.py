@@ -9,7 +9,7 @@ import typer
 
 from calibration.cache import header_digits
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
-from lfw_eval.cli.engine_options import EngineOptions, GpuOptions
+from lfw_eval.cli.engine_options import BatchSize, EngineOptions, GpuOptions
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import Output, TensorRTVersions, VerifyImages, first_of
 from lfw_eval.cli.target import require
@@ -66,7 +66,7 @@ class DetectorEngineOptions(EngineOptions):
     """What FaceDetect runs on."""
 
     precision: Annotated[Precision, typer.Option(help="Of FaceDetect's engine.")] = "fp32"
-    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 8
+    batch_size: BatchSize = 8
 
 
 def detect_command(

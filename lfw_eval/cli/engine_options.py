@@ -19,6 +19,8 @@ from lfw_eval.workers.in_process import HERE
 from lfw_eval.workers.ray import RayWorkers
 from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
+MAX_BATCH_SIZE = 8192
+BatchSize = Annotated[int, typer.Option("--batch-size", "--bs", min=1, max=MAX_BATCH_SIZE)]
 CropNormalisation = Annotated[
     Normalisation | None,
     typer.Option(
@@ -57,7 +59,7 @@ class EngineOptions:
         ),
     ] = "openvino"
     precision: Annotated[Precision, typer.Option(help="Precision of the engine.")] = "int8"
-    batch_size: Annotated[int, typer.Option("--batch-size", "--bs", min=1)] = 64
+    batch_size: BatchSize = 64
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_results import engine
 from face_data import jpeg
-from results import engine
 
 from calibration.histogram import Histogram, save_histograms
 from calibration.scales import ScaleTable

@@ -7,7 +7,7 @@ import pytest
 import typer
 from command import lfw_eval
 from detected_faces import detected, faces
-from results import accuracy_result, detection_report
+from evaluation_results import accuracy_result, detection_report
 
 from lfw_eval.cli.checks import require_agreement
 from lfw_eval.metrics.check import MetricCheck

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from command import REPOSITORY, lfw_eval, refused
-from results import accuracy_result, with_scales
+from evaluation_results import accuracy_result, with_scales
 
 from lfw_eval.results.file import read_result, save_result
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from command import lfw_eval, refused
-from results import accuracy_result, detection_report
+from evaluation_results import accuracy_result, detection_report
 
 from lfw_eval.gate.history import read_history
 from lfw_eval.gate.rules import DEFAULT

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from results import accuracy_result, detection_report, speed_result, with_scales
+from evaluation_results import accuracy_result, detection_report, speed_result, with_scales
 
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule

@@ -118,7 +118,7 @@ def test_gate_cannot_tell_from_300_pairs(lfw_run, tmp_path):
     )
     save_result(result, tmp_path / "few.json")
     run = lfw_eval("gate", tmp_path / "few.json", cwd=tmp_path)
-    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.returncode == 3, run.stdout + run.stderr
     assert "ACC  cannot tell" in run.stdout
     assert "300 pairs cannot rule it out: about " in run.stdout
 

@@ -356,7 +356,9 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
     assert "needs a --model" in sentence(short, *with_gallery, "--detector", "yunet")
     assert "leave it out" in sentence(short, *with_gallery, "--model", short)
     facedetect = ("--detector", "facedetect", "--model", short)
-    assert "has its own" in sentence(short, *with_gallery, *facedetect, "--detection-size", "320")
+    assert "has a fixed size" in sentence(
+        short, *with_gallery, *facedetect, "--detection-size", "320"
+    )
     assert "go together" in sentence(
         short, *with_gallery, *facedetect, "--detector-precision", "int8"
     )

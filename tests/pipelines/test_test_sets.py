@@ -162,7 +162,7 @@ def test_facenet_on_a_bin(sets, facenet, tmp_path):
         "--output", tmp_path / "result.json", cwd=tmp_path, LFW_EVAL_DATASETS=str(tmp_path),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "are resized: this network was trained on other crops" in run.stdout
+    assert "resized; this network was trained on other crops" in run.stdout
     result = read_result(tmp_path / "result.json").result
     assert result.reference.verification.accuracy.value > 0.93
     assert result.data.undetected == 0

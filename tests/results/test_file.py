@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from results import accuracy_result, detection_report
+from evaluation_results import accuracy_result, detection_report
 
 from lfw_eval.results.codec import arrays_of, plain
 from lfw_eval.results.file import SCHEMA, read_result, save_result

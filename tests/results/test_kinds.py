@@ -3,7 +3,7 @@
 import typing
 
 import pytest
-from results import accuracy_result, detection_report, speed_result
+from evaluation_results import accuracy_result, detection_report, speed_result
 
 from lfw_eval.gate.kinds import JUDGING
 from lfw_eval.results.kinds import KINDS, AnyResult, Result, kind_of

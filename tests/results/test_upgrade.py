@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from command import REPOSITORY
-from results import detection_report
+from evaluation_results import detection_report
 
 from lfw_eval.results.codec import plain
 from lfw_eval.results.file import SCHEMA, read_result, save_result

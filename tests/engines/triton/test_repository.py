@@ -159,7 +159,7 @@ def test_refusals(facenet, small):
     assert "to calibrate on" in export("--with-facedetect", "x.onnx", "--precision", "int8")
     assert "x.onnx is not a file" in export("--with-facedetect", "x.onnx", "--precision", "fp32")
     assert "is FaceDetect's" in export("--name", "facedetect", "--with-facedetect", "x.onnx")
-    assert "'a/b' is no name" in export("--name", "a/b", "--precision", "fp32")
+    assert "'a/b' is not a name" in export("--name", "a/b", "--precision", "fp32")
     assert not (small / "models").exists()
 
 
