@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calibration.errors import UserError
+from calibration.errors import UserError, require_type
 from calibration.scales import ScaleTable
 
 _HEADER = re.compile(r"TRT-(?P<digits>[0-9]{4,6})-(?P<algorithm>\S+)(?P<ending>[ \t\r]*\n?)")
@@ -238,7 +238,7 @@ def calibration_cache(table: ScaleTable, version: str) -> str:
         version: Of TensorRT 7 to 10, such as "8.6.1".
 
     Raises:
-        UserError: That version does not read calibration caches.
+        UserError: That version does not read calibration caches, or an argument is of another type.
 
     Example:
         >>> from lfw_eval import ScaleTable, calibration_cache
@@ -248,6 +248,8 @@ def calibration_cache(table: ScaleTable, version: str) -> str:
         input: 3c810204
         <BLANKLINE>
     """
+    require_type("table", table, ScaleTable, "a ScaleTable, as `calibrate` returns it")
+    require_type("version", version, str, 'a version of TensorRT, such as "8.6.1"')
     algorithm = "MinMaxCalibration" if table.method == "minmax" else "EntropyCalibration2"
     entries = tuple(Entry(name, _hexadecimal(amax / 127)) for name, amax in table.amax.items())
     return CalibrationCache(str(header_digits(version)), algorithm, "\n", entries).text

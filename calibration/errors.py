@@ -18,3 +18,17 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.hint}" if self.hint else self.problem
+
+
+def require_type(parameter: str, value: object, kind: type, takes: str) -> None:
+    """Refuse an argument of a public call that is of another type.
+
+    Args:
+        takes: What the parameter takes, such as "a ScaleTable".
+
+    Raises:
+        UserError: It is of another type.
+    """
+    if not isinstance(value, kind):
+        actual = "None" if value is None else type(value).__name__
+        raise UserError(f"`{parameter}` takes {takes}, not {actual}")

@@ -41,19 +41,23 @@ class ScaleTable:
         """Return the sha256 of the JSON text."""
         return sha256(self.to_json().encode()).hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Write the table as JSON."""
-        write_atomically(path, self.to_json().encode())
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        write_atomically(Path(path), self.to_json().encode())
 
     @staticmethod
-    def load(path: Path) -> "ScaleTable":
+    def load(path: str | Path) -> "ScaleTable":
         """Read a table.
 
         Raises:
             UserError: The file cannot be read, or is not a scale table.
         """
         try:
-            table = ScaleTable(**json.loads(path.read_text(encoding="utf-8")))
+            table = ScaleTable(**json.loads(Path(path).read_text(encoding="utf-8")))
             valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
         except OSError as error:
             raise UserError(

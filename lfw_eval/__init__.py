@@ -74,6 +74,8 @@ if not TYPE_CHECKING:  # else any name would pass for a call
         if name == "__version__":
             value: Any = import_module("importlib.metadata").version("lfw-eval")
         elif name in __all__:
+            # First, since it says so where another package hides calibration.
+            import_module("lfw_eval.system.errors")
             value = getattr(import_module("lfw_eval.api"), name)
         else:
             raise AttributeError(f"module 'lfw_eval' has no attribute {name!r}")

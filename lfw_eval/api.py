@@ -35,7 +35,7 @@ from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.protocol import evaluate as evaluate_rows
 from lfw_eval.pipelines.calibration import calibrate as calibrate_checkpoint
 from lfw_eval.pipelines.embedder import Embedder, require_crops
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, require_type
 
 __all__ = [
     "Comparison",
@@ -57,6 +57,8 @@ __all__ = [
     "quantize",
     "read_pairs",
 ]
+
+_TABLE = "a ScaleTable, from `calibrate` or `ScaleTable.load`"
 
 
 def load_engine(
@@ -97,6 +99,9 @@ def load_engine(
         >>> embeddings.shape, embeddings.dtype.name
         ((8, 128), 'float32')
     """
+    if scales is not None:
+        require_type("scales", scales, ScaleTable, _TABLE)
+    require_type("batch_size", batch_size, int, "a number of crops")
     choice = choose_engine(engine, precision, batch_size, **options)
     if choice.needs_scales and scales is None:
         raise UserError("`precision` int8 needs `scales`", "pass what `calibrate` returns")
@@ -145,6 +150,7 @@ def evaluate(
         >>> result.accuracy.n, round(result.accuracy.value, 2), round(result.auc.value, 2)
         (2000, 0.93, 0.98)
     """
+    require_type("pairs", pairs, Pairs, "Pairs, from a data set, `read_pairs` or `Pairs.of`")
     rows = np.asarray(embeddings)
     images = pairs.names if names is None else tuple(names)
     if rows.ndim != 2 or len(rows) != len(images):
@@ -234,7 +240,7 @@ def quantize(
         normalisation: As for `load_engine`.
 
     Raises:
-        UserError: The table lacks a tensor to quantise.
+        UserError: `scales` is no table, or lacks a tensor to quantise.
 
     Example:
         >>> from lfw_eval import calibrate, open_dataset, quantize
@@ -243,6 +249,7 @@ def quantize(
         >>> {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in network.graph.node}
         True
     """
+    require_type("scales", scales, ScaleTable, _TABLE)
     model = onnx.load(open_checkpoint(str(checkpoint), normalisation).model)
     return insert_qdq(model, scales, QdqTypes(unsigned=unsigned))
 
@@ -265,7 +272,8 @@ def judge(
         The `verdict`, and a finding for each metric.
 
     Raises:
-        UserError: The two are on different pairs, or have VAL at different FARs.
+        UserError: The two are on different pairs, have VAL at different FARs, or are no such
+            results.
 
     Example:
         >>> from lfw_eval import evaluate, judge, load_engine, open_dataset
@@ -276,6 +284,9 @@ def judge(
         >>> verdict.verdict, [finding.metric for finding in verdict.findings]
         ('passed', ['ACC', 'AUC', 'EER', 'VAL'])
     """
+    for parameter, result in (("candidate", candidate), ("baseline", baseline)):
+        require_type(parameter, result, VerificationResult, "what `evaluate` returns")
+    require_type("rules", rules, Rules, "Rules, such as `Rules.load` reads")
     if candidate.val.far_target != baseline.val.far_target:
         raise UserError(
             f"VAL is at FAR {candidate.val.far_target:g} in `candidate` and at FAR "

@@ -65,6 +65,21 @@ def test_nothing_is_imported_before_a_call():
     assert run.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("script", ["script.py", "calibration.py"])
+def test_a_foreign_calibration_is_named(script, tmp_path):
+    (tmp_path / "calibration.py").touch()
+    (tmp_path / script).write_text("import lfw_eval as le\nle.calibrate('facenet-keras', [])\n")
+    run = subprocess.run(
+        [sys.executable, tmp_path / script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    foreign = tmp_path / "calibration.py"
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: {foreign} hides the package calibration that comes with")
+
+
 # Examples
 
 
@@ -129,6 +144,44 @@ def test_crops_that_the_network_cannot_take(crops, small_network):
         network.embed(crops)
     with pytest.raises(le.UserError, match=r"`crops` must be uint8 \(n, 160, 160, 3\)"):
         le.calibrate(crops=crops, **small_network)
+
+
+TABLE = le.ScaleTable({"input": 2.0}, "entropy", model="", images="", crops=1)
+
+
+def test_arguments_of_another_type(small_network):
+    embeddings, _, pairs = drawn_pairs(0)
+    result = le.evaluate(embeddings, pairs)
+    crops = crops_of(1)
+    with le.load_engine(**small_network, engine="dummy") as network:
+        for call, sentence in [
+            (lambda: network.embed([1, 2]), "`crops` takes an array, uint8 (n, 160, 160, 3), not"),
+            (lambda: le.calibrate(crops=[1], **small_network), "`crops` takes an array, uint8"),
+            (lambda: le.load_engine(**small_network, scales={}), "`scales` takes a ScaleTable"),
+            (lambda: le.load_engine(**small_network, batch_size="8"), "`batch_size` takes a num"),
+            (lambda: le.quantize(scales=None, **small_network), "`scales` takes a ScaleTable"),
+            (lambda: le.calibration_cache(None, "8.6.1"), "`table` takes a ScaleTable"),
+            (lambda: le.calibration_cache(TABLE, 8.6), "`version` takes a version of TensorRT"),
+            (lambda: le.evaluate(embeddings, "pairs.txt"), "`pairs` takes Pairs"),
+            (lambda: le.judge(result, None), "`baseline` takes what `evaluate` returns, not None"),
+            (lambda: le.judge(crops, result), "`candidate` takes what `evaluate` returns, not nd"),
+            (lambda: le.judge(result, result, "rules.toml"), "`rules` takes Rules"),
+            (lambda: le.compare(None, result), "`reference` takes what `evaluate` returns"),
+            (lambda: le.compare(result, 1), "`candidate` takes what `evaluate` returns, not int"),
+        ]:
+            with pytest.raises(le.UserError, match=re.escape(sentence)):
+                call()
+
+
+def test_paths_may_be_strings(tmp_path):
+    path = str(tmp_path / "scales.json")
+    TABLE.save(path)
+    assert le.ScaleTable.load(path) == TABLE
+    (tmp_path / "rules.toml").write_text("significance = 0.01")
+    assert le.Rules.load(str(tmp_path / "rules.toml")).significance == 0.01
+    for load in (le.ScaleTable.load, le.Rules.load, le.read_pairs):
+        with pytest.raises(le.UserError, match=r"nope\.x cannot be read"):
+            load(str(tmp_path / "nope.x"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,13 @@ from lfw_eval.system.errors import UserError, first_line
 
 _SIDE = 160  # FaceNet's, for networks that take any
 _MIN_SIDE = 32
+# Of checkpoints that are told apart by content, and come here where that is none they could have.
+_KINDS = {
+    ".h5": "Keras HDF5",
+    ".hdf5": "Keras HDF5",
+    ".pt": "a PyTorch state dictionary",
+    ".pth": "a PyTorch state dictionary",
+}
 
 
 def adopt_onnx(path: Path) -> onnx.ModelProto:
@@ -33,6 +40,12 @@ def adopt_onnx(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.shape_inference.infer_shapes(read_onnx(path))
     except UserError as error:
+        if kind := _KINDS.get(path.suffix.lower()):
+            raise UserError(
+                f"{path} is not a readable checkpoint: its suffix says {kind}, but its content "
+                "is something else",
+                "give another `checkpoint`",
+            ) from error
         raise UserError(
             f"{path} is not a readable checkpoint (Keras .h5, facenet-pytorch .pt or valid .onnx): "
             f"{error.problem}",

@@ -41,8 +41,7 @@ def run(arguments: Sequence[str]) -> int:
 def _code_of(error: Exception) -> int:
     """Print what an error says to the user, and return the exit code."""
     if isinstance(error, BrokenPipeError):
-        # Python would write what is left when it exits, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return BROKEN_PIPE
     if isinstance(error, ImportError) and error.name == "calibration":
         return _mistake(str(error))
@@ -51,8 +50,15 @@ def _code_of(error: Exception) -> int:
     if sentence := user_mistake(error):
         return _mistake(sentence)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-        return _mistake(f"{error.filename} cannot be written: {error.strerror}")
+        if error.filename is None:
+            _discard_output()
+        return _mistake(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
     return _bug()
+
+
+def _discard_output() -> None:
+    """Discard what is left to print: Python would write it when it exits, and fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _mistake(sentence: str) -> int:

@@ -43,7 +43,8 @@ class Criteria:
             samples: Their number and unit, such as "pairs".
         """
         rule = self.rules.metrics[metric]
-        verdict, reason = self._verdict(rule, difference, *samples)
+        change = "rise" if metric == "EER" else "drop"
+        verdict, reason = self._verdict(rule, difference, change, *samples)
         beyond = rule.floor is not None and (
             candidate > rule.floor if metric == "EER" else candidate < rule.floor
         )
@@ -64,7 +65,7 @@ class Criteria:
         )
 
     def _verdict(
-        self, rule: MetricRule, difference: Difference, n: int, unit: str
+        self, rule: MetricRule, difference: Difference, change: str, n: int, unit: str
     ) -> tuple[Verdict, str]:
         if rule.never_worse:
             worse = difference.worse_by > 0
@@ -74,12 +75,12 @@ class Criteria:
         if difference.worse_by > rule.allowed_drop and difference.p_value < self.levels[0]:
             return "regressed", "worse by more than allowed, and more than chance explains"
         if difference.upper <= rule.allowed_drop:
-            return "passed", "a drop beyond what is allowed is ruled out"
-        outlook = f"about {difference.needed * n:,.0f} {unit} would show a drop of "
+            return "passed", f"a {change} beyond what is allowed is ruled out"
+        outlook = f"about {difference.needed * n:,.0f} {unit} would show a {change} of "
         outlook += f"{rule.allowed_drop:g}"
         if difference.needed <= 1:
             outlook = (
-                f"the observed drop is close to the allowed {rule.allowed_drop:g}; more {unit} "
+                f"the observed {change} is close to the allowed {rule.allowed_drop:g}; more {unit} "
             )
             outlook += "or a wider rule would decide"
         return "cannot tell", f"{n:,} {unit} cannot rule it out: {outlook}"

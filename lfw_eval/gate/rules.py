@@ -80,14 +80,14 @@ class Rules:
         return self.metrics[metric] != _defaults()[metric]
 
     @staticmethod
-    def load(path: Path) -> "Rules":
+    def load(path: str | Path) -> "Rules":
         """Read rules; what the file does not mention keeps its default.
 
         Raises:
             UserError: The file is missing, is not TOML, or has an invalid name or value.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(
                 f"`rules` {path} cannot be read ({error.strerror})", "give a TOML file"
@@ -145,13 +145,13 @@ def _with(rule: Any, values: Any, where: str) -> Any:
     return replace(rule, **values)
 
 
-def _significance(value: Any, path: Path) -> float:
+def _significance(value: Any, path: str | Path) -> float:
     if not isinstance(value, float) or not 0 < value < 0.5:
         raise UserError(f"`rules` {path}: significance must be above 0 and below 0.5, not {value}")
     return value
 
 
-def _choice(value: Any, choices: tuple[str, str], path: Path) -> Any:
+def _choice(value: Any, choices: tuple[str, str], path: str | Path) -> Any:
     if value not in choices:
         raise UserError(f"`rules` {path}: cannot_tell must be fail or pass, not {value}")
     return value

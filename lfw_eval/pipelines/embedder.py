@@ -7,7 +7,7 @@ from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.engine import EngineDescription
 from lfw_eval.system.closing import Closing
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, require_type
 
 
 class Embedder(Closing):
@@ -70,9 +70,10 @@ def require_crops(crops: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
     Raises:
         UserError: They are of another type or shape.
     """
+    wanted = f"uint8 (n, {', '.join(map(str, shape))})"
+    require_type("crops", crops, np.ndarray, f"an array, {wanted}")
     if crops.dtype != np.uint8 or crops.shape[1:] != shape:
         raise UserError(
-            f"`crops` must be uint8 (n, {', '.join(map(str, shape))}), not {crops.dtype} "
-            f"{crops.shape}",
+            f"`crops` must be {wanted}, not {crops.dtype} {crops.shape}",
             "align the faces to the network's size, in RGB, 0 to 255",
         )

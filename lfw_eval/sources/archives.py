@@ -30,6 +30,10 @@ _UNREADABLE = (
 )
 
 
+class _UnreadableError(UserError):
+    """An archive that is truncated, corrupt or none at all."""
+
+
 def iter_members(archive: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Read the files of a `.zip`, `.whl` or (any other name) gzip-compressed tar, in its order.
 
@@ -69,6 +73,10 @@ def extract(
                 )
             if not final.exists():  # another process may have been faster, with the same content
                 temporary.replace(final)
+        except _UnreadableError as error:
+            # What is extracted was fetched, and would be again.
+            error.hint = "if it is truncated or corrupt, delete it and rerun the same command"
+            raise
         finally:
             if temporary.is_dir():
                 shutil.rmtree(temporary)
@@ -98,9 +106,9 @@ def _reading(archive: Path) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise UserError(
+        raise _UnreadableError(
             f"{archive} is not a readable archive ({error})",
-            "if it is truncated or corrupt, delete it and rerun the same command",
+            "if it is truncated or corrupt, replace it with a complete copy",
         ) from error
 
 

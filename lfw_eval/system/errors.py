@@ -3,18 +3,22 @@
 try:
     # An editable installation finds our modules within a foreign package; this name it does not.
     from calibration import RECIPE  # noqa: F401
-    from calibration.errors import UserError
+    from calibration.errors import UserError, require_type
 except ImportError as error:
-    import calibration
+    from importlib.util import find_spec
 
-    where = calibration.__file__ or next(iter(calibration.__path__))
+    # Found, not imported: it may be the very script that runs.
+    spec = find_spec("calibration")
+    if spec is None:
+        raise
+    where = spec.origin or next(iter(spec.submodule_search_locations or ()))
     raise ImportError(
         f"{where} hides the package calibration that comes with lfw-eval; run from another folder, "
         "or remove that one from PYTHONPATH",
         name="calibration",
     ) from error
 
-__all__ = ["UserError", "first_line", "unreadable"]
+__all__ = ["UserError", "first_line", "require_type", "unreadable"]
 
 
 def unreadable(what: object, error: OSError) -> UserError:

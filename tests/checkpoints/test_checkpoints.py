@@ -255,6 +255,17 @@ def test_users_channels_last_onnx(tmp_path, tiny_facenet):
     np.testing.assert_allclose(run(converted, images), run(tiny_facenet, images), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mine.h5", "Keras HDF5"), ("mine.PT", "a PyTorch state dictionary")]
+)
+@pytest.mark.parametrize("content", [b"no model at all", b""])
+def test_junk_is_called_what_its_suffix_says(name, kind, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    message = f"{name} is not a readable checkpoint: its suffix says {kind}, but its content is"
+    with pytest.raises(UserError, match=message):
+        convert(tmp_path / name)
+
+
 def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):
     path = tmp_path / "mine.onnx"
     path.write_bytes(b"no model at all")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from command import REPOSITORY, lfw_eval, refused
@@ -102,6 +103,20 @@ def test_reader_that_went_away(tmp_path):
     )
     assert reader.stderr.splitlines()[-1] == f"code {BROKEN_PIPE}"
     assert "Traceback" not in reader.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is full")
+def test_output_that_cannot_be_written(tmp_path):
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "lfw_eval", "--version"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert run.returncode == MISTAKE
+    assert run.stderr == "lfw-eval: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("content", [{"calibration.py": ""}, {"calibration/__init__.py": ""}])

@@ -8,7 +8,7 @@ import pytest
 from command import lfw_eval, refused
 from evaluation_results import accuracy_result, detection_report
 
-from lfw_eval.gate.history import read_history
+from lfw_eval.gate.history import History, read_history
 from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.report.tables.history import history_table
 from lfw_eval.results.file import save_result
@@ -52,6 +52,9 @@ def test_regressions_are_marked(folder):
     assert "ACC regressed: worse by more than allowed" in table
     assert "not judged: candidate and baseline cannot be compared: different pairs" in table
     assert "AP regressed" in table
+    assert table.endswith("6 results, 4 regressions")
+    alone = History(history.moments[:1], ())
+    assert history_table(alone).endswith("1 result, 0 regressions")
 
 
 @pytest.mark.slow

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from evaluation_results import accuracy_result, detection_report, speed_result, with_scales
 
+from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule
+from lfw_eval.metrics.paired.difference import Difference
 from lfw_eval.system.errors import UserError
 
 NAMES = ("new.json", "old.json")
@@ -30,6 +32,22 @@ def test_worse_regresses_and_few_pairs_cannot_tell():
     assert accuracy.verdict == "cannot tell"
     assert "about " in accuracy.reason
     assert "pairs would show a drop of 0.002" in accuracy.reason
+
+
+@pytest.mark.parametrize(("metric", "change"), [("ACC", "drop"), ("EER", "rise")])
+def test_worse_is_a_drop_and_of_eer_a_rise(metric, change):
+    criteria = Criteria(DEFAULT, tests=1)
+    allowed = criteria.allowed_drop(metric)
+
+    def reason(upper, needed):
+        difference = Difference(
+            worse_by=0.001, lower=-0.01, upper=upper, p_value=0.4, needed=needed
+        )
+        return criteria.finding(metric, 0.5, 0.5, difference, (100, "pairs")).reason
+
+    assert f"about 200 pairs would show a {change} of {allowed:g}" in reason(0.01, 2)
+    assert f"the observed {change} is close to the allowed {allowed:g}" in reason(0.01, 0.5)
+    assert reason(0.0011, 2) == f"a {change} beyond what is allowed is ruled out"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from lfw_eval.metrics.verification.distance import normalise
 from lfw_eval.metrics.verification.metric import Metric, mean_over_folds, standard_error
 from lfw_eval.metrics.verification.protocol import VerificationResult
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, require_type
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
         candidate: Such as INT8, on the same pairs in the same order.
 
     Raises:
-        UserError: The runs are not of the same pairs in the same order.
+        UserError: The runs are not of the same pairs in the same order, or no such results.
 
     Example:
         >>> from lfw_eval import compare, evaluate, load_engine, open_dataset
@@ -56,6 +56,8 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
         >>> changed.right_to_wrong + changed.wrong_to_right < 20, changed.p_value > 0.001
         (True, True)
     """
+    for parameter, result in (("reference", reference), ("candidate", candidate)):
+        require_type(parameter, result, VerificationResult, "what `evaluate` returns")
     same_pairs = np.array_equal(reference.genuine, candidate.genuine)
     if not (same_pairs and np.array_equal(reference.fold, candidate.fold)):
         raise UserError(

@@ -23,8 +23,12 @@ def history_table(history: History) -> str:
         for moment in history.moments
         for finding in moment.findings.values()
     )
-    lines.append(f"{len(history.moments)} results, {marked} regressions")
+    lines.append(f"{_count(len(history.moments), 'result')}, {_count(marked, 'regression')}")
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _line(moment: Moment, metrics: list[str]) -> str:
