@@ -27,7 +27,7 @@ from json_file import write_json
 from lfw_eval.cli.flatten import flattened
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.engines.choice import EngineSpec
-from lfw_eval.engines.ray import EmbedRows, item_size
+from lfw_eval.engines.distributed import EmbedRows, item_size
 from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine

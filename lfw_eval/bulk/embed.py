@@ -17,7 +17,7 @@ from lfw_eval.datasets.alignment.photographs_to_crops import aligned_rows
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.engines.choice import EngineSpec
-from lfw_eval.engines.ray import describe
+from lfw_eval.engines.distributed import describe
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 from lfw_eval.workers.contract import Row, Workers

@@ -6,7 +6,7 @@ from typing import Any
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.engines.contract import BuildRequest, Engine, EngineOptions, Precision, Scales
-from lfw_eval.engines.ray import RayEngine
+from lfw_eval.engines.distributed import DistributedEngine
 from lfw_eval.engines.registry import (
     ENGINES,
     engine_class,
@@ -142,13 +142,13 @@ class EngineSpec:
         """
         return self.choice.engine_class().build(self.request, self.folder)
 
-    def distributed(self, workers: Workers) -> RayEngine:
+    def distributed(self, workers: Workers) -> DistributedEngine:
         """Build it on a worker's node, to be run by all workers.
 
         Raises:
             UserError: The workers are unavailable, or cannot build this.
         """
-        return RayEngine(workers, self.local, self.choice.options.gpus)
+        return DistributedEngine(workers, self.local, self.choice.options.gpus)
 
 
 def choose_engine(

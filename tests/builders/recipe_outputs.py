@@ -34,7 +34,7 @@ from lfw_eval.datasets.alignment import (
     GivenLandmarks,
     LandmarkAlignment,
     MtcnnAlignment,
-    contract,
+    crop,
     five_point,
     mtcnn,
 )
@@ -331,7 +331,7 @@ _OPENVINO = {"OpenVINO": openvino.get_version().partition("-")[0]}
 
 STAGES = {
     "decoding": Stage(photographs.RECIPE, "lfw_eval/datasets/photographs.py", _decoded, _CV2),
-    "crops": Stage(contract.RECIPE, "lfw_eval/datasets/alignment/contract.py", _cropped, _CV2),
+    "crops": Stage(crop.RECIPE, "lfw_eval/datasets/alignment/crop.py", _cropped, _CV2),
     "MTCNN's faces": Stage(
         mtcnn_cascade.RECIPE, "lfw_eval/detectors/mtcnn_cascade.py", _detected,
         {**_CV2, **_OPENVINO}, 1e-4,

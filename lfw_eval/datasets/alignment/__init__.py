@@ -2,7 +2,8 @@
 
 from lfw_eval.datasets.alignment.aligned import AlreadyAligned
 from lfw_eval.datasets.alignment.boxes import BoxAlignment
-from lfw_eval.datasets.alignment.contract import CROP_SIDE, AlignedFaces, Alignment
+from lfw_eval.datasets.alignment.contract import AlignedFaces, Alignment
+from lfw_eval.datasets.alignment.crop import CROP_SIDE
 from lfw_eval.datasets.alignment.five_point import (
     TEMPLATE_SIDE,
     FivePointAlignment,

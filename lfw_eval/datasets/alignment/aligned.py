@@ -5,14 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lfw_eval.datasets.alignment.contract import (
-    CROP_SIDE,
-    RESAMPLING,
-    AlignedFaces,
-    Image,
-    crop_regions,
-    side_in_words,
-)
+from lfw_eval.datasets.alignment.contract import AlignedFaces, Image
+from lfw_eval.datasets.alignment.crop import CROP_SIDE, RESAMPLING, crop_regions, side_in_words
 from lfw_eval.system.errors import UserError
 
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lfw_eval.datasets.alignment.contract import (
+from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, Region
+from lfw_eval.datasets.alignment.crop import (
     CROP_SIDE,
     RESAMPLING,
-    AlignedFaces,
-    Image,
-    Region,
     clip,
     crop_regions,
     side_in_words,

@@ -7,12 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.alignment.contract import (
-    RESAMPLING,
-    AlignedFaces,
-    Image,
-    centre_region,
-)
+from lfw_eval.datasets.alignment.contract import AlignedFaces, Image
+from lfw_eval.datasets.alignment.crop import RESAMPLING, centre_region
 from lfw_eval.datasets.alignment.mtcnn import central_face, find_faces, networks_in_words
 from lfw_eval.datasets.alignment.similarity import similarity
 from lfw_eval.detectors.mtcnn_networks import detector_versions

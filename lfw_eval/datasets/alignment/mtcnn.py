@@ -7,12 +7,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.alignment.contract import (
+from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, Region
+from lfw_eval.datasets.alignment.crop import (
     CROP_SIDE,
     RESAMPLING,
-    AlignedFaces,
-    Image,
-    Region,
     clip,
     crop_regions,
     side_in_words,

@@ -18,7 +18,7 @@ _BEGAN = "began"
 _DESCRIBED = ("arithmetic", "device", "key", "cacheable", "size", "build_seconds")
 
 
-class RayEngine(BuiltEngine):
+class DistributedEngine(BuiltEngine):
     """One engine in each worker; the images come from a file that all workers read."""
 
     def __init__(
