@@ -1,5 +1,6 @@
 """Pairs of named images, tens of millions of them, read block by block."""
 
+import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.pair_csv import SAME, SAME_IN_WORDS
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.system.errors import UserError
 
@@ -30,9 +32,10 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
     """Yield the pairs of a file.
 
     Args:
-        path: CSV of `left,right,same`, or Parquet with these columns; `same` is 1 or 0, true or
-            false. Names are those of the embeddings, or, where these are distinct, their files'
-            without folder and suffix.
+        path: CSV of `name,name,same[,fold]`, with or without a header, or Parquet with the columns
+            `left`, `right` and `same`; `same` is as in `pair_csv`, and folds are ignored. Names are
+            those of the embeddings, or, where these are distinct, their files' without folder and
+            suffix.
         names: Of the images, one per row.
 
     Raises:
@@ -44,7 +47,7 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
         raise UserError("some images have the same name, so that pairs cannot tell them apart")
     with _readable(path):
         done = 0
-        for batch in _batches(path, pyarrow):
+        for batch in _batches(path, names, pyarrow):
             unknown = compute.index_in(batch.column(_COLUMNS[0]).slice(0, 1), lookup).null_count
             if not done and unknown:
                 # The list may write names without folder and suffix, as LFW's do.
@@ -62,12 +65,13 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
                         f"those that there are have names such as '{lookup[0].as_py()}'",
                     )
             same = batch.column(_COLUMNS[2])
-            truth = same.cast(pyarrow.bool_())
-            # Any number but 0 is true to a cast, also the -1 of those who label impostors so.
-            strange = compute.fill_null(compute.not_equal(truth.cast(same.type), same), True)
-            if compute.any(strange).as_py():
-                first = compute.index(strange, True).as_py()
-                raise UserError(f"{path}, pair {done + first + 1}: 'same' is neither 1 nor 0")
+            truth = _truth(same, pyarrow, compute)
+            if truth.null_count:
+                first = compute.index(truth.is_null(), True).as_py()
+                raise UserError(
+                    f"{path}, pair {done + first + 1}: expected {SAME_IN_WORDS}, "
+                    f"not {same[first].as_py()!r}"
+                )
             done += len(batch)
             yield PairBlock(
                 left.to_numpy(zero_copy_only=False),
@@ -76,7 +80,18 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
             )
 
 
-def _batches(path: Path, pyarrow: Any) -> Iterator[Any]:
+def _truth(same: Any, pyarrow: Any, compute: Any) -> Any:
+    """Return a column as booleans, null where it says neither."""
+    if pyarrow.types.is_string(same.type) or pyarrow.types.is_large_string(same.type):
+        words = compute.utf8_lower(compute.utf8_trim_whitespace(same.cast(pyarrow.string())))
+        rows = compute.index_in(words, pyarrow.array(SAME))
+        return pyarrow.array(SAME.values()).take(rows)
+    truth = same.cast(pyarrow.bool_())
+    # Any number but 0 is true to a cast, also the -1 of those who label impostors so.
+    return compute.if_else(compute.equal(truth.cast(same.type), same), truth, None)
+
+
+def _batches(path: Path, names: Sequence[str], pyarrow: Any) -> Iterator[Any]:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
@@ -88,32 +103,47 @@ def _batches(path: Path, pyarrow: Any) -> Iterator[Any]:
                 )
             yield from file.iter_batches(_BLOCK_PAIRS, columns=list(_COLUMNS))
         return
-    from pyarrow import csv
+    from pyarrow.csv import ConvertOptions, ReadOptions, open_csv
 
-    types = {"left": pyarrow.string(), "right": pyarrow.string(), "same": pyarrow.bool_()}
-    yield from csv.open_csv(
+    columns, header = _first_lines(path, names)
+    yield from open_csv(
         path,
-        read_options=csv.ReadOptions(
-            column_names=list(_COLUMNS), skip_rows=_headers(path), block_size=_BLOCK_BYTES
+        read_options=ReadOptions(column_names=columns, skip_rows=header, block_size=_BLOCK_BYTES),
+        convert_options=ConvertOptions(
+            column_types=dict.fromkeys(_COLUMNS, pyarrow.string()), include_columns=_COLUMNS
         ),
-        convert_options=csv.ConvertOptions(column_types=types),
     )
 
 
-def _headers(path: Path) -> int:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return int(file.readline().strip().lower() == ",".join(_COLUMNS))
+def _first_lines(path: Path, names: Sequence[str]) -> tuple[list[str], int]:
+    """Return the names of a CSV file's columns, and how many lines its header takes."""
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
+        fields = next(filter(any, reader), [])
+        lines = reader.line_num
+    if len(fields) == len(_COLUMNS) + 1:
+        columns = [*_COLUMNS, "fold"]
+    elif len(fields) == len(_COLUMNS):
+        columns = list(_COLUMNS)
+    else:
+        return list(_COLUMNS), 0
+    written = {field.strip() for field in fields[:2]}
+    # As in `pair_csv`: a line with an answer or a name is a pair, if perhaps a faulty one.
+    header = fields[2].strip().lower() not in SAME and not any(
+        name in written or PurePosixPath(name).stem in written for name in names
+    )
+    return columns, lines if header else 0
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, TypeError, NotImplementedError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} cannot be read as pairs ({reason})",
-            "give lines of left,right,same with 1 or 0, or Parquet with these columns",
+            "give CSV lines of name,name,same, or Parquet with the columns left, right and same",
         ) from error
 
 

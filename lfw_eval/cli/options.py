@@ -20,7 +20,7 @@ PairList = Annotated[
     typer.Option(
         "--pairs",
         help="Pair list in LFW's format, or a CSV file of name,name,same. Default: pairs.txt or "
-        "pairs.csv beside the images, or LFW's view 2.",
+        "pairs.csv in the folder or .tgz, or beside it, or LFW's view 2.",
     ),
 ]
 VerifyImages = Annotated[

@@ -41,9 +41,10 @@ def prepare_command(
     Aligning writes a crop store, a pair list and a contact sheet to look at.
     """
     if layout is None and data.dataset_argument in get_args(Layout):
-        # The former syntax: prepare LAYOUT IMAGES OUT.json.
+        # The former syntax: prepare LAYOUT IMAGES OUT.json. Without images, lfw is the data set.
         layout = cast(Layout, data.dataset_argument)
-        data = replace(data, dataset_argument=images_argument)
+        lfw = "lfw" if layout == "lfw" and data.dataset is None else None
+        data = replace(data, dataset_argument=images_argument or lfw)
     path = first_of("output", output, output_argument)
     if layout and layout != "lfw":
         _write_annotations(data.name, layout, path, data.verify_images)

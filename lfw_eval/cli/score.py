@@ -19,7 +19,10 @@ from lfw_eval.system.files import file_sha256, require_writable
 def score_command(
     embeddings: Annotated[Path, typer.Argument(help="Folder that lfw-eval embed wrote.")],
     pairs: Annotated[
-        Path, typer.Argument(help="CSV of left,right,same, or Parquet with these columns.")
+        Path,
+        typer.Argument(
+            help="CSV of name,name,same, or Parquet with the columns left, right and same."
+        ),
     ],
     output: Output = None,
 ) -> None:

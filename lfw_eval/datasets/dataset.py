@@ -21,8 +21,9 @@ from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
 from lfw_eval.datasets.insightface_bin import read_insightface_bin
 from lfw_eval.datasets.lfw import NAMES as LFW_NAMES
-from lfw_eval.datasets.lfw import local_lfw, local_pairs
+from lfw_eval.datasets.lfw import local_lfw
 from lfw_eval.datasets.pair_csv import read_pair_csv
+from lfw_eval.datasets.pair_files import PairFile, local_pairs, pairs_in
 from lfw_eval.datasets.pairs import NO_PAIRS, Pairs, read_pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
 from lfw_eval.results.caution import Caution
@@ -149,7 +150,7 @@ def open_dataset(
     Args:
         dataset: A folder or .tgz of images, a .bin of insightface, or a name.
         pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
-            in the folder, or `pairs.txt` beside it, or the official one.
+            in the folder or archive, or beside it, or LFW's own.
         pairs_needed: Refuse images without a pair list.
         verify_images: Read all images to tell whether they are those of an earlier run, even
             where size, times and inode say so.
@@ -166,7 +167,7 @@ def open_dataset(
     pairs = Path(pairs) if pairs else None
     if dataset is None:
         try:
-            return _photographs(_local_or_fetched_lfw(), pairs, verify_images)
+            return _photographs(_local_or_fetched_lfw(LFW_NAMES), pairs, verify_images)
         except NoSourceError as error:
             if pairs is not None:
                 raise
@@ -177,8 +178,7 @@ def open_dataset(
         _refuse_pairs(pairs, name, "draws its own")
         return _celebrities(verify_images)
     if name in LFW_NAMES and not path.exists():
-        collection = datasets()
-        return _photographs(fetch(collection.entry(name), collection), pairs, verify_images)
+        return _photographs(_local_or_fetched_lfw((name,)), pairs, verify_images)
     if not path.exists():
         raise UserError(
             f"the data set {name} does not exist",
@@ -195,12 +195,7 @@ def open_dataset(
             f"{name} has pairs of templates, not of images",
             f"evaluate it with lfw-eval testsets {name}",
         )
-    # A list beside a folder may well be that of another data set.
-    listed = pairs or _pairs_within(path) or (local_pairs(path) if path.is_file() else None)
-    if not (pairs_needed or listed):
-        photographs = open_photographs(path, verify_images=verify_images)
-        return Dataset(_short_name(path), str(path), photographs, NO_PAIRS)
-    return _photographs(path, listed, verify_images)
+    return _photographs(path, pairs, verify_images, pairs_needed=pairs_needed)
 
 
 def has_templates(path: Path) -> bool:
@@ -213,15 +208,19 @@ def _refuse_pairs(pairs: Path | None, name: str, why: str) -> None:
         raise UserError(f"`pairs` does not go with `dataset` {name}, which {why}")
 
 
-def _local_or_fetched_lfw() -> Path:
+def _local_or_fetched_lfw(names: Sequence[str]) -> Path:
     collection = datasets()
-    return local_lfw() or fetch(collection.entry("lfw"), collection)
+    return local_lfw(names) or fetch(collection.entry(names[0]), collection)
 
 
-def _photographs(path: Path, pairs: Path | None, verify_images: bool) -> Dataset:
+def _photographs(
+    path: Path, pairs: Path | None, verify_images: bool, *, pairs_needed: bool = True
+) -> Dataset:
     photographs = open_photographs(path, verify_images=verify_images)
     name = _short_name(path)
-    listed = pairs or _pairs_within(path) or local_pairs(path)
+    listed = pairs or _pair_list(path, photographs, pairs_needed)
+    if not (pairs_needed or listed):
+        return Dataset(name, str(path), photographs, NO_PAIRS)
     if listed and listed.suffix.lower() == ".csv":
         pair_list = read_pair_csv(listed, photographs.paths)
         return Dataset(name, f"{path}, pairs of {listed.name}", photographs, pair_list)
@@ -243,9 +242,16 @@ def _short_name(path: Path) -> str:
     return next(filter(None, (name.partition(".")[0] for name in names)), "images")
 
 
-def _pairs_within(photographs: Path) -> Path | None:
-    within = [photographs / "pairs.txt", photographs / "pairs.csv"]
-    return next((file for file in within if file.is_file()), None)
+def _pair_list(path: Path, photographs: Photographs, pairs_needed: bool) -> PairFile | None:
+    if len(photographs.pair_lists) > 1:
+        members = ", ".join(file.member for file in photographs.pair_lists)
+        raise UserError(
+            f"{path} has several pair lists: {members}", "name one outside of it with `pairs`"
+        )
+    if photographs.pair_lists:
+        return photographs.pair_lists[0]
+    # A list beside a folder may well be that of another data set.
+    return local_pairs(path) if pairs_needed or path.is_file() else pairs_in(path)
 
 
 def _official_pairs(photographs: Path) -> Path:
@@ -254,8 +260,9 @@ def _official_pairs(photographs: Path) -> Path:
         return fetch(collection.entry("lfw-pairs"), collection)
     except NoSourceError as error:
         raise NoSourceError(
-            f"{photographs} has no pairs.txt or pairs.csv, and LFW's own list is "
-            f"unavailable: {error}"
+            f"neither in {photographs} nor beside it is a pairs.txt or pairs.csv, and LFW's own "
+            f"list is unavailable: {error.problem}",
+            f"name a pair list with `pairs`, or for LFW's own, {error.hint}",
         ) from error
 
 

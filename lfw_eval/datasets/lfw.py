@@ -1,5 +1,6 @@
 """Where LFW lies on this machine, if it does."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lfw_eval.sources import datasets
@@ -7,14 +8,8 @@ from lfw_eval.sources import datasets
 NAMES = ("lfw", "lfw-funneled")
 
 
-def local_lfw() -> Path | None:
-    """Return LFW's archive or folder in the root of the data sets, or None."""
+def local_lfw(names: Sequence[str] = NAMES) -> Path | None:
+    """Return LFW's archive or folder in the root of the data sets, by the first of its names."""
     root = datasets().root
-    paths = (root / f"{name}{suffix}" for name in NAMES for suffix in (".tgz", ""))
+    paths = (root / f"{name}{suffix}" for name in names for suffix in (".tgz", ""))
     return next((path for path in paths if path.exists()), None)
-
-
-def local_pairs(photographs: Path) -> Path | None:
-    """Return the pair list in the folder of the photographs, or beside it or the archive."""
-    paths = (folder / "pairs.txt" for folder in (photographs, photographs.parent))
-    return next((path for path in paths if path.is_file()), None)

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_finder import ImageFinder
+from lfw_eval.datasets.pair_files import PairFile
 from lfw_eval.datasets.pairs import Pairs, write_pairs
 from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import write_atomically
 
 FOLDS = 10
 _HEADER = ("first", "second", "same", "fold")
-_SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+"""What says whether a pair shows the same person, ignoring case."""
+SAME_IN_WORDS = "1, true or yes, or 0, false or no"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class _Row:
     fold: int | None
 
 
-def read_pair_csv(path: Path, images: Mapping[str, str]) -> Pairs:
+def read_pair_csv(path: PairFile, images: Mapping[str, str]) -> Pairs:
     """Read pairs from a UTF-8 CSV file of `name,name,same[,fold]`, with or without a header.
 
     A name is that of the file or its path, with or without suffix; `same` is 1, true or yes, or 0,
@@ -81,21 +84,21 @@ def write_pair_list(pairs: Pairs, folder: Path) -> Path:
     return path
 
 
-def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
+def _rows(path: PairFile, finder: ImageFinder) -> list[_Row]:
     rows: list[_Row] = []
     line_of: dict[frozenset[str], int] = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            for columns in reader:
-                fields = [column.strip() for column in columns]
-                if not any(fields) or (not rows and _is_header(fields, finder)):
-                    continue
-                row = _row(path, reader.line_num, fields, finder)
-                first = line_of.setdefault(frozenset((row.left, row.right)), row.line)
-                if first != row.line:
-                    _refuse(path, row.line, f"the same pair is on line {first}")
-                rows.append(row)
+        text = io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")
+        reader = csv.reader(text, strict=True)
+        for columns in reader:
+            fields = [column.strip() for column in columns]
+            if not any(fields) or (not rows and _is_header(fields, finder)):
+                continue
+            row = _row(path, reader.line_num, fields, finder)
+            first = line_of.setdefault(frozenset((row.left, row.right)), row.line)
+            if first != row.line:
+                _refuse(path, row.line, f"the same pair is on line {first}")
+            rows.append(row)
     except OSError as error:
         raise unreadable(f"the pair list {path}", error) from error
     except UnicodeDecodeError as error:
@@ -107,16 +110,16 @@ def _rows(path: Path, finder: ImageFinder) -> list[_Row]:
 
 def _is_header(fields: Sequence[str], finder: ImageFinder) -> bool:
     """Return whether a line has neither names nor an answer, so is not just a faulty pair."""
-    answered = len(fields) > 2 and fields[2].lower() in _SAME
+    answered = len(fields) > 2 and fields[2].lower() in SAME
     return not answered and not any(finder.find(field) for field in fields[:2])
 
 
-def _row(path: Path, line: int, fields: Sequence[str], finder: ImageFinder) -> _Row:
+def _row(path: PairFile, line: int, fields: Sequence[str], finder: ImageFinder) -> _Row:
     if len(fields) not in (3, 4):
         _refuse(path, line, f"expected name,name,same or name,name,same,fold, not {fields}")
-    same = _SAME.get(fields[2].lower())
+    same = SAME.get(fields[2].lower())
     if same is None:
-        _refuse(path, line, f"expected 1, true or yes, or 0, false or no, not {fields[2]!r}")
+        _refuse(path, line, f"expected {SAME_IN_WORDS}, not {fields[2]!r}")
     fold = fields[3] if len(fields) == 4 else ""
     if fold and not (fold.isascii() and fold.isdecimal() and len(fold) < 10):
         _refuse(path, line, f"expected the number of a fold, not {fold!r}")
@@ -126,7 +129,7 @@ def _row(path: Path, line: int, fields: Sequence[str], finder: ImageFinder) -> _
     return _Row(line, left, right, same, int(fold) if fold else None)
 
 
-def _image(path: Path, line: int, field: str, finder: ImageFinder) -> str:
+def _image(path: PairFile, line: int, field: str, finder: ImageFinder) -> str:
     names = finder.find(field)
     if not names:
         _refuse(path, line, f"there is no image {field!r}")
@@ -146,7 +149,7 @@ def _consecutive_folds(genuine: NDArray[np.bool_]) -> NDArray[np.intp]:
     return fold
 
 
-def _check_kinds(path: Path, genuine: NDArray[np.bool_]) -> None:
+def _check_kinds(path: PairFile, genuine: NDArray[np.bool_]) -> None:
     counts = Counter(genuine.tolist())
     if min(counts[True], counts[False]) < 2:
         raise UserError(
@@ -156,7 +159,7 @@ def _check_kinds(path: Path, genuine: NDArray[np.bool_]) -> None:
         )
 
 
-def _check_folds(path: Path, rows: Sequence[_Row], fold: NDArray[np.intp]) -> None:
+def _check_folds(path: PairFile, rows: Sequence[_Row], fold: NDArray[np.intp]) -> None:
     kinds: dict[int, set[bool]] = {}
     for row, number in zip(rows, fold.tolist(), strict=True):
         kinds.setdefault(number, set()).add(row.same)
@@ -168,5 +171,5 @@ def _check_folds(path: Path, rows: Sequence[_Row], fold: NDArray[np.intp]) -> No
             _refuse(path, row.line, f"fold {row.fold} has only {kind} pairs, but needs both kinds")
 
 
-def _refuse(path: Path, line: int, problem: str) -> NoReturn:
+def _refuse(path: PairFile, line: int, problem: str) -> NoReturn:
     raise UserError(f"{path}, line {line}: {problem}", "correct the line")

@@ -12,6 +12,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lfw_eval.datasets.pair_files import PairFile
 from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import write_atomically
 
@@ -87,7 +88,7 @@ class Pairs:
             raise UserError(
                 f"{len(missing)} of the {len(self.names)} images in the pair list are not in the "
                 f"data set: {shown}",
-                "give the complete data set, or a pair list made for it",
+                "give the complete data set, or name a pair list made for it with `pairs`",
             )
 
 
@@ -96,7 +97,7 @@ NO_PAIRS = Pairs((), _NOTHING, _NOTHING, _NOTHING.astype(np.bool_), _NOTHING, fo
 """The pairs of a data set of which only the images are used."""
 
 
-def read_pairs(path: str | Path) -> Pairs:
+def read_pairs(path: str | PairFile) -> Pairs:
     """Read a pair list in LFW's format, UTF-8.
 
     The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1,
@@ -126,7 +127,7 @@ def read_pairs(path: str | Path) -> Pairs:
         >>> len(pairs), pairs.folds, int(pairs.genuine.sum())
         (2000, 10, 1000)
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     lines = _lines(path)
     number, header = next(lines, (1, ""))
     sizes = header.split()
@@ -189,7 +190,7 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
     write_atomically(path, "\n".join([*lines, ""]).encode())
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: PairFile) -> Iterator[tuple[int, str]]:
     """Yield number, from 1, and text of every nonempty line."""
     try:
         content = path.read_bytes()
@@ -204,7 +205,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def _images(path: Path, number: int, line: str, matched: bool) -> tuple[str, str]:
+def _images(path: PairFile, number: int, line: str, matched: bool) -> tuple[str, str]:
     """Return the two image names on a line."""
     fields = line.split("\t") if "\t" in line else line.split()
     if matched:
@@ -234,7 +235,7 @@ def _person(path: Path, image: str) -> tuple[str, str]:
     return match[1], str(int(match[2]))
 
 
-def _refuse(path: Path, number: int, line: str, expected: str) -> NoReturn:
+def _refuse(path: PairFile, number: int, line: str, expected: str) -> NoReturn:
     shown = line if len(line) <= 80 else f"{line[:80]}..."
     raise UserError(
         f"{path}, line {number}: expected {expected}, not {shown!r}", "correct the line"

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, read_unchanged
+from lfw_eval.datasets.pair_files import NAMES as PAIR_LISTS
+from lfw_eval.datasets.pair_files import ArchivedFile
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.file_stamp import FileStamp
@@ -27,6 +29,8 @@ class Photographs(ABC):
 
     names: tuple[str, ...]
     """Sorted."""
+    pair_lists: tuple[ArchivedFile, ...] = ()
+    """Those inside the archive."""
 
     @property
     @abstractmethod
@@ -99,11 +103,19 @@ class ArchivePhotographs(Photographs):
     """Images of a .tgz, which is never unpacked."""
 
     def __init__(self, path: Path, *, verify_images: bool = False) -> None:
-        """Read the names in an archive; see `FolderPhotographs` for `verify_images`."""
+        """Read an archive's names and pair lists; see `FolderPhotographs` for `verify_images`."""
         self._path = path
         self._verify_images = verify_images
         self._stamp: FileStamp | None = FileStamp.of(path.stat())
-        self._members = _named(member for member, _ in iter_members(path, SUFFIXES))
+        members: list[str] = []
+        pair_lists: list[ArchivedFile] = []
+        for member, content in iter_members(path, (*SUFFIXES, *PAIR_LISTS)):
+            if member.lower().endswith(SUFFIXES):
+                members.append(member)
+            elif PurePosixPath(member).name in PAIR_LISTS:
+                pair_lists.append(ArchivedFile(path, member, content))
+        self.pair_lists = tuple(pair_lists)
+        self._members = _named(members)
         self.names = tuple(sorted(self._members))
 
     @cached_property
@@ -127,8 +139,8 @@ class ArchivePhotographs(Photographs):
         self._require_unchanged()
 
     def __getstate__(self) -> dict[str, object]:
-        # Another node may have a copy of its own.
-        return {**self.__dict__, "_stamp": None}
+        # Another node may have a copy of its own, and needs images alone.
+        return {**self.__dict__, "_stamp": None, "pair_lists": ()}
 
     def _require_unchanged(self) -> None:
         if self._stamp and FileStamp.of(self._path.stat()) != self._stamp:

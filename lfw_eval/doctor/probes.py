@@ -157,7 +157,8 @@ def _checkpoint() -> CheckpointFiles:
 
 
 def _lfw() -> LfwFiles:
-    from lfw_eval.datasets.lfw import local_lfw, local_pairs
+    from lfw_eval.datasets.lfw import local_lfw
+    from lfw_eval.datasets.pair_files import local_pairs
     from lfw_eval.sources import datasets
 
     photographs = local_lfw()

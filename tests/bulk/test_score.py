@@ -72,6 +72,39 @@ def test_metrics_are_those_of_arrays(embedded, tmp_path, file, header):
     assert pooled.auc_error == 0
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["", "name,name,same\n", "\ufeffleft , right , label\n", "\nLEFT,RIGHT,SAME\n", '"a\nb",c,d\n'],
+)
+@pytest.mark.parametrize("labels", [("1", "0"), ("yes", "no"), (" True", "FALSE "), ("Yes", "0")])
+def test_headers_and_labels_of_evaluate(embedded, tmp_path, header, labels):
+    names = embedded[1]
+    rows = [f"{names[0]},{names[1]},{labels[0]}", f"{names[0]},{names[5]},{labels[1]}"]
+    (tmp_path / "p.csv").write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
+    (block,) = read_pair_blocks(tmp_path / "p.csv", names.tolist())
+    assert block.left.tolist() == [0, 0]
+    assert block.right.tolist() == [1, 5]
+    assert block.genuine.tolist() == [True, False]
+
+
+def test_folds_are_ignored(embedded, tmp_path):
+    names = embedded[1]
+    rows = ["first,second,same,fold", f"{names[0]},{names[1]},1,3", f"{names[0]},{names[5]},no,4"]
+    (tmp_path / "p.csv").write_text("\n".join(rows))
+    (block,) = read_pair_blocks(tmp_path / "p.csv", names.tolist())
+    assert block.genuine.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("text", [pyarrow.string(), pyarrow.large_string()])
+def test_labels_in_words_in_parquet(embedded, tmp_path, text):
+    names = embedded[1]
+    same = pyarrow.array(["yes", "False"], text)
+    table = pyarrow.table({"left": names[:2], "right": names[2:4], "same": same})
+    parquet.write_table(table, tmp_path / "p.parquet")
+    (block,) = read_pair_blocks(tmp_path / "p.parquet", names.tolist())
+    assert block.genuine.tolist() == [True, False]
+
+
 def test_too_many_pairs_are_counted(embedded, tmp_path):
     """The histogram takes over in the middle; what it says of its error holds."""
     shards, names, left, right, same = embedded
@@ -91,7 +124,9 @@ def test_labels_that_are_neither(embedded, tmp_path, label):
     names = embedded[1]
     columns = {"left": names[:2], "right": names[2:4], "same": [1, label]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
-    with pytest.raises(UserError, match="pair 2: 'same' is neither 1 nor 0"):
+    with pytest.raises(
+        UserError, match=rf"p\.parquet, pair 2: expected 1, true or yes, or 0, .*, not {label}"
+    ):
         list(read_pair_blocks(tmp_path / "p.parquet", names.tolist()))
 
 
@@ -99,7 +134,10 @@ def test_labels_that_are_neither(embedded, tmp_path, label):
     ("content", "complaint"),
     [
         ("a/0_0.jpg,nobody.jpg,1\n", "pair 1: there is no embedding of 'nobody.jpg'"),
-        ("a/0_0.jpg,a/0_1.jpg,maybe\n", "cannot be read as pairs"),
+        ("a/0_0.jpg,a/0_1.jpg,maybe\n", r"p\.csv, pair 1: expected 1, true or yes.* not 'maybe'"),
+        ("x,y,same\na/0_0.jpg,a/0_1.jpg,1\n0_0,0_1,\n", "pair 2: there is no embedding of '0_0'"),
+        ("0_0,0_1,maybe\n", "pair 1: expected .*, not 'maybe'"),
+        ("a/0_0.jpg,a/0_1.jpg,1\na/0_0.jpg,a/0_2.jpg,\n", "pair 2: expected .*, not ''"),
         ("a/0_0.jpg a/0_1.jpg 1\n", "cannot be read as pairs"),
         ("a/0_0.jpg,a/0_1.jpg,1\n", "there are 1 genuine pairs"),
         ("", "cannot be read as pairs"),

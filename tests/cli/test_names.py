@@ -19,6 +19,7 @@ from lfw_eval.cli.lazy import LeafCommand, command_of
 from lfw_eval.cli.options import required_output
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.pipelines.detector_choice import FaceDetectChoice
+from lfw_eval.sources import NoSourceError
 from lfw_eval.system.errors import UserError
 
 BY_NAME = {verb.name: verb for verb in (*EXPORT_VERBS, *VERBS)}
@@ -148,6 +149,19 @@ def test_checkpoint_names_where_files_are_taken(facenet, tmp_path):
     run = lfw_eval("cache", "check", cache, "facenet-keras", cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "every tensor of the network has a scale" in run.stdout
+
+
+def test_prepare_lfw_is_lfw_or_nothing(monkeypatch, tmp_path):
+    """Where LFW is named, the celebrities do not take its place."""
+
+    def fetched(entry, _):
+        raise NoSourceError(f"no {entry.name}", "put it there")
+
+    monkeypatch.setattr("lfw_eval.datasets.dataset.fetch", fetched)
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoSourceError, match="no lfw"):
+        command("prepare").main(["lfw"], standalone_mode=False)
 
 
 @pytest.mark.slow

@@ -277,3 +277,71 @@ def test_images_without_pairs_are_enough_where_none_are_needed(folder, tmp_path)
     assert opened.photographs.names == open_photographs(folder).names
     with pytest.raises(UserError, match="are not in the data set"):
         open_dataset(str(folder), None)
+
+
+PAIRS = {
+    "pairs.txt": "2\t1\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBo\t1\nBo\t1\t2\nAnn_Lee\t2\tBo\t2\n",
+    "pairs.csv": "a,b,same,fold\nAnn_Lee_0001,Ann_Lee_0002,yes,0\nAnn_Lee_0001,Bo_0001,no,0\n"
+    "Bo_0001,Bo_0002,1,1\nAnn_Lee_0002,Bo_0002,0,1\n",
+}
+
+
+def packed(folder, path, **lists):
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(folder, "lfw")
+        for member, content in lists.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content.encode())
+            tar.addfile(info, io.BytesIO(content.encode()))
+    return path
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("where", ["", "lfw/", "deep/er/"])
+def test_pair_list_inside_an_archive(folder, tmp_path, name, where):
+    """It is that of these photographs, whatever lies beside the archive."""
+    (tmp_path / "pairs.txt").write_text("1\t1\nNobody\t1\t2\nNobody\t1\tElse\t1\n")
+    path = packed(folder, tmp_path / "own.tgz", **{where + name: PAIRS[name], "my-pairs.csv": "x"})
+    for pairs_needed in (True, False):
+        dataset = open_dataset(path, pairs_needed=pairs_needed)
+        assert dataset.pairs.names == ("Ann_Lee_0001", "Ann_Lee_0002", "Bo_0001", "Bo_0002")
+        assert (len(dataset.pairs), dataset.pairs.folds) == (4, 2)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pair_list_beside_an_archive(archive, tmp_path, name):
+    (tmp_path / name).write_text(PAIRS[name])
+    assert len(open_dataset(archive).pairs) == 4
+    assert len(open_dataset(archive, pairs_needed=False).pairs) == 4
+
+
+def test_faults_of_a_list_inside_an_archive_name_it(folder, tmp_path):
+    for name, line in (("pairs.txt", 1), ("pairs.csv", 2)):
+        path = packed(folder, tmp_path / "own.tgz", **{f"in/{name}": "a,b,same\nAnn_Lee_0001,1,1"})
+        with pytest.raises(UserError, match=rf"^in/{name} in .*own\.tgz, line {line}: "):
+            open_dataset(path)
+
+
+def test_several_lists_inside_an_archive(folder, tmp_path):
+    path = packed(folder, tmp_path / "own.tgz", **{**PAIRS, "lfw/pairs.txt": "1"})
+    with pytest.raises(UserError, match=r"several pair lists: pairs\.txt, .*`pairs`"):
+        open_dataset(path)
+    (tmp_path / "mine.csv").write_text(PAIRS["pairs.csv"])
+    assert len(open_dataset(path, tmp_path / "mine.csv").pairs) == 4
+
+
+def test_no_pair_list_at_all(archive, monkeypatch):
+    def fetched(entry, _):
+        raise NoSourceError(f"no {entry.name}", "put it there")
+
+    monkeypatch.setattr("lfw_eval.datasets.dataset.fetch", fetched)
+    with pytest.raises(NoSourceError, match=r"pairs\.txt or pairs\.csv.*no lfw-pairs.*`pairs`"):
+        open_dataset(archive)
+
+
+@pytest.mark.parametrize("name", ["lfw", "lfw-funneled"])
+def test_lfw_by_name_may_be_unpacked(folder, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
+    (tmp_path / "pairs.txt").write_text(PAIRS["pairs.txt"])
+    folder.rename(tmp_path / name)
+    assert open_dataset(name).name == name

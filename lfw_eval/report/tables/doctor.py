@@ -99,8 +99,9 @@ def _checkpoint(files: CheckpointFiles) -> str:
 
 
 def _lfw(files: LfwFiles) -> str:
-    pairs = "with pairs.txt" if files.pairs else "pairs.txt is missing: put it beside them"
-    return f"{files.photographs}, {pairs}"
+    if files.pairs is None:
+        return f"{files.photographs}, pairs.txt is missing: put it beside them"
+    return f"{files.photographs}, with {files.pairs.name}"
 
 
 def _crops(store: PreparedCrops) -> str:
