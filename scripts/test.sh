@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them: style, types, import contracts, unit and end-to-end
-# tests. Options go to pytest: -m "not slow and not gpu" runs what takes a minute.
+# tests. Options go to pytest: -m "not slow" runs what takes a minute.
 set -euo pipefail
 INSTALL_EXTRA=dev
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
