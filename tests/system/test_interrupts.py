@@ -1,23 +1,31 @@
-"""Ctrl-C put off until a step is whole."""
+"""Ctrl-C put off until a step is whole.
+
+Each test raises real signals in a process of its own: that of pytest holds whatever handlers the
+libraries of other tests installed.
+"""
 
 import signal
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
 from lfw_eval.system.interrupts import deferred_interrupt
 
 
-@pytest.fixture(autouse=True)
-def python_handler() -> Iterator[None]:
-    """Ctrl-C as a process in the foreground has it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def in_a_new_process(test: Callable[[], None]) -> None:
+    """Run a test where Ctrl-C does what it does in a process in the foreground."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(with_python_handler, test).result()
 
 
-def test_a_press_is_remembered_and_a_second_interrupts() -> None:
+def with_python_handler(test: Callable[[], None]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    test()
+
+
+def a_second_press_interrupts() -> None:
     with deferred_interrupt() as interrupted:
         assert not interrupted()
         signal.raise_signal(signal.SIGINT)
@@ -26,15 +34,22 @@ def test_a_press_is_remembered_and_a_second_interrupts() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_the_handler_is_restored_whatever_happens() -> None:
+def test_a_press_is_remembered_and_a_second_interrupts() -> None:
+    in_a_new_process(a_second_press_interrupts)
+
+
+def the_handler_is_restored() -> None:
     with pytest.raises(ValueError, match="wrong"), deferred_interrupt():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         raise ValueError("wrong")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_work_in_the_background_ignores_what_it_ignored_before() -> None:
-    """A shell starts `lfw-eval … &` of a script with SIGINT ignored."""
+def test_the_handler_is_restored_whatever_happens() -> None:
+    in_a_new_process(the_handler_is_restored)
+
+
+def ignored_presses_stay_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with deferred_interrupt() as interrupted:
         signal.raise_signal(signal.SIGINT)
@@ -42,6 +57,11 @@ def test_work_in_the_background_ignores_what_it_ignored_before() -> None:
         assert not interrupted()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_work_in_the_background_ignores_what_it_ignored_before() -> None:
+    """A shell starts `lfw-eval … &` of a script with SIGINT ignored."""
+    in_a_new_process(ignored_presses_stay_ignored)
 
 
 def test_other_threads_are_not_interrupted() -> None:
