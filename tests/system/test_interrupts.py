@@ -1,7 +1,8 @@
 """Ctrl-C put off until a step is whole.
 
-Each test raises real signals in a process of its own: that of pytest holds whatever handlers the
-libraries of other tests installed.
+Each test raises real signals in a process of its own. In pytest's, Python handles them on the stack
+of its faulthandler, which is too small for a CPU's AMX registers once OpenVINO has used these in
+the main thread: the process would end with a segmentation fault.
 """
 
 import signal
