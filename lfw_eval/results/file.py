@@ -13,11 +13,9 @@ import numpy as np
 from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.environment import Environment, environment
 from lfw_eval.results.kinds import KINDS, AnyResult, Kind, Result, kind_of
-from lfw_eval.results.upgrade import PREVIOUS, upgrade
+from lfw_eval.results.upgrade import SCHEMA, UPGRADES, upgrade
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, replacing, write_atomically
-
-SCHEMA = 4
 
 R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
@@ -62,7 +60,7 @@ def save_result(result: AnyResult, path: Path) -> None:
 
 
 def read_result(path: Path) -> ResultFile[Result]:
-    """Read what `save_result` wrote, now or in the schema before.
+    """Read what `save_result` wrote, now or in an earlier schema.
 
     Arrays that were not stored, the precision-recall curves of parts, are empty.
 
@@ -88,8 +86,7 @@ def read_result(path: Path) -> ResultFile[Result]:
     try:
         if kind is None:
             raise ValueError("its kind is not one of " + ", ".join(KINDS))
-        if content["schema"] == PREVIOUS:
-            upgrade(kind.name, content["result"])
+        upgrade(content["schema"], kind.name, content["result"])
         result = typed(kind.type, content["result"], "", arrays)
         _check(kind, result, arrays)
         origin = typed(Environment, content.get("environment"), "environment", {})
@@ -115,10 +112,10 @@ def _content(path: Path, raw: bytes) -> dict[str, Any]:
         raise UserError(f"{path} is not a result file ({error})", "give one of lfw-eval") from error
     if not isinstance(content, dict) or "schema" not in content or "result" not in content:
         raise UserError(f"{path} is not a result file of lfw-eval", "give one that it wrote")
-    if content["schema"] not in (PREVIOUS, SCHEMA):
+    if content["schema"] not in (*UPGRADES, SCHEMA):
         raise UserError(
             f"{path} has schema {content['schema']!r}, and this version reads schemas "
-            f"{PREVIOUS} and {SCHEMA}",
+            f"{min(UPGRADES)} to {SCHEMA}",
             "rerun the command that wrote it",
         )
     return content

@@ -1,9 +1,10 @@
-"""Upgrade of result files from the previous schema."""
+"""Upgrade of result files from earlier schemas."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-PREVIOUS = 3
+SCHEMA = 5
 
 # In schema 3 a sentence stood where schema 4 has a word or numbers.
 _CAUTIONS = (("This is NOT LFW", "stand-in"), ("The crops were aligned for ArcFace", "resized"))
@@ -11,12 +12,20 @@ _CALIBRATED = re.compile(r"calibrated on (\d+) images, (\d+) OF THEM ALSO EVALUA
 _CACHE = re.compile(r"(.*) \(sha256 (\w+)\)")
 
 
-def upgrade(kind: str, result: dict[str, Any]) -> None:
-    """Turn a result of schema 3, as its JSON has it, into one of schema 4, in place.
+def upgrade(schema: int, kind: str, result: dict[str, Any]) -> None:
+    """Turn a result of an earlier schema, as its JSON has it, into one of today's, in place.
+
+    Args:
+        schema: A key of `UPGRADES`, or today's.
 
     Raises:
-        KeyError: A field of schema 3 is missing.
+        KeyError: A field of that schema is missing.
     """
+    for step in range(schema, SCHEMA):
+        UPGRADES[step](kind, result)
+
+
+def _from_3(kind: str, result: dict[str, Any]) -> None:
     if kind == "accuracy":
         remark = result["data"].pop("remark")
         cautions = (caution for start, caution in _CAUTIONS if remark.startswith(start))
@@ -25,6 +34,10 @@ def upgrade(kind: str, result: dict[str, Any]) -> None:
             engine_pass["from_cache"] = engine_pass.pop("kept")
     for report in {"accuracy": result.get("detection", []), "detection": [result]}.get(kind, []):
         _upgrade_settings(report["settings"])
+
+
+def _from_4(kind: str, result: dict[str, Any]) -> None:
+    """Add what schema 5 has in addition."""
 
 
 def _upgrade_settings(settings: dict[str, str | float | int]) -> None:
@@ -36,3 +49,7 @@ def _upgrade_settings(settings: dict[str, str | float | int]) -> None:
         settings["calibration_evaluated"] = int(calibrated[2])
     elif cache := _CACHE.fullmatch(scales):
         settings["calibration_cache"], settings["calibration_cache_sha256"] = cache.groups()
+
+
+UPGRADES: Mapping[int, Callable[[str, dict[str, Any]], None]] = {3: _from_3, 4: _from_4}
+"""What makes the next schema of each, by its number."""

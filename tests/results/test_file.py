@@ -8,7 +8,8 @@ import pytest
 from evaluation_results import accuracy_result, detection_report
 
 from lfw_eval.results.codec import arrays_of, plain
-from lfw_eval.results.file import SCHEMA, read_result, save_result
+from lfw_eval.results.file import read_result, save_result
+from lfw_eval.results.upgrade import SCHEMA
 from lfw_eval.system.errors import UserError
 
 
