@@ -74,4 +74,5 @@ def _protocol(report: DetectionReport) -> dict[str, str | float | int | None]:
         "definition": overall.definition,
         "iou": overall.iou,
         "max_detections": overall.max_detections,
+        "boxes": "not cut at the image's edge" if report.clipped is None else "cut at its edge",
     }

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.faces import FaceDataset
+from lfw_eval.datasets.faces.dataset import ROUNDING
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.metrics.detection.average_precision import Definition
+from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.metrics.detection.protocol import evaluate
 from lfw_eval.pipelines.detected import Detected
 from lfw_eval.results.detection import DetectionReport, FaceDataDescription
@@ -21,7 +23,8 @@ def detect(
 ) -> DetectionReport:
     """Run the detector on all images, and take AP by every definition.
 
-    What an interrupted run finished is not done again.
+    Detected boxes are cut at the image's edge, as annotated ones are; what is cached of an
+    interrupted run is not cut yet. What an interrupted run finished is not done again.
 
     Raises:
         UserError: An image cannot be read.
@@ -60,7 +63,11 @@ def detect(
         if len(detections_of) < len(faces):
             detected.save()
     detected.delete()
-    ordered = tuple(detections_of[image.name] for image in faces.images)
+    uncut = [detections_of[image.name] for image in faces.images]
+    cut = tuple(
+        detections.within(image.width, image.height)
+        for image, detections in zip(faces.images, uncut, strict=True)
+    )
     truths = [image.truth for image in faces.images]
     return DetectionReport(
         data=FaceDataDescription(
@@ -78,8 +85,14 @@ def detect(
         fps=len(faces) / detected.seconds,
         definition=definition,
         results={
-            other: evaluate(ordered, truths, iou=iou, definition=other)
+            other: evaluate(cut, truths, iou=iou, definition=other)
             for other in get_args(Definition)
         },
-        detections=ordered,
+        detections=cut,
+        clipped=sum(map(_moved, uncut, cut)),
     )
+
+
+def _moved(before: Detections, after: Detections) -> int:
+    """Return how many boxes differ by more than rounding."""
+    return int((np.abs(after.boxes - before.boxes) > ROUNDING).any(axis=1).sum())

@@ -35,6 +35,8 @@ class DetectionReport:
         definition: The requested one.
         detections: Those of each image, in the data set's order; a file has none, since those of
             all images together are in the outcomes.
+        clipped: Number of detected boxes that reached out of their image and were cut at its edge;
+            None in older results, which cut none.
         speed: That of the engine, if requested.
     """
 
@@ -46,6 +48,7 @@ class DetectionReport:
     results: dict[Definition, DetectionResult]
     detections: tuple[Detections, ...] = field(default=(), metadata=UNSTORED)
     speed: Speed | None = None
+    clipped: int | None = None
 
     @property
     def asked(self) -> DetectionResult:

@@ -32,12 +32,23 @@ def _from_3(kind: str, result: dict[str, Any]) -> None:
         result["data"]["caution"] = next(cautions, "")
         for engine_pass in filter(None, (result["reference"], result["candidate"])):
             engine_pass["from_cache"] = engine_pass.pop("kept")
-    for report in {"accuracy": result.get("detection", []), "detection": [result]}.get(kind, []):
+    for report in _detections(kind, result):
         _upgrade_settings(report["settings"])
 
 
 def _from_4(kind: str, result: dict[str, Any]) -> None:
     """Add what schema 5 has in addition."""
+    for report in _detections(kind, result):
+        report["clipped"] = None
+
+
+def _detections(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the results of detectors in a result."""
+    reports: dict[str, list[dict[str, Any]]] = {
+        "accuracy": result.get("detection", []),
+        "detection": [result],
+    }
+    return reports.get(kind, [])
 
 
 def _upgrade_settings(settings: dict[str, str | float | int]) -> None:

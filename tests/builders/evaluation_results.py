@@ -98,6 +98,7 @@ def detection_report(noise: float, images: int = 200, seed: int = 0) -> Detectio
         definition="integrate",
         results={"integrate": result},
         detections=tuple(detections),
+        clipped=0,
     )
 
 

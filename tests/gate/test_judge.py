@@ -151,6 +151,8 @@ def test_detection():
     assert "images" in few.findings[0].reason
     with pytest.raises(UserError, match="different faces"):
         judge(replace(good, data=replace(good.data, digest="x")), good, DEFAULT, NAMES)
+    with pytest.raises(UserError, match="boxes not cut at the image's edge, now cut at its edge"):
+        judge(good, replace(good, clipped=None), DEFAULT, NAMES)
 
 
 def test_detection_beside_accuracy():

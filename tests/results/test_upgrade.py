@@ -47,6 +47,7 @@ def test_detection(tmp_path):
     content = json.loads(path.read_text())
     content["schema"] = 3
     content["result"]["detections"] = []
+    del content["result"]["clipped"]
     settings = content["result"]["settings"]
     settings["scales"] = "calibrated on 20 images, 6 OF THEM ALSO EVALUATED"
     settings["least score"] = 0.02
@@ -55,6 +56,7 @@ def test_detection(tmp_path):
     assert (settings["calibration_images"], settings["calibration_evaluated"]) == (20, 6)
     assert settings["min_score"] == 0.02
     assert not settings.keys() & {"scales", "least score"}
+    assert read_result(path).result.clipped is None
 
 
 def test_scales_of_a_cache():

@@ -17,7 +17,7 @@ from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.system.errors import UserError
 
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 """Pixels; more than a corner moves when a box is written as corner and size."""
 
 
@@ -207,7 +207,7 @@ def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
         tally["outside"] += 1
         return None
     tally["clipped"] += any(
-        abs(new - old) > _ROUNDING for new, old in zip(box, face.box, strict=True)
+        abs(new - old) > ROUNDING for new, old in zip(box, face.box, strict=True)
     )
     return box
 
@@ -215,6 +215,6 @@ def _within(face: Face, image: ImageHeader, tally: Counter[str]) -> Box | None:
 def _canonical(image: AnnotatedImage) -> str:
     """Return an image's annotations; of coordinates, what no conversion changes."""
     truth = image.truth
-    boxes = (truth.boxes / _ROUNDING).round().astype(np.int64).tolist()
+    boxes = (truth.boxes / ROUNDING).round().astype(np.int64).tolist()
     subsets = {name: rows.tolist() for name, rows in truth.subsets.items()}
     return repr((image.name, boxes, truth.ignore.tolist(), subsets))

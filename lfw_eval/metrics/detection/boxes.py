@@ -20,6 +20,18 @@ class Detections:
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
 
+    def within(self, width: int, height: int) -> "Detections":
+        """Return the same detections, their boxes cut at the edges of an image.
+
+        One that lies outside is left without area: it hits nothing, and counts as a false positive
+        as in pycocotools.
+
+        Args:
+            width: Of the image, in pixels.
+            height: Of the image, in pixels.
+        """
+        return Detections(np.clip(self.boxes, 0, [width, height] * 2), self.scores)
+
 
 @dataclass(frozen=True, eq=False)
 class FaceTruth:

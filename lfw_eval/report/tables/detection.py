@@ -72,6 +72,8 @@ def _notes(report: DetectionReport) -> Iterator[str]:
     )
     yield f"{'detections':<{_LABEL}}{overall.detections:,}, {overall.ignored_detections:,} ignored"
     yield f"{'images per second':<{_LABEL}}{report.fps:,.1f}"
+    if report.clipped:
+        yield f"{'detected boxes':<{_LABEL}}{report.clipped:,} clipped to the image"
     data = report.data
     if data.clipped or data.outside or data.empty:
         yield (
