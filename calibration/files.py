@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,15 +14,19 @@ from calibration.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it on success and removed otherwise.
 
-    Parent folders are created. A reader, or a rerun after Ctrl-C, never sees half a file.
+    Parent folders are created. A reader, or a rerun after Ctrl-C or a crash of the machine, never
+    sees half a file. Several processes and threads may write the same path: the last one stays.
 
     Raises:
         UserError: The file cannot be written, or the disk is full.
     """
     require_writable(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    # Not the process's number alone, which a thread, or a machine that shares the disk, has too.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise UserError(

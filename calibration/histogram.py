@@ -1,5 +1,8 @@
 """TensorRT's histogram of |x|: its range doubles as needed, in one pass and constant memory."""
 
+import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,14 +166,34 @@ def unpack_histograms(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Hi
 
 
 def save_histograms(path: Path, histograms: dict[str, Histogram], crops: int) -> None:
-    """Write histograms, and the number of crops they counted, to an .npz file."""
+    """Write histograms, the number of crops they counted, and a hash of both to an .npz file."""
+    packed = {"crops": np.array(crops), **pack_histograms(histograms)}
     with replacing(path) as temporary:
         np.savez_compressed(
-            temporary, allow_pickle=False, crops=np.array(crops), **pack_histograms(histograms)
+            temporary, allow_pickle=False, sha256=np.array(_sha256(packed)), **packed
         )
 
 
 def load_histograms(path: Path) -> tuple[dict[str, Histogram], int]:
-    """Read what `save_histograms` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return unpack_histograms(file), int(file["crops"])
+    """Read what `save_histograms` wrote.
+
+    Raises:
+        ValueError: The file is something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            packed = dict(file)
+            if str(packed.pop("sha256")) != _sha256(packed):
+                raise ValueError("it is not what was written")
+            return unpack_histograms(packed), int(packed["crops"])
+    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"it holds no histograms: {error}") from error
+
+
+def _sha256(packed: Mapping[str, NDArray[np.generic]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(packed):
+        values = packed[name]
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -1,6 +1,8 @@
 """A checkpoint, fetched and converted: the FP32 network that engines are built from."""
 
-import json
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, write_atomically
+from lfw_eval.system.locks import locked
+from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 
 DEFAULT = "facenet-keras"
+NETWORKS = "fp32-*.onnx"
+"""The files of networks in the folder of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +53,66 @@ class Checkpoint:
 def open_checkpoint(checkpoint: str, normalisation: str | None = None) -> Checkpoint:
     """Fetch and convert a checkpoint, a file or an entry of the manifest.
 
-    The ONNX file is in a folder named after the source's hash, so it is converted once.
+    It is converted once; see `converted`.
 
     Raises:
         UserError: No such file or entry exists, or it cannot be converted.
     """
-    collection = checkpoints()
     source, name, normalisation = find_source(checkpoint, normalisation)
     digest = source_sha256(source)
     built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
-    folder = collection.root / f"{name}-{digest[:8]}"
-    model, record = folder / "fp32.onnx", folder / "fp32.json"
-    about = _read(record) if model.is_file() else {}
-    if about.get("built_from") != built_from:
-        converted = convert(source, normalisation=normalisation)
-        about = {"built_from": built_from, "normalisation": str(normalisation_of(converted))}
-        save_model(converted, model)
-        write_atomically(record, json.dumps(about, indent=1).encode())
-    return Checkpoint(name, folder, model, about["normalisation"], digest)
+    model = converted(
+        name, digest, built_from, lambda: convert(source, normalisation=normalisation)
+    )
+    stated = str(normalisation_of(onnx.load(model, load_external_data=False)))
+    return Checkpoint(name, model.parent, model, stated, digest)
+
+
+def converted(
+    name: str, digest: str, built_from: str, convert: Callable[[], onnx.ModelProto]
+) -> Path:
+    """Return the ONNX file of what was converted before, or else convert it while others wait.
+
+    The file is named after `built_from`: no other run can put another network in its place.
+
+    Args:
+        name: Of the checkpoint.
+        digest: The sha256 of its file.
+        built_from: What the network depends on.
+        convert: Returns the network.
+    """
+    key = hashlib.sha256(built_from.encode()).hexdigest()[:8]
+    model = checkpoints().root / f"{name}-{digest[:8]}" / f"fp32-{key}.onnx"
+    with suppress(DamagedError):
+        if _is_converted(model):
+            return model
+    with locked(model.with_name(".lock"), "converting this checkpoint"):
+        try:
+            if _is_converted(model):
+                return model
+        except DamagedError as error:
+            say_remade(model, error)
+        save_model(convert(), model)
+        record = {"built_from": built_from, "sha256": file_sha256(model)}
+        write_record(model.with_suffix(".json"), record)
+        return model
+
+
+def _is_converted(model: Path) -> bool:
+    """Return whether a network was converted.
+
+    Raises:
+        DamagedError: The network or its record is not what was written.
+    """
+    record = read_record(model.with_suffix(".json"))
+    if record is None:
+        return False
+    try:
+        if file_sha256(model) != record["sha256"]:
+            raise DamagedError("is damaged (it is not what was written)")
+    except OSError as error:
+        raise DamagedError(f"is damaged ({error.strerror})") from error
+    return True
 
 
 def find_source(checkpoint: str, normalisation: str | None = None) -> tuple[Path, str, str | None]:
@@ -96,11 +144,3 @@ def image_shape(model: onnx.ModelProto) -> tuple[int, int, int]:
 def save_model(model: onnx.ModelProto, path: Path) -> None:
     """Write an ONNX file completely or not at all."""
     write_atomically(path, model.SerializeToString())
-
-
-def _read(record: Path) -> dict[str, str]:
-    try:
-        about: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return about

@@ -1,11 +1,10 @@
 """FaceDetect, a DetectNet_v2 (NVIDIA TAO), from the user's ONNX file, its only published form."""
 
-import json
 from pathlib import Path
 
 import onnx
 
-from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
+from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
@@ -15,9 +14,7 @@ from lfw_eval.checkpoints.onnx_file import (
     read_onnx,
     shape_of,
 )
-from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import write_atomically
 
 RECIPE = 1
 """Version of the adoption: raise it when the same file would give another network."""
@@ -40,13 +37,9 @@ def open_facedetect(path: Path) -> Checkpoint:
             "(nvidia/tao/facenet, which needs an account)",
         )
     digest = onnx_sha256(path)
-    folder = checkpoints().root / f"{path.stem}-{digest[:8]}"
-    model, record = folder / "fp32.onnx", folder / "fp32.json"
     built_from = f"{digest} recipe {RECIPE} onnx {onnx.__version__}"
-    if not (model.is_file() and _built_from(record) == built_from):
-        save_model(_adopted(path), model)
-        write_atomically(record, json.dumps({"built_from": built_from}).encode())
-    return Checkpoint(path.stem, folder, model, _NORMALISATION, digest)
+    model = converted(path.stem, digest, built_from, lambda: _adopted(path))
+    return Checkpoint(path.stem, model.parent, model, _NORMALISATION, digest)
 
 
 def _adopted(path: Path) -> onnx.ModelProto:
@@ -67,11 +60,3 @@ def _adopted(path: Path) -> onnx.ModelProto:
         make_batch_dynamic(info)
     del model.graph.value_info[:]
     return fold_affine(model)
-
-
-def _built_from(record: Path) -> str | None:
-    try:
-        built_from: str = json.loads(record.read_text(encoding="utf-8"))["built_from"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return built_from

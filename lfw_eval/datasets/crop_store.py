@@ -1,34 +1,32 @@
 """The crop store: aligned faces in one memory-mapped file, with how each was aligned."""
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.alignment.photographs_to_crops import align
+from lfw_eval.datasets.crop_index import CropIndex, index_content
+from lfw_eval.datasets.image_hashes import image_hashes
+from lfw_eval.datasets.partial_crops import PartialCrops
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import Photographs
 from lfw_eval.sources import datasets
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import (
-    allocate_array,
-    file_sha256,
-    write_atomically,
-)
+from lfw_eval.system.files import file_sha256, write_atomically
 from lfw_eval.system.locks import locked
+from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
-_HEADER = ["image", "x0", "y0", "x1", "y1", "detected"]
+_CROPS, _INDEX, _RECORD = "crops.npy", "crops.csv", "store.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +68,12 @@ def build_crop_store(
 
     The store's folder is named after the photographs' digest, the names, the alignment, its recipes
     and the libraries that decode, detect and resize. Rows finished before an interruption are
-    reused.
+    reused. One process aligns, and others wait for it. A damaged store is made again.
 
     Raises:
         UserError: A photograph is corrupt, or the disk is full.
     """
-    names = sorted(names)
+    names = sorted(set(names))
     depends_on = {
         "photographs": photographs.digest,
         "names": names,
@@ -85,23 +83,26 @@ def build_crop_store(
     }
     key = json.dumps(depends_on, sort_keys=True)
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    if not (folder / "store.json").is_file():
-        with locked(folder / ".lock", "aligning these photographs"):
-            if not (folder / "store.json").is_file():
-                _align(photographs, names, alignment, folder, workers)
+    shape = (len(names), alignment.side, alignment.side, 3)
+    with suppress(DamagedError):
+        if store := _open(folder, names, shape):
+            return store
+    with locked(folder / ".lock", "aligning these photographs"):
+        try:
+            if store := _open(folder, names, shape):
+                return store
+        except DamagedError as error:
+            say_remade(folder, error)
+        _align(photographs, names, alignment, folder, workers)
     return open_crop_store(folder)
 
 
 def find_crop_store(digest: str) -> CropStore | None:
-    """Return the prepared crop store whose crops have this sha256, or None where none has.
-
-    Raises:
-        UserError: The store is damaged.
-    """
-    for path in sorted((datasets().root / "prepared").glob("*/crops-*/store.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
-                return open_crop_store(path.parent)
+    """Return the prepared crop store whose crops have this sha256; None where no whole one has."""
+    for path in sorted((datasets().root / "prepared").glob(f"*/crops-*/{_RECORD}")):
+        with suppress(DamagedError):
+            if (record := read_record(path)) and record["sha256"] == digest:
+                return _open(path.parent)
     return None
 
 
@@ -109,26 +110,70 @@ def open_crop_store(folder: Path) -> CropStore:
     """Open the store in a folder.
 
     Raises:
-        UserError: It is damaged.
+        UserError: There is none, or it is damaged.
     """
     try:
-        names, boxes, detected = _read_index(folder / "crops.csv")
-        description = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
-        crops = np.load(folder / "crops.npy", mmap_mode="c")
-    except (OSError, ValueError) as error:
+        store = _open(folder)
+    except DamagedError as error:
         raise UserError(
-            f"the crop store {folder} is damaged ({error})", "delete it and rerun the same command"
+            f"the crop store {folder} {error}",
+            "rerun the command that made it, or lfw-eval prepare",
         ) from error
+    if store is None:
+        raise UserError(f"{folder} holds no crop store", "make one with lfw-eval prepare")
+    return store
+
+
+def _open(
+    folder: Path, names: Sequence[str] | None = None, shape: tuple[int, ...] | None = None
+) -> CropStore | None:
+    """Open a store, and check it; None where there is none.
+
+    Args:
+        names: Those that it must have; None takes any.
+        shape: The same of the crops.
+
+    Raises:
+        DamagedError: It is not what was written, or was written by an earlier version.
+    """
+    record = read_record(folder / _RECORD)
+    if record is None:
+        return None
+    try:
+        index = CropIndex.parse((folder / _INDEX).read_bytes(), record["index_sha256"])
+        # Hashed before it is mapped: whatever takes its place meanwhile is whole.
+        _require_content(folder / _CROPS, record["sha256"])
+        # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
+        crops = np.load(folder / _CROPS, mmap_mode="c")
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"is damaged ({error})") from error
+    if names is not None and list(index.names) != list(names):
+        raise DamagedError(f"is damaged ({len(index.names):,} rows for {len(names):,} images)")
+    if crops.dtype != np.uint8 or crops.shape != (shape or (len(index.names), *crops.shape[1:])):
+        raise DamagedError(f"is damaged (its crops are {crops.dtype} {crops.shape})")
     return CropStore(
         folder=folder,
-        names=tuple(names),
+        names=index.names,
         crops=crops,
-        boxes=boxes,
-        detected=detected,
-        alignment=description["alignment"],
-        digest=description["sha256"],
+        boxes=index.boxes,
+        detected=index.detected,
+        alignment=record["alignment"],
+        digest=record["sha256"],
     )
+
+
+def _require_content(path: Path, digest: str) -> None:
+    """Hash the crops, unless they were hashed before and the file has not changed since.
+
+    Raises:
+        DamagedError: They are not those that were written.
+    """
+    try:
+        # What is remembered is trusted to say that all is well, but not to say that it is not.
+        if all(image_hashes([path], verify_images=again) != [digest] for again in (False, True)):
+            raise DamagedError(f"is damaged ({path.name} is not what was written)")
+    except UserError as error:
+        raise DamagedError(f"is damaged ({error.problem})") from error
 
 
 def _align(
@@ -139,54 +184,25 @@ def _align(
     workers: Workers,
 ) -> None:
     """Write crops.npy, crops.csv and, as the last, store.json."""
-    part, progress = folder / "crops.part.npy", folder / "crops.part.csv"
-    shape = (len(names), alignment.side, alignment.side, 3)
-    done = _finished(part, progress, shape)
-    crops = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.uint8)
-    row = {name: index for index, name in enumerate(names)}
-    remaining = sorted(set(names) - done)
+    part = PartialCrops(folder, names, alignment.side)
+    remaining = sorted(set(names).difference(part.rows))
     batches = align(workers, photographs, remaining, alignment)
-    bar = tqdm(total=len(names), initial=len(done), desc="align", unit="img", disable=None)
-    with bar, progress.open("a" if done else "w", newline="", encoding="utf-8") as file:
-        index = csv.writer(file)
-        if not done:
-            index.writerow(_HEADER)
+    bar = tqdm(total=len(names), initial=len(part.rows), desc="align", unit="img", disable=None)
+    with bar:
         for batch, aligned in batches:
-            for position, name in enumerate(batch):
-                crops[row[name]] = aligned.crops[position]
-                box = (f"{value:.2f}" for value in aligned.boxes[position])
-                index.writerow([name, *box, int(aligned.detected[position])])
-            # A row is named only when its pixels are in the file.
-            crops.flush()
-            file.flush()
+            part.add(batch, aligned)
             bar.update(len(batch))
-    del crops
-    part.replace(folder / "crops.npy")
-    progress.replace(folder / "crops.csv")
-    description = {"alignment": alignment.fingerprint, "sha256": file_sha256(folder / "crops.npy")}
-    write_atomically(folder / "store.json", json.dumps(description, indent=1).encode())
-
-
-def _finished(part: Path, progress: Path, shape: tuple[int, ...]) -> set[str]:
-    """Return the names whose rows an interrupted run finished."""
-    with suppress(OSError, ValueError):
-        if np.load(part, mmap_mode="r").shape == shape:
-            # The last line may be truncated: it is dropped, and its image aligned again.
-            complete, newline, _ = progress.read_bytes().rpartition(b"\n")
-            progress.write_bytes(complete + newline)
-            return set(_read_index(progress)[0])
-    return set()
-
-
-def _read_index(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return names, boxes and detected flags, sorted by name."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = sorted(_rows(csv.reader(file)))
-    boxes = np.array([row[1:5] for row in rows], dtype=np.float64).reshape(-1, 4)
-    return [row[0] for row in rows], boxes, np.array([row[5] == "1" for row in rows], dtype=bool)
-
-
-def _rows(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    if next(reader, None) != _HEADER:
-        raise ValueError("not an index of crops")
-    yield from reader
+    if missing := set(names).difference(part.rows):
+        raise RuntimeError(f"{min(missing)} was not aligned")
+    index = index_content(part.rows)
+    part.finish(folder / _CROPS)
+    write_atomically(folder / _INDEX, index)
+    write_record(
+        folder / _RECORD,
+        {
+            "alignment": alignment.fingerprint,
+            "sha256": file_sha256(folder / _CROPS),
+            "index_sha256": hashlib.sha256(index).hexdigest(),
+        },
+    )
+    part.delete_index()

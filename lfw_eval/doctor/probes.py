@@ -146,14 +146,14 @@ def _device(core: Any, device: str) -> OpenVINODevice | Missing:
 
 
 def _checkpoint() -> CheckpointFiles:
-    from lfw_eval.checkpoints.checkpoint import DEFAULT
+    from lfw_eval.checkpoints.checkpoint import DEFAULT, NETWORKS
     from lfw_eval.sources import checkpoints
 
     collection = checkpoints()
     source = _fetched(DEFAULT, collection)
     digest = collection.entry(DEFAULT).sha256 or ""
-    converted = collection.root / f"{DEFAULT}-{digest[:8]}" / "fp32.onnx"
-    return CheckpointFiles(DEFAULT, source, converted if converted.is_file() else None)
+    converted = sorted(collection.root.glob(f"{DEFAULT}-{digest[:8]}/{NETWORKS}"))
+    return CheckpointFiles(DEFAULT, source, converted[0] if converted else None)
 
 
 def _lfw() -> LfwFiles:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import RECIPE
 from lfw_eval.system.files import file_sha256, write_atomically
 from lfw_eval.system.locks import locked
+from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 
 
 @dataclass(frozen=True)
@@ -70,28 +71,49 @@ class EngineStore:
         content = json.dumps(self.built_from, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    def load_or_build(self, build: Callable[[], StoredEngine]) -> StoredEngine:
+        """Return the engine that was built before, or else build it while others wait.
+
+        Args:
+            build: Builds the engine, and saves it by `save`.
+
+        Raises:
+            UserError: The runtime cannot build it, or the folder cannot be written to.
+        """
+        with suppress(DamagedError):
+            if stored := self.load():
+                return stored
+        with locked(self.file(".lock"), "building this engine"):
+            try:
+                if stored := self.load():
+                    return stored
+            except DamagedError as error:
+                say_remade(self.path, error)
+            return build()
+
     def load(self) -> StoredEngine | None:
-        """Return the engine, or None where it was not built or its file is damaged."""
+        """Return the engine, or None where it was not built.
+
+        Raises:
+            DamagedError: Its file, or its record, is not what was written.
+        """
+        record = read_record(self._record)
+        if record is None:
+            return None
         try:
-            record = json.loads(self._record.read_text(encoding="utf-8"))
             content = self.path.read_bytes()
-        except (OSError, ValueError):
-            return None
-        if record.get("sha256") != hashlib.sha256(content).hexdigest():
-            return None
-        return StoredEngine(self.path, content, record.get("about", {}))
+        except OSError as error:
+            raise DamagedError(f"is damaged ({error.strerror})") from error
+        if record["sha256"] != hashlib.sha256(content).hexdigest():
+            raise DamagedError("is damaged (it is not what was written)")
+        return StoredEngine(self.path, content, record["about"])
 
     def save(self, content: bytes, **about: object) -> StoredEngine:
         """Store a built engine, with other facts `about` it."""
         write_atomically(self.path, content)
         digest = hashlib.sha256(content).hexdigest()
-        record = {**self.built_from, "about": about, "sha256": digest}
-        write_atomically(self._record, (json.dumps(record, indent=1) + "\n").encode())
+        write_record(self._record, {**self.built_from, "about": about, "sha256": digest})
         return StoredEngine(self.path, content, about)
-
-    def locked(self) -> AbstractContextManager[None]:
-        """Return a lock that keeps other processes from building the same engine."""
-        return locked(self.file(".lock"), "building this engine")
 
     def file(self, suffix: str) -> Path:
         """Return the path of a file that belongs to the engine."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 from lfw_eval.system.interrupts import deferred_interrupt
+from lfw_eval.system.locks import locked
+from lfw_eval.system.records import DamagedError, say_remade
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
@@ -95,7 +98,7 @@ def calibrate(
     """Calibrate, or read the scale table where the same calibration was made before.
 
     The histograms are kept: another method costs no second pass. After Ctrl-C the next start
-    resumes from those counted so far.
+    resumes from those counted so far. One process calibrates, and others wait for it.
 
     Args:
         crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.
@@ -122,26 +125,53 @@ def calibrate(
     key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:16]
     folder = checkpoint.folder / f"calibration-{key}"
     path = folder / f"scales-{method}.json"
+    about = {
+        "method": method,
+        "model": built_from["model"],
+        "images": built_from["images"],
+        "crops": len(crops),
+    }
+    with suppress(DamagedError):
+        if table := _read_table(path, about):
+            return Calibration(table, lambda: crops, images, folder)
+    with locked(folder / ".lock", "calibrating this network"):
+        try:
+            table = _read_table(path, about)
+        except DamagedError as error:
+            say_remade(path, error)
+            table = None
+        if table is None:
+            # Crops of another shape were never calibrated on: no table can stand for them.
+            model = onnx.load(checkpoint.model)
+            wanted = image_shape(model)
+            if crops.shape[1:] != wanted:
+                raise UserError(
+                    f"calibration takes crops of {_product(wanted)}, "
+                    f"not {_product(crops.shape[1:])}",
+                    "prepare them with lfw-eval prepare",
+                )
+            counting = Counting(model, checkpoint.normalisation)
+            histograms = _observe(counting, crops, folder / _HISTOGRAMS, workers)
+            table = ScaleTable(amax=thresholds(model, histograms, method), **about)
+            table.save(path)
+    return Calibration(table, lambda: crops, images, folder)
+
+
+def _read_table(path: Path, about: Mapping[str, object]) -> ScaleTable | None:
+    """Return the table that was made before, or None where there is none.
+
+    Raises:
+        DamagedError: It cannot be read, or is of another calibration.
+    """
     if not path.is_file():
-        # Crops of another shape were never calibrated on: no table can stand for them.
-        model = onnx.load(checkpoint.model)
-        wanted = image_shape(model)
-        if crops.shape[1:] != wanted:
-            raise UserError(
-                f"calibration takes crops of {_product(wanted)}, not {_product(crops.shape[1:])}",
-                "prepare them with lfw-eval prepare",
-            )
-        counting = Counting(model, checkpoint.normalisation)
-        histograms = _observe(counting, crops, folder / _HISTOGRAMS, workers)
-        table = ScaleTable(
-            amax=thresholds(model, histograms, method),
-            method=method,
-            model=built_from["model"],
-            images=built_from["images"],
-            crops=len(crops),
-        )
-        table.save(path)
-    return Calibration(ScaleTable.load(path), lambda: crops, images, folder)
+        return None
+    try:
+        table = ScaleTable.load(path)
+    except UserError as error:
+        raise DamagedError(f"is damaged ({error.problem})") from error
+    if any(getattr(table, name) != value for name, value in about.items()):
+        raise DamagedError("is damaged (it is of another calibration)")
+    return table
 
 
 def _product(shape: tuple[int, ...]) -> str:
@@ -151,7 +181,7 @@ def _product(shape: tuple[int, ...]) -> str:
 def _observe(
     counting: Counting, crops: NDArray[np.uint8], saved: Path, workers: Workers
 ) -> dict[str, Histogram]:
-    histograms, done = load_histograms(saved) if saved.is_file() else ({}, 0)
+    histograms, done = _counted(saved, counting, len(crops))
     if done == len(crops):
         return histograms
     if not histograms:
@@ -168,3 +198,18 @@ def _observe(
                 raise KeyboardInterrupt
     save_histograms(saved, histograms, done)
     return histograms
+
+
+def _counted(saved: Path, counting: Counting, crops: int) -> tuple[dict[str, Histogram], int]:
+    """Return the histograms so far, and of how many crops; none where they are damaged."""
+    if not saved.is_file():
+        return {}, 0
+    try:
+        histograms, done = load_histograms(saved)
+    except ValueError as error:
+        say_remade(saved, DamagedError(f"is damaged ({error})"))
+        return {}, 0
+    if histograms.keys() != set(counting.observed) or done > crops:
+        say_remade(saved, DamagedError("is damaged (it is of another calibration)"))
+        return {}, 0
+    return histograms, done

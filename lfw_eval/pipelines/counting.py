@@ -34,11 +34,16 @@ class Counting:
     model: onnx.ModelProto
     normalisation: str
 
+    @property
+    def observed(self) -> list[str]:
+        """The tensors that are counted."""
+        return observed_tensors(self.model)
+
     @cached_property
     def observer(self) -> Observer:
         """The observer of crops; made once per process."""
         network = accept_crops(self.model, self.normalisation)
-        return Observer(network, observed_tensors(self.model), cpu_threads())
+        return Observer(network, self.observed, cpu_threads())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An observer cannot be sent to another process.

@@ -1,19 +1,19 @@
 """Crops to embeddings through an engine, each image once, with the time that it took."""
 
-import json
 import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.engines.contract import BuiltEngine
-from lfw_eval.system.files import allocate_array, write_atomically
+from lfw_eval.pipelines.partial_embeddings import PartialEmbeddings
+from lfw_eval.system.files import array_sha256
+from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,51 +44,61 @@ def embed(
     """Embed every crop of a store.
 
     Embeddings are kept beside the crops under the engine's key. What an interrupted run finished is
-    not repeated; a complete file is read back if `reuse`, and overwritten otherwise.
+    not repeated; a complete file is read back if `reuse`, and overwritten otherwise. Callers hold a
+    lock, since several processes write the same files.
 
     Args:
         flip: Embed the mirror images instead.
         reuse: Take the embeddings, and the time they took, of an earlier run.
     """
     name = f"embeddings-{engine.key}-bs{batch_size}{'-flip' if flip else ''}"
-    part, progress = store.folder / f"{name}.part.npy", store.folder / f"{name}.part.json"
-    whole, record = store.folder / f"{name}.npy", store.folder / f"{name}.json"
-    if reuse and record.is_file():
-        content = json.loads(record.read_text(encoding="utf-8"))
-        seconds, measured = content["seconds"], content["measured"]
-        return Embeddings(np.load(whole), seconds, measured, from_cache=True)
-
+    path, record = store.folder / f"{name}.npy", store.folder / f"{name}.json"
     shape = (len(store.names), engine.outputs[0].shape[1])
-    done, seconds = _finished(progress) if part.is_file() and engine.cacheable else (0, 0.0)
-    values = open_memmap(part, mode="r+") if done else allocate_array(part, shape, np.float32)
-    bar = tqdm(total=shape[0], initial=done, desc="embed", unit="img", disable=None)
+    of: dict[str, object] = {"crops": store.digest, "shape": list(shape)}
+    if reuse and engine.cacheable:
+        try:
+            if earlier := _read(path, record, of):
+                return earlier
+        except DamagedError as error:
+            say_remade(path, error)
+    part = PartialEmbeddings(path, shape, of, resume=engine.cacheable)
+    bar = tqdm(total=len(part.values), initial=part.done, desc="embed", unit="img", disable=None)
     start = np.inf
     try:
         with bar:
-            stream = engine.stream_images(store.crops, batch_size, done, mirrored=flip)
+            stream = engine.stream_images(store.crops, batch_size, part.done, mirrored=flip)
             for began, outputs in stream:
                 start = min(start, began)
                 embeddings = outputs[engine.outputs[0].name]
-                values[done : done + len(embeddings)] = embeddings
-                done += len(embeddings)
+                part.add(embeddings)
                 bar.update(len(embeddings))
     finally:
-        seconds += max(time.time() - start, 0)
-        values.flush()
-        if done < shape[0]:
-            write_atomically(progress, json.dumps([done, seconds]).encode())
+        part.seconds += max(time.time() - start, 0)
+        part.save()
+    seconds, measured = part.seconds, date.today().isoformat()
+    values = np.array(part.values)
     record.unlink(missing_ok=True)
-    part.replace(whole)
-    progress.unlink(missing_ok=True)
-    measured = date.today().isoformat()
-    content = {"seconds": seconds, "measured": measured}
-    write_atomically(record, json.dumps(content).encode())
-    return Embeddings(np.array(values), seconds, measured, from_cache=False)
+    part.finish(path)
+    content = {"of": of, "sha256": array_sha256(values), "seconds": seconds, "measured": measured}
+    write_record(record, content)
+    return Embeddings(values, seconds, measured, from_cache=False)
 
 
-def _finished(progress: Path) -> tuple[int, float]:
+def _read(path: Path, record: Path, of: dict[str, object]) -> Embeddings | None:
+    """Return what an earlier run embedded, or None where none did.
+
+    Raises:
+        DamagedError: It is not what was written, or is of other crops.
+    """
+    content = read_record(record)
+    if content is None:
+        return None
+    if content["of"] != of:
+        raise DamagedError("is damaged (it is of other crops)")
     try:
-        done, seconds = json.loads(progress.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0, 0.0
-    return int(done), float(seconds)
+        values = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise DamagedError(f"is damaged ({error})") from error
+    if values.dtype != np.float32 or array_sha256(values) != content["sha256"]:
+        raise DamagedError("is damaged (it is not what was written)")
+    return Embeddings(values, content["seconds"], content["measured"], from_cache=True)

@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import lzma
-import os
 import re
 import shutil
 import stat
@@ -17,6 +16,7 @@ from typing import IO
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.download import writable
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.locks import locked
 
 _UNREADABLE = (
     EOFError,
@@ -56,31 +56,39 @@ def extract(
     """Extract a file, or a folder (`member` ends in `/`), from an archive to the path `final`.
 
     The whole archive is checked and the result measured before it gets its final name; until then
-    it has a temporary name beside it, and is removed after any failure.
+    it has a temporary name beside it, and is removed after any failure. Of two processes with the
+    same `final`, the second waits for the first and uses its file.
 
     Raises:
         UserError: As `iter_members`; also if the member is missing or differs from `size` or
             `sha256` (of `checksum.measure`), or the disk is full.
     """
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    with writable(final.parent, size):
+    temporary = final.with_name(f".{final.name}.tmp")
+    lock = final.with_name(f".{final.name}.lock")
+    with writable(final.parent, size), locked(lock, f"extracting {final}"):
         try:
+            if final.exists():  # another process was faster
+                return
+            _remove(temporary)  # of a process that was killed
             _extract_to(temporary, archive, member)
             if difference := measure(temporary).difference(size, sha256):
                 raise UserError(
                     f"{member} in {archive} does not match the manifest: {difference}",
                     "update lfw-eval, whose manifest is out of date",
                 )
-            if not final.exists():  # another process may have been faster, with the same content
-                temporary.replace(final)
+            temporary.replace(final)
         except _UnreadableError as error:
             # What is extracted was fetched, and would be again.
             error.hint = "if it is truncated or corrupt, delete it and rerun the same command"
             raise
         finally:
-            if temporary.is_dir():
-                shutil.rmtree(temporary)
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def _extract_to(target: Path, archive: Path, member: str) -> None:

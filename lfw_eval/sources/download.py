@@ -2,10 +2,8 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +15,7 @@ from tqdm import tqdm
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.transport import SourceFailedError, Transport
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.locks import locked_file
 
 _ANOTHER = "set LFW_EVAL_DATASETS or LFW_EVAL_CHECKPOINTS to another folder"
 
@@ -44,7 +43,8 @@ def download(
             (`.part` then stays, for the next run).
         UserError: The disk is full, or the folder is not writable.
     """
-    with writable(final.parent, size), _locked(final.with_name(final.name + ".part")) as part:
+    path = final.with_name(final.name + ".part")
+    with writable(final.parent, size), locked_file(path, f"downloading {path}") as part:
         if sha256 is None:
             part.truncate(0)
         try:
@@ -83,28 +83,6 @@ def writable(folder: Path, size: int | None) -> Iterator[None]:
             f"{folder} cannot be written to ({error.strerror})",
             f"change its permissions, or {_ANOTHER}",
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    while True:
-        with path.open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"waiting for another process that is downloading {path}", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, path):
-                yield file
-                return
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    # False if another process had the lock first and has renamed or removed the file.
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _length(file: BinaryIO) -> int:

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 
 from calibration.files import replacing, require_writable, write_atomically
 from lfw_eval.system.errors import UserError
 
-__all__ = ["allocate_array", "file_sha256", "replacing", "require_writable", "write_atomically"]
+__all__ = [
+    "allocate_array",
+    "array_sha256",
+    "file_sha256",
+    "replacing",
+    "require_writable",
+    "write_atomically",
+]
 
 
 def file_sha256(path: Path) -> str:
@@ -22,15 +30,25 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def array_sha256(values: NDArray[np.generic]) -> str:
+    """Return the sha256 of an array: its dtype, shape and values, as hexadecimal digits."""
+    digest = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
 def allocate_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> np.memmap:
     """Create a memory-mapped .npy file with all of its disk space taken.
 
-    A mapped file without its space would end the process with a bus error on a full disk.
+    A mapped file without its space would end the process with a bus error on a full disk; and so
+    would one that is cut off while another process has it mapped, so a file that is there is left
+    to whoever has it open.
 
     Raises:
         UserError: The disk has too little space; nothing is left of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     try:
         with path.open("r+b") as file:

@@ -1,22 +1,21 @@
 """Content hashes that earlier runs took, in a SQLite file that several processes share."""
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from lfw_eval.system.file_stamp import FileStamp
 
 _PATIENCE = 10  # seconds to wait for another process that writes
-_SHA256 = re.compile("[0-9a-f]{64}")
 _TABLE = """
-CREATE TABLE IF NOT EXISTS hashes (
+CREATE TABLE IF NOT EXISTS checked_hashes (
     path BLOB PRIMARY KEY, device TEXT, inode TEXT, size TEXT, mtime_ns TEXT, ctime_ns TEXT,
-    sha256 TEXT
+    sha256 TEXT, row_sha256 TEXT
 ) WITHOUT ROWID
 """
 
@@ -45,7 +44,7 @@ class HashMemory:
         if self.path.is_file():
             with self._forgiven(), self._opened() as database:
                 for path in files:
-                    query = "SELECT * FROM hashes WHERE path = ?"
+                    query = "SELECT * FROM checked_hashes WHERE path = ?"
                     row = database.execute(query, [os.fsencode(path)]).fetchone()
                     if hashed := _hashed(row):
                         recalled[path] = hashed
@@ -53,13 +52,13 @@ class HashMemory:
 
     def remember(self, hashed: Mapping[Path, Hashed]) -> None:
         """Remember files by absolute path, in one short transaction."""
-        rows = [
-            (os.fsencode(path), *map(str, file.stamp), file.sha256) for path, file in hashed.items()
-        ]
+        rows = [_row(path, file) for path, file in hashed.items()]
         if rows:
             with self._forgiven(), self._opened() as database, database:
                 database.execute(_TABLE)
-                database.executemany("INSERT OR REPLACE INTO hashes VALUES (?,?,?,?,?,?,?)", rows)
+                database.executemany(
+                    "INSERT OR REPLACE INTO checked_hashes VALUES (?,?,?,?,?,?,?,?)", rows
+                )
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -80,11 +79,20 @@ class HashMemory:
                 self.path.unlink(missing_ok=True)
 
 
+def _row(path: Path, hashed: Hashed) -> tuple[bytes | str, ...]:
+    stamp = [str(value) for value in hashed.stamp]
+    row: tuple[bytes | str, ...] = (os.fsencode(path), *stamp, hashed.sha256)
+    return *row, _row_sha256(row)
+
+
+def _row_sha256(row: tuple[object, ...]) -> str:
+    return sha256(repr(row).encode()).hexdigest()
+
+
 def _hashed(row: tuple[object, ...] | None) -> Hashed | None:
     """Return a row's content, or None where there is none or it is damaged."""
     with suppress(ValueError, TypeError):
-        if row:
-            _, *stamp, sha256 = map(str, row)
-            if _SHA256.fullmatch(sha256):
-                return Hashed(FileStamp(*map(int, stamp)), sha256)
+        if row and row[-1] == _row_sha256(row[:-1]):
+            _, *stamp, content, _ = map(str, row)
+            return Hashed(FileStamp(*map(int, stamp)), content)
     return None

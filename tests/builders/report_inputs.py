@@ -1,6 +1,5 @@
 """Results to report."""
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -12,6 +11,7 @@ from face_data import jpeg
 
 from calibration.histogram import Histogram, save_histograms
 from calibration.scales import ScaleTable
+from lfw_eval.datasets.crop_index import index_content
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.metrics.detection.protocol import evaluate as evaluate_detections
@@ -23,6 +23,7 @@ from lfw_eval.results.detection import DetectionReport, FaceDataDescription
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.results.file import save_result
 from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+from lfw_eval.system.records import write_record
 
 # A test module that imports this is skipped where what draws is missing.
 pytest.importorskip("altair", reason="the extra report is not installed")
@@ -130,12 +131,12 @@ def write_store(root: Path, names: list[str]) -> str:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(1)
     np.save(folder / "crops.npy", rng.integers(0, 255, (len(names), 160, 160, 3), dtype=np.uint8))
-    with (folder / "crops.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "x0", "y0", "x1", "y1", "detected"])
-        rows.writerows([name, 0, 0, 160, 160, 1] for name in names)
+    index = index_content({name: (name, "0", "0", "160", "160", "1") for name in names})
+    (folder / "crops.csv").write_bytes(index)
     digest = hashlib.sha256((folder / "crops.npy").read_bytes()).hexdigest()
-    (folder / "store.json").write_text(json.dumps({"alignment": "boxes", "sha256": digest}))
+    index_sha256 = hashlib.sha256(index).hexdigest()
+    about = {"alignment": "boxes", "sha256": digest, "index_sha256": index_sha256}
+    write_record(folder / "store.json", about)
     return digest
 
 

@@ -253,14 +253,6 @@ def test_archive_with_a_path_out_of_it(tmp_path):
         open_photographs(path)
 
 
-def test_damaged_crop_store(folder, boxes, tmp_path):
-    store = build_crop_store(open_photographs(folder), NAMES, boxes, tmp_path / "prepared")
-    path = store.folder / "crops.npy"
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="is damaged"):
-        build_crop_store(open_photographs(folder), NAMES, boxes, tmp_path / "prepared")
-
-
 def test_boxes_name_images_by_path_too(folder, tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text("image,x,y,w,h\nBo/Bo_0001.jpg,10,12,25,30\nJr._0001,1,1,9,9\n")

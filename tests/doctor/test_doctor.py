@@ -219,7 +219,9 @@ def test_checkpoint_that_is_here(facenet):
     source = checkpoints().root / "facenet_keras.h5"
     diagnosis = diagnose()
     assert dataclasses.astuple(diagnosis.checkpoint) == (facenet.name, source, facenet.model)
-    assert f"{source}, converted to {facenet.folder.name}/fp32.onnx" in doctor_table(diagnosis)
+    assert f"{source}, converted to {facenet.folder.name}/{facenet.model.name}" in doctor_table(
+        diagnosis
+    )
 
 
 def test_distribution_that_is_here(tmp_path, monkeypatch):

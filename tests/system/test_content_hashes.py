@@ -132,7 +132,7 @@ def test_a_damaged_memory_costs_time_only(files, memory, read, damage):
         case "another table":
             memory.unlink()
             with sqlite3.connect(memory) as database:
-                database.execute("CREATE TABLE hashes (path, sha256)")
+                database.execute("CREATE TABLE checked_hashes (path, sha256)")
             database.close()
         case "folder":
             memory.unlink()
@@ -144,10 +144,13 @@ def test_a_damaged_memory_costs_time_only(files, memory, read, damage):
 
 
 @pytest.mark.usefixtures("long_ago")
-def test_a_row_that_is_nonsense_does_not_count(files, memory, read):
+@pytest.mark.parametrize(
+    "change", ["sha256 = 'nonsense'", "sha256 = printf('%064d', 0)", "path = CAST(path AS TEXT)"]
+)
+def test_a_row_that_was_not_written_so_does_not_count(files, memory, read, change):
     hash_files(files, memory)
     with sqlite3.connect(memory) as database:
-        database.execute("UPDATE hashes SET sha256 = 'nonsense'")
+        database.execute(f"UPDATE checked_hashes SET {change}")
     database.close()
     read.clear()
     assert hash_files(files, memory) == plainly(files)
@@ -188,7 +191,7 @@ print(*found)
         assert (output.split(), errors) == (plainly(files), "")
     with sqlite3.connect(memory) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert database.execute("SELECT count(*) FROM hashes").fetchone() == (5,)
+        assert database.execute("SELECT count(*) FROM checked_hashes").fetchone() == (5,)
     database.close()
 
 

@@ -110,12 +110,11 @@ class TensorRTEngine(Engine):
             f"{devices[0].name}, compute capability {'.'.join(map(str, devices[0].capability))}",
             options_of(request, quantization),
         )
-        with store.locked():
-            stored = store.load()
-            if stored is None:
-                stored = build_plan(
-                    request, quantization, capabilities, store, devices[0].name, devices[0].index
-                )
+        stored = store.load_or_build(
+            lambda: build_plan(
+                request, quantization, capabilities, store, devices[0].name, devices[0].index
+            )
+        )
         return cls(trt, devices, stored, store.key, request, quantization)
 
     def run(self, batch: Batch) -> Outputs:

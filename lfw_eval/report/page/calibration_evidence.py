@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from calibration.histogram import Histogram, load_histograms
 from calibration.quantize import layer_name
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError
+from lfw_eval.checkpoints.checkpoint import NETWORKS
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
-
-_MODEL = "fp32.onnx"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ def calibration_evidence(table_sha256: str) -> CalibrationEvidence | None:
                     table=table,
                     histograms=_histograms(path.parent / "histograms.npz"),
                     study=study,
-                    inputs=_inputs(path.parents[1] / _MODEL, table.model) if study else {},
+                    inputs=_inputs(path.parents[1], table.model) if study else {},
                 )
     return None
 
@@ -65,7 +63,7 @@ def calibration_evidence(table_sha256: str) -> CalibrationEvidence | None:
 def _histograms(path: Path) -> dict[str, Histogram]:
     try:
         return load_histograms(path)[0]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except ValueError:
         return {}
 
 
@@ -88,9 +86,10 @@ def _error(row: Mapping[str, float | None]) -> EmbeddingError:
     return EmbeddingError(float(cosine), math.inf if sqnr is None else sqnr)
 
 
-def _inputs(model: Path, sha256: str) -> dict[str, str]:
-    """Return each layer's input tensor, if the network is the calibrated one."""
-    if not model.is_file() or file_sha256(model) != sha256:
-        return {}
-    graph = onnx.load(model).graph
-    return {layer_name(node): node.input[0] for node in graph.node if node.input}
+def _inputs(folder: Path, sha256: str) -> dict[str, str]:
+    """Return each layer's input tensor, if the calibrated network is there."""
+    for model in folder.glob(NETWORKS):
+        if file_sha256(model) == sha256:
+            graph = onnx.load(model).graph
+            return {layer_name(node): node.input[0] for node in graph.node if node.input}
+    return {}

@@ -26,6 +26,7 @@ from lfw_eval.engines.tensorrt import plan
 from lfw_eval.engines.tensorrt.build_order import Order
 from lfw_eval.engines.tensorrt.builder import build_in_process
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.locks import locked
 
 pytestmark = pytest.mark.slow
 
@@ -269,7 +270,7 @@ def test_stopped_build(product, facenet_request, stop):
 
 
 def test_two_processes_build_once(product, small):
-    with product.store(small).locked():
+    with locked(product.store(small).file(".lock"), "building this engine"):
         processes = [start(product, small.model) for _ in range(2)]
         for process in processes:
             assert process.stderr.readline().startswith("waiting for another process")

@@ -46,10 +46,14 @@ class Product:
         """Build an engine and keep it; None where it was there."""
         store = self.store(request)
         quantization = self.capabilities.quantization(request.precision, None)
-        with store.locked():
-            if store.load():
-                return None
-            return build_plan(request, quantization, self.capabilities, store, _DEVICE, 0)
+        built: list[StoredEngine] = []
+
+        def build() -> StoredEngine:
+            built.append(build_plan(request, quantization, self.capabilities, store, _DEVICE, 0))
+            return built[0]
+
+        store.load_or_build(build)
+        return built[0] if built else None
 
 
 def main(version: str, folder: str, model: str) -> None:
