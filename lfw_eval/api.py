@@ -265,8 +265,8 @@ def judge(
     Args:
         candidate: INT8, for example.
         baseline: FP32, for example, on the same pairs in the same order.
-        rules: What is allowed; `Rules.load` reads a TOML file. Those for FPS, AP and calibration
-            do not apply here.
+        rules: What is allowed; `Rules.load` reads a TOML file. Those for FPS, AP, INT8 and
+            calibration do not apply here.
 
     Returns:
         The `verdict`, and a finding for each metric.

@@ -157,6 +157,7 @@ def detect_command(
             engine.engine,
             precision,
             engine.batch_size,
+            strict_precision=engine.strict_precision,
             **{**gpu.asked(), "calibration_cache": None},
         ),
         calibration_list=calibration_list,

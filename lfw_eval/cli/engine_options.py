@@ -59,6 +59,14 @@ class EngineOptions:
         ),
     ] = "openvino"
     precision: Annotated[Precision, typer.Option(help="Precision of the engine.")] = "int8"
+    strict_precision: Annotated[
+        bool,
+        typer.Option(
+            "--strict-precision",
+            help="INT8 in all quantised layers: lets TensorRT choose no other type, and refuses "
+            "an engine that has one.",
+        ),
+    ] = False
     batch_size: BatchSize = 64
 
 

@@ -42,6 +42,7 @@ class NetworkOptions:
                 self.engine.engine,
                 self.engine.precision,
                 self.engine.batch_size,
+                strict_precision=self.engine.strict_precision,
                 **self.gpu.asked(),
             ),
             calibration_list=self.calibration.calibration_list,

@@ -14,6 +14,7 @@ from lfw_eval.detectors.fitting import Fit, Placement, fit
 from lfw_eval.detectors.gridbox import GridBox
 from lfw_eval.engines.contract import Engine, Outputs
 from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.results.detection import INT8_SHARE
 
 
 class FaceDetect(FaceDetector):
@@ -41,6 +42,7 @@ class FaceDetect(FaceDetector):
             "input": f"{width}x{height}, {how}, grey in all channels, scaled by 1/255",
             "engine": f"{engine.runtime()} on {engine.device}",
             "arithmetic": engine.arithmetic,
+            **({INT8_SHARE: round(engine.executed.share("int8"), 4)} if engine.executed else {}),
             "key": engine.key,
             **asdict(clustering),
         }

@@ -14,6 +14,7 @@ from lfw_eval.engines.registry import (
     local_engine,
     options_class,
 )
+from lfw_eval.engines.strict import require_int8
 from lfw_eval.system.errors import UserError
 from lfw_eval.workers.contract import Workers
 
@@ -27,6 +28,7 @@ class EngineChoice:
         batch_size: The one to optimise for.
         max_batch_size: The largest one that will be run, if larger than that.
         options: The engine's own; see `choose_engine`.
+        strict_precision: For "int8": refuse an engine that runs what is quantised in another type.
     """
 
     name: str = "openvino"
@@ -34,6 +36,7 @@ class EngineChoice:
     batch_size: int = 64
     max_batch_size: int = 1
     options: EngineOptions = field(default_factory=EngineOptions)
+    strict_precision: bool = False
 
     @property
     def label(self) -> str:
@@ -65,7 +68,8 @@ class EngineChoice:
         if precision == self.precision:
             return self
         options = self.options if precision == "int8" else self.options.without_int8()
-        return replace(self, precision=precision, options=options)
+        strict = self.strict_precision and precision == "int8"
+        return replace(self, precision=precision, options=options, strict_precision=strict)
 
     def engine_class(self) -> type[Engine]:
         """Return the engine's class, which has the precision and takes the options.
@@ -75,6 +79,7 @@ class EngineChoice:
                 contradict each other.
         """
         self.options.check(self.precision)
+        self._check_strict()
         loaded = engine_class(self.name)
         if self.precision not in loaded.precisions:
             raise UserError(
@@ -83,6 +88,16 @@ class EngineChoice:
                 "take `engine` openvino or tensorrt",
             )
         return loaded
+
+    def _check_strict(self) -> None:
+        if self.strict_precision and self.precision != "int8":
+            raise UserError(f"`strict_precision` is for `precision` int8, not {self.precision}")
+        if self.strict_precision and self.options.served:
+            raise UserError(
+                f"`strict_precision` cannot be checked on `engine` {self.label}: a server does not "
+                "report the types that it computes in",
+                "leave it out",
+            )
 
     def preflight(self, checkpoint: Checkpoint) -> None:
         """Refuse what cannot be built here, before anything long begins.
@@ -106,6 +121,7 @@ class EngineChoice:
             max_batch_size=self.max_batch_size,
             calibration_crops=scales.crops if scales else None,
             options=self.options,
+            strict_precision=self.strict_precision,
         )
 
     def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":
@@ -138,9 +154,17 @@ class EngineSpec:
         """Build the engine in this process, or load what was built before.
 
         Raises:
-            UserError: The runtime is missing, or cannot build this.
+            UserError: The runtime is missing, cannot build this, or `strict_precision` is asked for
+                and the engine is not INT8 in all quantised layers.
         """
-        return self.choice.engine_class().build(self.request, self.folder)
+        engine = self.choice.engine_class().build(self.request, self.folder)
+        if self.request.strict_precision:
+            try:
+                require_int8(engine)
+            except UserError:
+                engine.close()
+                raise
+        return engine
 
     def distributed(self, workers: Workers) -> DistributedEngine:
         """Build it on a worker's node, to be run by all workers.
@@ -152,12 +176,18 @@ class EngineSpec:
 
 
 def choose_engine(
-    engine: str, precision: Precision = "int8", batch_size: int = 64, **options: Any
+    engine: str,
+    precision: Precision = "int8",
+    batch_size: int = 64,
+    *,
+    strict_precision: bool = False,
+    **options: Any,
 ) -> EngineChoice:
     """Return the choice that a user describes.
 
     Args:
         engine: A key of `ENGINES`, or the address of a served model such as triton://host/model.
+        strict_precision: As `EngineChoice` has it.
         options: Of any engine, by name; those that have their default value count as not given.
 
     Raises:
@@ -168,7 +198,13 @@ def choose_engine(
     for name in sorted(options.keys() - own.names()):
         _refuse(engine, name, options[name])
     values = {name: value for name, value in options.items() if name in own.names()}
-    return EngineChoice(key, precision, batch_size, options=own.asked(engine, **values))
+    return EngineChoice(
+        key,
+        precision,
+        batch_size,
+        options=own.asked(engine, **values),
+        strict_precision=strict_precision,
+    )
 
 
 def _refuse(engine: str, name: str, value: object) -> None:

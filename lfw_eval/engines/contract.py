@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
+from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.closing import Closing
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -111,6 +112,8 @@ class BuildRequest:
         max_batch_size: The largest one that will be run, if larger than that.
         calibration_crops: As `Scales.crops`.
         options: The engine's own.
+        strict_precision: Let the runtime choose no other type for what is quantised, where it can
+            be told so.
     """
 
     model: Path
@@ -121,6 +124,7 @@ class BuildRequest:
     max_batch_size: int = 1
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
     options: EngineOptions = EngineOptions()
+    strict_precision: bool = False
 
     @property
     def batches(self) -> tuple[int, int, int]:
@@ -161,6 +165,8 @@ class BuiltEngine(Closing, ABC):
         outputs: In the order of the model.
         arithmetic: What the engine computes in, in words; it may differ from the precision asked
             for, where the device lacks it.
+        executed: The types that its convolutions and matrix products run in; None where the runtime
+            does not report them.
         device: The device's name.
         key: Identifies everything that the engine was built from.
         size: Bytes of the built engine; 0 where the runtime keeps none.
@@ -174,6 +180,7 @@ class BuiltEngine(Closing, ABC):
     arithmetic: str
     device: str
     key: str
+    executed: ExecutedTypes | None = None
     size: int = 0
     build_seconds: float = 0.0
     cacheable: bool = True
@@ -200,10 +207,13 @@ class Engine(BuiltEngine):
         path: The file of the built engine; None where there is none.
         precisions: Those that it can be built for.
         thread_safe: Whether several threads may call `run` at once.
+        constrained: Whether the runtime was told to choose no other type than int8 for what is
+            quantised.
     """
 
     precisions: ClassVar[tuple[Precision, ...]]
     thread_safe: ClassVar[bool] = False
+    constrained: bool = False
     path: Path | None = None
 
     @staticmethod

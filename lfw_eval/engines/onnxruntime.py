@@ -7,7 +7,10 @@ import onnxruntime
 from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.network import network
+from lfw_eval.engines.onnxruntime_types import onnxruntime_types
 from lfw_eval.engines.store import EngineStore
+from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
+from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.hardware import cpu_name
 
 
@@ -18,9 +21,15 @@ class OnnxRuntimeEngine(Engine):
     arithmetic = "float32"
     thread_safe = True
 
-    def __init__(self, session: onnxruntime.InferenceSession, key: str) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        key: str,
+        executed: ExecutedTypes | None = None,
+    ) -> None:
         self._session = session
         self.key = key
+        self.executed = executed
         self.device = cpu_name()
         self.inputs = tuple(_spec(argument) for argument in session.get_inputs())
         self.outputs = tuple(_spec(argument) for argument in session.get_outputs())
@@ -38,7 +47,9 @@ class OnnxRuntimeEngine(Engine):
             model.SerializeToString(), providers=["CPUExecutionProvider"]
         )
         store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), {})
-        return cls(session, store.key)
+        layers = weighted_layers(request.model, request.precision)
+        executed = executed_types(layers, onnxruntime_types(model, layers))
+        return cls(session, store.key, executed)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -8,9 +8,11 @@ import numpy as np
 import openvino
 
 from calibration.quantize import QdqTypes
-from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, Precision, TensorSpec
+from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.network import network
+from lfw_eval.engines.openvino_types import openvino_types
 from lfw_eval.engines.store import EngineStore, StoredEngine
+from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import openvino_threads
 
@@ -27,7 +29,7 @@ class OpenVINOEngine(Engine):
         self,
         compiled: openvino.CompiledModel,
         key: str,
-        precision: Precision,
+        request: BuildRequest,
         stored: StoredEngine,
     ) -> None:
         self._compiled = compiled
@@ -44,9 +46,11 @@ class OpenVINOEngine(Engine):
         self.device = _device_name()
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         self.arithmetic = _ARITHMETIC.get(hint, hint)
-        if precision == "fp16" and hint == "f32":
+        if request.precision == "fp16" and hint == "f32":
             self.arithmetic = "float32 (this CPU has no 16-bit arithmetic)"
-        if precision == "int8":
+        layers = weighted_layers(request.model, request.precision)
+        self.executed = executed_types(layers, openvino_types(compiled, layers))
+        if self.executed and self.executed.of("int8").layers:
             self.arithmetic = f"int8 and {self.arithmetic}"
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
         self.outputs = tuple(_spec(port) for port in compiled.outputs)
@@ -78,7 +82,7 @@ class OpenVINOEngine(Engine):
 
         stored = store.load_or_build(build)
         compiled = built[0] if built else core.import_model(stored.content, _DEVICE, options)
-        return cls(compiled, store.key, request.precision, stored)
+        return cls(compiled, store.key, request, stored)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
@@ -133,7 +137,7 @@ def _compile(
         raise UserError(f"OpenVINO cannot build {request.model}: {reason}") from error
 
 
-def _precision_hint(core: openvino.Core, precision: Precision) -> str:
+def _precision_hint(core: openvino.Core, precision: str) -> str:
     if precision != "fp16":
         return "f32"
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")

@@ -12,6 +12,7 @@ from lfw_eval.gate.comparable import (
     refuse,
 )
 from lfw_eval.gate.detection import ap_finding, detection_differences
+from lfw_eval.gate.executed import int8_findings
 from lfw_eval.gate.findings import Criteria, speed_finding, speed_floor
 from lfw_eval.gate.rules import Metric, Rules
 from lfw_eval.gate.tracked import Tracked
@@ -76,6 +77,7 @@ def accuracy_findings(
         reports = candidate.detection[-1], baseline.detection[-1]
         refuse(detection_differences(*reports))
         yield ap_finding(*reports, criteria)
+    yield from int8_findings(candidate.judged.engine, rules.min_int8)
     yield from calibration_findings(candidate, baseline, rules.calibration)
     fps, rule = candidate.judged.fps, rules.metrics["FPS"]
     if _speed_note(candidate, baseline):
@@ -93,7 +95,7 @@ def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
     if result.candidate is None:
         raise UserError("the result has FP32 only", "name a `baseline` to compare it with")
     reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
-    return reference, result.candidate.engine.precision
+    return reference, result.candidate.engine.title
 
 
 def accuracy_tracked(result: AccuracyResult) -> Tracked:

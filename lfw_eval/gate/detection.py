@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from lfw_eval.gate.comparable import protocol_differences, setting_notes
+from lfw_eval.gate.executed import int8_finding
 from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.tracked import Tracked
 from lfw_eval.gate.verdict import Finding
 from lfw_eval.metrics.paired.bootstrap import resampled, weighted_ap
 from lfw_eval.metrics.paired.difference import resampled_difference
-from lfw_eval.results.detection import DetectionReport
+from lfw_eval.results.detection import INT8_SHARE, DetectionReport
 from lfw_eval.system.errors import UserError
 
 
@@ -32,8 +33,12 @@ def detection_notes(
 def detection_findings(
     candidate: DetectionReport, baseline: DetectionReport, rules: Rules
 ) -> Iterator[Finding]:
-    """Judge AP."""
+    """Judge AP, and how much of the detector is INT8."""
     yield ap_finding(candidate, baseline, Criteria(rules, 1))
+    if rules.min_int8 is not None:
+        share = candidate.settings.get(INT8_SHARE)
+        reported = share if isinstance(share, int | float) else None
+        yield int8_finding(reported, rules.min_int8, candidate.detector)
 
 
 def ap_finding(

@@ -67,11 +67,14 @@ class Rules:
     Attributes:
         significance: Of all tests together: the chance of a false alarm is at most this.
         cannot_tell: Whether doubt blocks a release ("fail") or not ("pass").
+        min_int8: The candidate's smallest share of multiply-adds in INT8; None allows any. It is
+            `least_int8` in the file.
         metrics: By metric.
     """
 
     significance: float = 0.05
     cannot_tell: Literal["fail", "pass"] = "fail"
+    min_int8: float | None = None
     metrics: Mapping[Metric, MetricRule] = field(default_factory=_defaults)
     calibration: CalibrationRule = CalibrationRule()
 
@@ -95,7 +98,7 @@ class Rules:
         except ValueError as error:
             raise UserError(f"`rules` {path} is not TOML ({error})", "see the README") from error
         metrics = _defaults()
-        names = {"significance", "cannot_tell", "calibration", *metrics}
+        names = {"significance", "cannot_tell", "least_int8", "calibration", *metrics}
         if unknown := content.keys() - names:
             raise UserError(
                 f"`rules` {path}: there is no '{min(unknown)}'",
@@ -107,6 +110,7 @@ class Rules:
         return Rules(
             significance=_significance(content.get("significance", 0.05), path),
             cannot_tell=_choice(content.get("cannot_tell", "fail"), ("fail", "pass"), path),
+            min_int8=_share(content.get("least_int8"), path),
             metrics=metrics,
             calibration=_with(CalibrationRule(), calibration, f"`rules` {path}: [calibration]"),
         )
@@ -149,6 +153,16 @@ def _significance(value: Any, path: str | Path) -> float:
     if not isinstance(value, float) or not 0 < value < 0.5:
         raise UserError(f"`rules` {path}: significance must be above 0 and below 0.5, not {value}")
     return value
+
+
+def _share(value: Any, path: str | Path) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value <= 1):
+        raise UserError(
+            f"`rules` {path}: least_int8 must be above 0 and at most 1, not {value!r}",
+            "0.9 is 90 percent of the multiply-adds",
+        )
+    return None if value is None else float(value)
 
 
 def _choice(value: Any, choices: tuple[str, str], path: str | Path) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lfw_eval.gate.comparable import device_note, engine_notes, model_notes
+from lfw_eval.gate.executed import int8_findings
 from lfw_eval.gate.findings import speed_finding
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import Finding
@@ -35,3 +36,4 @@ def speed_findings(
     for speed in shared:
         fps, name = speed.end_to_end_fps, f"FPS, batch {speed.batch_size}"
         yield speed_finding(rules.metrics["FPS"], fps, before[speed.batch_size], name)
+    yield from int8_findings(candidate.judged.engine, rules.min_int8)

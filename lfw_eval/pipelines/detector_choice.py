@@ -232,7 +232,8 @@ def _options(kind: type[DetectorChoice]) -> set[str]:
 def beside(job: Job, model: Path, precision: Precision) -> FaceDetectChoice:
     """Return FaceDetect on the engine of a FaceNet job, or on this machine beside a server's."""
     engine = replace(job.engine.reference, batch_size=_ENGINE.batch_size).in_precision(precision)
-    return FaceDetectChoice(model, engine=engine)
+    strict = job.engine.strict_precision and precision == "int8"
+    return FaceDetectChoice(model, engine=replace(engine, strict_precision=strict))
 
 
 def _required(model: Path | None, detector: DetectorName) -> Path:

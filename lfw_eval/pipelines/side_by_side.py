@@ -172,6 +172,7 @@ def describe_engine(engine: BuiltEngine, precision: Precision) -> EngineDescript
         device=engine.device,
         key=engine.key,
         size=engine.size,
+        executed=engine.executed,
     )
 
 

@@ -8,6 +8,9 @@ from lfw_eval.metrics.detection.protocol import DetectionResult
 from lfw_eval.results.codec import UNSTORED
 from lfw_eval.results.speed import Speed
 
+INT8_SHARE = "int8_share"
+"""The setting of detectors on engines: the share of the multiply-adds that is INT8."""
+
 
 @dataclass(frozen=True)
 class FaceDataDescription:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from lfw_eval.results.executed import ExecutedTypes, percent
+
+_HALF = 0.5
+
 
 @dataclass(frozen=True)
 class ModelDescription:
@@ -15,7 +19,13 @@ class ModelDescription:
 
 @dataclass(frozen=True)
 class EngineDescription:
-    """A built engine; `key` identifies what it was built from, `size` is in bytes."""
+    """A built engine.
+
+    Attributes:
+        key: Identifies what it was built from.
+        size: In bytes.
+        executed: The types that it really computes in; None where they are not reported.
+    """
 
     precision: str
     arithmetic: str
@@ -23,6 +33,20 @@ class EngineDescription:
     device: str
     key: str
     size: int
+    executed: ExecutedTypes | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it: its precision, with its share where it is less than half."""
+        name = self.precision.upper()
+        if self.falls_short and self.executed:
+            return f"{percent(self.executed.share(self.precision))} {name}"
+        return name
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether less than half of the multiply-adds are known to be in the precision."""
+        return self.executed is not None and self.executed.share(self.precision) < _HALF
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,17 @@ def _from_4(kind: str, result: dict[str, Any]) -> None:
     """Add what schema 5 has in addition."""
     for report in _detections(kind, result):
         report["clipped"] = None
+    for described in _engines(kind, result):
+        described["engine"]["executed"] = None
+
+
+def _engines(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what has an engine's description in a result."""
+    described: dict[str, list[dict[str, Any] | None]] = {
+        "accuracy": [result.get("reference"), result.get("candidate")],
+        "speed": result.get("engines", []),
+    }
+    return [item for item in described.get(kind, []) if item]
 
 
 def _detections(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:

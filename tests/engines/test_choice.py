@@ -71,6 +71,16 @@ def test_a_choice_refuses_what_it_cannot_build(tmp_path):
         cache.engine_class()
 
 
+def test_strict_precision_is_for_int8_built_here():
+    strict = choose_engine("openvino", strict_precision=True)
+    assert strict.in_precision("int8").strict_precision
+    assert not strict.reference.strict_precision
+    with pytest.raises(UserError, match="`strict_precision` is for `precision` int8, not fp16"):
+        choose_engine("openvino", "fp16", strict_precision=True).engine_class()
+    with pytest.raises(UserError, match="a server does not report the types"):
+        choose_engine(SERVED, strict_precision=True).engine_class()
+
+
 def test_a_request_has_the_options_of_its_engine(tmp_path):
     plain = BuildRequest(tmp_path, "unit", "fp32")
     assert plain.options_as(TensorRTOptions) == TensorRTOptions()

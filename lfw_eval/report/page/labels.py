@@ -17,7 +17,7 @@ def engine_labels(files: Sequence[ResultFile[Result]]) -> dict[str, str]:
     for engine, model, path in _engines(files):
         if engine.key in labels:
             continue
-        name = engine.precision.upper()
+        name = engine.title
         runtime = engine.runtime
         tries = (
             name,

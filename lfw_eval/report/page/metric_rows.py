@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from scipy.stats import norm, t
 
 from lfw_eval.metrics.verification.metric import Metric
+from lfw_eval.report.arithmetic import layers, multiply_adds
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, measured_fps, speedup
 
@@ -31,12 +32,17 @@ class MetricRow:
 
 
 def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRow, ...]:
-    """Return ACC, AUC and FPS, then speed-up, the pairs that changed sides, EER and VAL."""
+    """Return arithmetic, ACC, AUC and FPS, then speed-up, changed pairs, EER and VAL."""
     columns = group.columns
     far = columns[0].run.verification.val.far_target
     fps = [measured_fps(column, speeds) for column in columns]
     highest = max(values[0] for values in fps)
     rows = [
+        MetricRow(
+            "Arithmetic",
+            "share of the multiply-adds in the precision",
+            tuple(_arithmetic(column) for column in columns),
+        ),
         MetricRow("ACC", "higher is better; interval over folds", tuple(map(_accuracy, columns))),
         MetricRow("AUC", "higher is better", tuple(_auc(c.run.verification.auc) for c in columns)),
         MetricRow(
@@ -64,6 +70,11 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
         MetricRow(f"VAL at FAR {far:g}", "higher is better", tuple(_val(c) for c in columns)),
     ]
     return tuple(rows)
+
+
+def _arithmetic(column: Column) -> Cell:
+    engine = column.run.engine
+    return Cell(multiply_adds(engine), f"{layers(engine)} layers" if engine.executed else "")
 
 
 def _accuracy(column: Column) -> Cell:

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from lfw_eval import __version__
+from lfw_eval.report.arithmetic import multiply_adds
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.page.contents import Contents
 from lfw_eval.report.page.figure import Figure
@@ -33,6 +34,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         command,
         contents=contents,
         speedup_of_engine=speedup_of_engine,
+        multiply_adds=multiply_adds,
         cautions=CAUTIONS,
         kind_of=kind_of,
     )

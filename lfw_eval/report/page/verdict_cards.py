@@ -7,6 +7,7 @@ from lfw_eval.gate.judge import judge_against_reference
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import GateResult, Verdict
 from lfw_eval.metrics.verification.comparison import Comparison
+from lfw_eval.report.arithmetic import fallbacks, shortfall
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
 
@@ -81,7 +82,8 @@ def _card(
 ) -> VerdictCard:
     result = column.judged
     assert result is not None
-    warnings = []
+    engine = column.run.engine
+    warnings = [f"{words}." for words in (shortfall(engine), *fallbacks(engine)) if words]
     if result.calibration and result.calibration.evaluated:
         warnings.append(
             f"Calibrated on {result.calibration.images:,} crops, of which "

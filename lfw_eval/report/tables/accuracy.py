@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.tables.side_by_side import (
+    arithmetic_rows,
     calibration_notes,
     engine_note,
+    executed_notes,
     fps_row,
     probability,
     reference_notes,
@@ -35,8 +37,8 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
 
 def _rows(result: AccuracyResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
-    yield row("", [run.engine.precision.upper() for run in runs], "change" if len(runs) > 1 else "")
-    yield row("arithmetic", [run.engine.arithmetic for run in runs])
+    yield row("", [run.engine.title for run in runs], "change" if len(runs) > 1 else "")
+    yield from arithmetic_rows(runs)
     outcomes = [run.verification for run in runs]
     far = f"VAL at FAR {outcomes[0].val.far_target:g}"
     yield _metric("ACC", [o.accuracy for o in outcomes])
@@ -87,6 +89,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
             f"(p {probability(comparison.p_value)})"
         )
     yield engine_note(result.judged)
+    yield from executed_notes(result.judged.engine)
     if detection := result.detection:
         report = detection[-1]
         about, overall = report.data, report.asked.overall

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from lfw_eval.metrics.identification.comparison import Change
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.tables.side_by_side import (
+    arithmetic_rows,
     calibration_notes,
     engine_note,
+    executed_notes,
     fps_row,
     probability,
     reference_notes,
@@ -34,9 +36,8 @@ def _heading(result: IdentificationResult) -> Iterator[str]:
 def _rows(result: IdentificationResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
     outcomes = [run.outcome for run in runs]
-    precisions = [run.engine.precision.upper() for run in runs]
-    yield row("", precisions, "change" if len(runs) > 1 else "")
-    yield row("arithmetic", [run.engine.arithmetic for run in runs])
+    yield row("", [run.engine.title for run in runs], "change" if len(runs) > 1 else "")
+    yield from arithmetic_rows(runs)
     yield _share("rank-1", [outcome.rank1.value for outcome in outcomes])
     yield _interval([outcome.rank1.interval for outcome in outcomes])
     if change := result.rank1_change:
@@ -81,6 +82,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     kind = "exact" if done.recall is None else "approximate, FAISS (HNSW)"
     yield f"search      {kind}, {done.depth} candidates per probe"
     yield engine_note(run)
+    yield from executed_notes(run.engine)
     yield from reference_notes(result.reference)
     yield (
         f"alignment   {data.alignment}; no face detected in {data.undetected:,} images (centre box)"

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
 from lfw_eval.results.calibration import CalibrationDescription
-from lfw_eval.results.engine import EnginePass
+from lfw_eval.results.engine import EngineDescription, EnginePass
 
 _LABEL, _COLUMN = 26, 22
 
@@ -12,6 +13,23 @@ def row(label: str, cells: list[str], change: str = "") -> str:
     """Return a line with a cell per precision, and the change between the two."""
     columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
     return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()
+
+
+def arithmetic_rows(passes: Sequence[EnginePass]) -> Iterator[str]:
+    """Yield what the engines compute in, and how much of them in the precision of the column."""
+    engines = [run.engine for run in passes]
+    yield row("arithmetic", [engine.arithmetic for engine in engines])
+    if any(engine.executed for engine in engines):
+        yield row("  of the multiply-adds", [multiply_adds(engine) for engine in engines])
+        yield row("  of the layers", [layers(engine) for engine in engines])
+
+
+def executed_notes(engine: EngineDescription) -> Iterator[str]:
+    """Yield notes where an engine does not do what its precision says."""
+    if sentence := shortfall(engine):
+        yield f"*** {sentence.upper()} ***"
+    for words in fallbacks(engine):
+        yield f"            {words}"
 
 
 def fps_row(passes: Sequence[EnginePass], speedup: str = "") -> str:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from lfw_eval.report.arithmetic import layers, multiply_adds
+from lfw_eval.report.tables.side_by_side import executed_notes
+from lfw_eval.results.executed import percent
 from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
 
 _LABEL = 22
@@ -10,7 +13,7 @@ _LABEL = 22
 def speed_table(result: SpeedResult) -> str:
     """Return the result as lines of plain text."""
     judged = result.judged
-    lines = [f"{result.model.name}, {judged.engine.precision.upper()}", "", *_of_one(judged)]
+    lines = [f"{result.model.name}, {judged.engine.title}", "", *_of_one(judged)]
     lines.append(f"{'crops':<{_LABEL}}{result.data}")
     if len(judged.speeds) > 1:
         lines += ["", *_sweep(judged)]
@@ -35,12 +38,14 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     engine = judged.engine
     rows = [
         ("arithmetic", engine.arithmetic),
+        ("  of the multiply-adds", f"{multiply_adds(engine)}; of the layers {layers(engine)}"),
         ("engine", f"{engine.runtime} on {engine.device}, {engine.size / 1e6:.1f} MB"),
         *judged.hardware.items(),
         *speed_rows(judged.speeds[0]),
     ]
     for label, value in rows:
         yield f"{label:<{_LABEL}}{value}"
+    yield from executed_notes(engine)
 
 
 def _latency(values: Percentiles) -> str:
@@ -62,12 +67,12 @@ def _sweep(judged: EngineSpeed) -> Iterator[str]:
 
 def _comparison(result: SpeedResult) -> Iterator[str]:
     reference = result.engines[0].speeds[0].engine_fps
-    titles = ("latency ms", "FPS", "speed-up", "build s", "MB", "cosine")
+    titles = ("latency ms", "FPS", "speed-up", "build s", "MB", "cosine", "INT8")
     yield f"{'batch ' + str(result.judged.speeds[0].batch_size):<20}" + "".join(
         f"{title:>12}" for title in titles
     )
     for measured in result.engines:
-        speed = measured.speeds[0]
+        speed, executed = measured.speeds[0], measured.engine.executed
         cells = (
             f"{speed.engine_latency_ms.mean:.3f}",
             f"{speed.engine_fps:,.0f}",
@@ -75,6 +80,7 @@ def _comparison(result: SpeedResult) -> Iterator[str]:
             f"{measured.build_seconds:.1f}" if measured.build_seconds else "",
             f"{measured.engine.size / 1e6:.1f}" if measured.engine.size else "",
             "" if measured.cosine is None else f"{measured.cosine:.5f}",
+            percent(executed.share("int8")) if executed else "",
         )
         yield f"{f'{measured.name} {measured.engine.precision}':<20}" + "".join(
             f"{cell:>12}" for cell in cells

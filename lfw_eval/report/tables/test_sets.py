@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
-from lfw_eval.report.tables.side_by_side import probability
+from lfw_eval.report.tables.side_by_side import executed_notes, probability
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -21,7 +21,7 @@ def testsets_table(result: SetsResult) -> str:
 def _heading(result: SetsResult) -> Iterator[str]:
     engine = result.engine
     yield f"{result.model.name} on {len(result.rows)} sets, flip {result.flip}"
-    yield f"{engine.precision.upper()}: {engine.arithmetic}"
+    yield f"{engine.title}: {engine.arithmetic}"
 
 
 def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
@@ -53,6 +53,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
         yield f"*** {failure.name} FAILED: {failure.reason} ***"
     engine = result.engine
     yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
+    yield from executed_notes(engine)
     if calibration := result.calibration:
         said = f"for all sets, on {calibration.images:,} crops, {calibration.origin}"
         if calibration.evaluated:

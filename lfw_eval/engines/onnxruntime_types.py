@@ -1,0 +1,49 @@
+"""The types in the graph that ONNX Runtime makes of a network."""
+
+import re
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from lfw_eval.engines.weighted_layers import WeightedLayer
+
+_FATAL = 4
+# Convolutions and matrix products of 8 bits, in ONNX and in ONNX Runtime's own operators.
+_INTEGER = re.compile(r"QLinear(Conv|MatMul)|QGemm|(Conv|MatMul)Integer|MatMulIntegerToFloat")
+# Appended to a node's name where it is made anew.
+_RENAMED = re.compile(r"_token_\d+$")
+
+
+def onnxruntime_types(
+    network: onnx.ModelProto, layers: Collection[WeightedLayer]
+) -> dict[str, str]:
+    """Return in which type each layer runs on the CPU, by its name: "int8" or "float32".
+
+    Args:
+        network: What the session is made of; inputs and outputs of its layers may be renamed.
+    """
+    integer: set[str] = set()
+    if any(node.op_type == "DequantizeLinear" for node in network.graph.node):
+        for node in _optimised(network).graph.node:
+            if _INTEGER.fullmatch(node.op_type):
+                integer.update((_RENAMED.sub("", node.name), *node.output))
+    return {
+        layer.name: "int8" if integer & {layer.name, layer.output} else "float32"
+        for layer in layers
+    }
+
+
+def _optimised(network: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph that a session runs, which it writes only to a file."""
+    with tempfile.TemporaryDirectory(prefix="lfw-eval-") as folder:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        # It warns that the file is for this machine alone.
+        options.log_severity_level = _FATAL
+        onnxruntime.InferenceSession(
+            network.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return onnx.load(options.optimized_model_filepath, load_external_data=False)

@@ -1,0 +1,140 @@
+"""A network's convolutions and matrix products, and how many multiply-adds each of them is."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from calibration.quantize import layer_name, quantized_layers
+from lfw_eval.results.executed import UNIDENTIFIED, ExecutedTypes, Work
+
+_KINDS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Shapes are computed from tensors as small as this; larger ones are weights.
+_SMALL = 1024
+
+
+@dataclass(frozen=True)
+class WeightedLayer:
+    """A `Conv`, `ConvTranspose`, `Gemm` or `MatMul`.
+
+    Attributes:
+        name: The node's, or its output's where it has none.
+        output: The name of its output.
+        multiply_adds: For one image.
+        quantized: Whether an engine for the request is given scales for its inputs.
+    """
+
+    name: str
+    output: str
+    multiply_adds: int
+    quantized: bool
+
+
+def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
+    """Return a network's weighted layers, first to last.
+
+    Args:
+        path: An ONNX file, whose weights elsewhere are not needed.
+        precision: That of the engine: for "int8", all that `calibration.quantize` quantises counts
+            as quantised, beside what has Q/DQ nodes in the file.
+
+    Returns:
+        None at all where ONNX cannot infer the shapes of one of them.
+    """
+    model = onnx.load(path, load_external_data=False)
+    quantized = set(quantized_layers(model)) if precision == "int8" else set()
+    dequantized = {
+        node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
+    }
+    nodes = [node for node in model.graph.node if node.op_type in _KINDS]
+    shapes = _shapes_of_one_image(model)
+    layers = []
+    for node in nodes:
+        counted = _multiply_adds(node, shapes)
+        if counted is None:
+            return ()
+        name = layer_name(node)
+        scaled = name in quantized or dequantized.issuperset(node.input[:2])
+        layers.append(WeightedLayer(name, node.output[0], counted, scaled))
+    return tuple(layers)
+
+
+def executed_types(
+    layers: Collection[WeightedLayer], types: Mapping[str, str]
+) -> ExecutedTypes | None:
+    """Return in which types layers run.
+
+    Args:
+        types: By the layer's name; what is missing is unidentified.
+
+    Returns:
+        None where there are no layers, or none is identified.
+    """
+    typed = [(layer, types.get(layer.name, UNIDENTIFIED)) for layer in layers]
+    if all(kind == UNIDENTIFIED for _, kind in typed):
+        return None
+    by_type = {
+        kind: _work(layer for layer, other in typed if other == kind)
+        for kind in dict.fromkeys(kind for _, kind in typed)
+    }
+    largest = sorted(by_type.items(), key=lambda item: -item[1].multiply_adds)
+    return ExecutedTypes(
+        by_type=dict(largest),
+        not_int8={layer.name: kind for layer, kind in typed if layer.quantized and kind != "int8"},
+    )
+
+
+def _work(layers: Iterable[WeightedLayer]) -> Work:
+    counts = [layer.multiply_adds for layer in layers]
+    return Work(len(counts), sum(counts))
+
+
+def _shapes_of_one_image(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor whose dimensions are all known, in a batch of 1.
+
+    The weights are taken out of the model first, which makes this as fast as reading it.
+    """
+    graph = model.graph
+    constants = list(graph.initializer)
+    del graph.initializer[:], graph.value_info[:]
+    names = {tensor.name for tensor in constants}
+    inputs = [info for info in graph.input if info.name not in names]
+    for info in inputs:
+        if info.type.tensor_type.shape.dim:
+            info.type.tensor_type.shape.dim[0].dim_value = 1
+    del graph.input[:], graph.output[:]
+    graph.input.extend(inputs)
+    for tensor in constants:
+        if prod(tensor.dims) <= _SMALL and not tensor.external_data:
+            graph.initializer.append(tensor)
+        else:
+            shape = list(tensor.dims)
+            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, shape)
+            graph.input.append(info)
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in constants}
+    for info in (*inferred.input, *inferred.value_info):
+        dimensions = info.type.tensor_type.shape.dim
+        if info.type.tensor_type.HasField("shape") and all(
+            d.HasField("dim_value") for d in dimensions
+        ):
+            shapes[info.name] = tuple(d.dim_value for d in dimensions)
+    return shapes
+
+
+def _multiply_adds(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """Return a layer's multiply-adds, its bias left out; None where a shape is not known."""
+    if any(name not in shapes for name in (*node.input[:2], node.output[0])):
+        return None
+    left, right, output = (shapes[name] for name in (*node.input[:2], node.output[0]))
+    if node.op_type == "Conv":
+        # Every output is a sum over the kernel and the channels of its group.
+        return prod(output) * prod(right[1:])
+    if node.op_type == "ConvTranspose":
+        # Every input is multiplied into the kernel and the outputs of its group.
+        return prod(left) * prod(right[1:])
+    transposed = any(a.name == "transA" and a.i for a in node.attribute)
+    return prod(output) * left[-2 if transposed else -1]

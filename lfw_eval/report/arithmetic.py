@@ -1,0 +1,45 @@
+"""How much of an engine is in its precision, in words."""
+
+from collections.abc import Iterator
+
+from lfw_eval.results.engine import EngineDescription
+from lfw_eval.results.executed import percent
+from lfw_eval.system.printing import first_names
+
+_NOT_REPORTED = "not reported"
+
+
+def multiply_adds(engine: EngineDescription) -> str:
+    """Return the share of an engine's multiply-adds that is in its precision."""
+    if engine.executed is None:
+        return _NOT_REPORTED
+    kind = engine.executed.mostly(engine.precision)
+    return f"{kind} {percent(engine.executed.share(engine.precision))}"
+
+
+def layers(engine: EngineDescription) -> str:
+    """Return how many convolutions and matrix products are in an engine's precision."""
+    if engine.executed is None:
+        return _NOT_REPORTED
+    return f"{engine.executed.of(engine.precision).layers} of {engine.executed.total.layers}"
+
+
+def shortfall(engine: EngineDescription) -> str:
+    """Return a sentence on an engine of which less than half is in its precision, or nothing."""
+    if not engine.falls_short or engine.executed is None:
+        return ""
+    return (
+        f"{engine.precision.upper()} in name only: {layers(engine)} layers and "
+        f"{percent(engine.executed.share(engine.precision))} of the multiply-adds; "
+        f"{engine.runtime} took {next(iter(engine.executed.by_type))}"
+    )
+
+
+def fallbacks(engine: EngineDescription) -> Iterator[str]:
+    """Yield which quantised layers are not INT8, or that nobody knows."""
+    if engine.executed and engine.executed.not_int8:
+        others = [f"{layer} ({kind})" for layer, kind in engine.executed.not_int8.items()]
+        noun = "layer is" if len(others) == 1 else "layers are"
+        yield f"{len(others)} quantised {noun} not INT8: {first_names(others)}"
+    elif engine.executed is None and engine.precision == "int8":
+        yield f"how much is INT8 is unknown: {engine.runtime} does not report it"
