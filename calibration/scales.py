@@ -33,31 +33,32 @@ class ScaleTable:
     images: str
     crops: int
 
-    def to_json(self) -> str:
-        """Return the table as JSON text; equal tables give equal text."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
     def digest(self) -> str:
-        """Return the sha256 of the JSON text."""
-        return sha256(self.to_json().encode()).hexdigest()
+        """Return the sha256 of the table; equal tables have the same."""
+        return sha256((json.dumps(asdict(self), indent=1) + "\n").encode()).hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the table as JSON.
+        """Write the table as JSON, with its sha256, by which `load` notices an edit.
 
         Raises:
             UserError: The file cannot be written.
         """
-        write_atomically(Path(path), self.to_json().encode())
+        content = {**asdict(self), "sha256": self.digest()}
+        write_atomically(Path(path), (json.dumps(content, indent=1) + "\n").encode())
 
     @staticmethod
     def load(path: str | Path) -> "ScaleTable":
         """Read a table.
 
+        Tables of version 0.1 have no sha256; an edit of one goes unnoticed.
+
         Raises:
-            UserError: The file cannot be read, or is not a scale table.
+            UserError: The file cannot be read, is not a scale table, or was edited.
         """
         try:
-            table = ScaleTable(**json.loads(Path(path).read_text(encoding="utf-8")))
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            written = content.pop("sha256", None)
+            table = ScaleTable(**content)
             valid = all(np.isfinite(amax) and amax >= 0 for amax in table.amax.values())
         except OSError as error:
             raise UserError(
@@ -67,6 +68,11 @@ class ScaleTable:
             raise UserError(f"{path} is not a scale table ({error})", "calibrate again") from error
         if not valid:
             raise UserError(f"{path} holds a threshold that is negative or NaN", "calibrate again")
+        if written not in (None, table.digest()):
+            raise UserError(
+                f"{path} was edited after it was written: its sha256 differs",
+                "delete it and calibrate again, or write scales of your own with ScaleTable.save",
+            )
         return table
 
 

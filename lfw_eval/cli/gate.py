@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from lfw_eval.cli.errors import as_options
 from lfw_eval.cli.exit_codes import CANNOT_TELL, FAILED
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import RulesFile
-from lfw_eval.gate.comparable import NotComparableError
+from lfw_eval.gate.comparable import NotComparableError, file_notes
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.junit import junit_xml
 from lfw_eval.gate.rules import DEFAULT, Rules
@@ -97,8 +98,12 @@ def gate_command(
 
 def _judge(judged: ResultFile[Result], baseline: Path | None, rules: Rules) -> GateResult:
     if baseline:
+        other = read_result(baseline)
+        if judged.path.samefile(baseline):
+            raise _same_file(baseline)
         names = (judged.path.name, baseline.name)
-        return judge(judged.result, read_result(baseline).result, rules, names)
+        result = judge(judged.result, other.result, rules, names)
+        return replace(result, notes=(*result.notes, *file_notes(judged, other)))
     return judge_against_reference(judged.result, rules)
 
 
@@ -110,7 +115,11 @@ def _accept(judged: ResultFile[Result], baseline: Path) -> None:
         )
     scores = judged.path.with_suffix(".npz")
     if judged.path.resolve() == baseline.resolve():
-        raise UserError(f"--baseline {baseline} is the candidate itself", "name another file")
+        raise _same_file(baseline)
     for source in filter(Path.is_file, (scores, judged.path)):
         with replacing(baseline.with_suffix(source.suffix)) as temporary:
             shutil.copyfile(source, temporary)
+
+
+def _same_file(baseline: Path) -> UserError:
+    return UserError(f"--baseline {baseline} is the candidate itself", "name another file")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from lfw_eval.gate.calibration_findings import calibration_findings
 from lfw_eval.gate.comparable import (
     device_note,
@@ -40,6 +42,9 @@ def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) ->
             f"different pairs ({other.pairs:,} of {other.name}, now {own.pairs:,} of {own.name}; "
             f"digest {other.pairs_digest[:12]}, now {own.pairs_digest[:12]})"
         )
+    elif differing := ", ".join(_differing_columns(candidate, baseline)):
+        # Digests are text that can be copied; these are the pairs that were judged.
+        yield f"different pairs, though under the same digest ({differing})"
     elif own.crops_sha256 != other.crops_sha256:
         how = f"aligned by {other.alignment}, now by {own.alignment}"
         if own.alignment == other.alignment:
@@ -154,6 +159,20 @@ def verification_findings(
     }
     for metric, difference in differences.items():
         yield criteria.finding(metric, *values[metric], difference, (pairs, "pairs"))
+
+
+def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
+    """Yield what differs between the pairs of two results."""
+    own, other = candidate.judged.verification, baseline.judged.verification
+    columns = {
+        "left images": (candidate.pairs.left, baseline.pairs.left),
+        "right images": (candidate.pairs.right, baseline.pairs.right),
+        "genuine": (own.genuine, other.genuine),
+        "folds": (own.fold, other.fold),
+    }
+    for name, (now, before) in columns.items():
+        if not np.array_equal(now, before):
+            yield name
 
 
 def _speed_note(candidate: AccuracyResult, baseline: AccuracyResult) -> str:

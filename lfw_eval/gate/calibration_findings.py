@@ -1,10 +1,13 @@
 """Whether INT8 was calibrated and built as for the baseline: image list, scales and engine."""
 
+import math
 from collections.abc import Iterator, Mapping
 
+from lfw_eval.gate.comparable import refuse
 from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.system.printing import first_names
 
 _ACCEPT = "if this is intended, check the metrics and accept the candidate as the new baseline"
 
@@ -21,23 +24,48 @@ def calibration_findings(
         keys = [result.judged.engine.key for result in (baseline, candidate)]
         yield _same("engine key", keys)
     if rule.scales is not None:
-        before, after = (c.amax if c else {} for c in (other, own))
-        worst, tensor = max(_moved(before, after), default=(0.0, "none"))
-        missing = len(before.keys() ^ after.keys())
-        held = worst <= rule.scales and not missing
-        yield Finding(
-            metric="scales",
-            verdict="passed" if held else "regressed",
-            baseline=None,
-            candidate=None,
-            worse_by=worst,
-            bounds=None,
-            p_value=None,
-            allowed=rule.scales,
-            reason=f"largest change {worst:.1%}, of {tensor}"
-            + (f"; {missing} tensors are in only one of the tables" if missing else "")
-            + ("" if held else f"; {_ACCEPT}"),
+        yield _scales_finding(own.amax if own else {}, other.amax if other else {}, rule.scales)
+
+
+def _scales_finding(
+    after: Mapping[str, float], before: Mapping[str, float], allowed: float
+) -> Finding:
+    """Judge how far the thresholds of a table moved.
+
+    Raises:
+        NotComparableError: The tables have no tensor in common.
+    """
+    if before and after and before.keys().isdisjoint(after):
+        refuse(
+            [
+                "their scale tables have no tensor in common "
+                f"({first_names(before)}; now {first_names(after)})"
+            ]
         )
+    moved = max(_moved(before, after), default=None)
+    missing = len(before.keys() ^ after.keys())
+    held = not missing and (moved is None or moved[0] <= allowed)
+    if moved is None:
+        lacking = [
+            name for name, table in (("baseline", before), ("candidate", after)) if not table
+        ]
+        reason = f"no scale table in {' and '.join(lacking)}"
+    else:
+        change = f"{moved[0]:.1%}" if math.isfinite(moved[0]) else "from 0"
+        reason = f"largest change {change}, of {moved[1]}"
+        if missing:
+            reason += f"; {missing} tensors are in only one of the tables"
+    return Finding(
+        metric="scales",
+        verdict="passed" if held else "regressed",
+        baseline=None,
+        candidate=None,
+        worse_by=moved[0] if moved else None,
+        bounds=None,
+        p_value=None,
+        allowed=allowed,
+        reason=reason if held else f"{reason}; {_ACCEPT}",
+    )
 
 
 def _same(metric: str, values: list[str]) -> Finding:
@@ -48,7 +76,7 @@ def _same(metric: str, values: list[str]) -> Finding:
 
 
 def _moved(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[tuple[float, str]]:
-    """Yield the relative change of every threshold that both tables have."""
+    """Yield the relative change of every threshold that both tables have; infinite from 0."""
     for tensor in before.keys() & after.keys():
-        if before[tensor]:
-            yield abs(after[tensor] / before[tensor] - 1), tensor
+        old, new = before[tensor], after[tensor]
+        yield abs(new / old - 1) if old else math.inf if new else 0.0, tensor

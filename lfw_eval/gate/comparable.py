@@ -1,9 +1,12 @@
 """What two results must share to be compared, and which differences deserve a note."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from lfw_eval.results.engine import EngineDescription, ModelDescription
+from lfw_eval.results.file import ResultFile
+from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
 
 
@@ -58,6 +61,15 @@ def device_note(candidate: EngineDescription, baseline: EngineDescription) -> st
     if candidate.device == baseline.device:
         return ""
     return f"FPS is not compared: {baseline.device} before, {candidate.device} now"
+
+
+def file_notes(candidate: ResultFile[Result], baseline: ResultFile[Result]) -> Iterator[str]:
+    """Yield what is odd about the files of a candidate and a baseline."""
+    if candidate.sha256 == baseline.sha256:
+        yield "candidate and baseline are copies of one result"
+    now, before = candidate.environment.time, baseline.environment.time
+    if datetime.fromisoformat(now) < datetime.fromisoformat(before):
+        yield f"the candidate, of {now}, is older than the baseline, of {before}: are they swapped?"
 
 
 def _changes(

@@ -18,7 +18,8 @@ _ROUNDING = 1e-9
 
 
 def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
-    """Yield a phrase for each invalid FPS and each metric that contradicts its scores."""
+    """Yield a phrase for each invalid FPS and each count or metric that contradicts its scores."""
+    yield from _uneven(result)
     for run in filter(None, (result.reference, result.candidate)):
         if not run.fps > 0:
             yield f"FPS of {run.engine.precision} is not above 0"
@@ -51,6 +52,27 @@ def _differing(run: EngineRun, subtract_mean: bool) -> Iterator[tuple[str, Any, 
     distances = np.tile(stated.distances, (int(stated.fold.max()) + 1, 1))
     computed = evaluate_distances(distances, stated.genuine, stated.fold, stated.val.far_target)
     yield from _unequal("", plain(stated), plain(computed))
+    if not np.array_equal(stated.decisions, computed.decisions):
+        yield "decisions", "stored", "others"
+
+
+def _uneven(result: AccuracyResult) -> Iterator[str]:
+    """Yield a phrase for each count that is not that of the pairs, and for runs of other pairs."""
+    data, rows = result.data, result.pairs
+    for run in filter(None, (result.reference, result.candidate)):
+        verified, name = run.verification, run.engine.precision
+        if len(verified.genuine) != data.pairs:
+            yield f"{data.pairs:,} pairs are stated, but {name} has {len(verified.genuine):,}"
+        elif len(np.unique(verified.fold)) != data.folds:
+            yield f"{data.folds} folds are stated, but {name} has {len(np.unique(verified.fold))}"
+    for side, images in (("left", rows.left), ("right", rows.right)):
+        if len(images) != data.pairs or not ((images >= 0) & (images < data.images)).all():
+            yield f"the {side} images of the pairs are not {data.pairs:,} of {data.images:,} images"
+    if result.candidate:
+        own, other = result.candidate.verification, result.reference.verification
+        same = np.array_equal(own.genuine, other.genuine) and np.array_equal(own.fold, other.fold)
+        if not same:
+            yield "reference and candidate have different pairs"
 
 
 def _unequal(place: str, stated: Any, computed: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from lfw_eval.results.codec import plain, typed
+from lfw_eval.results.content_hash import content_sha256, is_edited
 from lfw_eval.results.environment import Environment, environment
 from lfw_eval.results.kinds import KINDS, AnyResult, Kind, Result, kind_of
 from lfw_eval.results.upgrade import SCHEMA, UPGRADES, upgrade
@@ -40,7 +41,7 @@ def save_result(result: AnyResult, path: Path) -> None:
     """Write the result as JSON, and its arrays, if it has any, as `path` with the suffix .npz.
 
     An array is named by its place in the result, such as "reference.verification.distances". The
-    JSON holds the sha256 of the .npz.
+    JSON holds the sha256 of the .npz, and its own, which shows an edit; it is no signature.
     """
     kind = kind_of(result)
     arrays = dict(kind.arrays(result))
@@ -56,6 +57,7 @@ def save_result(result: AnyResult, path: Path) -> None:
         "result": plain(result),
         "environment": plain(environment()),
     }
+    content["content_sha256"] = content_sha256(content)
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
@@ -66,11 +68,12 @@ def read_result(path: Path) -> ResultFile[Result]:
 
     Raises:
         UserError: The file is missing, is not a result, is of another schema, has a value of a
-            wrong type or NaN or a metric that its scores do not give, or its .npz is missing or not
-            the one that belongs to it.
+            wrong type or NaN or a metric that its scores do not give, was edited, or its .npz is
+            missing or not the one that belongs to it.
     """
     raw = _read(path)
     content = _content(path, raw)
+    edited = is_edited(content)
     kind = KINDS.get(str(content.get("kind")))
     if kind and not kind.readable:
         raise UserError(
@@ -92,6 +95,11 @@ def read_result(path: Path) -> ResultFile[Result]:
         origin = typed(Environment, content.get("environment"), "environment", {})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged: {error}", "rerun the command that wrote it") from error
+    if edited:
+        raise UserError(
+            f"{path} was edited after it was written: its content_sha256 differs",
+            "rerun the command that wrote it",
+        )
     return ResultFile(path, sha256(raw).hexdigest(), result, origin)
 
 

@@ -79,7 +79,7 @@ def spoilt_table(world: World) -> World:
     (path,) = world.root.rglob("scales-entropy.json")
     table = ScaleTable.load(path)
     amax = {name: amax / 4 for name, amax in table.amax.items()}
-    path.write_text(replace(table, amax=amax).to_json())
+    replace(table, amax=amax).save(path)
     return world
 
 

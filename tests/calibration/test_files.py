@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import pytest
 
 from calibration.sampler import LISTS, choose_images, draw_images, list_text, read_list
@@ -13,6 +16,32 @@ def test_scale_table_round_trip(tmp_path):
     loaded = ScaleTable.load(tmp_path / "scales.json")
     assert loaded == TABLE
     assert loaded.digest() == TABLE.digest()
+
+
+def test_an_edited_scale_table(tmp_path):
+    path = tmp_path / "scales.json"
+    TABLE.save(path)
+    written = path.read_text()
+    for edited in (
+        written.replace("5.4375", "5.5"),
+        written.replace('"zero": 0.0', '"one": 0.0'),
+        written.replace('"zero": 0.0', '"zero": 0.0, "more": 1.0'),
+        written.replace('"crops": 8', '"crops": 512'),
+        written.replace('"method": "entropy"', '"method": "minmax"'),
+    ):
+        assert edited != written
+        path.write_text(edited)
+        with pytest.raises(UserError, match=r"was edited .* delete it and calibrate again"):
+            ScaleTable.load(path)
+    # Another layout of the same table is no edit.
+    path.write_text(json.dumps(json.loads(written)))
+    assert ScaleTable.load(path) == TABLE
+
+
+def test_a_scale_table_of_version_0_1(tmp_path):
+    path = tmp_path / "scales.json"
+    path.write_text(json.dumps(asdict(TABLE), indent=1))
+    assert ScaleTable.load(path) == TABLE
 
 
 @pytest.mark.parametrize(

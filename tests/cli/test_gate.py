@@ -1,6 +1,7 @@
 """lfw-eval gate as a user meets it."""
 
 import json
+import shutil
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -8,6 +9,7 @@ import pytest
 from command import REPOSITORY, lfw_eval, refused
 from evaluation_results import accuracy_result, with_scales
 
+from lfw_eval.results.content_hash import content_sha256
 from lfw_eval.results.file import read_result, save_result
 
 pytestmark = pytest.mark.slow
@@ -103,7 +105,20 @@ def test_accept(results, tmp_path):
     assert "regressed" in second.stdout
     assert "accepted" in second.stdout
     assert baseline.read_bytes() == (results / "bad.json").read_bytes()
-    assert gate(results, "bad.json", "--baseline", baseline).returncode == 0
+    copy = gate(results, "bad.json", "--baseline", baseline)
+    assert copy.returncode == 0
+    assert "note: candidate and baseline are copies of one result" in copy.stdout
+
+
+def test_swapped_arguments(results, tmp_path):
+    shutil.copy(results / "good.npz", tmp_path / "old.npz")
+    content = json.loads((results / "good.json").read_text())
+    content["environment"]["time"] = "2020-01-01T00:00:00+00:00"
+    content["content_sha256"] = content_sha256(content)
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    run = gate(tmp_path, "old.json", "--baseline", results / "good.json")
+    assert "note: the candidate, of 2020-01-01T00:00:00+00:00, is older than" in run.stdout
+    assert "older" not in gate(results, "good.json", "--baseline", tmp_path / "old.json").stdout
 
 
 def test_refusals(results, tmp_path):
@@ -115,6 +130,10 @@ def test_refusals(results, tmp_path):
     itself = gate(results, "good.json", "--baseline", results / "good.json", "--accept")
     assert "is the candidate itself" in itself.stderr
     assert itself.returncode == 2
+    (tmp_path / "link.json").symlink_to(results / "good.json")
+    (tmp_path / "link.npz").symlink_to(results / "good.npz")
+    itself = refused(gate(results, "good.json", "--baseline", tmp_path / "link.json"))
+    assert "link.json is the candidate itself; name another file" in itself
     alone = replace(accuracy_result(100), candidate=None, comparison=None, cosine=None)
     save_result(alone, tmp_path / "alone.json")
     assert "FP32 only" in refused(gate(tmp_path, "alone.json"))

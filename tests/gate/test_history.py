@@ -11,6 +11,7 @@ from evaluation_results import accuracy_result, detection_report
 from lfw_eval.gate.history import History, read_history
 from lfw_eval.gate.rules import DEFAULT
 from lfw_eval.report.tables.history import history_table
+from lfw_eval.results.content_hash import content_sha256
 from lfw_eval.results.file import save_result
 
 
@@ -18,6 +19,7 @@ def save(result, path, day):
     save_result(result, path)
     content = json.loads(path.read_text())
     content["environment"].update(time=f"2026-01-{day:02}T12:00:00+00:00", git=f"{day:040x}")
+    content["content_sha256"] = content_sha256(content)
     path.write_text(json.dumps(content))
 
 

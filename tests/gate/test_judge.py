@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from evaluation_results import accuracy_result, detection_report, speed_result, with_scales
 
+from lfw_eval.gate.comparable import NotComparableError
 from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule
 from lfw_eval.metrics.paired.difference import Difference
+from lfw_eval.results.accuracy import PairRows
 from lfw_eval.system.errors import UserError
 
 NAMES = ("new.json", "old.json")
@@ -121,6 +123,51 @@ def test_other_data_is_not_comparable(change, sentence):
     other = replace(result, data=replace(result.data, **change))
     with pytest.raises(UserError, match=sentence):
         judge(other, result, DEFAULT, NAMES)
+
+
+def test_other_pairs_under_the_same_digest_are_not_comparable():
+    result = accuracy_result(200)
+    other = accuracy_result(200, seed=1)
+    genuine = other.candidate.verification.genuine.copy()
+    genuine[:2] = genuine[1::-1]
+    verification = replace(other.candidate.verification, genuine=genuine)
+    relabelled = replace(
+        other,
+        data=result.data,
+        candidate=replace(other.candidate, verification=verification),
+    )
+    with pytest.raises(UserError, match=r"different pairs, though under .* digest \(genuine\)"):
+        judge(relabelled, result, DEFAULT, NAMES)
+    swapped = replace(result, pairs=PairRows(result.pairs.right, result.pairs.left))
+    with pytest.raises(UserError, match=r"digest \(left images, right images\)"):
+        judge(swapped, result, DEFAULT, NAMES)
+    longer = replace(accuracy_result(400), data=result.data)
+    with pytest.raises(UserError, match=r"\(left images, right images, genuine, folds\)"):
+        judge(longer, result, DEFAULT, NAMES)
+
+
+def test_scale_tables_that_cannot_be_compared():
+    result = accuracy_result(600)
+    rules = replace(DEFAULT, calibration=CalibrationRule(scales=0.05))
+
+    def scaled(amax):
+        return replace(result, calibration=replace(result.calibration, amax=amax))
+
+    with pytest.raises(NotComparableError, match=r"no tensor in common \(input, stem; now other\)"):
+        judge(scaled({"other": 1.0}), result, rules, NAMES)
+
+    def finding(candidate, baseline):
+        return judge(candidate, baseline, rules, NAMES).findings[4]
+
+    from_zero = finding(result, scaled({"input": 0.0, "stem": 4.0}))
+    assert from_zero.verdict == "regressed"
+    assert from_zero.reason.startswith("largest change from 0, of input")
+    assert finding(scaled({"input": 0.0}), scaled({"input": 0.0})).verdict == "passed"
+    plain = replace(result, calibration=None)
+    lacking = finding(result, plain)
+    assert lacking.verdict == "regressed"
+    assert lacking.reason.startswith("no scale table in baseline")
+    assert finding(plain, plain).reason == "no scale table in baseline and candidate"
 
 
 def test_another_protocol_is_not_comparable():

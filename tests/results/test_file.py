@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from evaluation_results import accuracy_result, detection_report
 
+from lfw_eval.metrics.verification.protocol import evaluate_distances
 from lfw_eval.results.codec import arrays_of, plain
 from lfw_eval.results.file import read_result, save_result
 from lfw_eval.results.upgrade import SCHEMA
@@ -91,6 +92,74 @@ def test_an_edited_metric(path, metric):
         UserError, match=r"of int8 is .*, but its scores give .*; rerun the command"
     ):
         read_result(path)
+
+
+EDITS = {
+    "precision": lambda r: r["candidate"]["engine"].update(precision="fp16"),
+    "FPS": lambda r: r["candidate"].update(fps=900.0),
+    "cached": lambda r: r["reference"].update(from_cache=True),
+    "network": lambda r: r["model"].update(onnx_sha256="other"),
+    "crops": lambda r: r["data"].update(crops_sha256="other"),
+    "caution": lambda r: r["data"].update(caution="stand-in"),
+    "scales": lambda r: r["calibration"]["amax"].update(input=2.5),
+    "evaluated": lambda r: r["calibration"].update(evaluated=1),
+    "p": lambda r: r["comparison"].update(p_value=0.5),
+    "cosine": lambda r: r["cosine"].update(value=1.0),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_what_no_score_contradicts_is_known_by_the_hash(path, name):
+    edit(path, lambda content: EDITS[name](content["result"]))
+    with pytest.raises(UserError, match="was edited after it was written: its content_sha256"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("part", ["time", "git", "command", "cpu"])
+def test_an_edited_environment(path, part):
+    edit(path, lambda content: content["environment"].update({part: "2030-01-01T00:00:00+00:00"}))
+    with pytest.raises(UserError, match="was edited"):
+        read_result(path)
+
+
+def test_a_removed_hash(path):
+    edit(path, lambda content: content.pop("content_sha256"))
+    with pytest.raises(UserError, match="was edited"):
+        read_result(path)
+
+
+def test_another_layout_is_no_edit(path, result):
+    content = json.loads(path.read_text())
+    content["result"]["reference"]["fps"] = int(content["result"]["reference"]["fps"])
+    path.write_text(json.dumps(content, sort_keys=True, separators=(",", ":")) + "\r\n")
+    assert plain(read_result(path).result) == plain(result)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"pairs": 100}, "100 pairs are stated, but fp32 has 200"),
+        ({"folds": 5}, "5 folds are stated, but fp32 has 10"),
+        ({"images": 300}, "the right images of the pairs are not 200 of 300 images"),
+    ],
+)
+def test_an_edited_count(path, change, sentence):
+    edit(path, lambda content: content["result"]["data"].update(change))
+    with pytest.raises(UserError, match=sentence):
+        read_result(path)
+
+
+def test_runs_of_different_pairs(result, tmp_path):
+    other = accuracy_result(200, seed=1).reference
+    genuine = other.verification.genuine.copy()
+    genuine[:2] = genuine[1::-1]
+    run = evaluate_distances(
+        np.tile(other.verification.distances, (10, 1)), genuine, other.verification.fold
+    )
+    reference = dataclasses.replace(other, verification=run)
+    save_result(dataclasses.replace(result, reference=reference), tmp_path / "x.json")
+    with pytest.raises(UserError, match="reference and candidate have different pairs"):
+        read_result(tmp_path / "x.json")
 
 
 def test_an_edited_ap(tmp_path):
