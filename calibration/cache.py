@@ -164,7 +164,9 @@ class CalibrationCache:
     def to_table(self) -> ScaleTable:
         """Return the scales as a table; fields that a cache does not have are empty."""
         amax = {name: scale * 127 for name, scale in self.scales.items()}
-        return ScaleTable(amax=amax, method=self.algorithm, model="", images="", crops=0)
+        return ScaleTable(
+            amax=amax, method=self.algorithm, model="", images="", crops=0, first_batch=0
+        )
 
 
 @dataclass(frozen=True)

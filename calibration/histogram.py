@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from calibration.files import replacing
 
 BINS = 2048
+FIRST_BATCH = 64
+"""Default number of crops whose largest values set the bins: the batch of most calibrators."""
+
 # Values per step of counting: its temporaries stay in the CPU's cache. OpenCV counts in float32,
 # which holds whole numbers exactly up to 2**24.
 _CHUNK = 1 << 18

@@ -1,17 +1,18 @@
-"""Choose the images to calibrate on: outside the evaluated pairs, spread over identities."""
+"""Choose the images to calibrate on: of people who are not evaluated, spread over them."""
 
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.errors import UserError
 
-LISTS = Path(__file__).parent / "lists"
 CROPS = 512
-# Fewer crops than this outside the pairs leave thresholds to chance.
-_MIN_OUTSIDE = 64
+# Fewer crops than this leave thresholds to chance.
+_MIN_CROPS = 64
 _SEED = "lfw-eval calibration"
+_NUMBERED = re.compile(r"(.+)_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,40 @@ class CalibrationList:
     Attributes:
         names: In the order in which they are fed.
         origin: Where the list comes from, in words.
-        evaluated: The number of them that are also in the evaluated pairs.
+        evaluated: The number of them that are also evaluated.
+        evaluated_people: The number of people on them who are also on evaluated images; None where
+            names do not tell, as those of the list or of the evaluated images.
     """
 
     names: tuple[str, ...]
     origin: str
-    evaluated: int
+    evaluated: int = 0
+    evaluated_people: int | None = None
+
+    @property
+    def people(self) -> int | None:
+        """The number of people on the images; None where names do not tell."""
+        people = _people(self.names)
+        return None if people is None else len(people)
 
     def digest(self) -> str:
         """Return the sha256 of the list's text."""
         return hashlib.sha256(list_text(self.names).encode()).hexdigest()
+
+    def among(self, evaluated: Collection[str]) -> "CalibrationList":
+        """Return the same, its overlap being that with these evaluated images."""
+        own, others = _people(self.names), _people(evaluated)
+        return replace(
+            self,
+            evaluated=len(set(evaluated).intersection(self.names)),
+            evaluated_people=None if own is None or others is None else len(own & others),
+        )
+
+
+def person_of(name: str) -> str | None:
+    """Return who an image named as `Name_0001` shows; None of an image that is named otherwise."""
+    match = _NUMBERED.fullmatch(name)
+    return match[1] if match else None
 
 
 def choose_images(
@@ -38,13 +63,17 @@ def choose_images(
 ) -> CalibrationList:
     """Choose the images to calibrate on.
 
-    In this order: the user's list; the committed list `lists/lfw.txt`, if all of its images are
-    available and outside the pairs; 512 images drawn from outside the pairs; if there are fewer
-    than 64 of those, 512 of the evaluated images.
+    They are the user's list, or up to 512 images drawn from the data set: first from those of
+    people who are not evaluated; if these are fewer than 64, then from the other images that are
+    not evaluated; if both together are fewer than 64, then from the evaluated ones. Of a data set
+    that nothing is evaluated of, they are drawn from all images.
+
+    Whom an image shows is in its name, `Name_0001`. Where an evaluated image is named otherwise,
+    any image may show an evaluated person, and where another image is, that one may.
 
     Args:
-        available: Names of all images of the data set, as `Name_0001`.
-        evaluated: Names of the images in the pairs.
+        available: Names of all images of the data set.
+        evaluated: Names of the evaluated images, such as those in the pairs.
         path: The user's list, a file with one name per line.
 
     Raises:
@@ -52,16 +81,36 @@ def choose_images(
     """
     present, used = set(available), set(evaluated)
     if path is not None:
-        return _labelled(_read_available(path, present), str(path), used)
-    committed = read_list(LISTS / "lfw.txt")
-    if present.issuperset(committed) and used.isdisjoint(committed):
-        return _labelled(committed, "calibration/lists/lfw.txt", used)
-    outside = present - used
-    if len(outside) >= _MIN_OUTSIDE:
-        drawn = draw_images(outside, CROPS)
-        origin = "drawn outside of the evaluated pairs" if used else "drawn from all images"
-        return _labelled(drawn, origin, used)
-    return _labelled(draw_images(used, CROPS), "drawn from the evaluated images", used)
+        names, origin = _read_available(path, present), str(path)
+    elif not used:
+        names, origin = draw_images(present, CROPS), "drawn from all images"
+    else:
+        names, origin = _draw_apart(present, used)
+    return CalibrationList(names, origin).among(used)
+
+
+def _draw_apart(present: set[str], used: set[str]) -> tuple[tuple[str, ...], str]:
+    """Return images as far apart from the evaluated ones as possible, and where they come from."""
+    outside, people = present - used, _people(used)
+    # Of an image that is named otherwise, nobody knows whom it shows.
+    strangers = {
+        name
+        for name in outside
+        if people is not None and (person := person_of(name)) and person not in people
+    }
+    names: tuple[str, ...] = ()
+    origins = []
+    for images, origin in (
+        (strangers, "people who are not evaluated"),
+        (outside - strangers, "images that are not evaluated"),
+        (used, "the evaluated images"),
+    ):
+        if images:
+            names += draw_images(images, CROPS - len(names))
+            origins.append(origin)
+        if len(names) >= _MIN_CROPS:
+            break
+    return names, f"drawn from {', then '.join(origins)}"
 
 
 def draw_images(names: Collection[str], count: int) -> tuple[str, ...]:
@@ -110,8 +159,10 @@ def _read_available(path: Path, present: set[str]) -> tuple[str, ...]:
     return names
 
 
-def _labelled(names: tuple[str, ...], origin: str, used: set[str]) -> CalibrationList:
-    return CalibrationList(names, origin, evaluated=len(used.intersection(names)))
+def _people(names: Iterable[str]) -> set[str] | None:
+    """Return who the images show; None where a name does not tell."""
+    people = set(map(person_of, names))
+    return None if None in people else {person for person in people if person}
 
 
 def _rank(name: str) -> str:

@@ -11,7 +11,7 @@ import onnx
 
 from calibration.errors import UserError
 from calibration.files import write_atomically
-from calibration.histogram import Histogram
+from calibration.histogram import FIRST_BATCH, Histogram
 from calibration.thresholds import METHODS, Method
 
 
@@ -25,6 +25,7 @@ class ScaleTable:
         model: sha256 of the FP32 ONNX file.
         images: sha256 of the calibration list.
         crops: The number of crops.
+        first_batch: How many of them set the histograms' bins, the batch of TensorRT's calibrator.
     """
 
     amax: dict[str, float]
@@ -32,6 +33,7 @@ class ScaleTable:
     model: str
     images: str
     crops: int
+    first_batch: int = FIRST_BATCH
 
     def digest(self) -> str:
         """Return the sha256 of the table; equal tables have the same."""

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.cache import calibration_cache
+from calibration.histogram import FIRST_BATCH
 from calibration.quantize import QdqTypes
 from calibration.quantize import quantize as insert_qdq
 from calibration.sampler import CalibrationList
@@ -184,16 +185,19 @@ def calibrate(
     method: Method = "entropy",
     *,
     normalisation: Normalisation | None = None,
+    first_batch: int = FIRST_BATCH,
 ) -> ScaleTable:
     """Measure a network's activations on crops, and choose the INT8 scale of every tensor.
 
     Args:
         checkpoint: As for `load_engine`.
-        crops: uint8 `(n, height, width, 3)`, RGB, as the network takes them; some 500 that are not
-            evaluated on. The first 64 set the histograms' bins, as TensorRT's first batch does.
+        crops: uint8 `(n, height, width, 3)`, RGB, as the network takes them; some 500 of people who
+            are not evaluated.
         method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" its
             `IInt8MinMaxCalibrator`.
         normalisation: As for `load_engine`.
+        first_batch: How many of the crops set the histograms' bins, as the first batch of
+            TensorRT's calibrator does: to reproduce a cache, the batch size it was made with.
 
     Returns:
         Its `amax`: by tensor, the magnitude that the largest int8 represents.
@@ -213,12 +217,10 @@ def calibrate(
         raise UserError(f"`method` {method!r} is unknown", f"choose one of {', '.join(METHODS)}")
     opened = open_checkpoint(str(checkpoint), normalisation)
     require_crops(crops, opened.input_shape())
-    images = CalibrationList(
-        names=tuple(f"crops[{number}]" for number in range(len(crops))),
-        origin="an array of crops",
-        evaluated=0,
-    )
-    return calibrate_checkpoint(opened, crops, images, method).table
+    require_type("first_batch", first_batch, int, "a number of crops")
+    names = tuple(f"crops[{number}]" for number in range(len(crops)))
+    images = CalibrationList(names, "an array of crops")
+    return calibrate_checkpoint(opened, crops, images, method, first_batch=first_batch).table
 
 
 def quantize(

@@ -16,8 +16,10 @@ from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.sensitivity import SensitivityStudy
+from lfw_eval.pipelines.side_by_side import describe_calibration
 from lfw_eval.report.histogram_plot import require_plots, write_plots
 from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
+from lfw_eval.report.tables.side_by_side import calibration_notes
 
 
 def calibrate_command(
@@ -65,16 +67,15 @@ def calibrate_command(
         checkpoint=network,
         calibration_list=calibration.calibration_list,
         method=calibration.method,
+        first_batch=calibration.first_batch,
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))
     calibrated = calibrate_job(job, ray.workers())
-    images = calibrated.images
-    print(
-        f"{calibrated.table.crops:,} crops, {images.origin}; {len(calibrated.table.amax)} tensors"
-    )
-    if images.evaluated:
-        print(f"*** {images.evaluated:,} OF THEM ARE ALSO IN THE EVALUATED PAIRS ***")
+    described = describe_calibration(calibrated)
+    for note in calibration_notes(described, "IN THE EVALUATED PAIRS"):
+        print(note)
+    print(f"tensors     {len(described.amax):,}")
     written = export(job.checkpoint, calibrated, versions)
     plots: list[Path] = []
     if plot:

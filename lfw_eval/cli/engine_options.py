@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
+from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.normalisation import Normalisation
@@ -79,13 +80,21 @@ class CalibrationOptions:
     calibration_list: Annotated[
         Path | None,
         typer.Option(
-            help="Names of the images to calibrate on, one per line. Default: images outside of "
-            "the pairs."
+            help="Names of the images to calibrate on, one per line. Default: images of people "
+            "outside of the pairs."
         ),
     ] = None
     method: Annotated[
         Method, typer.Option(help="How to clip; entropy is what IInt8EntropyCalibrator2 does.")
     ] = "entropy"
+    first_batch: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Crops whose largest values set the histograms' bins: the batch size of the "
+            "TensorRT calibrator whose cache is to be reproduced.",
+        ),
+    ] = FIRST_BATCH
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class NetworkOptions:
             ),
             calibration_list=self.calibration.calibration_list,
             method=self.calibration.method,
+            first_batch=self.calibration.first_batch,
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration import RECIPE
-from calibration.histogram import Histogram, load_histograms, save_histograms
+from calibration.histogram import FIRST_BATCH, Histogram, load_histograms, save_histograms
 from calibration.sampler import CalibrationList, choose_images
 from calibration.scales import ScaleTable, thresholds
 from calibration.thresholds import Method
@@ -31,8 +31,6 @@ from lfw_eval.system.records import DamagedError, say_remade
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
-# The calibrator's first batch, whose largest values set the bins; TensorRT's users feed 64.
-_FIRST = 64
 _HISTOGRAMS = "histograms.npz"
 
 
@@ -46,8 +44,7 @@ class Calibration(Scales):
 
     def among(self, names: Collection[str]) -> "Calibration":
         """Return the same, counting which of its images are among these evaluated ones."""
-        evaluated = len(set(names).intersection(self.images.names))
-        return replace(self, images=replace(self.images, evaluated=evaluated))
+        return replace(self, images=self.images.among(names))
 
     def histograms(self) -> dict[str, Histogram]:
         """Return the histogram of every observed tensor."""
@@ -71,7 +68,9 @@ def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
     # Crops of the evaluation are not aligned again.
     store = dataset.crop_store(job.alignment, None if evaluated else images.names, workers)
     crops = StoredCrops(store.folder, images.names)
-    calibration = calibrate(job.checkpoint, crops(), images, job.method, workers)
+    calibration = calibrate(
+        job.checkpoint, crops(), images, job.method, workers, first_batch=job.first_batch
+    )
     return replace(calibration, crops=crops)
 
 
@@ -94,6 +93,8 @@ def calibrate(
     images: CalibrationList,
     method: Method = "entropy",
     workers: Workers = HERE,
+    *,
+    first_batch: int = FIRST_BATCH,
 ) -> Calibration:
     """Calibrate, or read the scale table where the same calibration was made before.
 
@@ -103,10 +104,12 @@ def calibrate(
     Args:
         crops: uint8 (n, height, width, 3), FaceNet's 160x160, in the order of `images`.
         workers: They count; the table is the same, bit for bit.
+        first_batch: Crops whose largest values set the histograms' bins, as those of the first
+            batch of TensorRT's calibrator do.
 
     Raises:
-        UserError: There are no crops, they have another size, or the network makes NaN or infinity
-            of one.
+        UserError: There are no crops, or no first batch; the crops have another size; or the
+            network makes NaN or infinity of one.
     """
     import onnxruntime  # takes a second, which help texts do without
 
@@ -114,11 +117,14 @@ def calibrate(
         raise UserError(
             "calibration needs at least one crop", "give images in the calibration list"
         )
+    if first_batch < 1:
+        raise UserError(f"`first_batch` must be at least 1, not {first_batch}")
     built_from = {
         "model": file_sha256(checkpoint.model),
         "normalisation": checkpoint.normalisation,
         "images": images.digest(),
         "crops": hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest(),
+        "first_batch": str(first_batch),
         "recipe": f"{RECIPE} {normalisation.RECIPE}",
         "onnxruntime": onnxruntime.__version__,
     }
@@ -130,6 +136,7 @@ def calibrate(
         "model": built_from["model"],
         "images": built_from["images"],
         "crops": len(crops),
+        "first_batch": first_batch,
     }
     with suppress(DamagedError):
         if table := _read_table(path, about):
@@ -151,7 +158,7 @@ def calibrate(
                     "prepare them with lfw-eval prepare",
                 )
             counting = Counting(model, checkpoint.normalisation)
-            histograms = _observe(counting, crops, folder / _HISTOGRAMS, workers)
+            histograms = _observe(counting, crops, first_batch, folder / _HISTOGRAMS, workers)
             table = ScaleTable(amax=thresholds(model, histograms, method), **about)
             table.save(path)
     return Calibration(table, lambda: crops, images, folder)
@@ -179,13 +186,17 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def _observe(
-    counting: Counting, crops: NDArray[np.uint8], saved: Path, workers: Workers
+    counting: Counting,
+    crops: NDArray[np.uint8],
+    first_batch: int,
+    saved: Path,
+    workers: Workers,
 ) -> dict[str, Histogram]:
     histograms, done = _counted(saved, counting, len(crops))
     if done == len(crops):
         return histograms
     if not histograms:
-        histograms = counting.observer.empty_histograms(batches(crops[:_FIRST]))
+        histograms = counting.observer.empty_histograms(batches(crops[:first_batch]))
     bar = tqdm(total=len(crops), initial=done, desc="calibrate", unit="img", disable=None)
     counted = count(workers, counting, histograms, crops[done:])
     # A batch counted for some tensors and not for others would be counted twice after a restart.

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.datasets.alignment import Alignment
@@ -18,6 +19,7 @@ class Job:
     Attributes:
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
+        first_batch: Calibration crops whose largest values set the histograms' bins.
     """
 
     dataset: Dataset
@@ -26,6 +28,7 @@ class Job:
     engine: EngineChoice = field(default_factory=EngineChoice)
     calibration_list: Path | None = None
     method: Method = "entropy"
+    first_batch: int = FIRST_BATCH
 
     def default_output(self, kind: str) -> Path:
         """Return where a result goes for which the user named no file."""

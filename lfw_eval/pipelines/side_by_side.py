@@ -181,9 +181,12 @@ def describe_calibration(calibration: Calibration) -> CalibrationDescription:
     return CalibrationDescription(
         images=len(calibration.images.names),
         evaluated=calibration.images.evaluated,
+        people=calibration.images.people,
+        evaluated_people=calibration.images.evaluated_people,
         origin=calibration.images.origin,
         list_sha256=calibration.images.digest(),
         table_sha256=calibration.table.digest(),
         method=calibration.table.method,
+        first_batch=calibration.table.first_batch,
         amax=calibration.table.amax,
     )

@@ -181,7 +181,9 @@ def _seen_from(images: Dataset, calibration: Calibration, calibrating: Dataset) 
     if images.photographs.digest == calibrating.photographs.digest:
         return calibration
     origin = f"{calibration.images.origin} of {calibrating.title}"
-    return replace(calibration, images=replace(calibration.images, origin=origin, evaluated=0))
+    # Another set may show the same people under other names.
+    elsewhere = replace(calibration.images, origin=origin, evaluated=0, evaluated_people=None)
+    return replace(calibration, images=elsewhere)
 
 
 def _calibration(
@@ -193,6 +195,7 @@ def _calibration(
         description,
         origin=f"{description.origin} of {on.title}",
         evaluated=description.evaluated if evaluated else 0,
+        evaluated_people=description.evaluated_people if evaluated else None,
     )
 
 

@@ -38,6 +38,8 @@ def _from_3(kind: str, result: dict[str, Any]) -> None:
 
 def _from_4(kind: str, result: dict[str, Any]) -> None:
     """Add what schema 5 has in addition."""
+    if calibration := result.get("calibration"):
+        calibration |= dict.fromkeys(("people", "evaluated_people", "first_batch"))
     for report in _detections(kind, result):
         report["clipped"] = None
     for described in _engines(kind, result):

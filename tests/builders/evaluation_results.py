@@ -63,7 +63,16 @@ def accuracy_result(
         reference=reference,
         candidate=candidate,
         calibration=CalibrationDescription(
-            512, 0, "drawn", "list", "table", "entropy", {"input": 2.0, "stem": 4.0}
+            images=512,
+            evaluated=0,
+            people=400,
+            evaluated_people=0,
+            origin="drawn",
+            list_sha256="list",
+            table_sha256="table",
+            method="entropy",
+            first_batch=64,
+            amax={"input": 2.0, "stem": 4.0},
         ),
         comparison=compare(reference.verification, candidate.verification),
         cosine=mean_cosine(fp32, int8),

@@ -72,7 +72,16 @@ class Evaluated:
         calibration = None
         if precision == "int8":
             calibration = CalibrationDescription(
-                64, 3, "drawn from elsewhere", "d" * 64, table or "e" * 64, "entropy", {"x": 1.0}
+                images=64,
+                evaluated=3,
+                people=40,
+                evaluated_people=5,
+                origin="drawn from elsewhere",
+                list_sha256="d" * 64,
+                table_sha256=table or "e" * 64,
+                method="entropy",
+                first_batch=32,
+                amax={"x": 1.0},
             )
         return AccuracyResult(
             data=DataDescription(

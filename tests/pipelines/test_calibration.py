@@ -17,7 +17,7 @@ from lfw_eval.pipelines import counting
 from lfw_eval.pipelines.calibration import calibrate
 from lfw_eval.system.errors import UserError
 
-IMAGES = CalibrationList(tuple(f"A_{n:04d}" for n in range(64)), "test", 0)
+IMAGES = CalibrationList(tuple(f"A_{n:04d}" for n in range(64)), "test")
 
 
 @pytest.fixture
@@ -33,6 +33,23 @@ def test_another_method_takes_no_second_pass(checkpoint, crops, monkeypatch):
     largest = calibrate(checkpoint, crops, IMAGES, "minmax").table.amax
     assert all(value <= largest[name] * 1.3 for name, value in entropy.table.amax.items())
     assert calibrate(checkpoint, crops, IMAGES).table == entropy.table
+
+
+def test_the_first_batch_sets_the_bins(checkpoint, crops):
+    small = calibrate(checkpoint, crops, IMAGES, first_batch=8)
+    default = calibrate(checkpoint, crops, IMAGES)
+    assert (small.table.first_batch, default.table.first_batch) == (8, 64)
+    observer = Observer(
+        accept_crops(onnx.load(checkpoint.model), "per-image"), list(small.histograms())
+    )
+    for calibration, count in ((small, 8), (default, 64)):
+        first = observer.empty_histograms([{CROPS: crops[:count]}])
+        for name, histogram in calibration.histograms().items():
+            assert histogram.reference == pytest.approx(first[name].reference, rel=1e-5)
+    assert small.table.amax != default.table.amax
+    assert calibrate(checkpoint, crops, IMAGES, first_batch=8).table == small.table
+    with pytest.raises(UserError, match="`first_batch` must be at least 1, not 0"):
+        calibrate(checkpoint, crops, IMAGES, first_batch=0)
 
 
 def test_goes_on_after_an_interruption(checkpoint, crops, monkeypatch):

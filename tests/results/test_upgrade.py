@@ -41,6 +41,18 @@ def test_the_baselines_as_they_were_in_schema_3(path, caution, tmp_path):
     assert plain(read_result(tmp_path / path.name).result) == expected
 
 
+def test_the_calibration_of_schema_4():
+    calibration = {"images": 8}
+    upgrade(4, "accuracy", {"calibration": calibration})
+    assert calibration == {
+        "images": 8,
+        "people": None,
+        "evaluated_people": None,
+        "first_batch": None,
+    }
+    upgrade(4, "accuracy", {"calibration": None})
+
+
 def test_detection(tmp_path):
     path = tmp_path / "d.json"
     save_result(detection_report(5, 20), path)

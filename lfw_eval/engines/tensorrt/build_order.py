@@ -22,6 +22,7 @@ class Order:
         batches: Smallest, optimal and largest batch.
         cache: Calibration cache to build from; its header is of this version.
         crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
+        calibration_batch: How many of them the calibrator is fed at a time.
         written_cache: The file for the cache that a live calibration makes.
         timing_cache: File of measured kernels, read and written.
         workspace: Bytes; None for what is free.
@@ -37,6 +38,7 @@ class Order:
     algorithm: Algorithm
     cache: str | None
     crops: str | None
+    calibration_batch: int
     written_cache: str | None
     timing_cache: str
     tf32: bool

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from calibration.cache import CalibrationCache, calibration_cache
+from calibration.histogram import FIRST_BATCH
 from calibration.quantize import QdqTypes
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
@@ -17,7 +18,7 @@ from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
-RECIPE = 1
+RECIPE = 2
 """Of builds: raise it when the same request would give another order, or the order another plan."""
 
 
@@ -81,6 +82,7 @@ def make_order(
         algorithm=_algorithm(request, cache),
         cache=cache.text if cache else None,
         crops=str(crops) if crops else None,
+        calibration_batch=(request.scales and request.scales.first_batch) or FIRST_BATCH,
         written_cache=str(store.file(".cache")) if crops else None,
         timing_cache=str(store.folder / name),
         tf32=options.tf32,

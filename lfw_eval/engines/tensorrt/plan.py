@@ -30,7 +30,6 @@ from lfw_eval.engines.tensorrt.progress import Progress, progress_monitor
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 
-_CALIBRATION_BATCH = 64
 # Sources of kernels that TensorRT 8 uses by default, and the versions of the libraries they need.
 _TACTIC_LIBRARIES = {
     "CUBLAS": ("libcublas.so", (12, 11)),
@@ -171,7 +170,7 @@ def _calibrated(
         yield
     elif order.quantization == "live" and order.crops and order.written_cache:
         crops = np.load(order.crops, mmap_mode="r")
-        batch = min(len(crops), _CALIBRATION_BATCH)
+        batch = min(len(crops), order.calibration_batch)
         written = Path(order.written_cache)
         (device,) = open_devices((0,))
         done = 0

@@ -84,10 +84,15 @@ def _card(
     assert result is not None
     engine = column.run.engine
     warnings = [f"{words}." for words in (shortfall(engine), *fallbacks(engine)) if words]
-    if result.calibration and result.calibration.evaluated:
+    if (calibration := result.calibration) and calibration.evaluated:
         warnings.append(
-            f"Calibrated on {result.calibration.images:,} crops, of which "
-            f"{result.calibration.evaluated:,} are also evaluated, which may flatter it."
+            f"Calibrated on {calibration.images:,} crops, of which {calibration.evaluated:,} are "
+            "also evaluated, which may flatter it."
+        )
+    elif calibration and calibration.evaluated_people:
+        warnings.append(
+            f"Calibrated on {calibration.people:,} people, of whom "
+            f"{calibration.evaluated_people:,} are also evaluated, which may flatter it."
         )
     return VerdictCard(
         label=column.label,

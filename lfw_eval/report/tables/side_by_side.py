@@ -61,7 +61,22 @@ def calibration_notes(calibration: CalibrationDescription | None, warning: str) 
     Args:
         warning: Ends the sentence about calibration images that are also evaluated.
     """
-    if calibration:
-        yield f"calibrated  on {calibration.images:,} crops, {calibration.origin}"
-        if calibration.evaluated:
-            yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning} ***"
+    if calibration is None:
+        return
+    batch = f", first batch {calibration.first_batch:,}" if calibration.first_batch else ""
+    yield f"calibrated  on {calibration.images:,} crops{batch}, {calibration.origin}"
+    if calibration.evaluated:
+        yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning} ***"
+    yield f"            {people_note(calibration)}"
+
+
+def people_note(calibration: CalibrationDescription) -> str:
+    """Return whom INT8 was calibrated on, and how many of them are evaluated."""
+    people, evaluated = calibration.people, calibration.evaluated_people
+    if people is None:
+        return "people unknown: the calibration images are not named as Name_0001"
+    if evaluated is None:
+        return f"{people:,} people; whether any is evaluated, the names do not tell"
+    if not evaluated:
+        return f"{people:,} people, none of them evaluated"
+    return f"*** {evaluated:,} OF THEIR {people:,} PEOPLE ARE ALSO EVALUATED ***"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
-from lfw_eval.report.tables.side_by_side import executed_notes, probability
+from lfw_eval.report.tables.side_by_side import executed_notes, people_note, probability
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -59,6 +59,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
         if calibration.evaluated:
             said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
         yield _note("calibrated", said)
+        yield _note("", people_note(calibration))
     if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "from cache, measured in an earlier run")
     for row in result.rows:
