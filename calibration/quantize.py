@@ -8,10 +8,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from calibration.constants import with_initializers
 from calibration.errors import UserError
 from calibration.scales import ScaleTable
 
-RECIPE = 1
+RECIPE = 2
 """Version of Q/DQ networks: raise it when the same network and table would give another one."""
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
@@ -48,6 +49,20 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
     return [layer_name(node) for node in model.graph.node if _has_weights(node, constants)]
 
 
+def require_weights(model: onnx.ModelProto) -> None:
+    """Refuse a network that `quantize` would leave as it is: INT8 in name only.
+
+    Raises:
+        UserError: It has no layer with constant weights.
+    """
+    if not quantized_layers(model):
+        raise UserError(
+            "there is nothing to quantise: the network has no Conv, Gemm or MatMul whose weights "
+            "are constants",
+            "take `precision` fp32 or fp16",
+        )
+
+
 def quantize(
     model: onnx.ModelProto,
     table: ScaleTable,
@@ -71,9 +86,10 @@ def quantize(
             nodes read: 8 bits there would cost accuracy and save nothing.
 
     Raises:
-        UserError: The table lacks a tensor that would be quantised.
+        UserError: The table lacks a tensor that would be quantised, or there is none to quantise.
     """
-    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model = with_initializers(model)
+    require_weights(model)
     return _Quantizer(model, table, types, skip).quantize()
 
 

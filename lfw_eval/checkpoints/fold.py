@@ -8,6 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calibration.constants import with_initializers
+
 
 def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold affine operations per channel after a `Conv` or `Gemm` into its weights.
@@ -21,9 +23,9 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
         model: Any model; anything that cannot be folded stays as it is.
 
     Returns:
-        A new model that computes the same up to float32 rounding.
+        A new model that computes the same up to float32 rounding, its constants as initializers.
     """
-    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model = with_initializers(model)
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     consumers = Counter(name for node in graph.node for name in node.input)

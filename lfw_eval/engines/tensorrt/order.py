@@ -7,7 +7,7 @@ import onnx
 
 from calibration.cache import CalibrationCache, calibration_cache
 from calibration.histogram import FIRST_BATCH
-from calibration.quantize import QdqTypes
+from calibration.quantize import QdqTypes, require_weights
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
@@ -57,6 +57,8 @@ def make_order(
         half_precision=capabilities.strongly_typed and request.precision != "fp32",
         layer_normalisation=capabilities.layer_normalisation,
     )
+    if quantization and not explicit:
+        require_weights(model)
     path = folder / "network.onnx"
     onnx.save(model, path)
     crops = None
