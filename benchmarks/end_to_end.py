@@ -27,8 +27,8 @@ from lfw_eval.engines.contract import Engine
 from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.speed import frames_per_second
 from lfw_eval.pipelines.verification import Protocol, verify
+from lfw_eval.pipelines.windows import frames_per_second
 from lfw_eval.results.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"

@@ -39,7 +39,8 @@ from lfw_eval.engines.triton.repository import served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.job import Job
-from lfw_eval.pipelines.speed import batches_of, frames_per_second, shared_fps
+from lfw_eval.pipelines.speed import shared_fps
+from lfw_eval.pipelines.windows import batches_of, frames_per_second
 from lfw_eval.results.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "triton_speed.json"

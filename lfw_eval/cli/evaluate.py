@@ -46,6 +46,12 @@ def evaluate_command(
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if ACC is below this.")
     ] = None,
     check_metrics: CheckMetrics = False,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=0, max=3600, help="How long to time FP32 and the other precision in turn; 0: not."
+        ),
+    ] = 10,
     output: Output = None,
 ) -> None:
     """Measure verification accuracy: FP32 beside the requested precision.
@@ -61,7 +67,8 @@ def evaluate_command(
             f"--output {path} must end in .json", "per-pair scores go into a .npz beside it"
         )
     require_writable(path)
-    result = evaluate(job, Protocol(distance, flip, subtract_mean), ray.workers())
+    protocol = Protocol(distance, flip, subtract_mean)
+    result = evaluate(job, protocol, ray.workers(), speed_seconds=seconds)
     truths: list[FaceTruth] = []
     if with_facedetect and faces:
         dataset = open_faces(faces, verify_images=options.data.verify_images)

@@ -25,7 +25,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, require_writable, write_atomically
 
 # Parameters that findings mention.
-_NAMES = {name: f"--{name}" for name in ("accept", "baseline")}
+_NAMES = {name: f"--{name}" for name in ("accept", "baseline", "compare")}
 
 
 def gate_command(
@@ -51,9 +51,10 @@ def gate_command(
 ) -> None:
     """Judge a result against FP32 of the same run, or against a baseline.
 
-    It judges ACC, AUC, EER, VAL and AP on the same pairs or images, FPS on the same device, and
-    how INT8 was calibrated. Exit codes: 0 passed, or accepted; 1 regressed; 2 a mistake, or
-    results that cannot be compared; 3 cannot tell (0 if the rules have cannot_tell = "pass").
+    It judges ACC, AUC, EER, VAL and AP on the same pairs or images, how INT8 was calibrated and,
+    where --rules has a table [FPS], how many times as fast as FP32 it is. Exit codes: 0 passed, or
+    accepted; 1 regressed; 2 a mistake, or results that cannot be compared; 3 cannot tell (0 if the
+    rules have cannot_tell = "pass").
     """
     for path in filter(None, (output, junit, summary)):
         require_writable(path)

@@ -7,7 +7,6 @@ import numpy as np
 
 from lfw_eval.gate.calibration_findings import calibration_findings
 from lfw_eval.gate.comparable import (
-    device_note,
     engine_notes,
     model_notes,
     protocol_differences,
@@ -15,8 +14,9 @@ from lfw_eval.gate.comparable import (
 )
 from lfw_eval.gate.detection import ap_finding, detection_differences
 from lfw_eval.gate.executed import int8_findings
-from lfw_eval.gate.findings import Criteria, speed_finding, speed_floor
+from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.rules import Metric, Rules
+from lfw_eval.gate.speed import floor_finding, paired_note, speed_finding
 from lfw_eval.gate.tracked import Tracked
 from lfw_eval.gate.verdict import Finding
 from lfw_eval.metrics.paired.bootstrap import resampled, weighted_eer, weighted_val
@@ -65,7 +65,7 @@ def accuracy_notes(
         yield "AP is not judged: only one of the two has it"
     elif not any(detections) and rules.asked("AP"):
         yield "AP is not judged: neither has it"
-    if note := _speed_note(candidate, baseline):
+    if rules.asked("FPS") and (note := _speed_note(candidate, baseline)):
         yield note
 
 
@@ -84,11 +84,11 @@ def accuracy_findings(
         yield ap_finding(*reports, criteria)
     yield from int8_findings(candidate.judged.engine, rules.min_int8)
     yield from calibration_findings(candidate, baseline, rules.calibration)
-    fps, rule = candidate.judged.fps, rules.metrics["FPS"]
-    if _speed_note(candidate, baseline):
-        yield from speed_floor(rule, fps)
-    else:
-        yield speed_finding(rule, fps, baseline.judged.fps, "FPS")
+    rule, own, other = rules.metrics.get("FPS"), candidate.speed, baseline.speed
+    if rule and own and other and not _speed_note(candidate, baseline):
+        yield speed_finding(rule, own, other, rules.significance)
+    if rule and own and rule.floor is not None:
+        yield floor_finding(rule.floor, own, rules.significance)
 
 
 def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
@@ -99,7 +99,13 @@ def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
     """
     if result.candidate is None:
         raise UserError("the result has FP32 only", "name a `baseline` to compare it with")
-    reference = replace(result, candidate=None, calibration=None, detection=result.detection[:1])
+    reference = replace(
+        result,
+        candidate=None,
+        calibration=None,
+        detection=result.detection[:1],
+        speed=result.speed and result.speed.of_reference,
+    )
     return reference, result.candidate.engine.title
 
 
@@ -177,6 +183,5 @@ def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> I
 
 def _speed_note(candidate: AccuracyResult, baseline: AccuracyResult) -> str:
     """Return why FPS is not compared, or an empty string."""
-    if candidate.judged.from_cache or baseline.judged.from_cache:
-        return "FPS is not compared: one of the two runs took its embeddings from cache"
-    return device_note(candidate.judged.engine, baseline.judged.engine)
+    engines = candidate.judged.engine, baseline.judged.engine
+    return paired_note(candidate.speed, baseline.speed, engines)

@@ -1,6 +1,5 @@
-"""How a difference, or a speed, becomes a finding."""
+"""How a difference becomes a finding."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lfw_eval.gate.rules import Metric, MetricRule, Rules
@@ -84,24 +83,3 @@ class Criteria:
             )
             outlook += "or a wider rule would decide"
         return "cannot tell", f"{n:,} {unit} cannot rule it out: {outlook}"
-
-
-def speed_finding(rule: MetricRule, candidate: float, baseline: float, name: str) -> Finding:
-    """Judge FPS as a ratio: one measurement of each, so there is no test."""
-    missing = 1 - candidate / baseline
-    reason = f"x{candidate / baseline:.2f} of the baseline"
-    verdict: Verdict = "passed" if missing <= rule.allowed_drop else "regressed"
-    if rule.never_worse and missing > 0:
-        verdict, reason = "regressed", "worse, and no loss is allowed"
-    if rule.floor is not None and candidate < rule.floor:
-        verdict, reason = "regressed", f"below the floor of {rule.floor:g}"
-    allowed = 0 if rule.never_worse else rule.allowed_drop
-    return Finding(name, verdict, baseline, candidate, missing, None, None, allowed, reason)
-
-
-def speed_floor(rule: MetricRule, candidate: float) -> Iterator[Finding]:
-    """Judge FPS by its floor alone, where the rule has one."""
-    if rule.floor is not None:
-        verdict: Verdict = "passed" if candidate >= rule.floor else "regressed"
-        reason = f"the floor is {rule.floor:g}"
-        yield Finding("FPS", verdict, None, candidate, None, None, None, None, reason)

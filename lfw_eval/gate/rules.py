@@ -55,7 +55,6 @@ def _defaults() -> dict[Metric, MetricRule]:
         "AUC": MetricRule(0.001),
         "EER": MetricRule(0.003),
         "VAL": MetricRule(0.02),
-        "FPS": MetricRule(0.1),
         "AP": MetricRule(0.01),
     }
 
@@ -69,7 +68,7 @@ class Rules:
         cannot_tell: Whether doubt blocks a release ("fail") or not ("pass").
         min_int8: The candidate's smallest share of multiply-adds in INT8; None allows any. It is
             `least_int8` in the file.
-        metrics: By metric.
+        metrics: By metric; FPS is judged only where it is there.
     """
 
     significance: float = 0.05
@@ -80,7 +79,7 @@ class Rules:
 
     def asked(self, metric: Metric) -> bool:
         """Return whether a metric's rule differs from the default."""
-        return self.metrics[metric] != _defaults()[metric]
+        return self.metrics.get(metric) != _defaults().get(metric)
 
     @staticmethod
     def load(path: str | Path) -> "Rules":
@@ -98,7 +97,9 @@ class Rules:
         except ValueError as error:
             raise UserError(f"`rules` {path} is not TOML ({error})", "see the README") from error
         metrics = _defaults()
-        names = {"significance", "cannot_tell", "least_int8", "calibration", *metrics}
+        if "FPS" in content:
+            metrics["FPS"] = _FPS
+        names = {"significance", "cannot_tell", "least_int8", "calibration", "FPS", *metrics}
         if unknown := content.keys() - names:
             raise UserError(
                 f"`rules` {path}: there is no '{min(unknown)}'",
@@ -115,6 +116,9 @@ class Rules:
             calibration=_with(CalibrationRule(), calibration, f"`rules` {path}: [calibration]"),
         )
 
+
+_FPS = MetricRule(0.1)
+"""Where a file has a table [FPS]."""
 
 DEFAULT = Rules()
 """The rules without a file."""

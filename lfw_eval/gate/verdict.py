@@ -15,7 +15,7 @@ class Finding:
         baseline: Its value there; None where there is none.
         candidate: Its value; None where what was looked at is not a number.
         worse_by: How much worse the candidate is, in the metric's unit; below 0 it is better. For
-            FPS the share of the baseline's that is missing.
+            FPS, whose values are multiples of FP32's, the share of the baseline's that is missing.
         bounds: Confidence bounds of `worse_by`: the lower one at the significance of a regression,
             the upper one at that of a pass; None without a test.
         p_value: Chance of a candidate as bad as this if it were no worse; None without a test.

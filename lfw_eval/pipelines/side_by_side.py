@@ -1,7 +1,8 @@
 """Reference and candidate on the same crops: what every accuracy result is made of."""
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -16,9 +17,12 @@ from lfw_eval.metrics.verification.flip import Flip, combine_flip
 from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.windows import measure_side_by_side
 from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.engine import EngineDescription, EnginePass
+from lfw_eval.results.speed import FpsWindows, PairedSpeed
+from lfw_eval.system.errors import UserError
 from lfw_eval.system.locks import locked
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
@@ -33,6 +37,10 @@ class EmbeddedCrops:
     engine_pass: EnginePass
     embeddings: NDArray[np.floating]
 
+    def timed(self, fps: FpsWindows) -> "EmbeddedCrops":
+        """Return the same with the FPS of windows in place of that of the pass."""
+        return replace(self, engine_pass=replace(self.engine_pass, fps=fps.median))
+
 
 @dataclass(frozen=True, eq=False)
 class SideBySide:
@@ -43,12 +51,14 @@ class SideBySide:
         calibration: Of the candidate; None where it needs none.
         reference: FP32.
         candidate: The requested engine; None where that is the reference.
+        speed: Of the two side by side; None where they were not timed so.
     """
 
     store: CropStore
     calibration: Calibration | None
     reference: EmbeddedCrops
     candidate: EmbeddedCrops | None
+    speed: PairedSpeed | None = None
 
     def judge(self, metric: Callable[[EmbeddedCrops], _Run]) -> tuple[_Run, _Run | None]:
         """Return the metric of the reference, and that of the candidate."""
@@ -78,6 +88,7 @@ def run_side_by_side(
     names: Sequence[str] | None = None,
     flip: Flip | None = None,
     calibration: Calibration | None = None,
+    speed_seconds: float = 0,
 ) -> SideBySide:
     """Run a job's engine, and FP32 beside it, on the same crops.
 
@@ -88,6 +99,9 @@ def run_side_by_side(
         names: Of the images; None takes those of the pairs.
         flip: How the embeddings of mirror images are combined with the others; None does without.
         calibration: One that was made before; None calibrates where the engine needs it.
+        speed_seconds: How long to time the two engines side by side afterwards; 0 does not. Engines
+            of a server or of workers elsewhere are not timed: the ratio to an engine here would be
+            that of two machines.
 
     Raises:
         UserError: For any mistake in the job.
@@ -98,11 +112,34 @@ def run_side_by_side(
     fp32 = job.engine.reference.spec(job.checkpoint)
     if fp32.choice == job.engine:
         return SideBySide(store, None, run_engine(fp32, store, workers, flip), None)
-    return SideBySide(
+    requested = job.engine.spec(job.checkpoint, calibration)
+    both = SideBySide(
         store,
         calibration,
         run_engine(fp32, store, workers, flip, reuse=True),
-        run_engine(job.engine.spec(job.checkpoint, calibration), store, workers, flip),
+        run_engine(requested, store, workers, flip),
+    )
+    if not speed_seconds or workers is not HERE or job.engine.options.served:
+        return both
+    return _timed(both, fp32, requested, speed_seconds)
+
+
+def _timed(
+    both: SideBySide, reference: EngineSpec, candidate: EngineSpec, seconds: float
+) -> SideBySide:
+    """Return the same with the speed of the two engines side by side, where it can be measured."""
+    assert both.candidate
+    try:
+        speed = measure_side_by_side(reference, candidate, both.store.crops, seconds)
+    except UserError as error:
+        # The accuracy is worth having without it.
+        print(f"speed is not measured: {error}", file=sys.stderr)
+        return both
+    return replace(
+        both,
+        reference=both.reference.timed(speed.reference),
+        candidate=both.candidate.timed(speed.candidate),
+        speed=speed,
     )
 
 

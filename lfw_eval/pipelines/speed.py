@@ -1,22 +1,31 @@
 """The speed of engines: frames per second and latency, alone and end to end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from lfw_eval.engines.choice import EngineChoice
-from lfw_eval.engines.contract import Batch, Engine
+from lfw_eval.engines.contract import Batch, Engine, ResidentTiming
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import describe_engine
-from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+from lfw_eval.pipelines.windows import ROUNDS, batches_of, frames_per_second, in_turn, until
+from lfw_eval.results.speed import (
+    EngineSpeed,
+    FpsWindows,
+    Percentiles,
+    Speed,
+    SpeedResult,
+    SpeedWindows,
+)
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.machine_load import LoadMeter, MachineLoad
 
 _REFERENCE = "onnxruntime"
 
@@ -28,12 +37,22 @@ class SpeedPlan:
     Attributes:
         sweep: Batch sizes in addition to the job's own.
         threads: How many threads share the engine in a further measurement.
-        seconds: For each measurement; warming up takes half of it.
+        seconds: For each measurement, all windows together; warming up takes half of it.
     """
 
     sweep: tuple[int, ...] = ()
     threads: int | None = None
     seconds: float = 10
+
+
+@dataclass(frozen=True, eq=False)
+class _Open:
+    """An open engine, and what is measured of it: batch sizes, its own first, and threads."""
+
+    choice: EngineChoice
+    engine: Engine
+    sizes: tuple[int, ...]
+    threads: int | None
 
 
 def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
@@ -43,65 +62,78 @@ def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
         UserError: For any mistake in the job.
     """
     job.engine.preflight(job.checkpoint)
-    crops = job.dataset.crop_store(job.alignment).crops
-    return _result(job, [_measure_engine(job, plan, crops)[0]])
+    return _measure(job, [job.engine], plan)
 
 
 def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
     """Measure ONNX Runtime on the CPU, and the job's engine in each precision that it has here.
 
-    The reference comes first in the result.
+    All are open together and measured in turn. The reference comes first in the result.
+
+    Raises:
+        UserError: For any mistake in the job, or where memory is too small for all engines.
     """
     choices = [job.engine.in_precision(precision) for precision in job.engine.precisions]
-    crops = job.dataset.crop_store(job.alignment).crops
     if job.engine.name != _REFERENCE:
         choices.insert(0, EngineChoice(_REFERENCE, "fp32", job.engine.batch_size))
-    measured: list[EngineSpeed] = []
-    reference = None
-    for choice in choices:
-        # The reference on a CPU would take minutes for all batch sizes of a GPU's sweep.
-        own = choice.name == job.engine.name
-        shortened = plan if own else replace(plan, sweep=(), threads=None)
-        speed, embeddings = _measure_engine(replace(job, engine=choice), shortened, crops)
-        reference = embeddings if reference is None else reference
-        measured.append(replace(speed, cosine=mean_cosine(reference, embeddings).value))
-    return _result(job, measured)
+    return _measure(job, choices, plan)
 
 
-def _result(job: Job, engines: list[EngineSpeed]) -> SpeedResult:
+def _measure(job: Job, choices: Sequence[EngineChoice], plan: SpeedPlan) -> SpeedResult:
+    crops = job.dataset.crop_store(job.alignment).crops
+    with ExitStack() as stack:
+        opened = [_open(job, choice, plan, stack) for choice in choices]
+        speeds: list[list[Speed]] = [[] for _ in opened]
+        for size in max((own.sizes for own in opened), key=len):
+            rows = [row for row, own in enumerate(opened) if size in own.sizes]
+            threads = [opened[row].threads for row in rows]
+            engines = [opened[row].engine for row in rows]
+            for row, speed in zip(
+                rows, measure_speeds(engines, crops, size, threads, plan.seconds), strict=True
+            ):
+                speeds[row].append(speed)
+        batch = crops[: job.engine.batch_size]
+        embeddings = [_embeddings(own.engine, batch, job.engine.batch_size) for own in opened]
+        measured = [
+            EngineSpeed(
+                name=own.choice.label,
+                engine=describe_engine(own.engine, own.choice.precision),
+                build_seconds=own.engine.build_seconds,
+                hardware=own.engine.hardware(),
+                speeds=tuple(own_speeds),
+                cosine=mean_cosine(embeddings[0], values).value if len(opened) > 1 else None,
+            )
+            for own, own_speeds, values in zip(opened, speeds, embeddings, strict=True)
+        ]
     judged = next(
         index
-        for index, speed in enumerate(engines)
+        for index, speed in enumerate(measured)
         if (speed.name, speed.engine.precision) == (job.engine.label, job.engine.precision)
     )
-    return SpeedResult(job.dataset.title, job.checkpoint.describe(), tuple(engines), judged)
+    return SpeedResult(job.dataset.title, job.checkpoint.describe(), tuple(measured), judged)
 
 
-def _measure_engine(
-    job: Job, plan: SpeedPlan, crops: NDArray[np.uint8]
-) -> tuple[EngineSpeed, NDArray[np.floating]]:
-    """Return the speed, and the embeddings of the first batch."""
+def _open(job: Job, choice: EngineChoice, plan: SpeedPlan, stack: ExitStack) -> _Open:
     size = job.engine.batch_size
-    sizes = (size, *(other for other in plan.sweep if other != size))
-    choice = replace(job.engine, max_batch_size=max(sizes))
-    with choice.build(job.checkpoint, calibrate_if_needed(job)) as engine:
-        if plan.threads and not engine.thread_safe:
-            raise UserError(
-                "`threads` is for engines that threads can share, which `engine` "
-                f"{choice.label} is not",
-                "take onnxruntime or tensorrt",
-            )
-        speeds = tuple(measure_speed(engine, crops, batch_size, plan) for batch_size in sizes)
-        (embeddings,) = engine.run(batches_of(engine, crops, size)[0]).values()
-        measured = EngineSpeed(
-            name=choice.label,
-            engine=describe_engine(engine, choice.precision),
-            build_seconds=engine.build_seconds,
-            hardware=engine.hardware(),
-            speeds=speeds,
-            cosine=None,
+    # The reference on a CPU would take minutes for all batch sizes of a GPU's sweep.
+    own = choice.name == job.engine.name
+    sizes = tuple(dict.fromkeys((size, *plan.sweep))) if own else (size,)
+    threads = plan.threads if own else None
+    scales = calibrate_if_needed(replace(job, engine=choice))
+    built = replace(choice, max_batch_size=max(sizes)).build(job.checkpoint, scales)
+    engine = stack.enter_context(built)
+    if threads and not engine.thread_safe:
+        raise UserError(
+            "`threads` is for engines that threads can share, which `engine` "
+            f"{choice.label} is not",
+            "take onnxruntime or tensorrt",
         )
-        return measured, embeddings
+    return _Open(choice, engine, sizes, threads)
+
+
+def _embeddings(engine: Engine, crops: NDArray[np.uint8], size: int) -> NDArray[np.floating]:
+    (embeddings,) = engine.run(batches_of(engine, crops, size)[0]).values()
+    return embeddings
 
 
 def measure_speed(
@@ -113,47 +145,84 @@ def measure_speed(
         crops: uint8 (n, 160, 160, 3); gone through again and again, the last batch of a round
             left out where it is not full. Fewer than a batch are repeated to fill one.
     """
-    batches = batches_of(engine, crops, batch_size)
-    phases = 4 + bool(plan.threads)
-    with tqdm(total=phases, desc=f"measure batch {batch_size}", unit="phase", disable=None) as bar:
-        frames_per_second(engine, batches[:1], batch_size, plan.seconds / 2)
-        bar.update()
-        resident = engine.time_resident(batches[0], plan.seconds)
-        bar.update()
-        end_to_end_fps = frames_per_second(engine, batches, batch_size, plan.seconds)
-        bar.update()
-        latencies = np.array(list(_latencies(engine, batches, plan.seconds / 2)))
-        bar.update()
-        threads_fps = None
-        if plan.threads:
-            threads_fps = shared_fps(engine, batches, batch_size, plan.threads, plan.seconds)
-            bar.update()
-    return Speed(
-        batch_size=batch_size,
-        engine_fps=resident.fps,
-        engine_latency_ms=_percentiles(resident.latency_ms),
-        end_to_end_fps=end_to_end_fps,
-        latency_ms=_percentiles(latencies * 1e3),
-        threads=plan.threads,
-        threads_fps=threads_fps,
-    )
+    return measure_speeds([engine], crops, batch_size, [plan.threads], plan.seconds)[0]
 
 
-def batches_of(engine: Engine, crops: NDArray[np.uint8], size: int) -> list[Batch]:
-    """Return all full batches; crops that are fewer than one are repeated to fill it."""
-    if len(crops) < size:
-        crops = np.resize(crops, (size, *crops.shape[1:]))
-    name = engine.inputs[0].name
-    return [{name: crops[i : i + size]} for i in range(0, len(crops) - size + 1, size)]
+def measure_speeds(
+    engines: Sequence[Engine],
+    crops: NDArray[np.uint8],
+    batch_size: int,
+    threads: Sequence[int | None],
+    seconds: float,
+) -> list[Speed]:
+    """Measure engines in turn with one batch size; see `measure_speed`.
+
+    Args:
+        threads: How many share each engine in a further measurement.
+        seconds: For each measurement of each engine.
+    """
+    timed = [
+        _Timed(engine, batches_of(engine, crops, batch_size), batch_size, sharing)
+        for engine, sharing in zip(engines, threads, strict=True)
+    ]
+    for measured in timed:
+        frames_per_second(measured.engine, measured.batches[:1], batch_size, seconds / 2)
+    meter = LoadMeter()
+    total = sum(measured.measurements for measured in timed) * seconds
+    for measured in in_turn(timed, total, f"measure batch {batch_size}"):
+        measured.measure(seconds / ROUNDS)
+    load = meter.read()
+    return [measured.speed(load) for measured in timed]
 
 
-def frames_per_second(
-    engine: Engine, batches: list[Batch], batch_size: int, seconds: float
-) -> float:
-    """Stream the batches again and again for so long; return crops per second."""
-    start = time.perf_counter()
-    count = sum(1 for _ in engine.stream(_until(batches, start + seconds)))
-    return count * batch_size / (time.perf_counter() - start)
+@dataclass(eq=False)
+class _Timed:
+    """What was measured of an engine with one batch size, window by window."""
+
+    engine: Engine
+    batches: list[Batch]
+    batch_size: int
+    threads: int | None
+    resident: list[ResidentTiming] = field(default_factory=list)
+    end_to_end: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    shared: list[float] = field(default_factory=list)
+
+    @property
+    def measurements(self) -> float:
+        """How many times the length of a measurement all take together."""
+        return 2.5 + bool(self.threads)
+
+    def measure(self, seconds: float) -> None:
+        """Measure a window of each kind; that of latencies is half as long."""
+        self.resident.append(self.engine.time_resident(self.batches[0], seconds))
+        fps = frames_per_second(self.engine, self.batches, self.batch_size, seconds)
+        self.end_to_end.append(fps)
+        for batch in until(self.batches, time.perf_counter() + seconds / 2):
+            start = time.perf_counter()
+            self.engine.run(batch)
+            self.latencies.append(time.perf_counter() - start)
+        if self.threads:
+            sharing = self.engine, self.batches, self.batch_size, self.threads
+            self.shared.append(shared_fps(*sharing, seconds))
+
+    def speed(self, load: MachineLoad) -> Speed:
+        """Return medians of FPS over the windows, and percentiles of all latencies."""
+        engine = FpsWindows.of(tuple(timing.fps for timing in self.resident))
+        end_to_end = FpsWindows.of(tuple(self.end_to_end))
+        shared = FpsWindows.of(tuple(self.shared)) if self.threads else None
+        return Speed(
+            batch_size=self.batch_size,
+            engine_fps=engine.median,
+            engine_latency_ms=_percentiles(
+                np.concatenate([timing.latency_ms for timing in self.resident])
+            ),
+            end_to_end_fps=end_to_end.median,
+            latency_ms=_percentiles(np.array(self.latencies) * 1e3),
+            threads=self.threads,
+            threads_fps=shared.median if shared else None,
+            windows=SpeedWindows(engine, end_to_end, shared, load),
+        )
 
 
 def shared_fps(
@@ -164,26 +233,11 @@ def shared_fps(
 
     def work(first: int) -> int:
         own = batches[first % len(batches) :] + batches[: first % len(batches)]
-        return sum(1 for batch in _until(own, start + seconds) if engine.run(batch))
+        return sum(1 for batch in until(own, start + seconds) if engine.run(batch))
 
     with ThreadPoolExecutor(threads) as pool:
         count = sum(pool.map(work, range(threads)))
     return count * batch_size / (time.perf_counter() - start)
-
-
-def _until(batches: list[Batch], deadline: float) -> Iterator[Batch]:
-    while True:
-        for batch in batches:
-            yield batch
-            if time.perf_counter() > deadline:
-                return
-
-
-def _latencies(engine: Engine, batches: list[Batch], seconds: float) -> Iterator[float]:
-    for batch in _until(batches, time.perf_counter() + seconds):
-        start = time.perf_counter()
-        engine.run(batch)
-        yield time.perf_counter() - start
 
 
 def _percentiles(milliseconds: NDArray[np.float64]) -> Percentiles:

@@ -39,16 +39,25 @@ def evaluate(
     protocol: Protocol,
     workers: Workers = HERE,
     calibration: Calibration | None = None,
+    *,
+    speed_seconds: float = 0,
 ) -> AccuracyResult:
     """Verify pairs by FP32 and the requested precision, on the same engine and crops.
 
     Args:
         calibration: One that was made before; None calibrates where the engine needs it.
+        speed_seconds: How long to time the two side by side afterwards; 0 does not.
 
     Raises:
         UserError: For any mistake in the job.
     """
-    both = run_side_by_side(job, workers, flip=protocol.flip, calibration=calibration)
+    both = run_side_by_side(
+        job,
+        workers,
+        flip=protocol.flip,
+        calibration=calibration,
+        speed_seconds=speed_seconds,
+    )
     pairs = job.dataset.pairs
 
     def verified(run: EmbeddedCrops) -> EngineRun:
@@ -77,6 +86,7 @@ def evaluate(
         calibration=describe_calibration(both.calibration) if both.calibration else None,
         comparison=compare(reference.verification, candidate.verification) if candidate else None,
         cosine=both.cosine(),
+        speed=both.speed,
     )
 
 

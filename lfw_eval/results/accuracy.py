@@ -11,6 +11,7 @@ from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.caution import Caution
 from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.engine import EnginePass, ModelDescription
+from lfw_eval.results.speed import PairedSpeed
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class AccuracyResult:
     cosine: CosineSimilarity | None
     detection: tuple[DetectionReport, ...] = ()
     """FaceDetect's, of the reference and of the candidate, if requested."""
+    speed: PairedSpeed | None = None
+    """Of the two engines side by side; None where they were not timed so."""
 
     @property
     def judged(self) -> EngineRun:

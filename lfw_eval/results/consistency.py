@@ -12,17 +12,16 @@ from lfw_eval.metrics.verification.protocol import evaluate_distances
 from lfw_eval.results.accuracy import AccuracyResult, EngineRun
 from lfw_eval.results.codec import plain
 from lfw_eval.results.detection import DetectionReport
+from lfw_eval.results.speed_consistency import pass_contradictions, speed_contradictions
 
 # Libraries may round differently on another processor.
 _ROUNDING = 1e-9
 
 
 def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
-    """Yield a phrase for each invalid FPS and each count or metric that contradicts its scores."""
+    """Yield a phrase for each count or metric that contradicts its scores, or FPS its windows."""
     yield from _uneven(result)
-    for run in filter(None, (result.reference, result.candidate)):
-        if not run.fps > 0:
-            yield f"FPS of {run.engine.precision} is not above 0"
+    yield from pass_contradictions(result.reference, result.candidate, result.speed)
     for report in result.detection:
         yield from detection_contradictions(report)
     for run in filter(None, (result.reference, result.candidate)):
@@ -31,7 +30,9 @@ def accuracy_contradictions(result: AccuracyResult) -> Iterator[str]:
 
 
 def detection_contradictions(report: DetectionReport) -> Iterator[str]:
-    """Yield a phrase if AP contradicts its detections."""
+    """Yield a phrase if AP contradicts its detections, or FPS its windows."""
+    if report.speed:
+        yield from speed_contradictions(report.speed, report.detector)
     stated = report.asked.overall
     outcomes, split = stated.outcomes, stated.definition == "coco"
     curve = precision_recall(outcomes.scores, outcomes.hit, stated.n, 0, split_ties=split)

@@ -56,8 +56,9 @@ class EnginePass:
     engine: EngineDescription
     batch_size: int
     fps: float
-    """Crops per second from the crop store to embeddings, building left out."""
+    """Crops per second from the crop store to embeddings, building left out: of this one pass or,
+    where the two engines were also timed side by side, the median of those windows."""
     measured: str
     """The day."""
     from_cache: bool
-    """Embeddings and FPS are of an earlier run: the machine may have been faster or slower."""
+    """The embeddings are of an earlier run, and so is the FPS of the pass."""

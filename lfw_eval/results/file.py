@@ -81,7 +81,7 @@ def read_result(path: Path) -> ResultFile[Result]:
             "benchmark and detect",
             "give one of these",
         )
-    if (kind is None or kind.contradictions) and not content.get("arrays_sha256"):
+    if (kind is None or kind.scored) and not content.get("arrays_sha256"):
         raise UserError(
             f"{path} is damaged: it has no arrays_sha256", "rerun the command that wrote it"
         )

@@ -13,6 +13,7 @@ from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.identification import IdentificationResult
 from lfw_eval.results.score import ScoreResult
 from lfw_eval.results.speed import SpeedResult
+from lfw_eval.results.speed_consistency import benchmark_contradictions
 from lfw_eval.results.test_sets import SetsResult, TemplateResult
 
 Arrays = Iterator[tuple[str, np.ndarray]]
@@ -33,13 +34,14 @@ class Kind:
         readable: Whether gate, report and history read it; the others are written for people and
             other programs.
         arrays: Yields the arrays that go into the file, with their places in the result.
-        contradictions: Yields a phrase for each metric that does not follow from the arrays; None
-            where metrics are of no arrays.
+        scored: Whether its metrics are of arrays, without which a file is damaged.
+        contradictions: Yields a phrase for each number that does not follow from what it is of.
     """
 
     name: str
     type: type[Any]
     readable: bool = False
+    scored: bool = False
     arrays: Callable[[Any], Arrays] = arrays_of
     contradictions: Callable[[Any], Iterator[str]] | None = None
 
@@ -66,9 +68,9 @@ def _detection_arrays(report: DetectionReport, prefix: str = "") -> Arrays:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("accuracy", AccuracyResult, True, _accuracy_arrays, accuracy_contradictions),
-        Kind("speed", SpeedResult, True),
-        Kind("detection", DetectionReport, True, _detection_arrays, detection_contradictions),
+        Kind("accuracy", AccuracyResult, True, True, _accuracy_arrays, accuracy_contradictions),
+        Kind("speed", SpeedResult, True, contradictions=benchmark_contradictions),
+        Kind("detection", DetectionReport, True, True, _detection_arrays, detection_contradictions),
         Kind("identification", IdentificationResult),
         Kind("score", ScoreResult),
         Kind("testsets", SetsResult),

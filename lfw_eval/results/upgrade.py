@@ -44,6 +44,10 @@ def _from_4(kind: str, result: dict[str, Any]) -> None:
         report["clipped"] = None
     for described in _engines(kind, result):
         described["engine"]["executed"] = None
+    if kind == "accuracy":
+        result["speed"] = None
+    for speed in _speeds(kind, result):
+        speed["windows"] = None
 
 
 def _engines(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -62,6 +66,14 @@ def _detections(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
         "detection": [result],
     }
     return reports.get(kind, [])
+
+
+def _speeds(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the speeds of engines by batch size in a result."""
+    speeds = [report["speed"] for report in _detections(kind, result) if report.get("speed")]
+    if kind == "speed":
+        speeds += [speed for measured in result["engines"] for speed in measured["speeds"]]
+    return speeds
 
 
 def _upgrade_settings(settings: dict[str, str | float | int]) -> None:

@@ -12,9 +12,33 @@ from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.detection import DetectionReport, FaceDataDescription
 from lfw_eval.results.engine import EngineDescription, ModelDescription
-from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+from lfw_eval.results.speed import (
+    EngineSpeed,
+    FpsWindows,
+    PairedSpeed,
+    Percentiles,
+    Speed,
+    SpeedResult,
+    SpeedWindows,
+)
+from lfw_eval.system.machine_load import MachineLoad
 
 FOLDS = 10
+IDLE = MachineLoad(cores=2, own=1.9, others=0.02, load_average=2.0)
+BUSY = MachineLoad(cores=2, own=0.9, others=1.1, load_average=4.0)
+
+
+def windows(fps: float, spread: float = 0.01) -> FpsWindows:
+    """Ten windows around an FPS, which is their median."""
+    steps = np.linspace(-1, 1, 10)
+    return FpsWindows.of(tuple(float(fps * (1 + spread * step)) for step in steps))
+
+
+def paired(
+    reference: float = 75, candidate: float = 300, spread: float = 0.01, load: MachineLoad = IDLE
+) -> PairedSpeed:
+    """Ten pairs of windows; `spread` is that of their ratios."""
+    return PairedSpeed.of(64, windows(reference, 0), windows(candidate, spread), load)
 
 
 def engine(precision: str, device: str = "CPU", runtime: str = "OpenVINO 1") -> EngineDescription:
@@ -43,6 +67,9 @@ def accuracy_result(
         return EngineRun(engine(precision), 64, speed, "2026-01-01", False, outcome), embeddings
 
     (reference, fp32), (candidate, int8) = run("fp32", noise), run("int8", spoilt)
+    speed = paired(fps / 4, fps)
+    reference = replace(reference, fps=speed.reference.median)
+    candidate = replace(candidate, fps=speed.candidate.median)
     return AccuracyResult(
         data=DataDescription(
             name="made",
@@ -76,6 +103,7 @@ def accuracy_result(
         ),
         comparison=compare(reference.verification, candidate.verification),
         cosine=mean_cosine(fp32, int8),
+        speed=speed,
     )
 
 
@@ -111,12 +139,25 @@ def detection_report(noise: float, images: int = 200, seed: int = 0) -> Detectio
     )
 
 
-def speed_result(fps: float, device: str = "CPU") -> SpeedResult:
-    """Of one engine with batches of 1 and 64."""
+def speed(batch: int, fps: float, load: MachineLoad = IDLE) -> Speed:
+    """Of any engine; the latencies are of no matter."""
     times = Percentiles(1.0, 1.0, 1.1, 1.2, 100)
-    speeds = tuple(
-        Speed(batch, fps * batch**0.5, times, fps * batch**0.5, times, None, None)
-        for batch in (1, 64)
+    timed = SpeedWindows(windows(1.1 * fps), windows(fps), None, load)
+    return Speed(
+        batch, timed.engine.median, times, timed.end_to_end.median, times, None, None, timed
     )
-    measured = EngineSpeed("openvino", engine("int8", device), 1.0, {}, speeds, None)
-    return SpeedResult("made", ModelDescription("made", "s", "o", "per-image"), (measured,), 0)
+
+
+def speed_result(
+    fps: float, device: str = "CPU", fp32: float | None = 25, load: MachineLoad = IDLE
+) -> SpeedResult:
+    """Of INT8 with batches of 1 and 64; FP32 was measured in turn with it unless that is None."""
+
+    def measured(precision: str, fps: float) -> EngineSpeed:
+        speeds = tuple(speed(batch, fps * batch**0.5, load) for batch in (1, 64))
+        return EngineSpeed("openvino", engine(precision, device), 1.0, {}, speeds, None)
+
+    engines = [measured("fp32", fp32)] if fp32 else []
+    engines.append(measured("int8", fps))
+    model = ModelDescription("made", "s", "o", "per-image")
+    return SpeedResult("made", model, tuple(engines), len(engines) - 1)

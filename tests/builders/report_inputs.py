@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_results import engine
+from evaluation_results import IDLE, engine, paired, windows
 from face_data import jpeg
 
 from calibration.histogram import Histogram, save_histograms
@@ -22,7 +22,8 @@ from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.detection import DetectionReport, FaceDataDescription
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.results.file import save_result
-from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult, SpeedWindows
+from lfw_eval.system.machine_load import MachineLoad
 from lfw_eval.system.records import write_record
 
 # A test module that imports this is skipped where what draws is missing.
@@ -65,10 +66,18 @@ class Evaluated:
         )
 
     def result(
-        self, precision: str | None, *, from_cache: bool = False, table: str | None = None
+        self,
+        precision: str | None,
+        *,
+        from_cache: bool = False,
+        table: str | None = None,
+        in_turn: bool = True,
+        load: MachineLoad = IDLE,
     ) -> AccuracyResult:
-        reference = self.run("fp32", from_cache=from_cache)
-        candidate = self.run(precision, fps=280.0) if precision else None
+        speed = paired(70, 280, load=load) if precision and in_turn else None
+        fps = (speed.reference.median, speed.candidate.median) if speed else (70.0, 280.0)
+        reference = self.run("fp32", from_cache=from_cache, fps=fps[0])
+        candidate = self.run(precision, fps=fps[1]) if precision else None
         calibration = None
         if precision == "int8":
             calibration = CalibrationDescription(
@@ -107,23 +116,26 @@ class Evaluated:
             if candidate
             else None,
             cosine=mean_cosine(self.exact, self.embeddings(precision)) if precision else None,
+            speed=speed,
         )
 
 
 def speeds() -> SpeedResult:
-    def of_engine(precision: str, fps: float, runtime: str = RUNTIME) -> EngineSpeed:
-        measured = tuple(
-            Speed(
-                batch,
-                fps * 1.1,
-                Percentiles(9, 9, 9, 9, 50),
-                fps * (1 + batch / 1000),
-                Percentiles(10 * batch, 9 * batch, 11 * batch, 12 * batch, 50),
-                None,
-                None,
-            )
-            for batch in (64, 1, 8)
+    def at_batch(batch: int, fps: float) -> Speed:
+        timed = SpeedWindows(windows(fps * 1.1), windows(fps * (1 + batch / 1000)), None, IDLE)
+        return Speed(
+            batch,
+            timed.engine.median,
+            Percentiles(9, 9, 9, 9, 50),
+            timed.end_to_end.median,
+            Percentiles(10 * batch, 9 * batch, 11 * batch, 12 * batch, 50),
+            None,
+            None,
+            timed,
         )
+
+    def of_engine(precision: str, fps: float, runtime: str = RUNTIME) -> EngineSpeed:
+        measured = tuple(at_batch(batch, fps) for batch in (64, 1, 8))
         return EngineSpeed("x", engine(precision, runtime=runtime), 1.0, {}, measured, 1.0)
 
     engines = (

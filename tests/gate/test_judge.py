@@ -20,7 +20,7 @@ def test_nothing_changed_passes():
     result = accuracy_result(6000)
     verdict = judge(result, result, DEFAULT, NAMES)
     assert verdict.verdict == "passed"
-    assert [finding.metric for finding in verdict.findings] == ["ACC", "AUC", "EER", "VAL", "FPS"]
+    assert [finding.metric for finding in verdict.findings] == ["ACC", "AUC", "EER", "VAL"]
     assert not verdict.notes
     assert all(finding.worse_by == 0 for finding in verdict.findings)
 
@@ -66,10 +66,6 @@ def test_rules():
     assert verdict("EER", MetricRule(0.003, floor=0.0001)) == "regressed"
     assert verdict("EER", MetricRule(0.003, floor=0.5)) == "passed"
     assert verdict("ACC", MetricRule(0.002, never_worse=True)) == "passed"
-    slower = replace(result, candidate=replace(result.candidate, fps=260.0))
-    assert verdict("FPS", MetricRule(0.1), slower) == "regressed"
-    assert verdict("FPS", MetricRule(0.2), slower) == "passed"
-    assert verdict("FPS", MetricRule(0.2, never_worse=True), slower) == "regressed"
 
 
 def test_one_pair_worse_where_none_may_be():
@@ -177,16 +173,6 @@ def test_another_protocol_is_not_comparable():
         judge(other, result, DEFAULT, NAMES)
 
 
-def test_speed_of_another_device_is_not_judged():
-    result = accuracy_result(600)
-    assert result.candidate
-    engine = replace(result.candidate.engine, device="GPU")
-    other = replace(result, candidate=replace(result.candidate, engine=engine))
-    verdict = judge(other, result, DEFAULT, NAMES)
-    assert "FPS" not in [finding.metric for finding in verdict.findings]
-    assert "FPS is not compared: CPU before, GPU now" in verdict.notes
-
-
 def test_detection():
     good = detection_report(2)
     assert judge(good, good, DEFAULT, NAMES).verdict == "passed"
@@ -208,18 +194,6 @@ def test_detection_beside_accuracy():
     assert judge_against_reference(result).findings[4].verdict == "regressed"
 
 
-def test_speeds():
-    old = speed_result(100)
-    verdict = judge(speed_result(95), old, DEFAULT, NAMES)
-    assert [finding.metric for finding in verdict.findings] == ["FPS, batch 1", "FPS, batch 64"]
-    assert verdict.verdict == "passed"
-    assert judge(speed_result(80), old, DEFAULT, NAMES).verdict == "regressed"
-    with pytest.raises(UserError, match="speeds of two machines"):
-        judge(speed_result(100, "GPU"), old, DEFAULT, NAMES)
-    (engine,) = old.engines
-    other = replace(old, engines=(replace(engine, speeds=engine.speeds[:1]),))
-    none = replace(old, engines=(replace(engine, speeds=engine.speeds[1:]),))
-    with pytest.raises(UserError, match="share no batch size"):
-        judge(other, none, DEFAULT, NAMES)
+def test_kinds_are_not_mixed():
     with pytest.raises(UserError, match="not speed with accuracy"):
-        judge(old, accuracy_result(200), DEFAULT, NAMES)
+        judge(speed_result(100), accuracy_result(200), DEFAULT, NAMES)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_results import accuracy_result, detection_report
+from evaluation_results import accuracy_result, detection_report, speed_result
 
 from lfw_eval.metrics.verification.protocol import evaluate_distances
 from lfw_eval.results.codec import arrays_of, plain
@@ -216,3 +216,33 @@ def test_a_part_is_missing(path, name):
     edit(path, lambda content: content["result"].pop(name))
     with pytest.raises(UserError, match=f"is damaged: {name} is null"):
         read_result(path)
+
+
+@pytest.mark.parametrize("run", ["reference", "candidate"])
+def test_an_edited_fps(path, run):
+    edit(path, lambda content: content["result"][run].update(fps=999.0))
+    with pytest.raises(UserError, match=r"FPS of .* is 999\.0, but its windows give"):
+        read_result(path)
+
+
+def test_an_edited_speedup(path):
+    edit(path, lambda content: content["result"]["speed"]["ratio"].update(value=7.9))
+    with pytest.raises(UserError, match=r"the ratio of FPS is 7\.9, but its windows give another"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda speed: speed.update(end_to_end_fps=1e6), "end_to_end_fps of openvino int8"),
+        (lambda speed: speed.update(engine_fps=1e6), "engine_fps of openvino int8 at batch 64"),
+        (lambda speed: speed["windows"]["end_to_end"].update(interval=[1, 2]), "its windows give"),
+        (lambda speed: speed["windows"]["engine"].update(windows=[]), "has no windows"),
+    ],
+)
+def test_an_edited_benchmark(tmp_path, change, sentence):
+    save_result(speed_result(100), tmp_path / "s.json")
+    assert plain(read_result(tmp_path / "s.json").result) == plain(speed_result(100))
+    edit(tmp_path / "s.json", lambda c: change(c["result"]["engines"][1]["speeds"][1]))
+    with pytest.raises(UserError, match=sentence):
+        read_result(tmp_path / "s.json")

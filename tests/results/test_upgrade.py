@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from command import REPOSITORY
-from evaluation_results import detection_report
+from evaluation_results import detection_report, speed_result
 
 from lfw_eval.results.codec import plain
 from lfw_eval.results.file import read_result, save_result
@@ -78,3 +78,24 @@ def test_scales_of_a_cache():
         "calibration_cache": "scales.cache",
         "calibration_cache_sha256": "0123456789ab",
     }
+
+
+def test_speeds_without_windows(tmp_path):
+    path = tmp_path / "s.json"
+    save_result(speed_result(100), path)
+    content = json.loads(path.read_text())
+    content["schema"] = 4
+    for measured in content["result"]["engines"]:
+        for speed in measured["speeds"]:
+            del speed["windows"]
+    path.write_text(json.dumps(content))
+    result = read_result(path).result
+    assert result.judged.speeds[0].end_to_end_fps == pytest.approx(100)
+    assert {speed.windows for measured in result.engines for speed in measured.speeds} == {None}
+    assert result.beside_reference(result.judged, 64) is None
+
+
+@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+def test_the_baselines_have_no_windows(path):
+    if json.loads(path.read_text())["schema"] < 5:
+        assert read_result(path).result.speed is None

@@ -8,6 +8,7 @@ import numpy as np
 from lfw_eval.report.page.labels import distinct
 from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
 from lfw_eval.results.file import ResultFile
+from lfw_eval.results.speed import FpsWindows
 
 _ORDER = {"fp32": 0, "fp16": 1, "int8": 2}
 
@@ -20,12 +21,14 @@ class Column:
         label: Its name in all charts and tables.
         model: The checkpoint's name.
         judged: The result whose candidate it is; None for a reference.
+        fps: Its FPS in windows in turn with the other engine of its result; None without.
     """
 
     label: str
     run: EngineRun
     model: str
     judged: AccuracyResult | None
+    fps: FpsWindows | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +86,15 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
             if run is None:
                 continue
             judged = result if run is result.candidate else None
+            fps = None
+            if result.speed:
+                fps = result.speed.candidate if judged else result.speed.reference
             same = _same(columns, run, judged)
             if same is not None:
-                # Prefer an FPS measured now to that of an earlier run.
-                if columns[same].run.from_cache and not run.from_cache:
-                    columns[same] = Column(columns[same].label, run, result.model.name, judged)
+                # Prefer windows to a pass, and an FPS measured now to that of an earlier run.
+                if _reliability(columns[same].run, columns[same].fps) < _reliability(run, fps):
+                    label = columns[same].label
+                    columns[same] = Column(label, run, result.model.name, judged, fps)
                 elif judged:
                     shown = columns[same]
                     repeated.append(
@@ -98,13 +105,17 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
                 continue
             taken = [column.label for column in columns]
             label = distinct(labels[run.engine.key], taken, file.path.stem)
-            columns.append(Column(label, run, result.model.name, judged))
+            columns.append(Column(label, run, result.model.name, judged, fps))
     # References first, then by precision; otherwise in the order of the files.
     columns.sort(
         key=lambda c: (c.judged is not None, _ORDER.get(c.run.engine.precision, len(_ORDER)))
     )
     first = files[0].result
     return Group(first.data, first.pairs, first.protocol, tuple(columns), tuple(repeated))
+
+
+def _reliability(run: EngineRun, fps: FpsWindows | None) -> tuple[bool, bool]:
+    return fps is not None, not run.from_cache
 
 
 def _same(columns: Sequence[Column], run: EngineRun, judged: AccuracyResult | None) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scipy.stats import norm, t
 
+from lfw_eval.metrics.paired.median import Median
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.report.arithmetic import layers, multiply_adds
 from lfw_eval.report.page.groups import Column, Group
@@ -52,12 +53,12 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
         ),
     ]
     if group.candidates:
-        factors = [speedup(group, column, speeds).factor for column in columns]
+        ratios = [speedup(group, column, speeds).ratio for column in columns]
         rows.append(
             MetricRow(
                 "Speed-up",
-                "over FP32, within one run",
-                tuple(Cell(f"{f:.2f} times" if f else "") for f in factors),
+                "over FP32, measured in turn; 95 % interval",
+                tuple(map(_times, ratios)),
             )
         )
         rows.append(
@@ -105,11 +106,20 @@ def _between(low: float, high: float) -> str:
 def _fps(column: Column, values: Sequence[float], highest: float) -> Cell:
     if len(values) > 1:
         said = f"{min(values):,.1f} to {max(values):,.1f} in {len(values)} measurements"
+    elif column.fps and column.fps.interval:
+        said = "{:,.1f} to {:,.1f}".format(*column.fps.interval)
     elif column.run.from_cache:
         said = f"from an earlier run, {column.run.measured}"
     else:
-        said = "one measurement"
+        said = "a single pass"
     return Cell(f"{values[0]:,.1f}", said, values[0] / highest)
+
+
+def _times(ratio: Median | None) -> Cell:
+    if ratio is None:
+        return Cell("")
+    said = "{:.2f} to {:.2f}".format(*ratio.interval) if ratio.interval else ""
+    return Cell(f"{ratio.value:.2f} times", said)
 
 
 def _changed(column: Column) -> Cell:

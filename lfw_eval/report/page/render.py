@@ -15,7 +15,7 @@ from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.page.contents import Contents
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
-from lfw_eval.report.page.speeds import speedup_of_engine
+from lfw_eval.report.page.speeds import busy_words, speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
 from lfw_eval.results.kinds import kind_of
 
@@ -33,6 +33,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         contents.styles,
         command,
         contents=contents,
+        busy_words=busy_words,
         speedup_of_engine=speedup_of_engine,
         multiply_adds=multiply_adds,
         cautions=CAUTIONS,

@@ -66,8 +66,8 @@ class VerdictCard:
     @property
     def faster(self) -> str:
         """The speed-up in words."""
-        factor = self.speedup.factor
-        return f"{factor:.1f} times as fast as FP32" if factor else ""
+        ratio = self.speedup.ratio
+        return f"{ratio.value:.1f} times as fast as FP32" if ratio else ""
 
 
 def verdict_cards(
@@ -94,12 +94,15 @@ def _card(
             f"Calibrated on {calibration.people:,} people, of whom "
             f"{calibration.evaluated_people:,} are also evaluated, which may flatter it."
         )
+    faster = speedup(group, column, speeds)
+    if faster.busy:
+        warnings.append(f"The machine was busy when speed was measured: {faster.busy}.")
     return VerdictCard(
         label=column.label,
         gate=judge_against_reference(result, rules),
         comparison=result.comparison,
         pairs=group.data.pairs,
-        speedup=speedup(group, column, speeds),
+        speedup=faster,
         warnings=tuple(warnings),
     )
 

@@ -9,10 +9,11 @@ from lfw_eval.report.tables.side_by_side import (
     calibration_notes,
     engine_note,
     executed_notes,
-    fps_row,
+    fps_rows,
     probability,
     reference_notes,
     row,
+    speed_notes,
 )
 from lfw_eval.results.accuracy import AccuracyResult
 
@@ -60,10 +61,7 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
     ):
         counts = [getattr(o.confusion, field) for o in outcomes]
         yield row(label, [f"{n:,}" for n in counts], _change(counts, "+d"))
-    # Speeds of different runs are not comparable: the machine may have been busy in one.
-    comparable = len(runs) > 1 and not runs[0].from_cache
-    speedup = f"x{runs[1].fps / runs[0].fps:.2f}" if comparable else ""
-    yield fps_row(runs, speedup)
+    yield from fps_rows(runs, result.speed)
     if detection := result.detection:
         label = f"FaceDetect AP at IoU {detection[0].asked.overall.iou:g}"
         yield _metric(label, [report.asked.overall for report in detection])
@@ -90,6 +88,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         )
     yield engine_note(result.judged)
     yield from executed_notes(result.judged.engine)
+    yield from speed_notes(result.speed)
     if detection := result.detection:
         report = detection[-1]
         about, overall = report.data, report.asked.overall

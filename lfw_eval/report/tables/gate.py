@@ -41,24 +41,26 @@ def gate_markdown(result: GateResult) -> str:
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:
-    # FPS is compared by its ratio; the other metrics are rates.
-    digits = ",.1f" if finding.metric.startswith("FPS") else ".5f"
-    share = ".1%" if finding.metric.startswith("FPS") or finding.metric == "scales" else "+.5f"
+    # FPS is judged as a multiple of FP32's, except by its floor; the other metrics are rates.
+    speed, floor = (finding.metric.startswith(name) for name in ("FPS", "FPS floor"))
+    digits = ",.1f" if floor else ".2f" if speed else ".5f"
+    share = "+.1%" if speed or finding.metric == "scales" else "+.5f"
+    unit = "x" if speed and not floor else ""
     bounds = finding.bounds
     return (
         finding.metric,
         finding.verdict,
-        _number(finding.baseline, digits),
-        _number(finding.candidate, digits),
+        _number(finding.baseline, digits, unit),
+        _number(finding.candidate, digits, unit),
         _number(finding.worse_by, share),
-        f"{bounds[0]:+.5f} to {bounds[1]:+.5f}" if bounds else "",
+        f"{bounds[0]:{share}} to {bounds[1]:{share}}" if bounds else "",
         _number(finding.allowed, share.lstrip("+")),
         _number(finding.p_value, ".3g"),
     )
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else f"{value:{form}}"
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "" if value is None else f"{unit}{value:{form}}"
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,7 @@ from lfw_eval.report.tables.side_by_side import (
     calibration_notes,
     engine_note,
     executed_notes,
-    fps_row,
+    fps_rows,
     probability,
     reference_notes,
     row,
@@ -57,7 +57,7 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
             low, high = changed.interval
             yield _lost_and_gained(changed)
             yield row("  95 % of the change", ["", f"{low:+.4f} to {high:+.4f}"])
-    yield fps_row(runs)
+    yield from fps_rows(runs)
     yield row("search time, s", [f"{run.search.seconds:.2f}" for run in runs])
     recalls = [run.search.recall for run in runs if run.search.recall is not None]
     if recalls:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.engine import EngineDescription, EnginePass
+from lfw_eval.results.speed import PairedSpeed
+from lfw_eval.system.machine_load import MachineLoad
 
 _LABEL, _COLUMN = 26, 22
 
@@ -32,10 +34,38 @@ def executed_notes(engine: EngineDescription) -> Iterator[str]:
         yield f"            {words}"
 
 
-def fps_row(passes: Sequence[EnginePass], speedup: str = "") -> str:
-    """Return the FPS line."""
+def fps_rows(passes: Sequence[EnginePass], speed: PairedSpeed | None = None) -> Iterator[str]:
+    """Yield the lines on FPS: of windows in turn with the speed-up, or of the passes."""
+    if speed:
+        timed = (speed.reference, speed.candidate)
+        cells = [f"{fps.median:,.1f}" for fps in timed]
+        yield row("FPS, crops to embeddings", cells, f"x{speed.ratio.value:.2f}")
+        yield row("  95 % interval", [interval(fps.interval, ",.1f") for fps in timed])
+        return
     cells = [f"{run.fps:,.1f}{' (from cache)' * run.from_cache}" for run in passes]
-    return row("FPS, crops to embeddings", cells, speedup)
+    yield row("FPS, a single pass", cells)
+
+
+def interval(bounds: tuple[float, float] | None, form: str) -> str:
+    """Return an interval's bounds, or a dash where there is none."""
+    return f"{bounds[0]:{form}} to {bounds[1]:{form}}" if bounds else "-"
+
+
+def speed_notes(speed: PairedSpeed | None) -> Iterator[str]:
+    """Yield notes on the speed-up, and on the load of the machine."""
+    if speed:
+        windows = len(speed.candidate.windows)
+        yield (
+            f"speed       x{speed.ratio.value:.2f} of FP32, 95 % interval "
+            f"{interval(speed.ratio.interval, '.2f')}: {windows} windows of each in turn"
+        )
+        yield from load_notes(speed.load)
+
+
+def load_notes(load: MachineLoad) -> Iterator[str]:
+    """Yield a note on what other processes took meanwhile, where it matters."""
+    if load.busy:
+        yield f"            *** MACHINE BUSY: {load.words} ***"
 
 
 def probability(value: float) -> str:
@@ -52,7 +82,7 @@ def engine_note(judged: EnginePass) -> str:
 def reference_notes(reference: EnginePass) -> Iterator[str]:
     """Yield a note if FP32 comes from an earlier run."""
     if reference.from_cache:
-        yield f"            FP32 from cache: measured in a run on {reference.measured}"
+        yield f"            FP32's embeddings from cache, of a run on {reference.measured}"
 
 
 def calibration_notes(calibration: CalibrationDescription | None, warning: str) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """The tables of a speed measurement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from lfw_eval.metrics.paired.median import Median, ratios
 from lfw_eval.report.arithmetic import layers, multiply_adds
-from lfw_eval.report.tables.side_by_side import executed_notes
+from lfw_eval.report.tables.side_by_side import executed_notes, interval
 from lfw_eval.results.executed import percent
-from lfw_eval.results.speed import EngineSpeed, Percentiles, Speed, SpeedResult
+from lfw_eval.results.speed import EngineSpeed, FpsWindows, Percentiles, Speed, SpeedResult
 
 _LABEL = 22
+_WIDTHS = (12, 12, 10, 18, 9, 8, 9, 8)
 
 
 def speed_table(result: SpeedResult) -> str:
@@ -26,12 +28,21 @@ def speed_rows(speed: Speed) -> Iterator[tuple[str, str]]:
     """Yield labels and texts of the speed at one batch size."""
     share = speed.end_to_end_fps / speed.engine_fps
     yield "batch", f"{speed.batch_size}"
+    windows = speed.windows
     yield "FPS, engine only", f"{speed.engine_fps:,.1f}"
+    if windows:
+        yield _interval(windows.engine)
     yield "  latency of a batch", _latency(speed.engine_latency_ms)
     yield "FPS, end to end", f"{speed.end_to_end_fps:,.1f} ({share:.0%} of engine only)"
+    if windows:
+        yield _interval(windows.end_to_end)
     yield "  latency of a batch", _latency(speed.latency_ms)
     if speed.threads_fps is not None:
         yield f"FPS, {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"
+        if windows and windows.threads:
+            yield _interval(windows.threads)
+    if windows and windows.load.busy:
+        yield "machine", f"*** BUSY: {windows.load.words} ***"
 
 
 def _of_one(judged: EngineSpeed) -> Iterator[str]:
@@ -48,6 +59,10 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     yield from executed_notes(engine)
 
 
+def _interval(fps: FpsWindows) -> tuple[str, str]:
+    return "  95 % interval", f"{interval(fps.interval, ',.1f')} ({len(fps.windows)} windows)"
+
+
 def _latency(values: Percentiles) -> str:
     return (
         f"mean {values.mean:.2f} ms, p50 {values.p50:.2f}, p90 {values.p90:.2f}, "
@@ -56,32 +71,50 @@ def _latency(values: Percentiles) -> str:
 
 
 def _sweep(judged: EngineSpeed) -> Iterator[str]:
-    yield f"{'batch':>6}{'FPS, engine':>14}{'p50 ms':>10}{'p99 ms':>10}{'FPS, end to end':>18}"
+    yield (
+        f"{'batch':>6}{'FPS, engine':>14}{'p50 ms':>10}{'p99 ms':>10}{'FPS, end to end':>18}"
+        f"{'95 % interval':>24}"
+    )
     for speed in sorted(judged.speeds, key=lambda speed: speed.batch_size):
         latency = speed.engine_latency_ms
         yield (
             f"{speed.batch_size:>6}{speed.engine_fps:>14,.0f}{latency.p50:>10.3f}"
             f"{latency.p99:>10.3f}{speed.end_to_end_fps:>18,.0f}"
+            f"{_end_to_end_interval(speed):>24}"
         )
 
 
+def _end_to_end_interval(speed: Speed) -> str:
+    return interval(speed.windows.end_to_end.interval, ",.0f") if speed.windows else ""
+
+
 def _comparison(result: SpeedResult) -> Iterator[str]:
-    reference = result.engines[0].speeds[0].engine_fps
-    titles = ("latency ms", "FPS", "speed-up", "build s", "MB", "cosine", "INT8")
-    yield f"{'batch ' + str(result.judged.speeds[0].batch_size):<20}" + "".join(
-        f"{title:>12}" for title in titles
-    )
+    reference = result.engines[0].speeds[0]
+    titles = ("latency ms", "FPS", "speed-up", "95 % interval", "build s", "MB", "cosine", "INT8")
+    yield f"{'batch ' + str(result.judged.speeds[0].batch_size):<20}" + _cells(titles)
     for measured in result.engines:
         speed, executed = measured.speeds[0], measured.engine.executed
+        speedup = _speedup(reference, speed)
         cells = (
             f"{speed.engine_latency_ms.mean:.3f}",
             f"{speed.engine_fps:,.0f}",
-            f"x{speed.engine_fps / reference:,.2f}",
+            f"x{speedup.value:,.2f}" if speedup else "",
+            interval(speedup.interval, ",.2f") if speedup else "",
             f"{measured.build_seconds:.1f}" if measured.build_seconds else "",
             f"{measured.engine.size / 1e6:.1f}" if measured.engine.size else "",
             "" if measured.cosine is None else f"{measured.cosine:.5f}",
             percent(executed.share("int8")) if executed else "",
         )
-        yield f"{f'{measured.name} {measured.engine.precision}':<20}" + "".join(
-            f"{cell:>12}" for cell in cells
-        )
+        yield f"{f'{measured.name} {measured.engine.precision}':<20}" + _cells(cells)
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+def _speedup(reference: Speed, speed: Speed) -> Median | None:
+    """Return how many times the reference's FPS an engine has by itself, window by window."""
+    if not (reference.windows and speed.windows):
+        return None
+    windows = speed.windows.engine.windows, reference.windows.engine.windows
+    return Median.of(ratios(*windows))

@@ -60,6 +60,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
             said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
         yield _note("calibrated", said)
         yield _note("", people_note(calibration))
+    yield _note("FPS", "of a single pass each: evaluate compares speeds")
     if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "from cache, measured in an earlier run")
     for row in result.rows:
