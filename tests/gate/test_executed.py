@@ -54,9 +54,8 @@ def test_it_is_off_by_default():
 
 def test_speed():
     result = speed_result(100)
-    (measured,) = result.engines
-    engine = replace(measured.engine, executed=executing(0.5))
-    slower = replace(result, engines=(replace(measured, engine=engine),))
+    engine = replace(result.judged.engine, executed=executing(0.5))
+    slower = replace(result, engines=(result.engines[0], replace(result.judged, engine=engine)))
     assert finding_of(judge(slower, result, RULES, NAMES)).verdict == "regressed"
     assert finding_of(judge(result, result, RULES, NAMES)).verdict == "cannot tell"
 

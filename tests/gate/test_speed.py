@@ -133,7 +133,7 @@ def test_benchmarks_without_fp32_cannot_tell():
 
 def test_benchmarks_that_are_refused():
     old = speed_result(100)
-    with pytest.raises(UserError, match="the rules ask for no FPS"):
+    with pytest.raises(UserError, match="the rules ask for neither FPS nor a share of INT8"):
         judge(old, old, DEFAULT, NAMES)
     with pytest.raises(UserError, match="speeds of two machines"):
         judge(speed_result(100, "GPU"), old, rules(), NAMES)

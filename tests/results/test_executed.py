@@ -56,7 +56,7 @@ def test_earlier_results_do_not_say():
     old = plain(engine("int8"))
     del old["executed"]
     accuracy = {"reference": {"engine": dict(old)}, "candidate": None}
-    speed = {"engines": [{"engine": dict(old)}]}
+    speed = {"engines": [{"engine": dict(old), "speeds": []}]}
     upgrade(4, "accuracy", accuracy)
     upgrade(4, "speed", speed)
     assert accuracy["reference"]["engine"]["executed"] is None
