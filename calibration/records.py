@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
     if digest != _digest(content):
         raise DamagedError(f"is damaged ({path.name} is not what was written)")
     return content
+
+
+def say_remade(path: Path, error: DamagedError) -> None:
+    """Say on standard error that something cached is not used, why, and that it is made again."""
+    print(f"{path} {error}; making it again", file=sys.stderr)
 
 
 def _digest(content: Mapping[str, object]) -> str:

@@ -1,7 +1,6 @@
 """Sensitivity: what quantising a single layer does to embeddings, and which layers to skip."""
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration.errors import UserError
-from calibration.files import write_atomically
 from calibration.quantize import RECIPE, QdqTypes, quantize, quantized_layers
+from calibration.records import DamagedError, read_record, say_remade, write_record
 from calibration.scales import ScaleTable
 
 # Stands for all layers together; a layer's name is never empty.
@@ -207,8 +206,8 @@ class Probe:
 
     def _read(self, path: Path) -> dict[str, EmbeddingError]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] != self._key:
+            content = read_record(path)
+            if content is None or content["key"] != self._key:
                 return {}
             rows = {_NETWORK: content["network"], **content["layers"]}
             return {
@@ -217,7 +216,8 @@ class Probe:
                 )
                 for name, row in rows.items()
             }
-        except (OSError, ValueError, TypeError, KeyError):
+        except DamagedError as error:
+            say_remade(path, error)
             return {}
 
     def _write(self, path: Path, errors: Mapping[str, EmbeddingError]) -> None:
@@ -233,7 +233,7 @@ class Probe:
             "network": network,
             "layers": rows,
         }
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+        write_record(path, content)
 
 
 def check_drop(max_drop: float) -> None:

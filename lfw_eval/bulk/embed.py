@@ -79,35 +79,44 @@ class EmbedJob:
         Raises:
             UserError: For any mistake in the source, the output or the engine.
         """
-        shards, request, choice = self.shards, self.engine.request, self.engine.choice
-        gpus = choice.options.gpus
-        description = workers.call(describe, self.engine.local, gpus=gpus)
-        written = EmbeddingShards(self.output)
-        done = written.begin(
-            {
-                "source": str(self.source.resolve()),
-                "source_digest": shards.digest,
-                "shards": len(shards.items),
-                "alignment": self.alignment.fingerprint,
-                "decode": DECODING,
-                **self.alignment.versions,
-                "model": file_sha256(request.model),
-                "normalisation": request.normalisation,
-                "precision": request.precision,
-                "scales": request.scales.digest() if request.scales else "",
-                "engine": choice.label,
-                "runtime": description["runtime"],
-                "device": description["device"],
-                "key": description["key"],
-            }
+        description = workers.call(
+            describe, self.engine.local, gpus=self.engine.choice.options.gpus
         )
-        if done and not description["cacheable"]:
-            raise UserError(
-                f"{self.output} was begun with {choice.label}, and nothing tells whether that "
-                "still is the same network",
-                "delete it, or name another folder",
-            )
-        current = self._current(workers, done)
+        written = EmbeddingShards(self.output)
+        with written.locked():
+            done = written.begin(self._about(description))
+            if done and not description["cacheable"]:
+                raise UserError(
+                    f"{self.output} was begun with {self.engine.choice.label}, and nothing tells "
+                    "whether that still is the same network",
+                    "delete it, or name another folder",
+                )
+            self._embed(workers, written, self._current(workers, done))
+            return written.finish()
+
+    def _about(self, description: Mapping[str, object]) -> dict[str, object]:
+        """Return what the embeddings depend on, the engine being described so."""
+        request = self.engine.request
+        return {
+            "source": str(self.source.resolve()),
+            "source_digest": self.shards.digest,
+            "shards": len(self.shards.items),
+            "alignment": self.alignment.fingerprint,
+            "decode": DECODING,
+            **self.alignment.versions,
+            "model": file_sha256(request.model),
+            "normalisation": request.normalisation,
+            "precision": request.precision,
+            "scales": request.scales.digest() if request.scales else "",
+            "engine": self.engine.choice.label,
+            "runtime": description["runtime"],
+            "device": description["device"],
+            "key": description["key"],
+        }
+
+    def _embed(self, workers: Workers, written: EmbeddingShards, current: set[int]) -> None:
+        """Embed and write all shards but the current ones."""
+        shards, gpus = self.shards, self.engine.choice.options.gpus
         remaining = [item for item in shards.items if item["shard"] not in current]
         reused = shards.images - sum(map(_size, remaining))
         prepare = partial(crop_images, alignment=self.alignment)
@@ -118,7 +127,6 @@ class EmbedJob:
             for item, row in zip(remaining, rows, strict=True):
                 written.write(item["shard"], row)
                 bar.update(_size(item))
-        return written.finish()
 
     def _current(self, workers: Workers, done: Mapping[int, MadeOf]) -> set[int]:
         """The finished shards whose images are those that they were made of."""

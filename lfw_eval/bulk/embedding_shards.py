@@ -1,7 +1,9 @@
 """Embeddings as Parquet, one file a shard: what is finished stays finished."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +13,14 @@ from numpy.typing import NDArray
 
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, write_atomically
+from lfw_eval.system.locks import locked
+from lfw_eval.system.records import DamagedError, say_remade
 from lfw_eval.workers.contract import Row
 
 _ABOUT = "embeddings.json"
+_LOCK = ".lock"
 _UNREADABLE, _CONTENT, _STAMP = b"unreadable", b"content", b"stamp"
-_MAGIC = b"PAR1"
+_SHA256 = b"sha256"
 
 
 class MadeOf(NamedTuple):
@@ -40,10 +45,14 @@ class EmbeddingShards:
 
     A file has the columns `name`, `embedding` (float32, as the network gives it, not normalised),
     `box` (x0, y0, x1, y1 of what was cropped, in pixels) and `detected` (whether a face was found
-    there).
+    there). Its metadata has a hash of all that, by which it is checked whenever it is read.
     """
 
     folder: Path
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Return a lock that keeps other processes from reading or writing the folder."""
+        return locked(self.folder / _LOCK, f"at work on {self.folder}")
 
     def require_free(self) -> None:
         """See that embeddings can be written, or are there.
@@ -52,7 +61,9 @@ class EmbeddingShards:
             UserError: The folder is a file, or holds something else.
         """
         folder = self.folder
-        empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        empty = not folder.exists() or (
+            folder.is_dir() and all(path.name == _LOCK for path in folder.iterdir())
+        )
         if not empty and not (folder / _ABOUT).is_file():
             raise UserError(
                 f"{folder} exists and holds no embeddings", "name a folder that does not exist"
@@ -61,7 +72,7 @@ class EmbeddingShards:
     def begin(self, about: Mapping[str, object]) -> dict[int, MadeOf]:
         """Begin, or go on with the same; return the shards that are there, by their numbers.
 
-        Until `finish`, the folder counts as incomplete.
+        Damaged ones are removed. Until `finish`, the folder counts as incomplete.
 
         Args:
             about: What the embeddings are of.
@@ -76,12 +87,22 @@ class EmbeddingShards:
                     f"{self.folder} holds embeddings of another source, model or alignment",
                     "name another folder, or delete it",
                 )
-            for stale in (*self.folder.glob(".part-*"), *filter(_damaged, self.parts())):
+            for stale in self.folder.glob(".part-*"):
                 stale.unlink()
         else:
             self.require_free()
         write_atomically(record, (json.dumps({"of": about}, indent=1) + "\n").encode())
-        return {int(path.stem.partition("-")[2]): _made_of(path) for path in self.parts()}
+        made_of = {}
+        for path in self.parts():
+            try:
+                metadata = _read(path).schema.metadata
+            except DamagedError as error:
+                say_remade(path, error)
+                path.unlink()
+            else:
+                number = int(path.stem.partition("-")[2])
+                made_of[number] = MadeOf(metadata[_STAMP].decode(), metadata[_CONTENT].decode())
+        return made_of
 
     def write(self, shard: int, row: Row) -> None:
         """Write one shard: `names`, `embeddings` (n, d), `boxes` (n, 4), `detected` (n,).
@@ -99,9 +120,10 @@ class EmbeddingShards:
             "detected": pyarrow.array(row["detected"], pyarrow.bool_()),
         }
         unreadable = json.dumps([str(name) for name in row["unreadable"]])
-        table = pyarrow.table(columns).replace_schema_metadata(
-            {_UNREADABLE: unreadable, _STAMP: row["stamp"], _CONTENT: row["content"]}
-        )
+        table = pyarrow.table(columns)
+        about = {_UNREADABLE: unreadable, _STAMP: row["stamp"], _CONTENT: row["content"]}
+        table = table.replace_schema_metadata(about)
+        table = table.replace_schema_metadata({**about, _SHA256: _sha256(table)})
         with replacing(self.folder / f"part-{shard:06d}.parquet") as temporary:
             parquet.write_table(table, temporary, compression="NONE")
 
@@ -144,51 +166,72 @@ class EmbeddingShards:
         """Return the finished files, in the order of their numbers."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def shape(self) -> tuple[int, int]:
-        """Return how many embeddings there are, and of how many dimensions.
+    def images(self) -> int:
+        """Return how many embeddings there are.
 
         Raises:
             UserError: Some are missing, or there are none.
         """
-        from pyarrow import parquet
-
         counts = self.about()["found"]
-        if damaged := next(filter(_damaged, self.parts()), None):
-            raise UserError(
-                f"{damaged} is damaged", f"rerun the command that wrote {self.folder} to resume"
-            )
         if not counts:
             raise UserError(
                 f"{self.folder} is not complete", "rerun the command that wrote it to resume"
             )
         if not counts["images"]:
             raise UserError(f"{self.folder} holds no embedding: no image could be read")
-        schema = parquet.read_schema(self.parts()[0])
-        return int(counts["images"]), int(schema.field("embedding").type.list_size)
+        return int(counts["images"])
 
     def read_parts(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Yield names and embeddings (n, d) of each finished file."""
-        from pyarrow import parquet
+        """Yield names and embeddings (n, d) of each finished file.
 
+        Raises:
+            UserError: A file is damaged.
+        """
         for path in self.parts():
-            table = parquet.read_table(path, columns=["name", "embedding"])
+            try:
+                table = _read(path)
+            except DamagedError as error:
+                raise UserError(
+                    f"{path} {error}", f"rerun the command that wrote {self.folder} to resume"
+                ) from error
             names = table["name"].to_pylist()
-            values = table["embedding"].combine_chunks().flatten().to_numpy()
-            yield names, values.reshape(len(names), table.schema.field("embedding").type.list_size)
+            dimensions = table.schema.field("embedding").type.list_size
+            yield names, _flat(table["embedding"]).reshape(len(names), dimensions)
 
 
-def _made_of(path: Path) -> MadeOf:
-    from pyarrow import parquet
+def _read(path: Path) -> Any:
+    """Return the table of a file.
 
-    metadata = parquet.read_schema(path).metadata
-    return MadeOf(metadata[_STAMP].decode(), metadata[_CONTENT].decode())
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path)
+        metadata = table.schema.metadata or {}
+        if _SHA256 not in metadata:
+            raise DamagedError("is of an earlier version (it has no hash)")
+        if metadata[_SHA256] != _sha256(table):
+            raise DamagedError("is damaged (it is not what was written)")
+    except (OSError, ValueError, KeyError, ArrowException) as error:
+        raise DamagedError("is damaged (it cannot be read)") from error
+    return table
 
 
-def _damaged(path: Path) -> bool:
-    """Whether a file lacks Parquet's end, as one does that was cut off in copying."""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - len(_MAGIC), 0))
-        return file.read() != _MAGIC
+def _sha256(table: Any) -> bytes:
+    """Return the hash of a table and its metadata, as hexadecimal digits."""
+    metadata = [table.schema.metadata[key].hex() for key in (_UNREADABLE, _STAMP, _CONTENT)]
+    about = [metadata, table["name"].to_pylist(), table["detected"].to_pylist()]
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for column in ("embedding", "box"):
+        digest.update(np.ascontiguousarray(_flat(table[column])).data)
+    return digest.hexdigest().encode()
+
+
+def _flat(column: Any) -> NDArray[np.floating]:
+    values: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values
 
 
 def _rows_of(pyarrow: Any, values: NDArray[np.floating]) -> Any:

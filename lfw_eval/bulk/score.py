@@ -29,11 +29,12 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
         UserError: Shards are missing, or an embedding is not finite or of length 0.
     """
     names: list[str] = []
-    shape = shards.shape()
     path = shards.folder / "unit.npy"
-    with replacing(path) as temporary:
-        unit = allocate_array(temporary, shape, np.float32)
+    with shards.locked(), replacing(path) as temporary:
+        count, unit = shards.images(), None
         for read, values in shards.read_parts():
+            if unit is None:
+                unit = allocate_array(temporary, (count, values.shape[1]), np.float32)
             length = np.linalg.norm(values, axis=1, keepdims=True)
             bad = ~(np.isfinite(length) & (length > 0))[:, 0]
             if bad.any():
@@ -42,10 +43,18 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
                     "finite or of length 0",
                     "embed with another precision",
                 )
-            unit[len(names) : len(names) + len(read)] = values / length
+            if len(names) + len(read) <= count:
+                unit[len(names) : len(names) + len(read)] = values / length
             names += read
+        if unit is None or len(names) != count:
+            raise UserError(
+                f"{shards.folder} holds {len(names):,} embeddings, not the {count:,} written",
+                "rerun the command that wrote it to resume",
+            )
         unit.flush()
-    return names, open_memmap(path, mode="r")
+        # This very file: the next run of the same puts another one in its place.
+        mapped: NDArray[np.float32] = open_memmap(temporary, mode="r")
+    return names, mapped
 
 
 def score(

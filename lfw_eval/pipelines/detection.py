@@ -29,40 +29,9 @@ def detect(
     Raises:
         UserError: An image cannot be read.
     """
-    detected = Detected.of(detector, faces)
+    with Detected.resumed(detector, faces) as detected:
+        _detect_remaining(detector, faces, detected)
     detections_of = detected.detections
-    remaining = [image.name for image in faces.images if image.name not in detections_of]
-    reading = 0.0
-    names: list[str] = []
-
-    def pixels() -> Iterator[NDArray[np.uint8]]:
-        # Reading and decoding is not the detector's time.
-        nonlocal reading
-        images = faces.read(remaining)
-        while True:
-            before = time.perf_counter()
-            item = next(images, None)
-            reading += time.perf_counter() - before
-            if item is None:
-                return
-            image, values = item
-            names.append(image.name)
-            yield values
-
-    started = time.perf_counter()
-    bar = tqdm(
-        total=len(faces), initial=len(detections_of), desc="detect", unit="img", disable=None
-    )
-    try:
-        with bar:
-            for index, detections in enumerate(detector.detect(pixels())):
-                detections_of[names[index]] = detections
-                bar.update()
-    finally:
-        detected.seconds += time.perf_counter() - started - reading
-        if len(detections_of) < len(faces):
-            detected.save()
-    detected.delete()
     uncut = [detections_of[image.name] for image in faces.images]
     cut = tuple(
         detections.within(image.width, image.height)
@@ -96,3 +65,37 @@ def detect(
 def _moved(before: Detections, after: Detections) -> int:
     """Return how many boxes differ by more than rounding."""
     return int((np.abs(after.boxes - before.boxes) > ROUNDING).any(axis=1).sum())
+
+
+def _detect_remaining(detector: FaceDetector, faces: FaceDataset, detected: Detected) -> None:
+    """Add the detections on the images that have none yet, and the seconds that they take."""
+    detections_of = detected.detections
+    remaining = [image.name for image in faces.images if image.name not in detections_of]
+    reading = 0.0
+    names: list[str] = []
+
+    def pixels() -> Iterator[NDArray[np.uint8]]:
+        # Reading and decoding is not the detector's time.
+        nonlocal reading
+        images = faces.read(remaining)
+        while True:
+            before = time.perf_counter()
+            item = next(images, None)
+            reading += time.perf_counter() - before
+            if item is None:
+                return
+            image, values = item
+            names.append(image.name)
+            yield values
+
+    started = time.perf_counter()
+    bar = tqdm(
+        total=len(faces), initial=len(detections_of), desc="detect", unit="img", disable=None
+    )
+    try:
+        with bar:
+            for index, detections in enumerate(detector.detect(pixels())):
+                detections_of[names[index]] = detections
+                bar.update()
+    finally:
+        detected.seconds += time.perf_counter() - started - reading

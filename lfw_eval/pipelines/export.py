@@ -13,6 +13,7 @@ from lfw_eval.checkpoints.half import half
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.sources.roots import calibration_caches
 from lfw_eval.system.files import write_atomically
+from lfw_eval.system.locks import locked
 
 
 def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[str]) -> list[Path]:
@@ -25,10 +26,13 @@ def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[s
         UserError: A version reads no calibration cache.
     """
     folder = calibration_caches() / checkpoint.name
-    table = folder / f"scales-{calibrated.table.method}.json"
-    calibrated.table.save(table)
-    caches = write_caches(calibrated.table, versions, folder)
-    return [table, *caches, *write_networks(checkpoint.model, calibrated.table, calibrated.folder)]
+    # Table, caches and networks of one calibration, not of two that run at once.
+    with locked(folder / ".lock", f"writing calibration files to {folder}"):
+        table = folder / f"scales-{calibrated.table.method}.json"
+        calibrated.table.save(table)
+        caches = write_caches(calibrated.table, versions, folder)
+        networks = write_networks(checkpoint.model, calibrated.table, calibrated.folder)
+    return [table, *caches, *networks]
 
 
 def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.pipelines.calibration import Calibration
+from lfw_eval.system.locks import locked
 
 # The first of the calibration crops, which show as many people as possible.
 _IMAGES = 32
@@ -44,7 +45,8 @@ class SensitivityStudy:
 
     def sensitivity(self) -> Sensitivity:
         """Measure every layer, or read what was measured before."""
-        return self.probe.sensitivity(self.record)
+        with locked(self.record.with_suffix(".lock"), "measuring the sensitivity of these layers"):
+            return self.probe.sensitivity(self.record)
 
     def write_mixed(self, ranking: Sensitivity, max_drop: float) -> tuple[Mixed, Path]:
         """Write the network with the fewest 16-bit layers that keeps the drop in cosine in bounds.

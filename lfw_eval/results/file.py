@@ -17,6 +17,7 @@ from lfw_eval.results.kinds import KINDS, AnyResult, Kind, Result, kind_of
 from lfw_eval.results.upgrade import SCHEMA, UPGRADES, upgrade
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, replacing, write_atomically
+from lfw_eval.system.locks import locked
 
 R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
@@ -46,19 +47,21 @@ def save_result(result: AnyResult, path: Path) -> None:
     kind = kind_of(result)
     arrays = dict(kind.arrays(result))
     digest = None
-    if arrays:
-        with replacing(path.with_suffix(".npz")) as temporary:
-            np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-            digest = file_sha256(temporary)
-    content = {
-        "schema": SCHEMA,
-        "kind": kind.name,
-        "arrays_sha256": digest,
-        "result": plain(result),
-        "environment": plain(environment()),
-    }
-    content["content_sha256"] = content_sha256(content)
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    # Two runs with the same output each leave both files, or neither.
+    with locked(path.with_name(f".{path.name}.lock"), f"writing {path}"):
+        if arrays:
+            with replacing(path.with_suffix(".npz")) as temporary:
+                np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+                digest = file_sha256(temporary)
+        content = {
+            "schema": SCHEMA,
+            "kind": kind.name,
+            "arrays_sha256": digest,
+            "result": plain(result),
+            "environment": plain(environment()),
+        }
+        content["content_sha256"] = content_sha256(content)
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_result(path: Path) -> ResultFile[Result]:

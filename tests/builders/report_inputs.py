@@ -185,7 +185,7 @@ def calibrated(roots: Path, *, study: bool) -> str:
     if study:
         layers = {f"conv{n}": {"cosine": 1 - 1e-3 / (n + 1), "sqnr": None} for n in range(30)}
         content = {"key": "x", "images": 32, "network": layers["conv0"], "layers": layers}
-        (folder / "sensitivity-entropy.json").write_text(json.dumps(content))
+        write_record(folder / "sensitivity-entropy.json", content)
     return table.digest()
 
 

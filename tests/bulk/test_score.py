@@ -184,12 +184,53 @@ def test_names_may_leave_out_folder_and_suffix(embedded, tmp_path):
     assert pooled.val == expected.val
 
 
-def test_a_shard_that_was_cut_off(embedded, tmp_path):
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def swap_rows(path):
+    table = parquet.read_table(path)
+    swapped = table.take([1, 0, *range(2, len(table))])
+    embeddings = table.set_column(1, "embedding", swapped["embedding"])
+    parquet.write_table(embeddings, path, compression="NONE")
+
+
+def without_hash(path):
+    table = parquet.read_table(path)
+    metadata = {key: value for key, value in table.schema.metadata.items() if key != b"sha256"}
+    parquet.write_table(table.replace_schema_metadata(metadata), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_off, "is damaged (it cannot be read)"),
+        (flip_a_bit, "is damaged (it is not what was written)"),
+        (swap_rows, "is damaged (it is not what was written)"),
+        (without_hash, "is of an earlier version (it has no hash)"),
+    ],
+)
+def test_a_shard_that_is_damaged(embedded, tmp_path, damage, reason, capfd):
     """It is refused by score, and done again by the next run of embed."""
-    shards = EmbeddingShards(tmp_path / "cut")
+    shards = EmbeddingShards(tmp_path / "out")
     shutil.copytree(embedded[0].folder, shards.folder)
-    cut = shards.parts()[1]
-    cut.write_bytes(cut.read_bytes()[:500])
-    with pytest.raises(UserError, match=r"part-000001.parquet is damaged; rerun the command"):
+    damage(shards.parts()[1])
+    with pytest.raises(UserError) as refused:
         unit_embeddings(shards)
+    assert str(refused.value).startswith(f"{shards.folder / 'part-000001.parquet'} {reason}; rerun")
     assert shards.begin({"model": "m"}).keys() == {0, 2}
+    assert f"part-000001.parquet {reason}; making it again" in capfd.readouterr().err
+
+
+def test_a_shard_that_is_gone(embedded, tmp_path):
+    shards = EmbeddingShards(tmp_path / "out")
+    shutil.copytree(embedded[0].folder, shards.folder)
+    shards.parts()[1].unlink()
+    with pytest.raises(UserError, match=r"embeddings, not the 200 written; rerun"):
+        unit_embeddings(shards)

@@ -241,7 +241,10 @@ DETECTION: dict[str, Callable[..., None]] = {
 
 def annotate(faces: Path, left: int = 2) -> None:
     box = f'{{"id": 1, "image_id": 1, "category_id": 1, "bbox": [{left}, 2, 9, 9]}}'
-    image = '{"id": 1, "file_name": "a.png", "width": 60, "height": 60}'
+    image = ", ".join(
+        f'{{"id": {number}, "file_name": "{name}.png", "width": 60, "height": 60}}'
+        for number, name in enumerate("ab", start=1)
+    )
     category = '{"id": 1, "name": "face"}'
     (faces / "faces.json").write_text(
         f'{{"images": [{image}], "annotations": [{box}], "categories": [{category}]}}'
@@ -252,13 +255,13 @@ def annotate(faces: Path, left: int = 2) -> None:
 def test_detections_of_an_interrupted_run(world, tmp_path, monkeypatch, change):
     faces, detector = tmp_path / "annotated", Finder()
     write_photo(faces / "a.png", 1)
+    write_photo(faces / "b.png", 2)
     annotate(faces)
-    begun = Detected.of(detector, open_faces(faces))
-    begun.detections["a.png"] = Detections(np.ones((1, 4)), np.ones(1))
-    begun.save()
+    with Detected.resumed(detector, open_faces(faces)) as begun:
+        begun.detections["a.png"] = Detections(np.ones((1, 4)), np.ones(1))
     DETECTION[change](faces, detector, monkeypatch.setattr)
-    resumed = Detected.of(detector, open_faces(faces))
-    assert bool(resumed.detections) == (change == "nothing")
+    with Detected.resumed(detector, open_faces(faces)) as resumed:
+        assert list(resumed.detections) == (["a.png"] if change == "nothing" else [])
 
 
 def test_images_that_change_after_they_were_hashed_are_refused(world):

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnx
@@ -57,7 +58,7 @@ class TritonEngine(Engine):
         """Look the model up on the server, and check that it fits the request's network."""
         self._connection = connection
         self._streams = request.options_as(TritonOptions).streams
-        self._retries = 0
+        self._retries, self._counting = 0, Lock()
         server = connection.server_version()
         self._deployed = deployed = Deployment.of(connection, address)
         self._address = deployed.address
@@ -196,7 +197,8 @@ class TritonEngine(Engine):
                     "rerun the same command when it is",
                 )
             tqdm.write(f"{self._address}: {reason}; trying again in {wait:g} s", file=sys.stderr)
-            self._retries += 1
+            with self._counting:
+                self._retries += 1
             time.sleep(wait)
             again = True
             future = self._send(crops)

@@ -18,7 +18,8 @@ from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.contract import TensorSpec
 from lfw_eval.engines.network import network
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import require_writable, write_atomically
+from lfw_eval.system.files import write_atomically
+from lfw_eval.system.locks import locked
 
 CONFIG = "config.pbtxt"
 _LABELS = "labels.txt"
@@ -125,13 +126,13 @@ def write_models(models: Sequence[ServedModel], repository: Path) -> list[Path]:
     Raises:
         UserError: The repository cannot be written to, or has another model of that name.
     """
-    require_writable(repository / CONFIG)
-    for model in models:
-        _require_same(model, repository / model.name / CONFIG)
-    # Within the repository, since a folder cannot be renamed from one disk to another.
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=repository) as temporary:
-        folders = [_write_folder(model, Path(temporary) / model.name) for model in models]
-        return [_publish(folder, repository / folder.name) for folder in folders]
+    with locked(repository / ".lock", "writing to this repository"):
+        for model in models:
+            _require_same(model, repository / model.name / CONFIG)
+        # Within the repository, since a folder cannot be renamed from one disk to another.
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=repository) as temporary:
+            folders = [_write_folder(model, Path(temporary) / model.name) for model in models]
+            return [_publish(folder, repository / folder.name) for folder in folders]
 
 
 def _write_folder(model: ServedModel, folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """The artefacts of a calibration on this machine: histograms and layer sensitivity."""
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from lfw_eval.checkpoints.checkpoint import NETWORKS
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
+from lfw_eval.system.records import DamagedError, read_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +68,17 @@ def _histograms(path: Path) -> dict[str, Histogram]:
 
 
 def _study(path: Path) -> Study | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        layers = {name: _error(row) for name, row in content["layers"].items()}
-        images = content.get("images")
-        if not layers:
-            return None
-        return Study(layers, _error(content["network"]), images)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    with suppress(DamagedError):
+        if (content := read_record(path)) and content["layers"]:
+            layers = {name: _error(row) for name, row in content["layers"].items()}
+            return Study(layers, _error(content["network"]), content["images"])
+    return None
 
 
 def _error(row: Mapping[str, float | None]) -> EmbeddingError:
     cosine, sqnr = row["cosine"], row["sqnr"]
-    if not isinstance(cosine, float | int) or not math.isfinite(cosine):
-        raise ValueError("a cosine is not a finite number")
-    return EmbeddingError(float(cosine), math.inf if sqnr is None else sqnr)
+    assert cosine is not None
+    return EmbeddingError(cosine, math.inf if sqnr is None else sqnr)
 
 
 def _inputs(folder: Path, sha256: str) -> dict[str, str]:
