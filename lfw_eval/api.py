@@ -80,7 +80,8 @@ def load_engine(
         engine: "openvino", "onnxruntime" (FP32 only), "tensorrt", "dummy", or the address of a
             Triton server's model, such as "triton://localhost:8001/facenet".
         precision: "fp16" is the 16-bit type of the device; `about.arithmetic` says which.
-        scales: For "int8", from `calibrate` or `ScaleTable.load`.
+        scales: For "int8", from `calibrate` or `ScaleTable.load`; a network that is quantised
+            already runs in "int8" without.
         batch_size: Crops per batch.
         normalisation: That of the training images; by default as the checkpoint says.
         options: The engine's own, such as `gpu=(0,)` or `tf32=False`: the fields of
@@ -104,16 +105,19 @@ def load_engine(
         require_type("scales", scales, ScaleTable, _TABLE)
     require_type("batch_size", batch_size, int, "a number of crops")
     choice = choose_engine(engine, precision, batch_size, **options)
-    if choice.needs_scales and scales is None:
+    if batch_size < 1:
+        raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
+    opened = open_checkpoint(str(checkpoint), normalisation)
+    if scales is not None:
+        opened.require_float("given other `scales`")
+    needs_scales = choice.needs_scales(opened)
+    if needs_scales and scales is None:
         raise UserError("`precision` int8 needs `scales`", "pass what `calibrate` returns")
-    if scales is not None and not choice.needs_scales:
+    if scales is not None and not needs_scales:
         raise UserError(
             f"`engine` {choice.label} in `precision` {precision} takes no `scales`",
             "pass them for int8, to engines without scales of their own",
         )
-    if batch_size < 1:
-        raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
-    opened = open_checkpoint(str(checkpoint), normalisation)
     built = choice.build(opened, Scales(scales, None) if scales else None)
     return Embedder(built, precision, batch_size)
 
@@ -252,7 +256,9 @@ def quantize(
         True
     """
     require_type("scales", scales, ScaleTable, _TABLE)
-    model = onnx.load(open_checkpoint(str(checkpoint), normalisation).model)
+    opened = open_checkpoint(str(checkpoint), normalisation)
+    opened.require_float("quantised again")
+    model = onnx.load(opened.model)
     return insert_qdq(model, scales, QdqTypes(unsigned=unsigned))
 
 

@@ -1,14 +1,16 @@
-"""A checkpoint, fetched and converted: the FP32 network that engines are built from."""
+"""A checkpoint, fetched and converted: the network that engines are built from."""
 
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnx
 
 from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of, source_sha256
+from lfw_eval.checkpoints.quantized import Quantization, quantization_of
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
 from lfw_eval.system.errors import UserError
@@ -23,14 +25,15 @@ NETWORKS = "fp32-*.onnx"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An FP32 network on disk.
+    """A network on disk, in FP32 or quantised already.
 
     Attributes:
         name: Its name in the manifest, or the file's.
         folder: The folder of everything derived from it.
-        model: The FP32 ONNX file, batch normalisation folded.
+        model: The ONNX file; in FP32, batch normalisation is folded.
         normalisation: The normalisation of its input.
         source_sha256: Of the file that it was converted from, with any weights beside it.
+        quantization: How the checkpoint itself is quantised; None for one in floating point.
     """
 
     name: str
@@ -38,6 +41,28 @@ class Checkpoint:
     model: Path
     normalisation: str
     source_sha256: str
+    quantization: Quantization | None = None
+
+    @property
+    def precision(self) -> Literal["fp32", "int8"]:
+        """The precision that it has by itself: what others are compared with."""
+        return "int8" if self.quantization else "fp32"
+
+    def require_float(self, purpose: str) -> None:
+        """Refuse a network that is quantised already.
+
+        Args:
+            purpose: What cannot be done with it, such as "calibrated".
+
+        Raises:
+            UserError: It is.
+        """
+        if self.quantization:
+            raise UserError(
+                f"{self.name} is already quantised ({self.quantization}), so it cannot be "
+                f"{purpose}",
+                "give the FP32 network that it was made from",
+            )
 
     def input_shape(self) -> tuple[int, int, int]:
         """Return height, width and channels of the images that the network takes."""
@@ -46,26 +71,43 @@ class Checkpoint:
     def describe(self) -> ModelDescription:
         """Return the description of the network for a result."""
         return ModelDescription(
-            self.name, self.source_sha256, file_sha256(self.model), self.normalisation
+            name=self.name,
+            source_sha256=self.source_sha256,
+            onnx_sha256=file_sha256(self.model),
+            normalisation=self.normalisation,
+            quantization=self.quantization,
         )
 
 
-def open_checkpoint(checkpoint: str, normalisation: str | None = None) -> Checkpoint:
+def open_checkpoint(
+    checkpoint: str, normalisation: str | None = None, default_normalisation: str | None = None
+) -> Checkpoint:
     """Fetch and convert a checkpoint, a file or an entry of the manifest.
 
     It is converted once; see `converted`.
+
+    Args:
+        checkpoint: The file, or the entry's name.
+        normalisation: That of the training images; None takes what the checkpoint says.
+        default_normalisation: For a checkpoint that says nothing.
 
     Raises:
         UserError: No such file or entry exists, or it cannot be converted.
     """
     source, name, normalisation = find_source(checkpoint, normalisation)
     digest = source_sha256(source)
-    built_from = f"{digest} {normalisation} recipe {RECIPE} onnx {onnx.__version__}"
-    model = converted(
-        name, digest, built_from, lambda: convert(source, normalisation=normalisation)
-    )
-    stated = str(normalisation_of(onnx.load(model, load_external_data=False)))
-    return Checkpoint(name, model.parent, model, stated, digest)
+    ways = " or ".join(filter(None, (normalisation, default_normalisation))) or None
+    built_from = f"{digest} {ways} recipe {RECIPE} onnx {onnx.__version__}"
+
+    def convert_source() -> onnx.ModelProto:
+        return convert(
+            source, normalisation=normalisation, default_normalisation=default_normalisation
+        )
+
+    model = converted(name, digest, built_from, convert_source)
+    network = onnx.load(model, load_external_data=False)
+    stated, quantization = str(normalisation_of(network)), quantization_of(network, str(source))
+    return Checkpoint(name, model.parent, model, stated, digest, quantization)
 
 
 def converted(

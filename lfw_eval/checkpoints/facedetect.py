@@ -14,9 +14,10 @@ from lfw_eval.checkpoints.onnx_file import (
     read_onnx,
     shape_of,
 )
+from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
 
-RECIPE = 1
+RECIPE = 2
 """Version of the adoption: raise it when the same file would give another network."""
 
 _NORMALISATION = "unit"
@@ -39,7 +40,8 @@ def open_facedetect(path: Path) -> Checkpoint:
     digest = onnx_sha256(path)
     built_from = f"{digest} recipe {RECIPE} onnx {onnx.__version__}"
     model = converted(path.stem, digest, built_from, lambda: _adopted(path))
-    return Checkpoint(path.stem, model.parent, model, _NORMALISATION, digest)
+    quantization = quantization_of(onnx.load(model, load_external_data=False), str(path))
+    return Checkpoint(path.stem, model.parent, model, _NORMALISATION, digest, quantization)
 
 
 def _adopted(path: Path) -> onnx.ModelProto:
@@ -59,4 +61,4 @@ def _adopted(path: Path) -> onnx.ModelProto:
     for info in (*inputs, *model.graph.output):
         make_batch_dynamic(info)
     del model.graph.value_info[:]
-    return fold_affine(model)
+    return model if quantization_of(model, str(path)) else fold_affine(model)

@@ -9,6 +9,7 @@ from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
 from lfw_eval.checkpoints.keras_h5 import convert_keras
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
 from lfw_eval.checkpoints.onnx_file import onnx_sha256
+from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.checkpoints.torch_archive import read_tensors
 from lfw_eval.checkpoints.user_onnx import adopt_onnx
 from lfw_eval.system.errors import UserError
@@ -22,14 +23,22 @@ _TORCH = (b"PK\x03\x04", b"\x80\x02")
 _NORMALISATION = "lfw_eval.normalisation"
 
 
-def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) -> onnx.ModelProto:
+def convert(
+    path: Path,
+    *,
+    normalisation: str | None = None,
+    fold: bool = True,
+    default_normalisation: str | None = None,
+) -> onnx.ModelProto:
     """Convert a Keras h5, a facenet-pytorch .pt or a user's ONNX file, told apart by content.
 
     Args:
         path: The checkpoint.
         normalisation: The one the checkpoint was trained with, a key of `NORMALISATIONS`; by
             default the one that the kind of file implies.
-        fold: Fold batch normalisation and constant factors into the weights.
+        fold: Fold batch normalisation and constant factors into the weights; a network that is
+            quantised already stays as it is.
+        default_normalisation: For a file that implies none.
 
     Returns:
         Model from one float32 input (n, 3, 160, 160) to one float32 output (n, dimensions), with
@@ -58,13 +67,14 @@ def convert(path: Path, *, normalisation: str | None = None, fold: bool = True) 
     else:
         model = adopt_onnx(path)
         implied = normalisation_of(model)
-    normalisation = normalisation or implied
+    normalisation = normalisation or implied or default_normalisation
     if normalisation is None:
         raise UserError(
             f"{path} does not state how crops are normalised",
             f"give `normalisation`: {', '.join(NORMALISATIONS)}",
         )
-    model = fold_affine(model) if fold else model
+    if fold and quantization_of(model, str(path)) is None:
+        model = fold_affine(model)
     properties = {item.key: item.value for item in model.metadata_props}
     onnx.helper.set_model_props(model, {**properties, _NORMALISATION: normalisation})
     return model

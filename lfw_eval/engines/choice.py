@@ -58,10 +58,10 @@ class EngineChoice:
         """The precisions that it is available in; a served engine has its own only."""
         return (self.precision,) if self.options.served else self.engine_class().precisions
 
-    @property
-    def needs_scales(self) -> bool:
-        """Whether INT8 scales have to be calibrated for it."""
-        return self.precision == "int8" and not self.options.has_scales
+    def needs_scales(self, checkpoint: Checkpoint) -> bool:
+        """Return whether INT8 scales have to be calibrated for it."""
+        scaled = self.options.has_scales or checkpoint.quantization
+        return self.precision == "int8" and not scaled
 
     def in_precision(self, precision: Precision) -> "EngineChoice":
         """Return the same engine in another precision."""
@@ -109,9 +109,17 @@ class EngineChoice:
         self.engine_class()
         if self.options.served:
             self.build(checkpoint).close()
+        else:
+            self._require_own_precision(checkpoint)
 
     def request(self, checkpoint: Checkpoint, scales: Scales | None = None) -> BuildRequest:
-        """Return what an engine of a checkpoint is built from."""
+        """Return what an engine of a checkpoint is built from.
+
+        Raises:
+            UserError: The checkpoint is quantised already, and not to be run as it is.
+        """
+        if not self.options.served:
+            self._require_own_precision(checkpoint)
         return BuildRequest(
             model=checkpoint.model,
             normalisation=checkpoint.normalisation,
@@ -122,6 +130,7 @@ class EngineChoice:
             calibration_crops=scales.crops if scales else None,
             options=self.options,
             strict_precision=self.strict_precision,
+            quantization=checkpoint.quantization,
         )
 
     def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":
@@ -136,6 +145,19 @@ class EngineChoice:
             UserError: The runtime is missing, or cannot build this.
         """
         return self.spec(checkpoint, scales).local()
+
+    def _require_own_precision(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.quantization is None:
+            return
+        how = f"{checkpoint.name} is already quantised ({checkpoint.quantization}): "
+        if self.precision != "int8":
+            raise UserError(
+                f"{how}its weights are INT8, so `precision` {self.precision} would not be what it "
+                "says",
+                "take `precision` int8, which runs it as it is",
+            )
+        if self.options.has_scales:
+            raise UserError(f"{how}it takes no further scales", "leave `calibration_cache` out")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.quantized import Quantization
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.closing import Closing
 
@@ -103,7 +104,7 @@ class BuildRequest:
     """What an engine is built from.
 
     Attributes:
-        model: FP32 ONNX file with one float32 input (n, 3, height, width), dynamic batch.
+        model: ONNX file with one float32 input (n, 3, height, width), dynamic batch.
         normalisation: Built in before it, so that the engine takes uint8 (n, height, width, 3);
             a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
         precision: "fp16" means the 16-bit type that the device has.
@@ -114,6 +115,8 @@ class BuildRequest:
         options: The engine's own.
         strict_precision: Let the runtime choose no other type for what is quantised, where it can
             be told so.
+        quantization: How the model itself is quantised, as `Checkpoint.quantization`; its
+            precision is "int8" then, and it runs as it is.
     """
 
     model: Path
@@ -125,6 +128,7 @@ class BuildRequest:
     calibration_crops: Callable[[], NDArray[np.uint8]] | None = None
     options: EngineOptions = EngineOptions()
     strict_precision: bool = False
+    quantization: Quantization | None = None
 
     @property
     def batches(self) -> tuple[int, int, int]:
@@ -169,6 +173,8 @@ class BuiltEngine(Closing, ABC):
             does not report them.
         device: The device's name.
         key: Identifies everything that the engine was built from.
+        adaptation: How a quantised network was changed for the runtime to get it right, and why, in
+            a sentence; empty where it runs as it is.
         size: Bytes of the built engine; 0 where the runtime keeps none.
         build_seconds: How long it took to build, in this run or an earlier one.
         cacheable: Whether outputs may be cached under `key`; False for a server's model, of which
@@ -181,6 +187,7 @@ class BuiltEngine(Closing, ABC):
     device: str
     key: str
     executed: ExecutedTypes | None = None
+    adaptation: str = ""
     size: int = 0
     build_seconds: float = 0.0
     cacheable: bool = True

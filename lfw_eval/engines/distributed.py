@@ -15,7 +15,16 @@ from lfw_eval.workers.contract import Row, Workers
 _ITEMS_PER_WORKER = 8
 _MAX_BATCHES = 512
 _BEGAN = "began"
-_DESCRIBED = ("arithmetic", "executed", "device", "key", "cacheable", "size", "build_seconds")
+_DESCRIBED = (
+    "arithmetic",
+    "executed",
+    "device",
+    "key",
+    "adaptation",
+    "cacheable",
+    "size",
+    "build_seconds",
+)
 
 
 class DistributedEngine(BuiltEngine):

@@ -26,7 +26,8 @@ def network(
 
     Args:
         types: What Q/DQ nodes store.
-        quantized: Insert Q/DQ nodes for int8; False for an engine that reads its scales elsewhere.
+        quantized: Insert Q/DQ nodes for int8 where the model has none; False for an engine that
+            reads its scales elsewhere.
         half_precision: Make all of the network float16 but the normalisation and the output.
         layer_normalisation: See `accept_crops`.
 
@@ -34,7 +35,7 @@ def network(
         UserError: The request is for int8 and has no scale table.
     """
     model = onnx.load(request.model)
-    if request.precision == "int8" and quantized:
+    if request.precision == "int8" and quantized and not request.quantization:
         if request.scales is None:
             raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
         model = qdq.quantize(model, request.scales, types)

@@ -1,11 +1,18 @@
-"""ONNX Runtime on the CPU, in FP32: the reference for every other engine."""
+"""ONNX Runtime on the CPU, in FP32, the reference for every other engine, and in INT8."""
 
+import functools
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnxruntime
+from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
+from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
+from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
 from lfw_eval.engines.network import network
 from lfw_eval.engines.onnxruntime_types import onnxruntime_types
 from lfw_eval.engines.store import EngineStore
@@ -17,7 +24,7 @@ from lfw_eval.system.hardware import cpu_name
 class OnnxRuntimeEngine(Engine):
     """A session with the default graph optimisations."""
 
-    precisions = ("fp32",)
+    precisions = ("fp32", "int8")
     arithmetic = "float32"
     thread_safe = True
 
@@ -42,14 +49,20 @@ class OnnxRuntimeEngine(Engine):
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "OnnxRuntimeEngine":
         """Create a session, which takes less time than reading one back would."""
+        exactness = _exactness() if request.precision == "int8" else EXACT
         model = network(request, QdqTypes(unsigned=True))
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), {})
+        adapted = adapt_to_runtime(model, request, exactness, cls.runtime())
+        options = {} if exactness == EXACT else {"exact": asdict(exactness)}
+        store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), options)
         layers = weighted_layers(request.model, request.precision)
-        executed = executed_types(layers, onnxruntime_types(model, layers))
-        return cls(session, store.key, executed)
+        executed = executed_types(layers, onnxruntime_types(adapted.model, layers))
+        engine = cls(_session(adapted.model), store.key, executed)
+        if request.precision == "int8":
+            engine.arithmetic = int8_arithmetic(
+                request, engine.arithmetic, executed, simulated=adapted.simulated
+            )
+            engine.adaptation = adapted.adaptation
+        return engine
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
@@ -57,6 +70,27 @@ class OnnxRuntimeEngine(Engine):
         return dict(zip(names, self._session.run(names, dict(batch)), strict=True))
 
 
+def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # It warns of every zero point that its fusion of Q/DQ nodes leaves over.
+    options.log_severity_level = _ERRORS
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+@functools.cache
+def _exactness() -> Int8Exactness:
+    """Return whether ONNX Runtime gets 8-bit convolutions right on this machine."""
+
+    def run(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.floating]:
+        values: NDArray[np.floating] = _session(model).run(None, {"images": images})[0]
+        return values
+
+    return int8_exactness(run)
+
+
+_ERRORS = 3
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 

@@ -1,14 +1,20 @@
 """OpenVINO: FP32, the CPU's 16-bit type, and real INT8."""
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import onnx
 import openvino
+from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
+from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
+from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
 from lfw_eval.engines.network import network
 from lfw_eval.engines.openvino_types import openvino_types
 from lfw_eval.engines.store import EngineStore, StoredEngine
@@ -50,8 +56,12 @@ class OpenVINOEngine(Engine):
             self.arithmetic = "float32 (this CPU has no 16-bit arithmetic)"
         layers = weighted_layers(request.model, request.precision)
         self.executed = executed_types(layers, openvino_types(compiled, layers))
-        if self.executed and self.executed.of("int8").layers:
-            self.arithmetic = f"int8 and {self.arithmetic}"
+        if request.precision == "int8":
+            simulated = bool(stored.about.get("simulated"))
+            self.arithmetic = int8_arithmetic(
+                request, self.arithmetic, self.executed, simulated=simulated
+            )
+            self.adaptation = str(stored.about.get("adaptation", ""))
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
         self.outputs = tuple(_spec(port) for port in compiled.outputs)
 
@@ -68,17 +78,30 @@ class OpenVINOEngine(Engine):
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": _precision_hint(core, request.precision),
         }
-        store = EngineStore.of(folder, request, cls.runtime(), _device_name(), options)
+        exactness = _exactness() if request.precision == "int8" else EXACT
+        built_for = options if exactness == EXACT else {**options, "exact": asdict(exactness)}
+        store = EngineStore.of(folder, request, cls.runtime(), _device_name(), built_for)
         # The number of threads does not change the engine.
         options |= openvino_threads()
         built: list[openvino.CompiledModel] = []
 
         def build() -> StoredEngine:
             started = time.perf_counter()
-            compiled = _compile(core, request, options)
+            adapted = adapt_to_runtime(
+                # Tensors that are never negative would lose a bit as int8.
+                network(request, QdqTypes(unsigned=True)),
+                request,
+                exactness,
+                cls.runtime(),
+            )
+            compiled = _compile(core, request.model, adapted.model, options)
             built.append(compiled)
-            seconds = time.perf_counter() - started
-            return store.save(compiled.export_model().read(), seconds=seconds)
+            return store.save(
+                compiled.export_model().read(),
+                seconds=time.perf_counter() - started,
+                adaptation=adapted.adaptation,
+                simulated=adapted.simulated,
+            )
 
         stored = store.load_or_build(build)
         compiled = built[0] if built else core.import_model(stored.content, _DEVICE, options)
@@ -125,16 +148,27 @@ class OpenVINOEngine(Engine):
 
 
 def _compile(
-    core: openvino.Core, request: BuildRequest, options: dict[str, str | int]
+    core: openvino.Core, path: Path, model: onnx.ModelProto, options: dict[str, str | int]
 ) -> openvino.CompiledModel:
-    # Tensors that are never negative would lose a bit as int8, and OpenVINO 2026.4 gets signed ones
-    # wrong on CPUs without AMX: cosine 0.93 where ONNX Runtime has 0.9989.
-    model = network(request, QdqTypes(unsigned=True))
     try:
         return core.compile_model(core.read_model(model.SerializeToString()), _DEVICE, options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise UserError(f"OpenVINO cannot build {request.model}: {reason}") from error
+        raise UserError(f"OpenVINO cannot build {path}: {reason}") from error
+
+
+@functools.cache
+def _exactness() -> Int8Exactness:
+    """Return whether OpenVINO gets 8-bit convolutions right on this machine."""
+
+    def run(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.floating]:
+        core = openvino.Core()
+        network = core.read_model(model.SerializeToString())
+        compiled = core.compile_model(network, _DEVICE, {"INFERENCE_PRECISION_HINT": "f32"})
+        values: NDArray[np.floating] = compiled(images)[0]
+        return values
+
+    return int8_exactness(run)
 
 
 def _precision_hint(core: openvino.Core, precision: str) -> str:

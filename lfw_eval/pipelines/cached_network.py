@@ -8,6 +8,7 @@ from calibration.cache import CalibrationCache
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.printing import first_names
 
@@ -38,9 +39,9 @@ def quantize_with_cache(
     Raises:
         UserError: The cache lacks tensors, or the network cannot be quantised.
     """
+    if how := quantization_of(model, str(path)):
+        raise UserError(f"{path} is already quantised ({how})", "give the FP32 network")
     model = _of_new_opset(model, path)
-    if quantized_tensors(model):
-        raise UserError(f"{path} already has Q/DQ nodes", "give the FP32 network")
     try:
         folded = fold_affine(model)
         try:

@@ -53,15 +53,16 @@ class Calibration(Scales):
 
 def calibrate_if_needed(job: Job, workers: Workers = HERE) -> Calibration | None:
     """Calibrate for a job whose engine needs scales; None for any other one."""
-    return calibrate_job(job, workers) if job.engine.needs_scales else None
+    return calibrate_job(job, workers) if job.engine.needs_scales(job.judged) else None
 
 
 def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
-    """Calibrate a job's checkpoint on images of its data set; see `calibrate`.
+    """Calibrate the network that a job judges on images of its data set; see `calibrate`.
 
     Raises:
         UserError: For any mistake in the job.
     """
+    job.judged.require_float("calibrated")
     dataset = job.dataset
     images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
     evaluated = set(images.names) <= set(dataset.pairs.names)
@@ -69,7 +70,7 @@ def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
     store = dataset.crop_store(job.alignment, None if evaluated else images.names, workers)
     crops = StoredCrops(store.folder, images.names)
     calibration = calibrate(
-        job.checkpoint, crops(), images, job.method, workers, first_batch=job.first_batch
+        job.judged, crops(), images, job.method, workers, first_batch=job.first_batch
     )
     return replace(calibration, crops=crops)
 
@@ -109,10 +110,11 @@ def calibrate(
 
     Raises:
         UserError: There are no crops, or no first batch; the crops have another size; or the
-            network makes NaN or infinity of one.
+            network is quantised already, or makes NaN or infinity of one.
     """
     import onnxruntime  # takes a second, which help texts do without
 
+    checkpoint.require_float("calibrated")
     if len(crops) == 0:
         raise UserError(
             "calibration needs at least one crop", "give images in the calibration list"

@@ -145,7 +145,7 @@ class FaceDetectChoice:
         Raises:
             UserError: There is neither a cache nor a data set to calibrate on.
         """
-        if not self.engine.needs_scales:
+        if not self.engine.needs_scales(self.checkpoint):
             return None
         if self.calibration_cache:
             return Scales(CalibrationCache.load(self.calibration_cache).to_table(), None)
@@ -175,7 +175,7 @@ class FaceDetectChoice:
 
     def _describe(self, faces: FaceDataset | None) -> dict[str, str | int]:
         """Return where INT8 scales come from."""
-        if not self.engine.needs_scales:
+        if not self.engine.needs_scales(self.checkpoint):
             return {}
         if self.calibration_cache:
             return {

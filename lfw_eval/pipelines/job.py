@@ -1,4 +1,4 @@
-"""One job: a data set, how its faces are aligned, a checkpoint and an engine."""
+"""One job: a data set, how its faces are aligned, a checkpoint or two, and an engine."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Job:
     """What to evaluate or to measure; the workers are an argument of their own.
 
     Attributes:
+        checkpoint: Runs in the engine's precision, beside itself in FP32.
+        candidate: Another network for the same crops, which runs in the engine's precision beside
+            the checkpoint instead; None where there is none.
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
         first_batch: Calibration crops whose largest values set the histograms' bins.
@@ -29,9 +33,43 @@ class Job:
     calibration_list: Path | None = None
     method: Method = "entropy"
     first_batch: int = FIRST_BATCH
+    candidate: Checkpoint | None = None
+
+    @property
+    def judged(self) -> Checkpoint:
+        """The network that runs in the engine's precision."""
+        return self.candidate or self.checkpoint
+
+    @property
+    def reference(self) -> EngineChoice:
+        """The engine of the checkpoint as a reference: in FP32, or as it is if quantised."""
+        return self.engine.reference.in_precision(self.checkpoint.precision)
+
+    def check_candidate(self) -> None:
+        """Refuse a candidate that cannot be compared with the checkpoint.
+
+        Raises:
+            UserError: It takes crops of another size, or a server runs the engine.
+        """
+        if self.candidate is None:
+            return
+        if self.engine.options.served:
+            raise UserError(
+                f"`candidate` is for engines that are built here, but {self.engine.label} runs the "
+                "server's own network",
+                "leave `candidate` out, or take another `engine`",
+            )
+        sizes = [network.input_shape()[:2] for network in (self.checkpoint, self.candidate)]
+        if sizes[0] != sizes[1]:
+            own, other = (f"{height}x{width}" for height, width in sizes)
+            raise UserError(
+                f"{self.candidate.name} takes crops of {other} and {self.checkpoint.name} of {own},"
+                " but both have to run on the same crops",
+                "give a `candidate` for crops of that size",
+            )
 
     def default_output(self, kind: str) -> Path:
         """Return where a result goes for which the user named no file."""
         engine = re.sub(r"[^\w.]+", "-", self.engine.label)
-        parts = (self.dataset.name, self.checkpoint.name, engine, self.engine.precision, kind)
+        parts = (self.dataset.name, self.judged.name, engine, self.engine.precision, kind)
         return Path("results") / f"{'-'.join(parts)}.json"

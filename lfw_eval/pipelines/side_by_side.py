@@ -49,8 +49,8 @@ class SideBySide:
     Attributes:
         store: The crops of both.
         calibration: Of the candidate; None where it needs none.
-        reference: FP32.
-        candidate: The requested engine; None where that is the reference.
+        reference: The checkpoint in FP32, or as it is where it is quantised already.
+        candidate: The requested engine or network; None where that is the reference.
         speed: Of the two side by side; None where they were not timed so.
     """
 
@@ -65,10 +65,14 @@ class SideBySide:
         return metric(self.reference), metric(self.candidate) if self.candidate else None
 
     def cosine(self) -> CosineSimilarity | None:
-        """Return how near the candidate's embeddings are to the reference's."""
+        """Return how near the candidate's embeddings are to the reference's.
+
+        None where there is no candidate, or its embeddings are of another length.
+        """
         if self.candidate is None:
             return None
-        return mean_cosine(self.reference.embeddings, self.candidate.embeddings)
+        before, now = self.reference.embeddings, self.candidate.embeddings
+        return mean_cosine(before, now) if before.shape == now.shape else None
 
 
 def preflight(job: Job, workers: Workers) -> None:
@@ -78,7 +82,9 @@ def preflight(job: Job, workers: Workers) -> None:
         UserError: There is no such runtime, precision, server or model, or the workers are
             unavailable.
     """
-    workers.call(job.engine.preflight, job.checkpoint, gpus=job.engine.options.gpus)
+    job.check_candidate()
+    for choice, checkpoint in ((job.reference, job.checkpoint), (job.engine, job.judged)):
+        workers.call(choice.preflight, checkpoint, gpus=choice.options.gpus)
 
 
 def run_side_by_side(
@@ -90,10 +96,10 @@ def run_side_by_side(
     calibration: Calibration | None = None,
     speed_seconds: float = 0,
 ) -> SideBySide:
-    """Run a job's engine, and FP32 beside it, on the same crops.
+    """Run a job's engine, and the reference beside it, on the same crops.
 
-    FP32 beside a candidate is read back from an earlier run where there was one; the requested
-    engine always runs.
+    The reference beside a candidate is read back from an earlier run where there was one; the
+    requested engine always runs.
 
     Args:
         names: Of the images; None takes those of the pairs.
@@ -109,19 +115,19 @@ def run_side_by_side(
     preflight(job, workers)
     store = job.dataset.crop_store(job.alignment, names, workers)
     calibration = calibration or calibrate_if_needed(job, workers)
-    fp32 = job.engine.reference.spec(job.checkpoint)
-    if fp32.choice == job.engine:
-        return SideBySide(store, None, run_engine(fp32, store, workers, flip), None)
-    requested = job.engine.spec(job.checkpoint, calibration)
+    reference = job.reference.spec(job.checkpoint)
+    if reference.choice == job.engine and job.candidate is None:
+        return SideBySide(store, None, run_engine(reference, store, workers, flip), None)
+    requested = job.engine.spec(job.judged, calibration)
     both = SideBySide(
         store,
         calibration,
-        run_engine(fp32, store, workers, flip, reuse=True),
+        run_engine(reference, store, workers, flip, reuse=True),
         run_engine(requested, store, workers, flip),
     )
     if not speed_seconds or workers is not HERE or job.engine.options.served:
         return both
-    return _timed(both, fp32, requested, speed_seconds)
+    return _timed(both, reference, requested, speed_seconds)
 
 
 def _timed(
@@ -210,6 +216,7 @@ def describe_engine(engine: BuiltEngine, precision: Precision) -> EngineDescript
         key=engine.key,
         size=engine.size,
         executed=engine.executed,
+        adaptation=engine.adaptation,
     )
 
 

@@ -9,12 +9,24 @@ _HALF = 0.5
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a result says of a network."""
+    """What a result says of a network.
+
+    Attributes:
+        quantization: How the checkpoint itself is quantised, such as "Q/DQ"; None where it is in
+            floating point, as all were that older files are of.
+    """
 
     name: str
     source_sha256: str
     onnx_sha256: str
     normalisation: str
+    quantization: str | None = None
+
+    def label(self, precision: str) -> str:
+        """Return a precision of this network in words: "INT8 (Q/DQ in the checkpoint)"."""
+        if self.quantization is None:
+            return precision.upper()
+        return f"{precision.upper()} ({self.quantization} in the checkpoint)"
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,8 @@ class EngineDescription:
         key: Identifies what it was built from.
         size: In bytes.
         executed: The types that it really computes in; None where they are not reported.
+        adaptation: How a quantised network was changed for the runtime to get it right, and why;
+            empty where it ran as it is, or an older file does not say.
     """
 
     precision: str
@@ -34,6 +48,7 @@ class EngineDescription:
     key: str
     size: int
     executed: ExecutedTypes | None = None
+    adaptation: str = ""
 
     @property
     def title(self) -> str:

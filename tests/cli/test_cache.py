@@ -266,7 +266,7 @@ def test_networks_that_cannot_be_quantised(cache_command, tiny, tmp_path):
     assert not (tmp_path / "qdq.onnx").exists()
     cache_command("to-qdq", cache, tiny, "qdq.onnx")
     run = cache_command("to-qdq", cache, "qdq.onnx", "again.onnx")
-    assert "already has Q/DQ nodes" in refused(run)
+    assert "is already quantised (Q/DQ)" in refused(run)
     assert not (tmp_path / "again.onnx").exists()
 
 
