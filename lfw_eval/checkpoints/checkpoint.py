@@ -80,7 +80,10 @@ class Checkpoint:
 
 
 def open_checkpoint(
-    checkpoint: str, normalisation: str | None = None, default_normalisation: str | None = None
+    checkpoint: str,
+    normalisation: str | None = None,
+    default_normalisation: str | None = None,
+    parameter: str = "checkpoint",
 ) -> Checkpoint:
     """Fetch and convert a checkpoint, a file or an entry of the manifest.
 
@@ -90,11 +93,12 @@ def open_checkpoint(
         checkpoint: The file, or the entry's name.
         normalisation: That of the training images; None takes what the checkpoint says.
         default_normalisation: For a checkpoint that says nothing.
+        parameter: What the user named the checkpoint by.
 
     Raises:
         UserError: No such file or entry exists, or it cannot be converted.
     """
-    source, name, normalisation = find_source(checkpoint, normalisation)
+    source, name, normalisation = find_source(checkpoint, normalisation, parameter)
     digest = source_sha256(source)
     ways = " or ".join(filter(None, (normalisation, default_normalisation))) or None
     built_from = f"{digest} {ways} recipe {RECIPE} onnx {onnx.__version__}"
@@ -157,8 +161,15 @@ def _is_converted(model: Path) -> bool:
     return True
 
 
-def find_source(checkpoint: str, normalisation: str | None = None) -> tuple[Path, str, str | None]:
+def find_source(
+    checkpoint: str, normalisation: str | None = None, parameter: str = "checkpoint"
+) -> tuple[Path, str, str | None]:
     """Return a checkpoint's file, its name, and its normalisation if known.
+
+    Args:
+        checkpoint: The file, or the entry's name.
+        normalisation: That of the training images; None takes what the manifest says.
+        parameter: What the user named the checkpoint by.
 
     Raises:
         UserError: It is neither a file nor an entry of the manifest, or cannot be fetched.
@@ -171,7 +182,7 @@ def find_source(checkpoint: str, normalisation: str | None = None) -> tuple[Path
         return locate(entry, collection), checkpoint, normalisation or entry.normalisation
     names = [key for key, entry in collection.entries.items() if entry.normalisation]
     raise UserError(
-        f"`checkpoint` {checkpoint} is neither a file nor one of {', '.join(names)}",
+        f"`{parameter}` {checkpoint} is neither a file nor one of {', '.join(names)}",
         "give a .h5, .pt or .onnx file",
     )
 

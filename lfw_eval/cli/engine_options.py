@@ -8,7 +8,7 @@ import typer
 
 from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
-from lfw_eval.checkpoints.checkpoint import DEFAULT
+from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.cli.flatten import Bare, Formerly
 from lfw_eval.engines.contract import STREAMS, Precision
@@ -47,6 +47,46 @@ class CheckpointOptions:
 
 
 @dataclass(frozen=True)
+class CandidateOptions:
+    """A second network, beside the first."""
+
+    panel: ClassVar = "Checkpoint"
+
+    candidate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Another network for the same crops, such as a student, a pruned or a Q/DQ one: "
+            "it runs in --precision (default: FP32, or as it is if quantised) beside --checkpoint "
+            "in FP32.",
+        ),
+    ] = None
+    candidate_normalisation: Annotated[
+        Normalisation | None,
+        typer.Option(help="Of the candidate. Default: as it says, or else that of --checkpoint."),
+    ] = None
+
+    def open(self, beside: Checkpoint) -> Checkpoint | None:
+        """Open the candidate; None where there is none.
+
+        Args:
+            beside: What it is compared with.
+
+        Raises:
+            UserError: It is not there, or cannot be read.
+        """
+        if self.candidate is None:
+            if self.candidate_normalisation:
+                raise UserError(
+                    "`candidate_normalisation` is for a `candidate`", "give one, or leave it out"
+                )
+            return None
+        return open_checkpoint(
+            self.candidate, self.candidate_normalisation, beside.normalisation, "candidate"
+        )
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """What the network runs on."""
 
@@ -55,11 +95,13 @@ class EngineOptions:
     engine: Annotated[
         str,
         typer.Option(
-            help="openvino, tensorrt, onnxruntime (FP32 only), dummy, or a Triton server's "
+            help="openvino, tensorrt, onnxruntime (FP32, INT8), dummy, or a Triton server's "
             "model: triton://host:port/model/version (gRPC; triton+http:// for HTTP).",
         ),
     ] = "openvino"
-    precision: Annotated[Precision, typer.Option(help="Precision of the engine.")] = "int8"
+    precision: Annotated[
+        Precision | None, typer.Option(help="Precision of the engine.", show_default="int8")
+    ] = None
     strict_precision: Annotated[
         bool,
         typer.Option(

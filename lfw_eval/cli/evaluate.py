@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
-from lfw_eval.cli.engine_options import RayOptions
+from lfw_eval.cli.engine_options import CandidateOptions, RayOptions
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.options import Output
 from lfw_eval.cli.target import require
@@ -16,7 +16,6 @@ from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_choice import beside
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.report.tables.accuracy import accuracy_table
 from lfw_eval.results.checks import check_accuracy
@@ -27,6 +26,7 @@ from lfw_eval.system.files import require_writable
 
 def evaluate_command(
     options: JobOptions,
+    second: CandidateOptions,
     ray: RayOptions,
     distance: Annotated[Distance, typer.Option(help="Between two embeddings.")] = "squared_l2",
     flip: Annotated[
@@ -60,7 +60,7 @@ def evaluate_command(
     """
     if (with_facedetect is None) != (faces is None):
         raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together", "give both")
-    job = options.job()
+    job = options.job(second)
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
         raise UserError(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.engine_options import RayOptions
+from lfw_eval.cli.engine_options import CandidateOptions, RayOptions
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.options import Output
 from lfw_eval.cli.target import require
@@ -20,6 +20,7 @@ from lfw_eval.system.files import require_writable
 
 def identify_command(
     options: JobOptions,
+    second: CandidateOptions,
     ray: RayOptions,
     gallery: Annotated[
         Path | None,
@@ -49,7 +50,7 @@ def identify_command(
     FP32 beside the requested precision. Exit codes: 0 success, 1 rank-1 is below --tgt, 2 a
     mistake.
     """
-    job = options.job(pairs_needed=False)
+    job = options.job(second, pairs_needed=False)
     path = output or job.default_output("identification")
     if path.suffix != ".json":
         raise UserError(

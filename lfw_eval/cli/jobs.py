@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.cli.engine_options import (
     CalibrationOptions,
+    CandidateOptions,
     CheckpointOptions,
     EngineOptions,
     GpuOptions,
@@ -25,13 +26,18 @@ class NetworkOptions:
     calibration: CalibrationOptions
     gpu: GpuOptions
 
-    def job_on(self, dataset: Dataset) -> Job:
+    def job_on(self, dataset: Dataset, candidate: CandidateOptions | None = None) -> Job:
         """Return the job on a data set.
+
+        Args:
+            dataset: What is evaluated, or calibrated on.
+            candidate: The second network; None for verbs that take none.
 
         Raises:
             UserError: An option names what is not there.
         """
         network = open_checkpoint(self.checkpoint.checkpoint, self.checkpoint.normalisation)
+        other = candidate.open(network) if candidate else None
         side, _, _ = network.input_shape()
         resizes = self.alignment.align in (None, "none")
         return Job(
@@ -40,7 +46,7 @@ class NetworkOptions:
             checkpoint=network,
             engine=choose_engine(
                 self.engine.engine,
-                self.engine.precision,
+                self.engine.precision or (other.precision if other else "int8"),
                 self.engine.batch_size,
                 strict_precision=self.engine.strict_precision,
                 **self.gpu.asked(),
@@ -48,6 +54,7 @@ class NetworkOptions:
             calibration_list=self.calibration.calibration_list,
             method=self.calibration.method,
             first_batch=self.calibration.first_batch,
+            candidate=other,
         )
 
 
@@ -58,13 +65,13 @@ class JobOptions:
     data: DataOptions
     network: NetworkOptions
 
-    def job(self, *, pairs_needed: bool = True) -> Job:
+    def job(self, candidate: CandidateOptions | None = None, *, pairs_needed: bool = True) -> Job:
         """Open the data set, and return the job on it.
 
         Raises:
             UserError: An option names what is not there.
         """
-        return self.network.job_on(self.data.open(pairs_needed=pairs_needed))
+        return self.network.job_on(self.data.open(pairs_needed=pairs_needed), candidate)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from lfw_eval.cli.engine_options import RayOptions
+from lfw_eval.cli.engine_options import CandidateOptions, RayOptions
 from lfw_eval.cli.errors import as_options
 from lfw_eval.cli.exit_codes import MISTAKE
 from lfw_eval.cli.jobs import NetworkOptions
 from lfw_eval.cli.options import Output, VerifyImages
+from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.metrics.verification.flip import Flip
+from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.test_sets import evaluate_sets, open_sets
 from lfw_eval.report.tables.test_sets import testsets_table
 from lfw_eval.results.file import save_result
@@ -24,6 +26,7 @@ _NAMES = 60
 
 def testsets_command(
     network: NetworkOptions,
+    second: CandidateOptions,
     ray: RayOptions,
     sets: Annotated[
         list[str],
@@ -50,7 +53,11 @@ def testsets_command(
     """
     if output and output.suffix != ".json":
         raise UserError(f"--output {output} must end in .json", "the sets' results go beside it")
-    job_on, workers = network.job_on, ray.workers()
+    workers = ray.workers()
+
+    def job_on(dataset: Dataset) -> Job:
+        return network.job_on(dataset, second)
+
     open_all = partial(open_sets, verify_images=verify_images)
     opened = open_all(sets)
     calibrating = (open_all([calibrate_on])[0] if calibrate_on else opened[0]).images

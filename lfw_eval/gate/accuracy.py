@@ -58,7 +58,7 @@ def accuracy_notes(
     candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
 ) -> Iterator[str]:
     """Yield notes on permitted differences and on what is not judged."""
-    yield from model_notes(candidate.model, baseline.model)
+    yield from model_notes(candidate.judged_model, baseline.judged_model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
     detections = bool(candidate.detection), bool(baseline.detection)
     if any(detections) and not all(detections):

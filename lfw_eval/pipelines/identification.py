@@ -79,6 +79,7 @@ def identify(job: Job, trial: Trial, workers: Workers = HERE) -> IdentificationR
         data=_describe(job, trial.enrolment, both.store),
         images=EnrolledImages(np.array(trial.enrolment.gallery), np.array(trial.enrolment.probes)),
         model=job.checkpoint.describe(),
+        candidate_model=job.candidate.describe() if job.candidate else None,
         reference=reference,
         candidate=candidate,
         calibration=describe_calibration(calibration) if calibration else None,

@@ -56,6 +56,7 @@ def evaluate_templates(
             pairs_digest=templates.digest,
         ),
         model=job.checkpoint.describe(),
+        candidate_model=job.candidate.describe() if job.candidate else None,
         flip=flip or "none",
         reference=reference,
         candidate=candidate,

@@ -164,6 +164,7 @@ def evaluate_sets(
     first = next(iter(evaluations.values())).result
     return SetsResult(
         model=first.model,
+        candidate_model=first.candidate_model,
         engine=first.judged.engine,
         batch_size=first.judged.batch_size,
         flip=flip or "none",

@@ -75,6 +75,7 @@ def evaluate(
         ),
         pairs=PairRows(pairs.left, pairs.right),
         model=job.checkpoint.describe(),
+        candidate_model=job.candidate.describe() if job.candidate else None,
         protocol={
             "distance": protocol.distance,
             "flip": protocol.flip or "none",

@@ -48,11 +48,13 @@ class PairRows:
 
 @dataclass(frozen=True)
 class AccuracyResult:
-    """FP32 and, beside it, the requested precision."""
+    """The reference and, beside it, the requested precision or network."""
 
     data: DataDescription
     pairs: PairRows
     model: ModelDescription
+    candidate_model: ModelDescription | None
+    """The candidate's, where it is not the same network in another precision."""
     protocol: dict[str, str | bool | float]
     reference: EngineRun
     candidate: EngineRun | None
@@ -68,3 +70,8 @@ class AccuracyResult:
     def judged(self) -> EngineRun:
         """The run of the requested precision."""
         return self.candidate or self.reference
+
+    @property
+    def judged_model(self) -> ModelDescription:
+        """The network of that run."""
+        return self.candidate_model or self.model

@@ -69,15 +69,17 @@ class EnrolledImages:
 
 @dataclass(frozen=True)
 class IdentificationResult:
-    """FP32 and, beside it, the requested precision.
+    """The reference and, beside it, the requested precision or network.
 
     Attributes:
+        candidate_model: The candidate's, where it is not the same network in another precision.
         rank1_change: From the reference to the candidate, like those of each TPIR.
     """
 
     data: EnrolmentDescription
     images: EnrolledImages
     model: ModelDescription
+    candidate_model: ModelDescription | None
     reference: IdentificationRun
     candidate: IdentificationRun | None
     calibration: CalibrationDescription | None
@@ -89,3 +91,8 @@ class IdentificationResult:
     def judged(self) -> IdentificationRun:
         """The run of the requested precision."""
         return self.candidate or self.reference
+
+    @property
+    def judged_model(self) -> ModelDescription:
+        """The network of that run."""
+        return self.candidate_model or self.model

@@ -19,10 +19,12 @@ class TemplateRun(EnginePass):
 
 @dataclass(frozen=True)
 class TemplateResult:
-    """FP32 and, beside it, the requested precision."""
+    """The reference and, beside it, the requested precision or network."""
 
     data: DataDescription
     model: ModelDescription
+    candidate_model: ModelDescription | None
+    """The candidate's, where it is not the same network in another precision."""
     flip: str
     reference: TemplateRun
     candidate: TemplateRun | None
@@ -34,6 +36,11 @@ class TemplateResult:
     def judged(self) -> TemplateRun:
         """The run of the requested precision."""
         return self.candidate or self.reference
+
+    @property
+    def judged_model(self) -> ModelDescription:
+        """The network of that run."""
+        return self.candidate_model or self.model
 
 
 @dataclass(frozen=True)
@@ -88,10 +95,12 @@ class SetsResult:
     """All sets by one engine.
 
     Attributes:
+        candidate_model: The candidate's, where it is not the same network in another precision.
         calibration: What INT8 was calibrated on, for all sets; None for other precisions.
     """
 
     model: ModelDescription
+    candidate_model: ModelDescription | None
     engine: EngineDescription
     batch_size: int
     flip: str
