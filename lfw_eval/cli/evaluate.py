@@ -16,6 +16,7 @@ from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.pipelines.detection import detect
+from lfw_eval.pipelines.detector_choice import beside
 from lfw_eval.pipelines.verification import Protocol, evaluate
 from lfw_eval.report.tables.accuracy import accuracy_table
 from lfw_eval.results.checks import check_accuracy
