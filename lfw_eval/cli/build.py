@@ -12,4 +12,4 @@ def build_command(options: JobOptions) -> None:
     """
     job = options.job()
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
-        print(build_table(engine, job.engine.precision))
+        print(build_table(engine, job.engine.precision, job.checkpoint.describe()))

@@ -68,6 +68,8 @@ def evaluate_command(
             f"--output {path} must end in .json", "per-pair scores go into a .npz beside it"
         )
     require_writable(path)
+    # A mistake in its file is better known before all else.
+    own = beside(job, with_facedetect, "fp32").checkpoint.precision if with_facedetect else "fp32"
     protocol = Protocol(distance, flip, subtract_mean)
     result = evaluate(job, protocol, ray.workers(), speed_seconds=seconds)
     truths: list[FaceTruth] = []
@@ -75,7 +77,7 @@ def evaluate_command(
         dataset = open_faces(faces, verify_images=options.data.verify_images)
         truths = [image.truth for image in dataset.images]
         reports = []
-        for precision in dict.fromkeys(("fp32", job.engine.precision)):
+        for precision in dict.fromkeys((own, job.engine.precision if own == "fp32" else own)):
             with beside(job, with_facedetect, precision).open(dataset) as detector:
                 reports.append(detect(detector, dataset, "integrate", 0.5))
         result = replace(result, detection=tuple(reports))

@@ -109,7 +109,6 @@ def triton_command(
 def _facedetect(detector: FaceDetectChoice, faces: Path | None, verify_images: bool) -> EngineSpec:
     images = None
     # Faces that nobody calibrates on are not opened.
-    calibrated = detector.engine.needs_scales(detector.checkpoint)
-    if faces and calibrated and not detector.calibration_cache:
+    if faces and detector.engine.precision == "int8" and not detector.calibration_cache:
         images = open_faces(faces, verify_images=verify_images)
     return detector.engine.spec(detector.checkpoint, detector.scales(images))

@@ -29,6 +29,7 @@ from lfw_eval.metrics.paired.difference import (
 from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.compared import names_of
 from lfw_eval.system.errors import UserError
 
 VERIFICATION_METRICS: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
@@ -91,22 +92,24 @@ def accuracy_findings(
         yield floor_finding(rule.floor, own, rules.significance)
 
 
-def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, str]:
-    """Return FP32 of the same run as a result of its own, and the candidate's precision.
+def accuracy_reference(result: AccuracyResult) -> tuple[AccuracyResult, tuple[str, str]]:
+    """Return the reference of the same run as a result of its own, and what both are called.
 
     Raises:
-        UserError: The result has FP32 only.
+        UserError: The result has no candidate beside it.
     """
+    names = names_of(result)
     if result.candidate is None:
-        raise UserError("the result has FP32 only", "name a `baseline` to compare it with")
+        raise UserError(f"the result has {names[0]} only", "name a `baseline` to compare it with")
     reference = replace(
         result,
         candidate=None,
+        candidate_model=None,
         calibration=None,
         detection=result.detection[:1],
         speed=result.speed and result.speed.of_reference,
     )
-    return reference, result.candidate.engine.title
+    return reference, (names[1], names[0])
 
 
 def accuracy_tracked(result: AccuracyResult) -> Tracked:
@@ -115,7 +118,9 @@ def accuracy_tracked(result: AccuracyResult) -> Tracked:
     engine = run.engine
     return Tracked(
         data=result.data.name,
-        series=f"{result.data.name} · {result.model.name} · {engine.precision} · {engine.device}",
+        series=" · ".join(
+            (result.data.name, result.judged_model.name, engine.precision, engine.device)
+        ),
         metrics={
             "ACC": outcome.accuracy.value,
             "AUC": outcome.auc.value,

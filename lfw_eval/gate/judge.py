@@ -31,23 +31,25 @@ def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, s
 
 
 def judge_against_reference(result: Result, rules: Rules = DEFAULT) -> GateResult:
-    """Judge the requested precision against FP32 of the same run.
+    """Judge the requested precision or network against the reference of the same run.
 
-    Calibration is not judged: FP32 has none.
+    Calibration is not judged: the reference has none.
 
     Raises:
-        UserError: The result has no FP32 to compare with, or FP32 only.
+        UserError: The result has nothing beside it to compare with.
     """
     reference_of = JUDGING[type(result)].reference
     if reference_of is None:
         raise UserError(
-            f"a result of {kind_of(result).name} has no FP32 beside it",
+            f"a result of {kind_of(result).name} has nothing beside it",
             "name a `baseline` to compare it with",
         )
-    reference, precision = reference_of(result)
+    reference, names = reference_of(result)
     plain = replace(rules, calibration=CalibrationRule())
-    gate = judge(result, reference, plain, (precision.upper(), "FP32"))
+    gate = judge(result, reference, plain, names)
     if rules == plain:
         return gate
-    note = "calibration is not judged: FP32 has none; judge against an earlier result instead"
+    note = (
+        "calibration is not judged: the reference has none; judge against an earlier result instead"
+    )
     return replace(gate, notes=(*gate.notes, note))

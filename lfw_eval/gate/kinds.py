@@ -35,15 +35,15 @@ class Judging:
         findings: Judges them by rules.
         notes: Yields what may differ and does, and what is not judged.
         differences: Yields what differs and must not.
-        reference: Returns the FP32 that a result has beside it, as a result of its own, and the
-            precision of the other; None where a kind has none.
+        reference: Returns the reference that a result has beside it, as a result of its own, and
+            what candidate and reference are called; None where a kind has none.
         tracked: Returns what history follows; None where it follows nothing.
     """
 
     findings: Callable[[Any, Any, Rules], Iterator[Finding]]
     notes: Callable[[Any, Any, Rules], Iterator[str]]
     differences: Callable[[Any, Any], Iterable[str]]
-    reference: Callable[[Any], tuple[Result, str]] | None = None
+    reference: Callable[[Any], tuple[Result, tuple[str, str]]] | None = None
     tracked: Callable[[Any], Tracked] | None = None
 
 

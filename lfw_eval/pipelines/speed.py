@@ -68,14 +68,18 @@ def benchmark(job: Job, plan: SpeedPlan) -> SpeedResult:
 def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
     """Measure ONNX Runtime on the CPU, and the job's engine in each precision that it has here.
 
-    All are open together and measured in turn. The reference comes first in the result.
+    A network that is quantised already is measured as it is. All are open together and measured in
+    turn. The reference comes first in the result.
 
     Raises:
         UserError: For any mistake in the job, or where memory is too small for all engines.
     """
+    job.engine.preflight(job.checkpoint)
     choices = [job.engine.in_precision(precision) for precision in job.engine.precisions]
+    if job.checkpoint.quantization:
+        choices = [job.engine]
     if job.engine.name != _REFERENCE:
-        choices.insert(0, EngineChoice(_REFERENCE, "fp32", job.engine.batch_size))
+        choices.insert(0, EngineChoice(_REFERENCE, job.checkpoint.precision, job.engine.batch_size))
     return _measure(job, choices, plan)
 
 

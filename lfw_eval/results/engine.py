@@ -22,11 +22,9 @@ class ModelDescription:
     normalisation: str
     quantization: str | None = None
 
-    def label(self, precision: str) -> str:
-        """Return a precision of this network in words: "INT8 (Q/DQ in the checkpoint)"."""
-        if self.quantization is None:
-            return precision.upper()
-        return f"{precision.upper()} ({self.quantization} in the checkpoint)"
+    def label(self, title: str) -> str:
+        """Return the title of an engine of this network: "INT8 (Q/DQ in the checkpoint)"."""
+        return f"{title} ({self.quantization} in the checkpoint)" if self.quantization else title
 
 
 @dataclass(frozen=True)

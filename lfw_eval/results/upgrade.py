@@ -44,7 +44,11 @@ def _from_4(kind: str, result: dict[str, Any]) -> None:
         report["clipped"] = None
     for described in _engines(kind, result):
         described["engine"]["executed"] = None
+        described["engine"]["adaptation"] = ""
+    if "model" in result:
+        result["model"]["quantization"] = None
     if kind == "accuracy":
+        result["candidate_model"] = None
         result["speed"] = None
     for speed in _speeds(kind, result):
         speed["windows"] = None

@@ -86,6 +86,7 @@ def accuracy_result(
         ),
         pairs=PairRows(rows, rows + pairs),
         model=ModelDescription("made", "source", "onnx", "per-image"),
+        candidate_model=None,
         protocol={"distance": "squared_l2", "far_target": 1e-3},
         reference=reference,
         candidate=candidate,

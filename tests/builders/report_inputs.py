@@ -108,6 +108,7 @@ class Evaluated:
             ),
             pairs=PairRows(self.left.astype(np.intp), self.right.astype(np.intp)),
             model=MODEL,
+            candidate_model=None,
             protocol={"distance": "squared_l2", "flip": "none", "far_target": 0.001},
             reference=reference,
             candidate=candidate,

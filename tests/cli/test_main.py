@@ -46,7 +46,8 @@ def test_mistakes_are_told_in_one_sentence(small, facenet):
     assert "did you mean 'openvino'" in refused(evaluate(small, "--engine", "openvin"))
     assert "must end in .json" in refused(evaluate(small, "--output", "x.npz"))
     assert "Is a directory" in refused(evaluate(small, "--output", "dir.json/"))
-    assert "has no int8" in refused(evaluate(small, "--engine", "onnxruntime"))
+    half = evaluate(small, "--engine", "onnxruntime", "--precision", "fp16")
+    assert "has no fp16" in refused(half)
     assert "--checkpoint nothing" in refused(evaluate(small, "--checkpoint", "nothing"))
     broken = small / "broken.h5"
     broken.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(5000))

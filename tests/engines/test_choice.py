@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.engines.choice import EngineChoice, choose_engine
 from lfw_eval.engines.contract import BuildRequest, EngineOptions
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
@@ -36,12 +37,32 @@ def test_what_is_served_is_held_against_an_engine_here():
     assert not reference.options.served
 
 
+def network(quantization=None):
+    return Checkpoint("made", Path("made"), Path("made/m.onnx"), "fixed", "", quantization)
+
+
 def test_scales_are_calibrated_only_where_there_are_none():
-    assert choose_engine("openvino", "int8").needs_scales
-    assert not choose_engine("openvino", "fp16").needs_scales
-    assert choose_engine("tensorrt", "int8").needs_scales
-    assert not choose_engine("tensorrt", "int8", calibration_cache=CACHE).needs_scales
-    assert not choose_engine(SERVED, "int8").needs_scales
+    assert choose_engine("openvino", "int8").needs_scales(network())
+    assert not choose_engine("openvino", "fp16").needs_scales(network())
+    assert choose_engine("tensorrt", "int8").needs_scales(network())
+    assert not choose_engine("tensorrt", "int8", calibration_cache=CACHE).needs_scales(network())
+    assert not choose_engine(SERVED, "int8").needs_scales(network())
+    assert not choose_engine("openvino", "int8").needs_scales(network("Q/DQ"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_network_that_is_quantised_already_has_no_other_precision(precision):
+    said = rf"made is already quantised \(Q/DQ\): its weights are INT8, so `precision` {precision}"
+    with pytest.raises(UserError, match=said):
+        choose_engine("openvino", precision).preflight(network("Q/DQ"))
+    with pytest.raises(UserError, match=said):
+        choose_engine("openvino", precision).build(network("Q/DQ"))
+
+
+def test_a_network_that_is_quantised_already_takes_no_calibration_cache():
+    choice = choose_engine("tensorrt", "int8", calibration_cache=CACHE)
+    with pytest.raises(UserError, match="takes no further scales; leave `calibration_cache` out"):
+        choice.request(network("QOperator"))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +85,8 @@ def test_options_as_they_would_be_unasked_are_everybodys():
 
 
 def test_a_choice_refuses_what_it_cannot_build(tmp_path):
-    with pytest.raises(UserError, match="`engine` onnxruntime has no int8, only fp32"):
-        EngineChoice("onnxruntime", "int8").engine_class()
+    with pytest.raises(UserError, match="`engine` onnxruntime has no fp16, only fp32, int8"):
+        EngineChoice("onnxruntime", "fp16").engine_class()
     cache = choose_engine("tensorrt", "fp16", calibration_cache=tmp_path / "none")
     with pytest.raises(UserError, match="`calibration_cache` is for `precision` int8, not fp16"):
         cache.engine_class()

@@ -116,8 +116,8 @@ def test_models_that_are_none(tmp_path, model):
     onnx.save(single_output, tmp_path / "one.onnx")
     with pytest.raises(UserError, match="two outputs, coverage and boxes"):
         open_model(tmp_path / "one.onnx")
-    with pytest.raises(UserError, match="has no int8"):
-        open_model(model, engine=EngineChoice("onnxruntime", "int8"))
+    with pytest.raises(UserError, match="has no fp16"):
+        open_model(model, engine=EngineChoice("onnxruntime", "fp16"))
     with pytest.raises(UserError, match="not a model for OpenCV's FaceDetectorYN"):
         YuNetChoice(model).open(faces)
 

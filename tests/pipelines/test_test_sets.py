@@ -147,7 +147,7 @@ def test_mistakes_are_told_before_anything_starts(sets, tmp_path):
         (("lfw.bin", "--calibrate-on", "nowhere"), "nowhere does not exist"),
         (("lfw.bin", "--output", "table.csv"), "must end in .json"),
         (("lfw.bin", "--align", "none", "--boxes", "x.csv"), "--boxes does not go with --align"),
-        (("lfw.bin", "--engine", "onnxruntime"), "has no int8"),
+        (("lfw.bin", "--engine", "onnxruntime", "--precision", "fp16"), "has no fp16"),
     ):
         run = testsets(sets, *arguments)
         assert why in refused(run), arguments

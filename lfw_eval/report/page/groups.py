@@ -52,6 +52,12 @@ class Group:
         """The run whose errors are shown: the last candidate, or the reference alone."""
         return (self.candidates or self.columns)[-1]
 
+    @property
+    def reference_name(self) -> str:
+        """What the candidates are compared with, in words."""
+        names = {column.label.split(",")[0] for column in self.columns if column.judged is None}
+        return names.pop() if names == {"FP32"} else "the reference"
+
     def reference_of(self, column: Column) -> Column | None:
         """The reference that a candidate is compared with."""
         if column.judged is None:
@@ -86,6 +92,7 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
             if run is None:
                 continue
             judged = result if run is result.candidate else None
+            model = result.judged_model if judged else result.model
             fps = None
             if result.speed:
                 fps = result.speed.candidate if judged else result.speed.reference
@@ -94,7 +101,7 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
                 # Prefer windows to a pass, and an FPS measured now to that of an earlier run.
                 if _reliability(columns[same].run, columns[same].fps) < _reliability(run, fps):
                     label = columns[same].label
-                    columns[same] = Column(label, run, result.model.name, judged, fps)
+                    columns[same] = Column(label, run, model.name, judged, fps)
                 elif judged:
                     shown = columns[same]
                     repeated.append(
@@ -105,7 +112,7 @@ def _group(files: Sequence[ResultFile[AccuracyResult]], labels: Mapping[str, str
                 continue
             taken = [column.label for column in columns]
             label = distinct(labels[run.engine.key], taken, file.path.stem)
-            columns.append(Column(label, run, result.model.name, judged, fps))
+            columns.append(Column(label, run, model.name, judged, fps))
     # References first, then by precision; otherwise in the order of the files.
     columns.sort(
         key=lambda c: (c.judged is not None, _ORDER.get(c.run.engine.precision, len(_ORDER)))

@@ -57,13 +57,15 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
         rows.append(
             MetricRow(
                 "Speed-up",
-                "over FP32, measured in turn; 95 % interval",
+                f"over {group.reference_name}, measured in turn; 95 % interval",
                 tuple(map(_times, ratios)),
             )
         )
         rows.append(
             MetricRow(
-                "Pairs changed", "against FP32", tuple(_changed(column) for column in columns)
+                "Pairs changed",
+                f"against {group.reference_name}",
+                tuple(_changed(column) for column in columns),
             )
         )
     rows += [

@@ -87,8 +87,8 @@ def speedup(group: Group, column: Column, speeds: Sequence[LabelledSpeed]) -> Sp
         return Speedup.of(column.judged.speed, "crops to embeddings")
     return Speedup(
         None,
-        "No speed-up: FP32 and this engine were not measured in turn. Add the result of lfw-eval "
-        "benchmark --compare to the report.",
+        f"No speed-up: {reference.label} and this engine were not measured in turn. Add the result "
+        "of lfw-eval benchmark --compare to the report.",
     )
 
 

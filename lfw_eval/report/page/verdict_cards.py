@@ -22,9 +22,10 @@ _ICONS: dict[Verdict, str] = {"passed": "✓", "regressed": "✕", "cannot tell"
 
 @dataclass(frozen=True, eq=False)
 class VerdictCard:
-    """The card of a candidate."""
+    """The card of a candidate; `reference` is what it is compared with."""
 
     label: str
+    reference: str
     gate: GateResult
     comparison: Comparison | None
     pairs: int
@@ -51,7 +52,7 @@ class VerdictCard:
             return ""
         better, worse = comparison.wrong_to_right, comparison.right_to_wrong
         if not better + worse:
-            return f"{self.label} decides all {self.pairs:,} pairs as FP32 does."
+            return f"{self.label} decides all {self.pairs:,} pairs as {self.reference} does."
         chance = (
             "no more than chance explains"
             if comparison.p_value >= _SIGNIFICANT
@@ -59,7 +60,7 @@ class VerdictCard:
         )
         return (
             f"{self.label} decides {better + worse:,} of {self.pairs:,} pairs differently from "
-            f"FP32 ({better:,} better, {worse:,} worse): {chance} "
+            f"{self.reference} ({better:,} better, {worse:,} worse): {chance} "
             f"(p {probability(comparison.p_value)})."
         )
 
@@ -67,7 +68,7 @@ class VerdictCard:
     def faster(self) -> str:
         """The speed-up in words."""
         ratio = self.speedup.ratio
-        return f"{ratio.value:.1f} times as fast as FP32" if ratio else ""
+        return f"{ratio.value:.1f} times as fast as {self.reference}" if ratio else ""
 
 
 def verdict_cards(
@@ -83,7 +84,8 @@ def _card(
     result = column.judged
     assert result is not None
     engine = column.run.engine
-    warnings = [f"{words}." for words in (shortfall(engine), *fallbacks(engine)) if words]
+    said = (shortfall(engine), *fallbacks(engine), engine.adaptation)
+    warnings = [f"{words}." for words in said if words]
     if (calibration := result.calibration) and calibration.evaluated:
         warnings.append(
             f"Calibrated on {calibration.images:,} crops, of which {calibration.evaluated:,} are "
@@ -97,8 +99,10 @@ def _card(
     faster = speedup(group, column, speeds)
     if faster.busy:
         warnings.append(f"The machine was busy when speed was measured: {faster.busy}.")
+    reference = group.reference_of(column)
     return VerdictCard(
         label=column.label,
+        reference=reference.label if reference else group.reference_name,
         gate=judge_against_reference(result, rules),
         comparison=result.comparison,
         pairs=group.data.pairs,

@@ -7,13 +7,17 @@ from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
     calibration_notes,
+    cosine_label,
     engine_note,
     executed_notes,
     fps_rows,
+    heading,
+    network_notes,
     probability,
     reference_notes,
     row,
     speed_notes,
+    title_rows,
 )
 from lfw_eval.results.accuracy import AccuracyResult
 
@@ -27,7 +31,7 @@ def accuracy_table(result: AccuracyResult) -> str:
 
 def _heading(result: AccuracyResult) -> Iterator[str]:
     data = result.data
-    yield f"{result.model.name} on {data.title}"
+    yield heading(result, data.title)
     yield (
         f"{data.pairs:,} pairs in {data.folds} folds, {data.images:,} images; "
         f"{result.protocol['distance']} distance, flip {result.protocol['flip']}"
@@ -38,7 +42,7 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
 
 def _rows(result: AccuracyResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
-    yield row("", [run.engine.title for run in runs], "change" if len(runs) > 1 else "")
+    yield from title_rows(result)
     yield from arithmetic_rows(runs)
     outcomes = [run.verification for run in runs]
     far = f"VAL at FAR {outcomes[0].val.far_target:g}"
@@ -65,11 +69,11 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
     if detection := result.detection:
         label = f"FaceDetect AP at IoU {detection[0].asked.overall.iou:g}"
         yield _metric(label, [report.asked.overall for report in detection])
-    if result.cosine and result.comparison:
-        cosine, comparison = result.cosine, result.comparison
-        changed = comparison.right_to_wrong + comparison.wrong_to_right
-        yield row("mean cosine to FP32", ["", f"{cosine.value:.5f}"])
+    if cosine := result.cosine:
+        yield row(cosine_label(result), ["", f"{cosine.value:.5f}"])
         yield row("  minimum", ["", f"{cosine.minimum:.5f}"])
+    if comparison := result.comparison:
+        changed = comparison.right_to_wrong + comparison.wrong_to_right
         yield row("pairs that changed sides", ["", str(changed)])
         yield row("  right to wrong", ["", str(comparison.right_to_wrong)])
         yield row("  wrong to right", ["", str(comparison.wrong_to_right)])
@@ -88,6 +92,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         )
     yield engine_note(result.judged)
     yield from executed_notes(result.judged.engine)
+    yield from network_notes(result)
     yield from speed_notes(result.speed)
     if detection := result.detection:
         report = detection[-1]

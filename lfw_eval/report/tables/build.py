@@ -1,12 +1,13 @@
 """The table of a built engine."""
 
 from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.results.engine import ModelDescription
 
 
-def build_table(engine: Engine, precision: Precision) -> str:
+def build_table(engine: Engine, precision: Precision, model: ModelDescription) -> str:
     """Return the engine as lines of plain text."""
     rows = [
-        ("precision", f"{precision}: {engine.arithmetic}"),
+        ("precision", f"{model.label(precision)}: {engine.arithmetic}"),
         ("runtime", f"{engine.runtime()} on {engine.device}"),
         ("key", engine.key),
         *((f"input {s.name}", f"{s.dtype} {s.shape}") for s in engine.inputs),
@@ -16,5 +17,7 @@ def build_table(engine: Engine, precision: Precision) -> str:
         rows.append(("file", f"{engine.path}, {engine.size / 1e6:.1f} MB"))
     if engine.build_seconds:
         rows.append(("built in", f"{engine.build_seconds:.1f} s, in this run or an earlier one"))
+    if engine.adaptation:
+        rows.append(("adapted", engine.adaptation))
     width = max(len(label) for label, _ in rows) + 2
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)

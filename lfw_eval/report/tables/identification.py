@@ -7,12 +7,16 @@ from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
     calibration_notes,
+    cosine_label,
     engine_note,
     executed_notes,
     fps_rows,
+    heading,
+    network_notes,
     probability,
     reference_notes,
     row,
+    title_rows,
 )
 from lfw_eval.results.identification import IdentificationResult
 
@@ -26,7 +30,7 @@ def identification_table(result: IdentificationResult) -> str:
 
 def _heading(result: IdentificationResult) -> Iterator[str]:
     data = result.data
-    yield f"{result.model.name} on {data.title}"
+    yield heading(result, data.title)
     yield f"gallery: {data.gallery:,} images of {data.people:,} people ({data.origin})"
     yield f"probes: {data.mated:,} mated, {data.nonmated:,} non-mated"
     if data.caution:
@@ -36,7 +40,7 @@ def _heading(result: IdentificationResult) -> Iterator[str]:
 def _rows(result: IdentificationResult) -> Iterator[str]:
     runs = [run for run in (result.reference, result.candidate) if run]
     outcomes = [run.outcome for run in runs]
-    yield row("", [run.engine.title for run in runs], "change" if len(runs) > 1 else "")
+    yield from title_rows(result)
     yield from arithmetic_rows(runs)
     yield _share("rank-1", [outcome.rank1.value for outcome in outcomes])
     yield _interval([outcome.rank1.interval for outcome in outcomes])
@@ -63,7 +67,7 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
     if recalls:
         yield row("  recall at rank 1", [f"{recall:.3f}" for recall in recalls])
     if result.cosine:
-        yield row("mean cosine to FP32", ["", f"{result.cosine.value:.5f}"])
+        yield row(cosine_label(result), ["", f"{result.cosine.value:.5f}"])
 
 
 def _notes(result: IdentificationResult) -> Iterator[str]:
@@ -83,6 +87,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     yield f"search      {kind}, {done.depth} candidates per probe"
     yield engine_note(run)
     yield from executed_notes(run.engine)
+    yield from network_notes(result)
     yield from reference_notes(result.reference)
     yield (
         f"alignment   {data.alignment}; no face detected in {data.undetected:,} images (centre box)"

@@ -1,20 +1,71 @@
-"""The lines that tables of FP32 beside another precision share."""
+"""The lines that tables of a reference and a candidate share."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
 from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.compared import Compared, compared_runs
 from lfw_eval.results.engine import EngineDescription, EnginePass
 from lfw_eval.results.speed import PairedSpeed
 from lfw_eval.system.machine_load import MachineLoad
 
-_LABEL, _COLUMN = 26, 22
+_LABEL, _COLUMN, _WIDTH, _NOTE = 26, 22, 100, 12
 
 
 def row(label: str, cells: list[str], change: str = "") -> str:
     """Return a line with a cell per precision, and the change between the two."""
     columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
     return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()
+
+
+def heading(result: Compared, title: str) -> str:
+    """Return which networks were evaluated, on the data of that title."""
+    if result.candidate_model:
+        return f"{result.candidate_model.name} beside {result.model.name} on {title}"
+    return f"{result.model.name} on {title}"
+
+
+def title_rows(result: Compared) -> Iterator[str]:
+    """Yield what the columns are of: precisions, networks, and which came quantised."""
+    runs = compared_runs(result)
+    yield row("", [run.engine.title for _, run in runs], "change" if len(runs) > 1 else "")
+    if result.candidate_model:
+        yield row("network", [_shortened(model.name) for model, _ in runs])
+    if any(model.quantization for model, _ in runs):
+        given = [f"as given: {m.quantization}" if m.quantization else "" for m, _ in runs]
+        yield row("quantised", given)
+
+
+def network_notes(result: Compared) -> Iterator[str]:
+    """Yield notes on networks that came quantised, how they were adapted, and on normalisations."""
+    runs = compared_runs(result)
+    for model, run in runs:
+        if model.quantization:
+            label = model.label(run.engine.title)
+            yield f"quantised   {model.name}: {label}, run as it is and not calibrated here"
+        if run.engine.adaptation:
+            yield from _indented(f"{model.name}: {run.engine.adaptation}")
+    if result.candidate and result.cosine is None:
+        yield "            no mean cosine: the embeddings are of different lengths"
+    ways = {model.normalisation for model, _ in runs}
+    if len(ways) > 1:
+        yield f"normalised  {', '.join(f'{m.name} {m.normalisation}' for m, _ in runs)}"
+
+
+def cosine_label(result: Compared) -> str:
+    """Return what a mean cosine is to."""
+    plain = result.candidate_model is None and result.model.quantization is None
+    return f"mean cosine to {'FP32' if plain else 'reference'}"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) < _COLUMN else f"…{name[-_COLUMN + 3 :]}"
+
+
+def _indented(text: str) -> list[str]:
+    margin = " " * _NOTE
+    return wrap(text, _WIDTH, initial_indent=margin, subsequent_indent=margin)
 
 
 def arithmetic_rows(passes: Sequence[EnginePass]) -> Iterator[str]:
@@ -80,9 +131,10 @@ def engine_note(judged: EnginePass) -> str:
 
 
 def reference_notes(reference: EnginePass) -> Iterator[str]:
-    """Yield a note if FP32 comes from an earlier run."""
+    """Yield a note if the reference comes from an earlier run."""
     if reference.from_cache:
-        yield f"            FP32's embeddings from cache, of a run on {reference.measured}"
+        name = reference.engine.precision.upper()
+        yield f"            {name}'s embeddings from cache, of a run on {reference.measured}"
 
 
 def calibration_notes(calibration: CalibrationDescription | None, warning: str) -> Iterator[str]:

@@ -15,7 +15,8 @@ _WIDTHS = (12, 12, 10, 18, 9, 8, 9, 8)
 def speed_table(result: SpeedResult) -> str:
     """Return the result as lines of plain text."""
     judged = result.judged
-    lines = [f"{result.model.name}, {judged.engine.title}", "", *_of_one(judged)]
+    title = f"{result.model.name}, {result.model.label(judged.engine.title)}"
+    lines = [title, "", *_of_one(judged)]
     lines.append(f"{'crops':<{_LABEL}}{result.data}")
     if len(judged.speeds) > 1:
         lines += ["", *_sweep(judged)]
@@ -57,6 +58,8 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     for label, value in rows:
         yield f"{label:<{_LABEL}}{value}"
     yield from executed_notes(engine)
+    if engine.adaptation:
+        yield f"{'adapted':<{_LABEL}}{engine.adaptation}"
 
 
 def _interval(fps: FpsWindows) -> tuple[str, str]:

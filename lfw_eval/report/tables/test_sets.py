@@ -14,19 +14,26 @@ _MISSING = "-"
 
 def testsets_table(result: SetsResult) -> str:
     """Return the result as lines of plain text, at most 100 columns wide but for paths."""
-    parts = (_heading(result), _accuracies(result.rows), _rates(result.rows), _notes(result))
+    columns = _columns(result)
+    parts = (
+        _heading(result),
+        _accuracies(result.rows, columns),
+        _rates(result.rows, columns),
+        _notes(result),
+    )
     return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _heading(result: SetsResult) -> Iterator[str]:
-    engine = result.engine
-    yield f"{result.model.name} on {len(result.rows)} sets, flip {result.flip}"
-    yield f"{engine.title}: {engine.arithmetic}"
+    engine, other = result.engine, result.candidate_model
+    beside = f"{other.name} beside " if other else ""
+    yield f"{beside}{result.model.name} on {len(result.rows)} sets, flip {result.flip}"
+    yield f"{(other or result.model).label(engine.title)}: {engine.arithmetic}"
 
 
-def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
+def _accuracies(rows: Sequence[SetRow], columns: Sequence[str]) -> Iterator[str]:
     compared = ["change", "McNemar p"] if rows[0].candidate else []
-    names = ["pairs", *(f"ACC {precision}" for precision in _precisions(rows)), *compared]
+    names = ["pairs", *(f"ACC {column}" for column in columns), *compared]
     yield _line("set", names, _ACCURACY_WIDTHS)
     for row in rows:
         cells = [_accuracy(rates) for rates in _runs(row)]
@@ -35,10 +42,9 @@ def _accuracies(rows: Sequence[SetRow]) -> Iterator[str]:
         yield _line(row.name, [f"{row.pairs:,}", *cells], _ACCURACY_WIDTHS)
 
 
-def _rates(rows: Sequence[SetRow]) -> Iterator[str]:
-    precisions = _precisions(rows)
-    names = [f"{metric} {name}" for metric in ("EER", "VAL", "FPS") for name in precisions]
-    at = names.index(f"VAL {precisions[0]}")
+def _rates(rows: Sequence[SetRow], columns: Sequence[str]) -> Iterator[str]:
+    names = [f"{metric} {column}" for metric in ("EER", "VAL", "FPS") for column in columns]
+    at = names.index(f"VAL {columns[0]}")
     yield _line("set", [*names[:at], "at FAR", *names[at:]], _RATE_WIDTHS)
     for row in rows:
         runs = _runs(row)
@@ -71,8 +77,10 @@ def _notes(result: SetsResult) -> Iterator[str]:
         yield fill(f"*** {names}: {CAUTIONS[caution]} ***", _WIDTH)
 
 
-def _precisions(rows: Sequence[SetRow]) -> list[str]:
-    return [rates.precision.upper() for rates in _runs(rows[0])]
+def _columns(result: SetsResult) -> list[str]:
+    if result.candidate_model:
+        return ["ref.", "cand."]
+    return [rates.precision.upper() for rates in _runs(result.rows[0])]
 
 
 def _runs(row: SetRow) -> list[SetRates]:
