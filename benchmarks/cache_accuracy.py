@@ -60,7 +60,7 @@ def main() -> None:
                 comparison.right_to_wrong,
                 comparison.wrong_to_right,
             ],
-            "McNemar p": round(comparison.p_value, 3),
+            "McNemar p": round(comparison.mcnemar_p, 3),
         }
     print(write_json(RESULT, {"device": options.device, "pairs": len(pairs), "engines": rows}))
 

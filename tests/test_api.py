@@ -111,7 +111,7 @@ def test_readme(celebrities, capsys):
     exec(compile(block, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "ACC 0.93 in float32"
-    assert re.fullmatch(r"McNemar's p of INT8 beside it: [01]\.\d{3}", lines[1])
+    assert re.fullmatch(r"ACC of INT8 changes by [+-]0\.\d{5} \(p [01]\.\d{3}\)", lines[1])
     assert lines[2] in ("verdict on INT8: passed", "verdict on INT8: cannot tell")
 
 
@@ -350,7 +350,7 @@ def accuracy(photographs: Path, scales: le.ScaleTable | None = None) -> float:
 
 
 def regressed(candidate: le.VerificationResult, baseline: le.VerificationResult) -> bool:
-    print(le.compare(baseline, candidate).p_value, le.__version__)
+    print(le.compare(baseline, candidate).accuracy_change.p_value, le.__version__)
     return le.judge(candidate, baseline, le.Rules.load(Path("rules.toml"))).verdict == "regressed"
 
 

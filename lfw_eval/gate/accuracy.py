@@ -136,7 +136,7 @@ def verification_findings(
 ) -> Iterator[Finding]:
     """Judge ACC, AUC, EER and VAL of a candidate against a baseline on the same pairs."""
     genuine, fold, pairs = other.genuine, other.fold, len(other.genuine)
-    changed = compare(other, own)
+    changes = compare(other, own)
     strata = 2 * fold + genuine
     eer = resampled(
         weighted_eer(other.distances, genuine), weighted_eer(own.distances, genuine), strata
@@ -150,7 +150,11 @@ def verification_findings(
     allowed = {metric: criteria.allowed_drop(metric) for metric in VERIFICATION_METRICS}
     differences: Mapping[Metric, Difference] = {
         "ACC": accuracy_difference(
-            changed.right_to_wrong, changed.wrong_to_right, pairs, allowed["ACC"], *criteria.levels
+            changes.accuracy_change,
+            (changes.right_to_wrong, changes.wrong_to_right),
+            pairs,
+            allowed["ACC"],
+            *criteria.levels,
         ),
         "AUC": auc_difference(
             other.distances, own.distances, genuine, allowed["AUC"], *criteria.levels

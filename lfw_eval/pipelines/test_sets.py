@@ -97,7 +97,7 @@ def _evaluate_images(
         result,
         rates(result.reference),
         rates(result.candidate) if result.candidate else None,
-        result.comparison.p_value if result.comparison else None,
+        result.comparison.accuracy_change.p_value if result.comparison else None,
     )
 
 

@@ -65,7 +65,8 @@ class SetRow:
     """One set: FP32, the requested precision, and the change.
 
     Attributes:
-        p_value: Of the exact McNemar test; None without folds, or where FP32 is alone.
+        p_value: Of the change of ACC, see `accuracy_change`; None without folds, or where FP32 is
+            alone.
         result: The file with everything about it, beside the table's.
     """
 

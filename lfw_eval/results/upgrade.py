@@ -40,6 +40,16 @@ def _from_4(kind: str, result: dict[str, Any]) -> None:
     """Add what schema 5 has in addition."""
     if calibration := result.get("calibration"):
         calibration |= dict.fromkeys(("people", "evaluated_people", "first_batch"))
+    if comparison := result.get("comparison"):
+        # The change of ACC was judged by McNemar's test and the standard error of ten folds.
+        comparison["mcnemar_p"] = comparison.pop("p_value")
+        comparison["accuracy_change"] = {
+            "value": comparison.pop("accuracy_difference")["value"],
+            "standard_error": None,
+            "interval": [None, None],
+            "p_value": None,
+            "method": "",
+        }
     for report in _detections(kind, result):
         report["clipped"] = None
     for described in _engines(kind, result):

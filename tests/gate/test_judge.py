@@ -74,9 +74,7 @@ def test_one_pair_worse_where_none_may_be():
     worse = next(
         drawn
         for seed in range(20)
-        if (
-            drawn := accuracy_result(6000, spoilt=0.05, seed=seed)
-        ).comparison.accuracy_difference.value
+        if (drawn := accuracy_result(6000, spoilt=0.05, seed=seed)).comparison.accuracy_change.value
         < 0
     )
     rules = replace(DEFAULT, metrics={**DEFAULT.metrics, "ACC": MetricRule(0.002, None, True)})

@@ -27,6 +27,7 @@ from lfw_eval.report.page.contents import contents_of
 from lfw_eval.report.page.curves import visible
 from lfw_eval.report.page.faces import FaceOptions
 from lfw_eval.report.page.palette import CURVES, DARK, LIGHT, styles
+from lfw_eval.report.significance import against_chance
 from lfw_eval.results.file import read_result
 from lfw_eval.system.errors import UserError
 
@@ -66,6 +67,8 @@ def test_what_is_seen_first(roots: Path) -> None:
         f"INT8 decides {changed} of 400 pairs differently from FP32 "
         f"({comparison.wrong_to_right} better, {comparison.right_to_wrong} worse)" in first
     )
+    change = comparison.accuracy_change
+    assert f"; ACC changes by {change.value:+.5f}, {against_chance(change.p_value)}." in first
     assert "4.0 times as fast as FP32" in first
     assert re.search("INT8 [✓✕?] (passed|regressed|cannot tell)", first)
     for run in (int8.reference, int8.candidate):

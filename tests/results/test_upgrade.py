@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from command import REPOSITORY
 from evaluation_results import detection_report, speed_result
 
-from lfw_eval.results.codec import plain
+from lfw_eval.metrics.verification.comparison import Comparison
+from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.file import read_result, save_result
 from lfw_eval.results.upgrade import upgrade
 
@@ -51,6 +53,21 @@ def test_the_calibration_of_schema_4():
         "first_batch": None,
     }
     upgrade(4, "accuracy", {"calibration": None})
+
+
+def test_the_comparison_of_schema_4():
+    """It has no test of ACC that trains thresholds anew."""
+    comparison = {
+        "right_to_wrong": 3,
+        "wrong_to_right": 1,
+        "p_value": 0.625,
+        "accuracy_difference": {"value": -0.001, "n": 2000, "standard_error": 0.0005},
+    }
+    upgrade(4, "accuracy", {"comparison": comparison})
+    read = typed(Comparison, comparison, "comparison", {})
+    assert (read.right_to_wrong, read.mcnemar_p, read.accuracy_change.value) == (3, 0.625, -0.001)
+    assert np.isnan([read.accuracy_change.p_value, *read.accuracy_change.interval]).all()
+    assert not read.accuracy_change.method
 
 
 def test_detection(tmp_path):

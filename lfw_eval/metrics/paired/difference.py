@@ -4,13 +4,12 @@ All are of the same pairs, or images, in both runs. Pairs are taken as independe
 images, which makes the tests a little too sure.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.stats import norm
 
+from lfw_eval.metrics.paired.accuracy_change import AccuracyChange, accuracy_limits
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.auc import placements
 
@@ -36,48 +35,32 @@ class Difference:
 
 
 def accuracy_difference(
-    right_to_wrong: int, wrong_to_right: int, pairs: int, allowed: float, lower: float, upper: float
+    change: AccuracyChange,
+    changed: tuple[int, int],
+    pairs: int,
+    allowed: float,
+    lower: float,
+    upper: float,
 ) -> Difference:
-    """ACC by the pairs that changed sides.
-
-    The p-value is that of the exact McNemar test. The bounds are score limits (Tango 1998,
-    "Equivalence test and confidence interval for the difference in proportions for the
-    paired-sample design"), which hold for no changed pair at all. The data needed follows
-    `n = (z + z)^2 * share of changed pairs / allowed^2` (Connor 1987), for at least one such pair.
+    """ACC, its thresholds trained anew in every resample: see `accuracy_change`.
 
     Args:
-        right_to_wrong: Pairs that only the baseline decided rightly.
-        wrong_to_right: Pairs that only the candidate did.
+        change: From the baseline to the candidate.
+        changed: Pairs that only the baseline decided correctly, and that only the candidate did.
         pairs: All of them.
         allowed: Drop, above 0.
         lower: Significance of the lower bound, such as 0.05.
         upper: Of the upper bound.
     """
-    changed = right_to_wrong + wrong_to_right
-    needed = (norm.isf(upper) + norm.isf(0.05)) ** 2 * max(changed, 1) / pairs / allowed**2
+    low, high = accuracy_limits(change.value, change.standard_error, changed, pairs, upper, lower)
+    one_sided = change.p_value / 2 if change.standard_error else 0.0
     return Difference(
-        worse_by=(right_to_wrong - wrong_to_right) / pairs,
-        lower=_score_limit(right_to_wrong, wrong_to_right, pairs, norm.isf(lower)),
-        upper=_score_limit(right_to_wrong, wrong_to_right, pairs, norm.ppf(upper)),
-        p_value=float(binom.sf(right_to_wrong - 1, changed, 0.5)),
-        needed=float(needed / pairs),
+        worse_by=-change.value,
+        lower=-high,
+        upper=-low,
+        p_value=one_sided if change.value < 0 else 1 - one_sided,
+        needed=_needed(max(change.standard_error, 1 / pairs), allowed, upper),
     )
-
-
-def _score_limit(b: int, c: int, n: int, z: float) -> float:
-    """The difference that lies z standard errors below (or, z < 0, above) what was observed."""
-
-    def distance(delta: float) -> float:
-        # The likeliest share of pairs of the second kind, if the difference were delta.
-        linear = (2 * n - b + c) * delta - b - c
-        root = math.sqrt(linear**2 + 8 * n * c * delta * (1 - delta))
-        variance = n * ((root - linear) / (2 * n) + delta * (1 - delta))
-        return float(b - c - n * delta - z * math.sqrt(max(variance, 0.0)))
-
-    edge = 1 - 1e-12
-    if distance(-edge) * distance(edge) >= 0:
-        return -1.0 if z > 0 else 1.0
-    return float(brentq(distance, -edge, edge))
 
 
 def auc_difference(

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
+from lfw_eval.metrics.paired.accuracy_change import AccuracyChange, accuracy_change
 from lfw_eval.metrics.verification.distance import normalise
-from lfw_eval.metrics.verification.metric import Metric, mean_over_folds, standard_error
+from lfw_eval.metrics.verification.metric import Metric, standard_error
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.system.errors import UserError, require_type
 
@@ -20,10 +21,11 @@ class Comparison:
     """Pairs that only the reference decided correctly."""
     wrong_to_right: int
     """Pairs that only the candidate decided correctly."""
-    p_value: float
-    """Exact two-sided McNemar test; 1 if no decision changed."""
-    accuracy_difference: Metric
-    """ACC of the candidate minus that of the reference, its standard error paired by fold."""
+    mcnemar_p: float
+    """Exact two-sided McNemar test (1947) of the decisions at the thresholds that each run has: as
+    if they were fixed, which those of ACC are not. 1 if no decision changed."""
+    accuracy_change: AccuracyChange
+    """The change of ACC, and how far chance explains it."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class CosineSimilarity(Metric):
 def compare(reference: VerificationResult, candidate: VerificationResult) -> Comparison:
     """Compare the decisions of two runs on the same pairs.
 
-    Each run decides at its own thresholds. If both were equally good, a changed decision would be
-    as likely to turn right as wrong (McNemar 1947), so the p-value is exactly binomial.
+    Each run decides at its own thresholds. Whether ACC changes by more than chance is judged by
+    `accuracy_change`, which trains thresholds anew.
 
     Args:
         reference: Such as FP32.
@@ -53,8 +55,10 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
         ...     embeddings = network.embed(faces.crop_store().crops)
         >>> exact = evaluate(embeddings, faces.pairs)
         >>> changed = compare(exact, evaluate(embeddings.round(5), faces.pairs))
-        >>> changed.right_to_wrong + changed.wrong_to_right < 20, changed.p_value > 0.001
-        (True, True)
+        >>> changed.right_to_wrong + changed.wrong_to_right < 20
+        True
+        >>> changed.accuracy_change.p_value > 0.001
+        True
     """
     for parameter, result in (("reference", reference), ("candidate", candidate)):
         require_type(parameter, result, VerificationResult, "what `evaluate` returns")
@@ -70,12 +74,19 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
     right_to_wrong = int(np.sum(was_right & ~is_right))
     wrong_to_right = int(np.sum(~was_right & is_right))
     changed = right_to_wrong + wrong_to_right
-    per_fold = np.subtract(candidate.accuracy.per_fold, reference.accuracy.per_fold)
     return Comparison(
         right_to_wrong=right_to_wrong,
         wrong_to_right=wrong_to_right,
-        p_value=float(binomtest(right_to_wrong, changed).pvalue) if changed else 1.0,
-        accuracy_difference=mean_over_folds(per_fold, n=len(was_right)),
+        mcnemar_p=float(binomtest(right_to_wrong, changed).pvalue) if changed else 1.0,
+        accuracy_change=accuracy_change(
+            reference.distances,
+            candidate.distances,
+            reference.genuine,
+            reference.fold,
+            value=candidate.accuracy.value - reference.accuracy.value,
+            lost=right_to_wrong,
+            gained=wrong_to_right,
+        ),
     )
 
 

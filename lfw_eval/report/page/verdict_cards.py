@@ -10,8 +10,8 @@ from lfw_eval.metrics.verification.comparison import Comparison
 from lfw_eval.report.arithmetic import fallbacks, shortfall
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
+from lfw_eval.report.significance import against_chance
 
-_SIGNIFICANT = 0.05
 _MEANS: dict[Verdict, str] = {
     "passed": "no loss beyond what the rules allow",
     "regressed": "a loss beyond what the rules allow",
@@ -46,23 +46,22 @@ class VerdictCard:
 
     @property
     def answer(self) -> str:
-        """A sentence on the pairs that changed sides."""
+        """A sentence on the pairs that changed sides, and on ACC."""
         comparison = self.comparison
         if comparison is None:
             return ""
         better, worse = comparison.wrong_to_right, comparison.right_to_wrong
         if not better + worse:
             return f"{self.label} decides all {self.pairs:,} pairs as {self.reference} does."
-        chance = (
-            "no more than chance explains"
-            if comparison.p_value >= _SIGNIFICANT
-            else "more than chance explains"
-        )
-        return (
+        answer = (
             f"{self.label} decides {better + worse:,} of {self.pairs:,} pairs differently from "
-            f"{self.reference} ({better:,} better, {worse:,} worse): {chance} "
-            f"(p {probability(comparison.p_value)})."
+            f"{self.reference} ({better:,} better, {worse:,} worse)"
         )
+        change = comparison.accuracy_change
+        if change.method:
+            chance = against_chance(change.p_value)
+            answer += f"; ACC changes by {change.value:+.5f}, {chance}"
+        return f"{answer}."
 
     @property
     def faster(self) -> str:
@@ -109,10 +108,3 @@ def _card(
         speedup=faster,
         warnings=tuple(warnings),
     )
-
-
-def probability(value: float) -> str:
-    """Return a p-value as words."""
-    if value < 0.001:
-        return "below 0.001"
-    return f"{value:.2g}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.significance import against_chance, probability
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
     calibration_notes,
@@ -13,15 +14,12 @@ from lfw_eval.report.tables.side_by_side import (
     fps_rows,
     heading,
     network_notes,
-    probability,
     reference_notes,
     row,
     speed_notes,
     title_rows,
 )
 from lfw_eval.results.accuracy import AccuracyResult
-
-_SIGNIFICANT = 0.05
 
 
 def accuracy_table(result: AccuracyResult) -> str:
@@ -77,19 +75,19 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         yield row("pairs that changed sides", ["", str(changed)])
         yield row("  right to wrong", ["", str(comparison.right_to_wrong)])
         yield row("  wrong to right", ["", str(comparison.wrong_to_right)])
-        yield row("  McNemar p", ["", probability(comparison.p_value)])
+        yield row("  p at fixed thresholds", ["", f"{probability(comparison.mcnemar_p)} (McNemar)"])
 
 
 def _notes(result: AccuracyResult) -> Iterator[str]:
     data = result.data
-    if comparison := result.comparison:
-        difference = comparison.accuracy_difference
-        chance = "no more than" if comparison.p_value >= _SIGNIFICANT else "MORE THAN"
+    if result.comparison and result.comparison.accuracy_change.method:
+        change = result.comparison.accuracy_change
+        low, high = change.interval
         yield (
-            f"verdict     ACC changes by {difference.value:+.5f} (standard error "
-            f"{difference.standard_error:.5f}), {chance} chance explains "
-            f"(p {probability(comparison.p_value)})"
+            f"verdict     ACC changes by {change.value:+.5f} (standard error "
+            f"{change.standard_error:.5f}), {against_chance(change.p_value)}"
         )
+        yield f"            95 % interval {low:+.5f} to {high:+.5f}; {change.method}"
     yield engine_note(result.judged)
     yield from executed_notes(result.judged.engine)
     yield from network_notes(result)

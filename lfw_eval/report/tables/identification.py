@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lfw_eval.metrics.identification.comparison import Change
 from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.significance import probability
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
     calibration_notes,
@@ -13,7 +14,6 @@ from lfw_eval.report.tables.side_by_side import (
     fps_rows,
     heading,
     network_notes,
-    probability,
     reference_notes,
     row,
     title_rows,

@@ -119,11 +119,6 @@ def load_notes(load: MachineLoad) -> Iterator[str]:
         yield f"            *** MACHINE BUSY: {load.words} ***"
 
 
-def probability(value: float) -> str:
-    """Return a p-value with the digits that matter."""
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
 def engine_note(judged: EnginePass) -> str:
     """Return the note on the engine that ran."""
     engine = judged.engine

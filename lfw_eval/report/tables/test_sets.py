@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
-from lfw_eval.report.tables.side_by_side import executed_notes, people_note, probability
+from lfw_eval.report.significance import probability
+from lfw_eval.report.tables.side_by_side import executed_notes, people_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -32,7 +33,7 @@ def _heading(result: SetsResult) -> Iterator[str]:
 
 
 def _accuracies(rows: Sequence[SetRow], columns: Sequence[str]) -> Iterator[str]:
-    compared = ["change", "McNemar p"] if rows[0].candidate else []
+    compared = ["change", "p"] if rows[0].candidate else []
     names = ["pairs", *(f"ACC {column}" for column in columns), *compared]
     yield _line("set", names, _ACCURACY_WIDTHS)
     for row in rows:

@@ -57,8 +57,8 @@ def test_int8_beside_fp32(golden, pairs):
     _, int8 = run(golden, pairs, "int8")
     comparison = compare(fp32, int8)
     assert (comparison.right_to_wrong, comparison.wrong_to_right) == (1, 8)
-    assert comparison.p_value == pytest.approx(2 * (1 + 9) / 2**9)
-    assert comparison.accuracy_difference.value == pytest.approx(7 / 6000)
+    assert comparison.mcnemar_p == pytest.approx(2 * (1 + 9) / 2**9)
+    assert comparison.accuracy_change.value == pytest.approx(7 / 6000)
 
 
 def test_other_metrics_are_plausible(golden, pairs):

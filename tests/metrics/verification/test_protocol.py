@@ -243,11 +243,12 @@ def test_comparison_counts_the_pairs_that_changed_sides(run, seed):
         back.wrong_to_right,
         back.right_to_wrong,
     )
-    assert there.p_value == pytest.approx(back.p_value)
+    assert there.mcnemar_p == pytest.approx(back.mcnemar_p)
+    assert there.accuracy_change.p_value == pytest.approx(back.accuracy_change.p_value)
     net = there.wrong_to_right - there.right_to_wrong
-    assert there.accuracy_difference.value == pytest.approx(net / 60)
+    assert there.accuracy_change.value == pytest.approx(net / 60)
     unchanged = compare(reference, reference)
-    assert (unchanged.p_value, unchanged.accuracy_difference.standard_error) == (1, 0)
+    assert (unchanged.mcnemar_p, unchanged.accuracy_change.standard_error) == (1, 0)
 
 
 def test_mean_cosine():
