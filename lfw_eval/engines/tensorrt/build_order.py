@@ -19,6 +19,8 @@ class Order:
         plan: The file to write.
         log: The file for TensorRT's warnings.
         image: The tensor of normalised crops. What makes it stays in FP32 whatever the precision.
+        int8_layers: Names of the layers that may run in INT8 alone, for quantization by a cache or
+            "live"; Q/DQ nodes say so by themselves.
         batches: Smallest, optimal and largest batch.
         cache: Calibration cache to build from; its header is of this version.
         crops: .npy of uint8 (n, 160, 160, 3) to calibrate on, for quantization "live".
@@ -34,6 +36,7 @@ class Order:
     precision: Precision
     quantization: Quantization | None
     image: str
+    int8_layers: tuple[str, ...]
     batches: tuple[int, int, int]
     algorithm: Algorithm
     cache: str | None
@@ -49,7 +52,8 @@ class Order:
     def load(cls, path: Path) -> "Order":
         """Read what `save` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["batches"] = tuple(content["batches"])
+        for name in ("batches", "int8_layers"):
+            content[name] = tuple(content[name])
         return cls(**content)
 
     def save(self, path: Path) -> None:

@@ -18,11 +18,14 @@ from lfw_eval.engines.cuda.device import Device
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.tensorrt.builder import build_plan
 from lfw_eval.engines.tensorrt.capabilities import Quantization
+from lfw_eval.engines.tensorrt.inspection import inspected_layers, tensorrt_types
 from lfw_eval.engines.tensorrt.lane import Lane, tensor_specs
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.order import options_of
+from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
+from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.errors import UserError
 
 _AMPERE = (8, 0)
@@ -75,7 +78,11 @@ class TensorRTEngine(Engine):
         self.size = len(stored.content)
         self.path = stored.path
         self.build_seconds = float(stored.about.get("seconds", 0))
-        self.arithmetic = _arithmetic(request, quantization, devices[0])
+        layers = weighted_layers(request.model, request.precision)
+        inspected = inspected_layers(trt, self._engines[0])
+        self.executed = executed_types(layers, tensorrt_types(inspected, layers))
+        self.constrained = request.strict_precision or quantization == "qdq"
+        self.arithmetic = _arithmetic(request, quantization, devices[0], self.executed)
         many = f"{len(devices)} x " if len(devices) > 1 else ""
         self.device = f"{many}{devices[0].name}"
 
@@ -194,9 +201,15 @@ class TensorRTEngine(Engine):
         return engine
 
 
-def _arithmetic(request: BuildRequest, quantization: Quantization | None, device: Device) -> str:
+def _arithmetic(
+    request: BuildRequest,
+    quantization: Quantization | None,
+    device: Device,
+    executed: ExecutedTypes | None,
+) -> str:
     if quantization:
-        return f"int8/float16, {quantization}"
+        types = "/".join(executed.by_type) if executed else "int8/float16"
+        return f"{types}, {quantization}"
     if request.precision == "fp16":
         return "float16"
     tf32 = request.options_as(TensorRTOptions).tf32 and device.capability >= _AMPERE

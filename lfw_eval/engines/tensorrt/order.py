@@ -7,7 +7,7 @@ import onnx
 
 from calibration.cache import CalibrationCache, calibration_cache
 from calibration.histogram import FIRST_BATCH
-from calibration.quantize import QdqTypes, require_weights
+from calibration.quantize import QdqTypes, layer_name, quantized_layers, require_weights
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
@@ -32,6 +32,7 @@ def options_of(request: BuildRequest, quantization: Quantization | None) -> dict
         "tf32": options.tf32,
         "workspace": options.workspace,
         "level": options.optimization_level,
+        "strict": request.strict_precision,
         "recipe": RECIPE,
     }
 
@@ -57,8 +58,13 @@ def make_order(
         half_precision=capabilities.strongly_typed and request.precision != "fp32",
         layer_normalisation=capabilities.layer_normalisation,
     )
+    for node in model.graph.node:
+        # TensorRT would make names up, by which its layers could not be recognised.
+        node.name = layer_name(node)
+    int8_layers: tuple[str, ...] = ()
     if quantization and not explicit:
         require_weights(model)
+        int8_layers = tuple(quantized_layers(model)) if request.strict_precision else ()
     path = folder / "network.onnx"
     onnx.save(model, path)
     crops = None
@@ -80,6 +86,7 @@ def make_order(
         precision=request.precision,
         quantization=quantization,
         image=onnx.load(request.model, load_external_data=False).graph.input[0].name,
+        int8_layers=int8_layers,
         batches=request.batches,
         algorithm=_algorithm(request, cache),
         cache=cache.text if cache else None,

@@ -140,6 +140,15 @@ def _set_precision(trt: ModuleType, config: Any, network: Any, order: Order) -> 
             layer.precision = trt.float32
         if layer.get_output(0).name == order.image:
             break
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.name in order.int8_layers and layer.type in _products(trt):
+            layer.precision = trt.int8
+
+
+def _products(trt: ModuleType) -> list[Any]:
+    names = ("CONVOLUTION", "FULLY_CONNECTED", "MATRIX_MULTIPLY")
+    return [getattr(trt.LayerType, name) for name in names if hasattr(trt.LayerType, name)]
 
 
 def _tactic_sources(trt: ModuleType, asked: int) -> int:
