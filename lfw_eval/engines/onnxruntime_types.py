@@ -26,7 +26,8 @@ def onnxruntime_types(
         network: What the session is made of; inputs and outputs of its layers may be renamed.
     """
     integer: set[str] = set()
-    if any(node.op_type == "DequantizeLinear" for node in network.graph.node):
+    operators = {node.op_type for node in network.graph.node}
+    if "DequantizeLinear" in operators or any(map(_INTEGER.fullmatch, operators)):
         for node in _optimised(network).graph.node:
             if _INTEGER.fullmatch(node.op_type):
                 integer.update((_RENAMED.sub("", node.name), *node.output))

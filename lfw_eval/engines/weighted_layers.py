@@ -1,5 +1,6 @@
 """A network's convolutions and matrix products, and how many multiply-adds each of them is."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -11,14 +12,23 @@ from onnx import helper
 from calibration.quantize import layer_name, quantized_layers
 from lfw_eval.results.executed import UNIDENTIFIED, ExecutedTypes, Work
 
-_KINDS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Where they have their two factors among their inputs.
+_FLOATING = {"Conv": (0, 1), "ConvTranspose": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1)}
+_INTEGER = {
+    "QLinearConv": (0, 3),
+    "QLinearMatMul": (0, 3),
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+}
+# Operators with products of their own, which are not counted here.
+_UNCOUNTED = re.compile(r".*(Attention|Einsum|LSTM|GRU|RNN|QGemm|MatMul.+|Fused.+|QuantizeMatMul)")
 # Shapes are computed from tensors as small as this; larger ones are weights.
 _SMALL = 1024
 
 
 @dataclass(frozen=True)
 class WeightedLayer:
-    """A `Conv`, `ConvTranspose`, `Gemm` or `MatMul`.
+    """A `Conv`, `ConvTranspose`, `Gemm` or `MatMul`, or one of those in integers.
 
     Attributes:
         name: The node's, or its output's where it has none.
@@ -42,22 +52,27 @@ def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
             as quantised, beside what has Q/DQ nodes in the file.
 
     Returns:
-        None at all where ONNX cannot infer the shapes of one of them.
+        None at all where the multiply-adds of one cannot be counted: ONNX does not infer its
+        shapes, or it is a layer of another kind.
     """
     model = onnx.load(path, load_external_data=False)
     quantized = set(quantized_layers(model)) if precision == "int8" else set()
     dequantized = {
         node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
     }
-    nodes = [node for node in model.graph.node if node.op_type in _KINDS]
+    factors = _FLOATING | _INTEGER
+    nodes = [node for node in model.graph.node if node.op_type in factors]
+    if any(_UNCOUNTED.fullmatch(n.op_type) for n in model.graph.node if n.op_type not in factors):
+        return ()
     shapes = _shapes_of_one_image(model)
     layers = []
     for node in nodes:
-        counted = _multiply_adds(node, shapes)
+        left, right = (node.input[index] for index in factors[node.op_type])
+        counted = _multiply_adds(node, left, right, shapes)
         if counted is None:
             return ()
         name = layer_name(node)
-        scaled = name in quantized or dequantized.issuperset(node.input[:2])
+        scaled = name in quantized or node.op_type in _INTEGER or {left, right} <= dequantized
         layers.append(WeightedLayer(name, node.output[0], counted, scaled))
     return tuple(layers)
 
@@ -125,12 +140,15 @@ def _shapes_of_one_image(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _multiply_adds(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+def _multiply_adds(
+    node: onnx.NodeProto, first: str, second: str, shapes: Mapping[str, tuple[int, ...]]
+) -> int | None:
     """Return a layer's multiply-adds, its bias left out; None where a shape is not known."""
-    if any(name not in shapes for name in (*node.input[:2], node.output[0])):
+    names = (first, second, node.output[0])
+    if any(name not in shapes for name in names):
         return None
-    left, right, output = (shapes[name] for name in (*node.input[:2], node.output[0]))
-    if node.op_type == "Conv":
+    left, right, output = (shapes[name] for name in names)
+    if node.op_type in ("Conv", "QLinearConv", "ConvInteger"):
         # Every output is a sum over the kernel and the channels of its group.
         return prod(output) * prod(right[1:])
     if node.op_type == "ConvTranspose":

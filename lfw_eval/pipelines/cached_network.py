@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 
 from calibration.cache import CalibrationCache
-from calibration.quantize import QdqTypes, quantize
+from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.quantized import quantization_of
@@ -44,6 +44,10 @@ def quantize_with_cache(
     model = _of_new_opset(model, path)
     try:
         folded = fold_affine(model)
+        if not quantized_layers(folded):
+            raise UserError(
+                f"{path} has no convolution or dense layer to quantise", "give another network"
+            )
         try:
             network = quantize(folded, cache.to_table(), _SIGNED)
         except UserError as error:
@@ -60,10 +64,6 @@ def quantize_with_cache(
         raise UserError(
             f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
-    if not quantized_tensors(network):
-        raise UserError(
-            f"{path} has no convolution or dense layer to quantise", "give another network"
-        )
     return network
 
 

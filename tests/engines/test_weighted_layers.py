@@ -1,5 +1,6 @@
 """How many multiply-adds a network's layers are, and how they add up by type."""
 
+import numpy as np
 import onnx
 import pytest
 from layered_network import MULTIPLY_ADDS, any_scales, layered_network, without_shapes
@@ -35,6 +36,42 @@ def test_a_network_with_qdq_nodes_is_quantised_whatever_the_precision(saved):
     layers = weighted_layers(saved(quantized), "fp32")
     assert {layer.name: layer.multiply_adds for layer in layers} == MULTIPLY_ADDS
     assert [layer.name for layer in layers if not layer.quantized] == ["upsampled"]
+
+
+def test_integer_operators_are_layers(saved):
+    """As ONNX Runtime writes a quantised network, without its own operators."""
+    model = layered_network()
+    stem = model.graph.node[0]
+    parameters = {"scale": np.float32(0.1), "zero": np.int8(0)}
+    for name, value in parameters.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    integers = np.zeros((8, 3, 8, 8), np.int8)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(integers, "integers"))
+    operands = ["input.q", "scale", "zero", "integers", "scale", "zero", "scale", "zero"]
+    quantized = onnx.helper.make_node(
+        "QLinearConv", operands, ["stem.q"], name="stem", strides=[8, 8]
+    )
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["input", "scale", "zero"], ["input.q"]),
+        quantized,
+        onnx.helper.make_node("DequantizeLinear", ["stem.q", "scale", "zero"], [stem.output[0]]),
+        *list(model.graph.node)[1:],
+    ]
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    layers = weighted_layers(saved(model), "fp32")
+    assert {layer.name: layer.multiply_adds for layer in layers} == MULTIPLY_ADDS
+    assert [layer.name for layer in layers if layer.quantized] == ["stem"]
+
+
+def test_products_that_cannot_be_counted(saved):
+    model = layered_network()
+    model.graph.node.append(
+        onnx.helper.make_node("Attention", ["input"], ["unused"], domain="com.microsoft")
+    )
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    assert weighted_layers(saved(model), "fp32") == ()
 
 
 def test_weights_elsewhere_are_not_needed(tmp_path):

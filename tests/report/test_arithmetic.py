@@ -63,9 +63,9 @@ def test_an_engine_that_does_not_report():
 
 def test_speed():
     result = speed_result(100)
-    (measured,) = result.engines
+    reference, measured = result.engines
     fallen = replace(measured, engine=replace(measured.engine, executed=FALLEN_BACK), cosine=1.0)
-    text = speed_table(replace(result, engines=(fallen,)))
+    text = speed_table(replace(result, engines=(reference, fallen)))
     assert text.startswith("made, 0 % INT8\n")
     assert "int8 0 %; of the layers 0 of 50" in text
     assert "INT8 IN NAME ONLY" in text

@@ -79,7 +79,7 @@ class TensorRTEngine(Engine):
         self.path = stored.path
         self.build_seconds = float(stored.about.get("seconds", 0))
         layers = weighted_layers(request.model, request.precision)
-        inspected = inspected_layers(trt, self._engines[0])
+        inspected = inspected_layers(self._lanes[0].inspect(trt))
         self.executed = executed_types(layers, tensorrt_types(inspected, layers))
         self.constrained = request.strict_precision or quantization == "qdq"
         self.arithmetic = _arithmetic(request, quantization, devices[0], self.executed)

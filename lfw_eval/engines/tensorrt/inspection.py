@@ -3,36 +3,40 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
 from lfw_eval.engines.weighted_layers import WeightedLayer
 
-# A layer of a plan is named after all that was fused into it, and from 8.6 on lists it as well.
+# A layer of a plan is named after all that was fused into it, and lists it as "[ONNX Layer: …]".
 _FUSED = re.compile(r" \+ | \|\| ")
-_ONNX_LAYER = re.compile(r"\[ONNX Layer: (.*?)\](?=\x1e|$|,|\s)")
-# Layers that move, convert or hold values, whatever they are named after.
+_LISTED = re.compile(r"\[ONNX Layer: (.*?)\](?=\[ONNX Layer: |[^\]]*$)")
+# Layers that move, convert or activate values of the layers that they are named after.
 _IDLE = ("Reformat", "NoOp", "Constant", "Scale", "Shuffle", "Cast", "PointWise", "Quantize")
-_WORDS = {
+_TYPES = {
     "int8": "int8",
-    "uint8": "int8",
     "fp8": "float8",
     "bf16": "bfloat16",
     "bfloat16": "bfloat16",
-    "fp16": "float16",
     "half": "float16",
-    "fp32": "float32",
+    "fp16": "float16",
     "float": "float32",
+    "fp32": "float32",
 }
+# What kernels are called that multiply in a type: "…_i8i8_i8i32_…", "…_f16f16_f16f16_…".
+_KERNELS = (
+    (re.compile(r"_i8|_s8|int8"), "int8"),
+    (re.compile(r"_e4m3"), "float8"),
+    (re.compile(r"_bf16"), "bfloat16"),
+    (re.compile(r"_f16|_h\d"), "float16"),
+    (re.compile(r"_f32|_tf32|_s\d|fp32"), "float32"),
+)
 
 
-def inspected_layers(trt: ModuleType, engine: Any) -> list[Mapping[str, Any]]:
-    """Return the layers of a deserialised plan; none where it was built without their details."""
-    inspector = engine.create_engine_inspector()
-    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+def inspected_layers(text: str) -> list[Mapping[str, Any]]:
+    """Return the layers in the inspector's JSON; none where the plan has no details of them."""
     try:
         layers = json.loads(text).get("Layers", [])
-    except ValueError:
+    except (ValueError, AttributeError):
         return []
     return [layer for layer in layers if isinstance(layer, dict)]
 
@@ -42,7 +46,10 @@ def tensorrt_types(
 ) -> dict[str, str]:
     """Return in which type each layer runs, by its name; layers that are not found are missing.
 
-    The type is that of the weights, or of the first input where the plan has no weights beside it.
+    Args:
+        inspected: The layers of the plan, which say the type of their weights, or failing that of
+            their first input or in the name of their kernel.
+        layers: Those of the network.
     """
     wanted = {layer.name for layer in layers}
     types: dict[str, str] = {}
@@ -52,12 +59,13 @@ def tensorrt_types(
         kind = _type_of(item)
         for name in _names(item):
             if kind and name in wanted:
-                types[name] = kind
+                types.setdefault(name, kind)
     return types
 
 
 def _names(item: Mapping[str, Any]) -> Iterator[str]:
-    yield from _ONNX_LAYER.findall(str(item.get("Metadata", "")))
+    for part in str(item.get("Metadata", "")).split("\x1e"):
+        yield from _LISTED.findall(part)
     yield from _FUSED.split(str(item.get("Name", "")))
 
 
@@ -66,8 +74,11 @@ def _type_of(item: Mapping[str, Any]) -> str | None:
     if isinstance(weights, dict) and weights.get("Count"):
         return _word(str(weights.get("Type")))
     inputs = item.get("Inputs") or [{}]
-    return _word(str(inputs[0].get("Format/Datatype", "")))
+    # Where the batch is not known yet this is "N/A due to dynamic shapes".
+    kind = _word(str(inputs[0].get("Format/Datatype", "")))
+    kernel = str(item.get("TacticName", ""))
+    return kind or next((name for pattern, name in _KERNELS if pattern.search(kernel)), None)
 
 
 def _word(text: str) -> str | None:
-    return next((_WORDS[word] for word in re.findall(r"\w+", text.lower()) if word in _WORDS), None)
+    return next((_TYPES[word] for word in re.findall(r"\w+", text.lower()) if word in _TYPES), None)

@@ -72,6 +72,19 @@ class Lane:
             self._stream.synchronize()
         return {buffer.name: buffer.host[:size].copy() for buffer in self._outputs}
 
+    def inspect(self, trt: ModuleType) -> str:
+        """Return what TensorRT's engine inspector says of the plan, as JSON, for the largest batch.
+
+        Without a batch it would not say in which types layers read and write.
+        """
+        with self._device.active():
+            self._shape(self._size)
+            # Nothing has run yet, so the next batch is the first of its size.
+            self._shaped = 0
+            inspector = self._context.engine.create_engine_inspector()
+            inspector.execution_context = self._context
+            return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
     def load(self, batch: Batch) -> None:
         """Put a batch on the device, for `launch`."""
         self.run(batch)

@@ -1,7 +1,6 @@
 """The types in a plan, read from what TensorRT 8.6's engine inspector writes."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +10,7 @@ from lfw_eval.engines.weighted_layers import WeightedLayer
 INT8 = "Thirty-two wide channel vectorized row major Int8 format"
 HALF = "Channel major FP16 format where channel % 8 == 0"
 FLOAT = "Row major linear FP32"
+DYNAMIC = "N/A due to dynamic shapes"
 
 
 def item(kind: str, name: str, inputs: str, weights: str | None = None, **more: str) -> dict:
@@ -62,17 +62,53 @@ def test_qdq_nodes_in_front():
     assert tensorrt_types(plan, layers("stem")) == {"stem": "int8"}
 
 
+def test_what_8_6_says_of_a_gemm_and_of_its_bias():
+    """Its name is of all that Q/DQ nodes and the parser put around it; a copy comes before it."""
+    name = (
+        "fc.w + fc.w.quantized + transpose_before_fc + fc + fc.b + (Unnamed Layer* 117) [Shuffle]"
+    )
+    plan = [
+        item("NoOp", f"Reformatting CopyNode for Input Tensor 0 to {name}", DYNAMIC),
+        item("CaskConvolution", name, DYNAMIC, "Int8", Metadata="[ONNX Layer: fc]"),
+        item("NoOp", "reshape_after_fc", DYNAMIC, Metadata="[ONNX Layer: fc]"),
+        item("PointWiseV2", "PWN(fc_bias)", HALF, Metadata="[ONNX Layer: fc]"),
+    ]
+    assert tensorrt_types(plan, layers("fc")) == {"fc": "int8"}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        ("sm80_xmma_fprop_implicit_gemm_interleaved_i8f16_i8i32_f32_nchw_vect_c_32kcrs", "int8"),
+        ("sm72_xmma_convolution_trt_depthwise_i8_conv_int8ncxhw32_int8ncxhw32_int8kcrs", "int8"),
+        ("sm90_xmma_gemm_f16f16_f16f16_f16_tn_n_tilesize256x128x64", "float16"),
+        ("sm80_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize256x128x64", "bfloat16"),
+        ("sm80_xmma_deconv_implicit_gemm_indexed_f32f32_tf32f32_f32_nhwckrsc_nhwc", "float32"),
+        ("sm50_xmma_convolution_trt_depthwiseFP32NHWC4_fp32nhwcx4_fp32nhwcx4", "float32"),
+        ("0x0000000000000000", None),
+    ],
+)
+def test_the_kernel_tells_where_nothing_else_does(kernel, kind):
+    plan = [item("Gemm", "product", DYNAMIC, TacticName=kernel)]
+    assert tensorrt_types(plan, layers("product")) == ({"product": kind} if kind else {})
+
+
+def test_names_with_brackets():
+    listed = "[ONNX Layer: a[0]/conv]\x1e[ONNX Layer: a[1]/conv]"
+    plan = [item("CaskConvolution", "merged", DYNAMIC, "Half", Metadata=listed)]
+    expected = dict.fromkeys(("a[0]/conv", "a[1]/conv"), "float16")
+    assert tensorrt_types(plan, layers(*expected)) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [
         (json.dumps({"Layers": [item("CaskConvolution", "stem", INT8)]}), 1),
         (json.dumps({"Layers": ["stem", "dense"]}), 0),
         (json.dumps({}), 0),
+        ("[]", 0),
         ("", 0),
     ],
 )
 def test_a_plan_without_details(text, count):
-    inspector = SimpleNamespace(get_engine_information=lambda form: text)
-    engine = SimpleNamespace(create_engine_inspector=lambda: inspector)
-    trt = SimpleNamespace(LayerInformationFormat=SimpleNamespace(JSON="json"))
-    assert len(inspected_layers(trt, engine)) == count
+    assert len(inspected_layers(text)) == count
