@@ -81,7 +81,8 @@ class TensorRTEngine(Engine):
         layers = weighted_layers(request.model, request.precision)
         inspected = inspected_layers(self._lanes[0].inspect(trt))
         self.executed = executed_types(layers, tensorrt_types(inspected, layers))
-        self.constrained = request.strict_precision or quantization == "qdq"
+        implicit = quantization in ("cache", "live")
+        self.constrained = capabilities.strongly_typed or (request.strict_precision and implicit)
         self.arithmetic = _arithmetic(request, quantization, devices[0], self.executed)
         many = f"{len(devices)} x " if len(devices) > 1 else ""
         self.device = f"{many}{devices[0].name}"

@@ -216,6 +216,10 @@ def _calibrated(
 
 def _failure(capabilities: Capabilities, messages: Messages, order: Order) -> UserError:
     failed = f"{capabilities.title} built no {order.precision} engine: {messages.failure()}"
+    if order.int8_layers and not messages.out_of_memory():
+        return UserError(
+            failed, "leave `strict_precision` out: a layer has no int8 kernel, or a tensor no scale"
+        )
     if not messages.out_of_memory():
         return UserError(failed, f"its messages are in {order.log}" if messages.text() else "")
     if order.workspace:
