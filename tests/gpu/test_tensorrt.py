@@ -22,9 +22,11 @@ from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.cuda import LIBRARIES, device_class, open_devices
 from lfw_eval.engines.registry import engine_class
+from lfw_eval.engines.strict import require_int8
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.results.executed import UNIDENTIFIED
 from lfw_eval.system.errors import UserError
 
 pytestmark = pytest.mark.gpu
@@ -198,6 +200,38 @@ def test_agrees_with_onnx_runtime(
     with build(request_for(precision, **options), folder) as engine:
         assert (engine.inputs[0].dtype, engine.inputs[0].shape) == ("uint8", (-1, 160, 160, 3))
         assert mean_cosine(reference, embed(engine, crops)).minimum > cosine
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "kind"),
+    [
+        ("fp32", {}, "float32"),
+        ("fp16", {}, "float16"),
+        ("int8", {"quantization": "qdq"}, "int8"),
+    ],
+)
+def test_types_that_it_runs_in(request_for, folder, precision, options, kind):
+    with build(request_for(precision, **options), folder) as engine:
+        assert engine.executed is not None
+        assert engine.executed.total.layers == 5
+        assert engine.executed.mostly(precision) == kind
+        assert engine.executed.share(precision) > 0.5
+        assert UNIDENTIFIED not in engine.executed.by_type
+
+
+@pytest.mark.parametrize("quantization", ["cache", "live"])
+def test_strict_precision(request_for, crops, reference, folder, quantization):
+    if not capabilities_of(load_tensorrt()).calibrators:
+        pytest.skip("this version has Q/DQ networks only")
+    request = request_for("int8", quantization=quantization)
+    strict = dataclasses.replace(request, strict_precision=True)
+    with build(strict, folder) as engine, build(request, folder) as free:
+        assert engine.key != free.key
+        assert engine.executed is not None
+        assert not engine.executed.not_int8
+        assert engine.executed.share("int8") == 1
+        require_int8(engine)
+        assert mean_cosine(reference, embed(engine, crops)).minimum > 0.98
 
 
 def test_either_library_runs_the_engine(library, request_for, crops, reference, folder):
