@@ -93,6 +93,27 @@ def quantize(
     return _Quantizer(model, table, types, skip).quantize()
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what `quantize` quantises a scale table has.
+
+    Attributes:
+        scaled: The tensors with a scale.
+        unscaled: The tensors without.
+        readers: Names of the nodes that read one without; skipped, all others can be quantised.
+    """
+
+    scaled: tuple[str, ...]
+    unscaled: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+def coverage(model: onnx.ModelProto, table: ScaleTable) -> Coverage:
+    """Return which of the tensors that `quantize` quantises have a scale in the table."""
+    model = with_initializers(model)
+    return _Quantizer(model, table, QdqTypes(unsigned=False), ()).coverage()
+
+
 class _Quantizer:
     def __init__(
         self,
@@ -136,6 +157,19 @@ class _Quantizer:
         graph.initializer.extend(constants)
         onnx.checker.check_model(self._model)
         return self._model
+
+    def coverage(self) -> Coverage:
+        scaled: dict[str, None] = {}
+        unscaled: dict[str, None] = {}
+        readers = []
+        for node in self._model.graph.node:
+            names = [node.input[index] for index in self._quantized_inputs(node)]
+            missing = [name for name in names if self._amax(name) is None]
+            unscaled |= dict.fromkeys(missing)
+            scaled |= dict.fromkeys(name for name in names if name not in unscaled)
+            if missing:
+                readers.append(layer_name(node))
+        return Coverage(tuple(scaled), tuple(unscaled), tuple(readers))
 
     def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
         if _has_weights(node, self._constants):
@@ -198,9 +232,12 @@ class _Quantizer:
                 tensors.add(node.output[0])
         return tensors
 
+    def _amax(self, name: str) -> float | None:
+        return self._groups.get(name, self._table.amax.get(name))
+
     def _activation(self, name: str) -> str:
         if name not in self._dequantized:
-            amax = self._groups.get(name, self._table.amax.get(name))
+            amax = self._amax(name)
             if amax is None:
                 raise UserError(
                     f"the scale table has no tensor '{name}', which this model quantises",

@@ -77,7 +77,7 @@ def load_engine(
     Args:
         checkpoint: A Keras .h5, facenet-pytorch .pt or .onnx file, or a name in
             `checkpoints/manifest.toml`; fetched and converted if necessary.
-        engine: "openvino", "onnxruntime" (FP32 only), "tensorrt", "dummy", or the address of a
+        engine: "openvino", "onnxruntime" (FP32 and INT8), "tensorrt", "dummy", or the address of a
             Triton server's model, such as "triton://localhost:8001/facenet".
         precision: "fp16" is the 16-bit type of the device; `about.arithmetic` says which.
         scales: For "int8", from `calibrate` or `ScaleTable.load`; a network that is quantised
@@ -195,20 +195,16 @@ def calibrate(
 
     Args:
         checkpoint: As for `load_engine`.
-        crops: uint8 `(n, height, width, 3)`, RGB, as the network takes them; some 500 of people who
-            are not evaluated.
-        method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" its
-            `IInt8MinMaxCalibrator`.
+        crops: uint8 `(n, height, width, 3)`, RGB; some 500, of people who are not evaluated.
+        method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" `IInt8MinMaxCalibrator`.
         normalisation: As for `load_engine`.
-        first_batch: How many of the crops set the histograms' bins, as the first batch of
-            TensorRT's calibrator does: to reproduce a cache, the batch size it was made with.
+        first_batch: Crops that set the histograms' bins, as TensorRT's first batch does.
 
     Returns:
         Its `amax`: by tensor, the magnitude that the largest int8 represents.
 
     Raises:
-        UserError: There are no crops, they have another type or shape, or the network returns NaN
-            or infinity for one.
+        UserError: `crops` are none, of another type or shape, or give NaN or infinity.
 
     Example:
         >>> from lfw_eval import calibrate, open_dataset
@@ -222,8 +218,7 @@ def calibrate(
     opened = open_checkpoint(str(checkpoint), normalisation)
     require_crops(crops, opened.input_shape())
     require_type("first_batch", first_batch, int, "a number of crops")
-    names = tuple(f"crops[{number}]" for number in range(len(crops)))
-    images = CalibrationList(names, "an array of crops")
+    images = CalibrationList(tuple(f"crops[{n}]" for n in range(len(crops))), "an array of crops")
     return calibrate_checkpoint(opened, crops, images, method, first_batch=first_batch).table
 
 
@@ -241,8 +236,7 @@ def quantize(
     Args:
         checkpoint: As for `load_engine`.
         scales: Those of the same network.
-        unsigned: Store tensors that are never negative as uint8, at twice the resolution, which
-            OpenVINO and ONNX Runtime support and TensorRT does not.
+        unsigned: Store tensors that are never negative as uint8, twice as fine; not for TensorRT.
         normalisation: As for `load_engine`.
 
     Raises:

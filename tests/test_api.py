@@ -190,8 +190,11 @@ def test_paths_may_be_strings(tmp_path):
         ({"precision": "int8"}, "`precision` int8 needs `scales`"),
         ({"scales": le.ScaleTable({}, "entropy", "", "", 0)}, "`precision` fp32 takes no `scales`"),
         ({"gpu": (1,)}, "are for `engine` tensorrt, not `engine` openvino"),
-        ({"batchsize": 8}, "`engine` openvino has no option `batchsize`; it has none"),
-        ({"engine": "tensorrt", "tf23": False}, "has no option `tf23`; it has `gpu`, `streams`"),
+        ({"batchsize": 8}, "`engine` openvino has no option `batchsize`; it has `calib"),
+        (
+            {"engine": "tensorrt", "tf23": False},
+            "has no option `tf23`; it has `calib",
+        ),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"engine": "openvin"}, "`engine` 'openvin' is unknown; did you mean 'openvino'"),
         ({"precision": "int4"}, "`engine` openvino has no int4"),

@@ -161,7 +161,12 @@ class GpuOptions:
         ),
     ] = None
     calibration_cache: Annotated[
-        Path | None, typer.Option(help="Your own calibration cache, instead of calibrating.")
+        Path | None,
+        typer.Option(
+            help="Your own TensorRT calibration cache, instead of calibrating. On OpenVINO and "
+            "ONNX Runtime it gives the same int8 values as in TensorRT.",
+            rich_help_panel=CalibrationOptions.panel,
+        ),
     ] = None
     tf32: Annotated[
         bool,

@@ -14,6 +14,7 @@ from lfw_eval.cli.options import AlignmentOptions, CalibrationDataOptions, DataO
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import choose_engine
 from lfw_eval.pipelines.job import Job
+from lfw_eval.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class NetworkOptions:
         Raises:
             UserError: An option names what is not there.
         """
+        if self.gpu.calibration_cache and self.calibration.calibration_list:
+            raise UserError(
+                "`calibration_cache` and `calibration_list` are two sources of scales",
+                "leave one out",
+            )
         network = open_checkpoint(self.checkpoint.checkpoint, self.checkpoint.normalisation)
         other = candidate.open(network) if candidate else None
         side, _, _ = network.input_shape()

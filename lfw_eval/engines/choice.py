@@ -107,6 +107,7 @@ class EngineChoice:
                 contradict each other.
         """
         self.engine_class()
+        self.options.check_network(checkpoint.model)
         if self.options.served:
             self.build(checkpoint).close()
         else:
@@ -237,9 +238,9 @@ def _refuse(engine: str, name: str, value: object) -> None:
         raise UserError(
             f"`engine` {engine} has no option `{name}`", f"it has {own}" if own else "it has none"
         )
-    kind = options_class(owner)
+    kind, own_names = options_class(owner), options_class(engine_key(engine)).names()
     if value != getattr(kind(), name):
-        *most, last = (f"`{option}`" for option in kind.names())
+        *most, last = (f"`{option}`" for option in kind.names() if option not in own_names)
         raise UserError(
             f"{', '.join(most)} and {last} are for `engine` {owner}, not `engine` {engine}",
             "leave them out",

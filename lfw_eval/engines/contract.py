@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.quantized import Quantization
+from lfw_eval.results.calibration import CacheDescription
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.closing import Closing
 
@@ -82,6 +83,13 @@ class EngineOptions:
 
         Raises:
             UserError: The options contradict each other or the precision.
+        """
+
+    def check_network(self, model: Path) -> None:
+        """Refuse what does not go with an FP32 ONNX file, before anything long begins.
+
+        Raises:
+            UserError: An option is of another network.
         """
 
 
@@ -169,6 +177,7 @@ class BuiltEngine(Closing, ABC):
         outputs: In the order of the model.
         arithmetic: What the engine computes in, in words; it may differ from the precision asked
             for, where the device lacks it.
+        calibration_cache: The user's, that INT8 scales come from.
         executed: The types that its convolutions and matrix products run in; None where the runtime
             does not report them.
         device: The device's name.
@@ -188,6 +197,7 @@ class BuiltEngine(Closing, ABC):
     key: str
     executed: ExecutedTypes | None = None
     adaptation: str = ""
+    calibration_cache: CacheDescription | None = None
     size: int = 0
     build_seconds: float = 0.0
     cacheable: bool = True

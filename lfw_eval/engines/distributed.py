@@ -21,6 +21,7 @@ _DESCRIBED = (
     "device",
     "key",
     "adaptation",
+    "calibration_cache",
     "cacheable",
     "size",
     "build_seconds",

@@ -1,5 +1,7 @@
 """The ONNX network that an engine is built from."""
 
+from dataclasses import replace
+
 import onnx
 
 from calibration import quantize as qdq
@@ -7,6 +9,7 @@ from calibration.quantize import QdqTypes
 from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
+from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.system.errors import UserError
 
@@ -25,20 +28,26 @@ def network(
     """Return the network that takes uint8 crops.
 
     Args:
-        types: What Q/DQ nodes store.
+        types: What Q/DQ nodes store. With the scales of a calibration cache always int8, as in
+            TensorRT, for the same values.
         quantized: Insert Q/DQ nodes for int8 where the model has none; False for an engine that
             reads its scales elsewhere.
         half_precision: Make all of the network float16 but the normalisation and the output.
         layer_normalisation: See `accept_crops`.
 
     Raises:
-        UserError: The request is for int8 and has no scale table.
+        UserError: The request is for int8 and has no scale table, or its calibration cache is of
+            another network.
     """
     model = onnx.load(request.model)
     if request.precision == "int8" and quantized and not request.quantization:
-        if request.scales is None:
+        if cached := cached_scales(request):
+            signed = replace(types, unsigned=False)
+            model = qdq.quantize(model, cached.table, signed, cached.float_nodes)
+        elif request.scales:
+            model = qdq.quantize(model, request.scales, types)
+        else:
             raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
-        model = qdq.quantize(model, request.scales, types)
     if half_precision:
         model = half(model)
     return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
+from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
@@ -52,11 +53,14 @@ class OnnxRuntimeEngine(Engine):
         exactness = _exactness() if request.precision == "int8" else EXACT
         model = network(request, QdqTypes(unsigned=True))
         adapted = adapt_to_runtime(model, request, exactness, cls.runtime())
-        options = {} if exactness == EXACT else {"exact": asdict(exactness)}
+        options: dict[str, object] = {} if exactness == EXACT else {"exact": asdict(exactness)}
+        if cached := cached_scales(request):
+            options["cache"] = cached.description.sha256
         store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), options)
         layers = weighted_layers(request.model, request.precision)
         executed = executed_types(layers, onnxruntime_types(adapted.model, layers))
         engine = cls(_session(adapted.model), store.key, executed)
+        engine.calibration_cache = cached.description if cached else None
         if request.precision == "int8":
             engine.arithmetic = int8_arithmetic(
                 request, engine.arithmetic, executed, simulated=adapted.simulated

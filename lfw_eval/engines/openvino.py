@@ -12,6 +12,7 @@ import openvino
 from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
+from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
@@ -80,6 +81,9 @@ class OpenVINOEngine(Engine):
         }
         exactness = _exactness() if request.precision == "int8" else EXACT
         built_for = options if exactness == EXACT else {**options, "exact": asdict(exactness)}
+        cached = cached_scales(request)
+        if cached:
+            built_for = {**built_for, "cache": cached.description.sha256}
         store = EngineStore.of(folder, request, cls.runtime(), _device_name(), built_for)
         # The number of threads does not change the engine.
         options |= openvino_threads()
@@ -105,7 +109,9 @@ class OpenVINOEngine(Engine):
 
         stored = store.load_or_build(build)
         compiled = built[0] if built else core.import_model(stored.content, _DEVICE, options)
-        return cls(compiled, store.key, request, stored)
+        engine = cls(compiled, store.key, request, stored)
+        engine.calibration_cache = cached.description if cached else None
+        return engine
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -25,13 +25,14 @@ class Registered:
     package: str | None = None
 
 
+_CACHE = "lfw_eval.engines.cached_scales:CacheOptions"
 ENGINES = {
-    "openvino": Registered("lfw_eval.engines.openvino:OpenVINOEngine"),
+    "openvino": Registered("lfw_eval.engines.openvino:OpenVINOEngine", options=_CACHE),
     "tensorrt": Registered(
         "lfw_eval.engines.tensorrt.engine:TensorRTEngine",
         options="lfw_eval.engines.tensorrt.options:TensorRTOptions",
     ),
-    "onnxruntime": Registered("lfw_eval.engines.onnxruntime:OnnxRuntimeEngine"),
+    "onnxruntime": Registered("lfw_eval.engines.onnxruntime:OnnxRuntimeEngine", options=_CACHE),
     "triton": Registered(
         "lfw_eval.engines.triton.engine:TritonEngine",
         options="lfw_eval.engines.triton.options:TritonOptions",

@@ -5,8 +5,7 @@ from pathlib import Path
 import onnx
 
 from calibration.cache import CalibrationCache
-from calibration.quantize import QdqTypes, quantize, quantized_layers
-from calibration.scales import ScaleTable
+from calibration.quantize import QdqTypes, coverage, quantize
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
@@ -44,19 +43,16 @@ def quantize_with_cache(
     model = _of_new_opset(model, path)
     try:
         folded = fold_affine(model)
-        if not quantized_layers(folded):
-            raise UserError(
-                f"{path} has no convolution or dense layer to quantise", "give another network"
-            )
         try:
             network = quantize(folded, cache.to_table(), _SIGNED)
         except UserError as error:
             # That error names one tensor; a list of all without a scale says more.
-            wanted = _wanted(folded)
-            missing = [name for name in wanted if name not in cache.scales]
+            covered = coverage(folded, cache.to_table())
+            missing = covered.unscaled
             raise UserError(
-                f"{file} has no scale for {len(missing):,} of the {len(wanted):,} tensors of "
-                f"{path} that are quantised ({first_names(missing)})",
+                f"{file} has no scale for {len(missing):,} of the "
+                f"{len(missing) + len(covered.scaled):,} tensors of {path} that are quantised "
+                f"({first_names(missing)})",
                 "give the cache of this network",
             ) from error
         onnx.checker.check_model(network, full_check=True)
@@ -64,16 +60,11 @@ def quantize_with_cache(
         raise UserError(
             f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
+    if not quantized_tensors(network):
+        raise UserError(
+            f"{path} has no convolution or dense layer to quantise", "give another network"
+        )
     return network
-
-
-def _wanted(folded: onnx.ModelProto) -> list[str]:
-    """Return the tensors that a Q/DQ network quantises."""
-    every = ScaleTable(
-        amax=dict.fromkeys(scaled_tensors(folded), 1.0), method="", model="", images="", crops=0
-    )
-    nodes = quantize(folded, every, _SIGNED).graph.node
-    return [node.input[0] for node in nodes if node.op_type == "QuantizeLinear"]
 
 
 def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

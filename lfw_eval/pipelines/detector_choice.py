@@ -19,7 +19,7 @@ from lfw_eval.detectors.facedetect import FaceDetect, grey_input
 from lfw_eval.detectors.fitting import Fit
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
-from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.engines.choice import EngineChoice, choose_engine
 from lfw_eval.engines.contract import Engine, Precision, Scales
 from lfw_eval.pipelines.calibration import Calibration, calibrate
 from lfw_eval.pipelines.job import Job
@@ -28,7 +28,7 @@ from lfw_eval.system.files import file_sha256
 
 DetectorName = Literal["facedetect", "yunet", "mtcnn"]
 
-_ENGINE = EngineChoice(precision="fp32", batch_size=8)
+_ENGINE = choose_engine("openvino", "fp32", batch_size=8)
 # What users call the fields of an engine, where that is not their name.
 _ENGINE_OPTIONS = {"name": "engine", "options": "gpu` or `streams"}
 

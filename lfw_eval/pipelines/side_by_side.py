@@ -217,6 +217,7 @@ def describe_engine(engine: BuiltEngine, precision: Precision) -> EngineDescript
         size=engine.size,
         executed=engine.executed,
         adaptation=engine.adaptation,
+        calibration_cache=engine.calibration_cache,
     )
 
 

@@ -5,6 +5,26 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class CacheDescription:
+    """A calibration cache of the user's that INT8 scales come from.
+
+    Attributes:
+        name: The file's.
+        tensorrt: The version in its header; empty where no release has such digits.
+        algorithm: The calibrator's, in its header.
+        tensors: How many tensors of the network are to be quantised.
+        scaled: How many of them it has a scale for; what reads the others stays float.
+    """
+
+    name: str
+    sha256: str
+    tensorrt: str
+    algorithm: str
+    tensors: int
+    scaled: int
+
+
+@dataclass(frozen=True)
 class CalibrationDescription:
     """What int8 was calibrated on."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lfw_eval.results.calibration import CacheDescription
 from lfw_eval.results.executed import ExecutedTypes, percent
 
 _HALF = 0.5
@@ -37,6 +38,7 @@ class EngineDescription:
         executed: The types that it really computes in; None where they are not reported.
         adaptation: How a quantised network was changed for the runtime to get it right, and why;
             empty where it ran as it is, or an older file does not say.
+        calibration_cache: The user's, that INT8 scales come from; None without one.
     """
 
     precision: str
@@ -47,6 +49,7 @@ class EngineDescription:
     size: int
     executed: ExecutedTypes | None = None
     adaptation: str = ""
+    calibration_cache: CacheDescription | None = None
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from calibration.activations import Observer
 from calibration.histogram import Histogram
-from calibration.quantize import QdqTypes, quantize
+from calibration.quantize import QdqTypes, coverage, quantize
 from calibration.scales import ScaleTable, observed_tensors
 from lfw_eval.system.errors import UserError
 
@@ -106,6 +106,23 @@ def test_unsigned_only_where_never_negative(network, table):
     zeros = {t.name: t.data_type for t in quantized.graph.initializer if t.name.endswith(".zero")}
     assert zeros["input.zero"] == onnx.TensorProto.INT8
     assert zeros["stem_r.zero"] == zeros["joined.zero"] == onnx.TensorProto.UINT8
+
+
+def test_a_table_that_lacks_tensors(network, table, images):
+    """The layers around them stay float; a tensor with a shared scale needs none of its own."""
+    every = coverage(network, table)
+    assert every.unscaled == every.readers == ()
+    assert {"input", "stem_r", "joined", "flat"} <= set(every.scaled)
+    amax = {k: v for k, v in table.amax.items() if k not in ("flat", "input", "joined")}
+    lacking = ScaleTable(amax, "entropy", "m", "i", 1)
+    covered = coverage(network, lacking)
+    assert covered.unscaled == ("input", "flat")
+    assert set(covered.scaled) == set(every.scaled) - {"input", "flat"}
+    assert covered.readers == (network.graph.node[0].name, network.graph.node[-1].name)
+    quantized = quantize(network, lacking, QdqTypes(unsigned=False), covered.readers)
+    assert np.isfinite(run(quantized, images)[0]).all()
+    read = {node.input[0] for node in quantized.graph.node if node.op_type == "QuantizeLinear"}
+    assert read == set(covered.scaled)
 
 
 def test_missing_tensor_is_named(network, table):

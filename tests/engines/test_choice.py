@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.engines.cached_scales import CacheOptions
 from lfw_eval.engines.choice import EngineChoice, choose_engine
 from lfw_eval.engines.contract import BuildRequest, EngineOptions
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
@@ -45,7 +46,10 @@ def test_scales_are_calibrated_only_where_there_are_none():
     assert choose_engine("openvino", "int8").needs_scales(network())
     assert not choose_engine("openvino", "fp16").needs_scales(network())
     assert choose_engine("tensorrt", "int8").needs_scales(network())
-    assert not choose_engine("tensorrt", "int8", calibration_cache=CACHE).needs_scales(network())
+    for engine in ("tensorrt", "openvino", "onnxruntime"):
+        cached = choose_engine(engine, "int8", calibration_cache=CACHE)
+        assert not cached.needs_scales(network())
+        assert cached.reference == choose_engine(engine, "fp32")
     assert not choose_engine(SERVED, "int8").needs_scales(network())
     assert not choose_engine("openvino", "int8").needs_scales(network("Q/DQ"))
 
@@ -70,26 +74,28 @@ def test_a_network_that_is_quantised_already_takes_no_calibration_cache():
     [
         ("openvino", {"gpu": (1,)}),
         ("openvino", {"streams": 2}),
-        ("onnxruntime", {"calibration_cache": CACHE}),
+        ("onnxruntime", {"quantization": "qdq"}),
+        ("dummy", {"calibration_cache": CACHE}),
         (SERVED, {"gpu": (1,)}),
     ],
 )
 def test_options_of_another_engine_are_refused(engine, options):
-    with pytest.raises(UserError, match=f"are for `engine` tensorrt, not `engine` {engine}; leave"):
+    with pytest.raises(UserError, match=f"for `engine` .*, not `engine` {engine}; leave"):
         choose_engine(engine, **options)
 
 
 def test_options_as_they_would_be_unasked_are_everybodys():
     choice = choose_engine("openvino", gpu=(0,), streams=12, tf32=True, calibration_cache=None)
-    assert choice == EngineChoice("openvino")
+    assert choice == EngineChoice("openvino", options=CacheOptions())
 
 
 def test_a_choice_refuses_what_it_cannot_build(tmp_path):
     with pytest.raises(UserError, match="`engine` onnxruntime has no fp16, only fp32, int8"):
         EngineChoice("onnxruntime", "fp16").engine_class()
-    cache = choose_engine("tensorrt", "fp16", calibration_cache=tmp_path / "none")
-    with pytest.raises(UserError, match="`calibration_cache` is for `precision` int8, not fp16"):
-        cache.engine_class()
+    for engine in ("tensorrt", "openvino"):
+        cache = choose_engine(engine, "fp16", calibration_cache=tmp_path / "none")
+        with pytest.raises(UserError, match="`calibration_cache` is for `precision` int8, not fp1"):
+            cache.engine_class()
 
 
 def test_strict_precision_is_for_int8_built_here():

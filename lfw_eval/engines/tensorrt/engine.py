@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
 from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.cuda.device import Device
@@ -105,6 +106,7 @@ class TensorRTEngine(Engine):
                 f"make a network of its scales: lfw-eval cache to-qdq {options.calibration_cache} "
                 "MODEL.onnx OUT.onnx",
             )
+        cached = cached_scales(request)
         devices = open_devices(options.gpus)
         if len({device.name for device in devices}) > 1:
             names = ", ".join(f"{device.index}: {device.name}" for device in devices)
@@ -123,7 +125,9 @@ class TensorRTEngine(Engine):
                 request, quantization, capabilities, store, devices[0].name, devices[0].index
             )
         )
-        return cls(trt, devices, stored, store.key, request, quantization)
+        engine = cls(trt, devices, stored, store.key, request, quantization)
+        engine.calibration_cache = cached.description if cached else None
+        return engine
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -1,10 +1,9 @@
 """The options of a TensorRT engine, besides its precision."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from calibration.cache import CalibrationCache
-from lfw_eval.engines.contract import STREAMS, EngineOptions, Precision
+from lfw_eval.engines.cached_scales import CacheOptions
+from lfw_eval.engines.contract import STREAMS, Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.system.errors import UserError
 
@@ -12,7 +11,7 @@ GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class TensorRTOptions(EngineOptions):
+class TensorRTOptions(CacheOptions):
     """How to build and run.
 
     Attributes:
@@ -20,7 +19,6 @@ class TensorRTOptions(EngineOptions):
         streams: Execution contexts per GPU, each with a CUDA stream, of which as many batches are
             under way at once.
         quantization: Where INT8 scales come from; None takes the version's default.
-        calibration_cache: The user's, instead of one made from the scale table.
         workspace: Bytes that a layer may use for itself; None lets TensorRT take what is free.
         optimization_level: The builder's, 0 to 5; None is TensorRT's own (3).
         tf32: Let FP32 convolutions round their factors to 10 bits (NVIDIA Ampere and newer).
@@ -29,7 +27,6 @@ class TensorRTOptions(EngineOptions):
     gpu: tuple[int, ...] = (0,)
     streams: int = STREAMS
     quantization: Quantization | None = None
-    calibration_cache: Path | None = None
     workspace: int | None = None
     optimization_level: int | None = None
     tf32: bool = True
@@ -39,30 +36,21 @@ class TensorRTOptions(EngineOptions):
         """Numbers of the GPUs that the engine runs on."""
         return self.gpu
 
-    @property
-    def has_scales(self) -> bool:
-        """Whether a cache of the user's has the scales."""
-        return self.calibration_cache is not None
-
     def without_int8(self) -> "TensorRTOptions":
         """Return the same without what concerns INT8."""
-        return replace(self, quantization=None, calibration_cache=None)
+        return replace(super().without_int8(), quantization=None)
 
     def check(self, precision: Precision) -> None:
         """Refuse what does not go together, before anything long begins.
 
         Raises:
-            UserError: A calibration cache is damaged, for another precision, or not the only
-                source of scales.
+            UserError: A calibration cache is for another precision, or not the only source of
+                scales.
         """
-        if self.calibration_cache is None:
-            return
-        if precision != "int8":
-            raise UserError(f"`calibration_cache` is for `precision` int8, not {precision}")
-        if self.quantization in ("live", "qdq"):
+        super().check(precision)
+        if self.calibration_cache and self.quantization in ("live", "qdq"):
             raise UserError(
                 f"`calibration_cache` and `quantization` {self.quantization} are two sources of "
                 "scales",
                 "leave one out",
             )
-        CalibrationCache.load(self.calibration_cache)

@@ -17,6 +17,7 @@ from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
 from lfw_eval.report.page.speeds import busy_words, speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
+from lfw_eval.report.scales import cache_coverage
 from lfw_eval.results.kinds import kind_of
 
 
@@ -68,6 +69,7 @@ def _render(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["coverage"] = cache_coverage
     environment.filters["person"] = _person
     page = environment.get_template(template).render(
         title=title,

@@ -7,6 +7,7 @@ from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import against_chance, probability
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
+    cache_notes,
     calibration_notes,
     cosine_label,
     engine_note,
@@ -106,6 +107,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         "images (centre box)"
     )
     warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHER IMAGES"
+    yield from cache_notes(result.judged.engine)
     yield from calibration_notes(result.calibration, warning)
 
 

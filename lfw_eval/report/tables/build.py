@@ -1,6 +1,9 @@
 """The table of a built engine."""
 
+from collections.abc import Iterator
+
 from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.results.engine import ModelDescription
 
 
@@ -9,6 +12,7 @@ def build_table(engine: Engine, precision: Precision, model: ModelDescription) -
     rows = [
         ("precision", f"{model.label(precision)}: {engine.arithmetic}"),
         ("runtime", f"{engine.runtime()} on {engine.device}"),
+        *_scales(engine),
         ("key", engine.key),
         *((f"input {s.name}", f"{s.dtype} {s.shape}") for s in engine.inputs),
         *((f"output {s.name}", f"{s.dtype} {s.shape}") for s in engine.outputs),
@@ -21,3 +25,9 @@ def build_table(engine: Engine, precision: Precision, model: ModelDescription) -
         rows.append(("adapted", engine.adaptation))
     width = max(len(label) for label, _ in rows) + 2
     return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
+
+
+def _scales(engine: Engine) -> Iterator[tuple[str, str]]:
+    if cache := engine.calibration_cache:
+        yield "scales", f"from {cache_title(cache)}"
+        yield "", cache_coverage(cache)

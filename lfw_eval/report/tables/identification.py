@@ -7,6 +7,7 @@ from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import probability
 from lfw_eval.report.tables.side_by_side import (
     arithmetic_rows,
+    cache_notes,
     calibration_notes,
     cosine_label,
     engine_note,
@@ -92,6 +93,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     yield (
         f"alignment   {data.alignment}; no face detected in {data.undetected:,} images (centre box)"
     )
+    yield from cache_notes(run.engine)
     yield from calibration_notes(result.calibration, "EVALUATED")
 
 

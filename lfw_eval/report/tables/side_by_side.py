@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
+from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.compared import Compared, compared_runs
 from lfw_eval.results.engine import EngineDescription, EnginePass
@@ -145,6 +146,13 @@ def calibration_notes(calibration: CalibrationDescription | None, warning: str) 
     if calibration.evaluated:
         yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning} ***"
     yield f"            {people_note(calibration)}"
+
+
+def cache_notes(engine: EngineDescription) -> Iterator[str]:
+    """Yield notes on the calibration cache that INT8 scales come from."""
+    if cache := engine.calibration_cache:
+        yield f"scales      from {cache_title(cache)}"
+        yield f"            {cache_coverage(cache)}"
 
 
 def people_note(calibration: CalibrationDescription) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lfw_eval.metrics.paired.median import Median, ratios
 from lfw_eval.report.arithmetic import layers, multiply_adds
+from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.report.tables.side_by_side import executed_notes, interval
 from lfw_eval.results.executed import percent
 from lfw_eval.results.speed import EngineSpeed, FpsWindows, Percentiles, Speed, SpeedResult
@@ -58,6 +59,9 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     for label, value in rows:
         yield f"{label:<{_LABEL}}{value}"
     yield from executed_notes(engine)
+    if cache := engine.calibration_cache:
+        yield f"{'scales':<{_LABEL}}from {cache_title(cache)}"
+        yield f"{'':<{_LABEL}}{cache_coverage(cache)}"
     if engine.adaptation:
         yield f"{'adapted':<{_LABEL}}{engine.adaptation}"
 

@@ -5,7 +5,7 @@ from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import probability
-from lfw_eval.report.tables.side_by_side import executed_notes, people_note
+from lfw_eval.report.tables.side_by_side import cache_notes, executed_notes, people_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -61,6 +61,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
     engine = result.engine
     yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
     yield from executed_notes(engine)
+    yield from cache_notes(engine)
     if calibration := result.calibration:
         said = f"for all sets, on {calibration.images:,} crops, {calibration.origin}"
         if calibration.evaluated:
