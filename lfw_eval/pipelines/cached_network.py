@@ -43,27 +43,24 @@ def quantize_with_cache(
     model = _of_new_opset(model, path)
     try:
         folded = fold_affine(model)
-        try:
-            network = quantize(folded, cache.to_table(), _SIGNED)
-        except UserError as error:
-            # That error names one tensor; a list of all without a scale says more.
-            covered = coverage(folded, cache.to_table())
-            missing = covered.unscaled
+        covered = coverage(folded, cache.to_table())
+        if not (covered.scaled or covered.unscaled):
+            raise UserError(
+                f"{path} has no convolution or dense layer to quantise", "give another network"
+            )
+        if missing := covered.unscaled:
             raise UserError(
                 f"{file} has no scale for {len(missing):,} of the "
                 f"{len(missing) + len(covered.scaled):,} tensors of {path} that are quantised "
                 f"({first_names(missing)})",
                 "give the cache of this network",
-            ) from error
+            )
+        network = quantize(folded, cache.to_table(), _SIGNED)
         onnx.checker.check_model(network, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise UserError(
             f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
-    if not quantized_tensors(network):
-        raise UserError(
-            f"{path} has no convolution or dense layer to quantise", "give another network"
-        )
     return network
 
 
