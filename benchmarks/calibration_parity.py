@@ -52,6 +52,8 @@ MARGIN = 0.1
 FIRST, BATCH = 64, 8
 # Boxes have two decimals, so an edge is known to within (1 + 2 * MARGIN) * 0.005 pixels or so.
 UNCERTAIN = 0.011
+# Of the divergence: single counts that fall into a neighbouring bin move it by so much.
+NEAR_TIE = 0.01
 
 
 def calibrated_network() -> onnx.ModelProto:
@@ -134,9 +136,18 @@ def observe(network: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, His
 def explain(histogram: Histogram, threshold: float) -> str:
     """Say how TensorRT's threshold fares on our histogram, by TensorRT's own criterion."""
     bins, values = divergences(histogram)
-    chosen = round(threshold / histogram.width - 0.5)
-    excess = values[np.searchsorted(bins, chosen)] / values.min() - 1
-    return f"near tie: TensorRT's choice has {excess:.3%} more divergence on our histogram"
+    chosen = threshold / histogram.width - 0.5
+    if not bins[0] - 0.5 <= chosen <= bins[-1] + 0.5:
+        return (
+            f"not comparable: TensorRT's threshold is {chosen:.0f} of our bins, and candidates "
+            f"are {bins[0]} to {bins[-1]}; its histogram had another range"
+        )
+    theirs, best = values[np.searchsorted(bins, round(chosen))], values.min()
+    if not np.isfinite(theirs):
+        return "different: TensorRT's choice ends in a bin that is empty in our histogram"
+    excess = theirs / best - 1 if best > 0 else float(theirs > best)
+    kind = "near tie" if excess < NEAR_TIE else "different"
+    return f"{kind}: TensorRT's choice has {excess:.3%} more divergence on our histogram"
 
 
 def parity(golden: Path, lfw: Path) -> tuple[dict[str, Any], ScaleTable]:
