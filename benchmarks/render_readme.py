@@ -32,7 +32,9 @@ from lfw_eval.system.files import write_atomically
 BENCHMARKS = Path(__file__).parent
 README = BENCHMARKS.parent / "README.md"
 BASELINE = BENCHMARKS / "baselines" / "lfw-openvino-int8.json"
-_BLOCK = re.compile(r"(<!-- begin: (\w+) -->\n)(.*?)(<!-- end: \2 -->\n)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- begin: (\w+) -->\n)(.*?)(<!-- end: \2 -->\n)", re.DOTALL)
+RESULTS: dict[str, "Places"] = {}
+"""What was read, by name of the file."""
 
 
 class Places(Mapping[str, Any]):
@@ -77,9 +79,11 @@ class Filling(string.Formatter):
         return format(value, format_spec)
 
 
-@cache
 def _results(name: str) -> Places:
-    return Places(json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8")))
+    if name not in RESULTS:
+        path = BENCHMARKS / "results" / f"{name}.json"
+        RESULTS[name] = Places(json.loads(path.read_text(encoding="utf-8")))
+    return RESULTS[name]
 
 
 def _baseline() -> AccuracyResult:
@@ -111,7 +115,7 @@ def rendered(readme: str) -> str:
         template = BENCHMARKS / "readme" / f"{match[2]}.md"
         return match[1] + Filling().vformat(template.read_text(encoding="utf-8"), (), {}) + match[4]
 
-    return _BLOCK.sub(block, readme)
+    return BLOCK.sub(block, readme)
 
 
 def main() -> None:
@@ -124,9 +128,12 @@ def main() -> None:
     if not options.check:
         write_atomically(README, after.encode())
         return
-    blocks = zip(_BLOCK.finditer(before), _BLOCK.finditer(after), strict=True)
+    blocks = zip(BLOCK.finditer(before), BLOCK.finditer(after), strict=True)
     if differing := [old[2] for old, new in blocks if old[0] != new[0]]:
-        sys.exit(f"README.md differs from benchmarks/results in {', '.join(differing)}")
+        sys.exit(
+            f"README.md differs from benchmarks/results in {', '.join(differing)}; "
+            "run: python benchmarks/render_readme.py"
+        )
 
 
 if __name__ == "__main__":
