@@ -92,7 +92,7 @@ def embedded(
     choice: EngineChoice, job: Job, store: CropStore, calibration: Calibration
 ) -> tuple[NDArray[np.float32], Row]:
     """Return the embeddings of an engine, cached or computed, and what computed them."""
-    scales = calibration if choice.needs_scales else None
+    scales = calibration if choice.needs_scales(job.checkpoint) else None
     spec = choice.spec(job.checkpoint, scales)
     # Users get INT8 on ONNX Runtime as a network with Q/DQ nodes, not as a precision of the engine.
     with engine_class(choice.name).build(spec.request, spec.folder) as engine:
@@ -115,7 +115,8 @@ def changes(
         "changed pairs": comparison.right_to_wrong + comparison.wrong_to_right,
         "right to wrong": comparison.right_to_wrong,
         "wrong to right": comparison.wrong_to_right,
-        "McNemar p": comparison.p_value,
+        "p": comparison.accuracy_change.p_value,
+        "McNemar p": comparison.mcnemar_p,
         "mean cosine": cosine.value,
         "minimum cosine": cosine.minimum,
     }
