@@ -178,7 +178,7 @@ def simulated(model: onnx.ModelProto) -> onnx.ModelProto | None:
             helper.make_node("Div", [before.input[0], node.input[1]], names[:1], name=names[0]),
             helper.make_node("Round", names[:1], names[1:2], name=names[1]),
             helper.make_node("Clip", [names[1], low, high], names[2:], name=names[2]),
-            helper.make_node("Mul", [names[2], node.input[1]], [output], name=output),
+            helper.make_node("Mul", [names[2], node.input[1]], [output], name=f"{output}.scaled"),
         ]
     graph.replace_nodes(replacements)
     graph.remove_unread()

@@ -9,6 +9,7 @@ from calibration.quantize import QdqTypes
 from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
+from lfw_eval.checkpoints.qdq import with_float_constants
 from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.system.errors import UserError
@@ -48,6 +49,9 @@ def network(
             model = qdq.quantize(model, request.scales, types)
         else:
             raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
+    if request.quantization and not types.unsigned:
+        # For TensorRT, the only one that takes no uint8.
+        model = with_float_constants(model, weights=types.float_weights)
     if half_precision:
         model = half(model)
     return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

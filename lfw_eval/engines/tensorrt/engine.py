@@ -25,6 +25,7 @@ from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.log import Messages
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.order import options_of
+from lfw_eval.engines.tensorrt.quantized import require_signed_qdq
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.errors import UserError
@@ -99,7 +100,11 @@ class TensorRTEngine(Engine):
         trt = load_tensorrt()
         capabilities = capabilities_of(trt)
         options = request.options_as(TensorRTOptions)
-        quantization = capabilities.quantization(request.precision, options.quantization)
+        asked = options.quantization
+        if request.quantization:
+            require_signed_qdq(request, asked)
+            asked = "qdq"
+        quantization = capabilities.quantization(request.precision, asked)
         if options.calibration_cache and not capabilities.calibrators:
             raise UserError(
                 f"{capabilities.title} reads no calibration cache",
