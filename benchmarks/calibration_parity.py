@@ -1,6 +1,6 @@
 """Compare our thresholds with those that TensorRT 8.6 wrote, from the same crops.
 
-Usage: python benchmarks/calibration_parity.py GOLDEN LFW [--cache OUT]
+Usage: python benchmarks/calibration_parity.py GOLDEN LFW [--first-batch N] [--cache OUT]
 
 GOLDEN is a folder with TensorRT's calibration cache, the list of the images that it read, their
 face boxes and the FP32 embeddings of its engine; LFW the photographs. Prints, and writes to
@@ -36,7 +36,7 @@ from onnx import helper, numpy_helper
 from calibration.activations import Batch, Observer
 from calibration.cache import CalibrationCache, calibration_cache
 from calibration.entropy import divergences
-from calibration.histogram import Histogram
+from calibration.histogram import FIRST_BATCH, Histogram
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.facenet import convert
@@ -48,8 +48,7 @@ from lfw_eval.system.files import write_atomically
 RESULT = Path(__file__).parent / "results" / "calibration_parity.json"
 CACHE = "facenet_keras_trt8600_entropy2.cache"
 MARGIN = 0.1
-# TensorRT's calibrator was fed 64 at a time; the first 64 set the bins.
-FIRST, BATCH = 64, 8
+BATCH = 8
 # Boxes have two decimals, so an edge is known to within (1 + 2 * MARGIN) * 0.005 pixels or so.
 UNCERTAIN = 0.011
 # Of the divergence: single counts that fall into a neighbouring bin move it by so much.
@@ -116,7 +115,9 @@ class GoldenCrops:
         return np.asarray(cv2.resize(shown, (160, 160), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def observe(network: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, Histogram]:
+def observe(
+    network: onnx.ModelProto, crops: NDArray[np.uint8], first_batch: int
+) -> dict[str, Histogram]:
     """Histograms of every tensor of the network, its input included."""
     exposed = onnx.ModelProto.FromString(network.SerializeToString())
     exposed.graph.node.insert(0, helper.make_node("Identity", ["images"], ["input"]))
@@ -127,7 +128,7 @@ def observe(network: onnx.ModelProto, crops: NDArray[np.uint8]) -> dict[str, His
         for start in range(0, len(some), BATCH):
             yield {"images": standardised(some[start : start + BATCH])}
 
-    histograms = observer.empty_histograms(batches(crops[:FIRST]))
+    histograms = observer.empty_histograms(batches(crops[:first_batch]))
     for batch in batches(crops):
         observer.observe(batch, histograms)
     return histograms
@@ -150,11 +151,17 @@ def explain(histogram: Histogram, threshold: float) -> str:
     return f"{kind}: TensorRT's choice has {excess:.3%} more divergence on our histogram"
 
 
-def parity(golden: Path, lfw: Path) -> tuple[dict[str, Any], ScaleTable]:
-    """Compare with TensorRT's cache; also return our table of the same network."""
+def parity(
+    golden: Path, lfw: Path, first_batch: int = FIRST_BATCH
+) -> tuple[dict[str, Any], ScaleTable]:
+    """Compare with TensorRT's cache; also return our table of the same network.
+
+    Args:
+        first_batch: The batch that TensorRT's calibrator was fed, whose first one sets the bins.
+    """
     network = calibrated_network()
     data = GoldenCrops(golden, lfw, network)
-    histograms = observe(network, data.crops)
+    histograms = observe(network, data.crops, first_batch)
     ours = thresholds(network, histograms, "entropy")
     cache = CalibrationCache.load(golden / CACHE)
     theirs = {name: scale * 127 for name, scale in cache.named.items() if name in ours}
@@ -169,6 +176,7 @@ def parity(golden: Path, lfw: Path) -> tuple[dict[str, Any], ScaleTable]:
         if abs(ours[name] / threshold - 1) > 0.03
     }
     content = {
+        "first batch": first_batch,
         "tensors": len(ratios),
         "named tensors of the cache that the network lacks": len(cache.named) - len(theirs),
         "median ratio": float(np.median(ratios)),
@@ -179,7 +187,7 @@ def parity(golden: Path, lfw: Path) -> tuple[dict[str, Any], ScaleTable]:
         "more than 3 % off": off,
         "boxes rounded the other way": data.rounded_otherwise,
     }
-    return content, ScaleTable(ours, "entropy", "", "", len(data.crops))
+    return content, ScaleTable(ours, "entropy", "", "", len(data.crops), first_batch)
 
 
 def main() -> None:
@@ -188,8 +196,9 @@ def main() -> None:
     parser.add_argument("golden", type=Path)
     parser.add_argument("lfw", type=Path, help="folder or .tgz")
     parser.add_argument("--cache", type=Path, help="write our cache there")
+    parser.add_argument("--first-batch", type=int, default=FIRST_BATCH)
     options = parser.parse_args()
-    content, table = parity(options.golden, options.lfw)
+    content, table = parity(options.golden, options.lfw, options.first_batch)
     print(write_json(RESULT, {**content, "environment": asdict(environment())}))
     if options.cache:
         write_atomically(options.cache, calibration_cache(table, "8.6.0").encode())
