@@ -106,10 +106,13 @@ def interval(bounds: tuple[float, float] | None, form: str) -> str:
 def speed_notes(speed: PairedSpeed | None) -> Iterator[str]:
     """Yield notes on the speed-up, and on the load of the machine."""
     if speed:
-        windows = len(speed.candidate.windows)
+        bounds = speed.ratio.interval
+        certainty = (
+            f"95 % interval {interval(bounds, '.2f')}" if bounds else "too few for an interval"
+        )
         yield (
-            f"speed       x{speed.ratio.value:.2f} of FP32, 95 % interval "
-            f"{interval(speed.ratio.interval, '.2f')}: {windows} windows of each in turn"
+            f"speed       x{speed.ratio.value:.2f} of FP32 in {len(speed.ratios)} windows of each "
+            f"in turn, {certainty}"
         )
         yield from load_notes(speed.load)
 
