@@ -82,8 +82,8 @@ def runs(options: argparse.Namespace, model: Path, folder: Path) -> list[Run]:
 
     def accuracy(precision: str) -> Run:
         name = f"accuracy {precision}"
-        output = ["--output", str(folder / f"{name}.json")]
-        return Run(name, [*COMMAND, "evaluate", *shared, "--precision", precision, *output])
+        own = ["--precision", precision, "--output", str(folder / f"{name}.json")]
+        return Run(name, [*COMMAND, "evaluate", *shared, "--seconds", "0", *own])
 
     # What follows finds the plans that were built before it: streams are no part of them.
     streams = [
