@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -65,8 +66,10 @@ def measure_side_by_side(
             fps = frames_per_second(engines[index], batches[index], size, length)
             windows[index].append(fps)
         load = meter.read()
+        hardware = fast.hardware()
     of_reference, of_candidate = (FpsWindows.of(tuple(fps)) for fps in windows)
-    return PairedSpeed.of(size, of_reference, of_candidate, load)
+    speed = PairedSpeed.of(size, of_reference, of_candidate, load)
+    return replace(speed, hardware=hardware)
 
 
 def batches_of(engine: Engine, crops: NDArray[np.uint8], size: int) -> list[Batch]:

@@ -1,6 +1,6 @@
 """How fast an engine is, as it was measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lfw_eval.metrics.paired.median import Median, ratios
 from lfw_eval.results.engine import EngineDescription, ModelDescription
@@ -47,6 +47,7 @@ class PairedSpeed:
         ratio: Of the candidate's FPS to the reference's, window by window: what slows both alike,
             such as other processes, cancels.
         load: Of the machine meanwhile.
+        hardware: The candidate's clocks and drivers, as they were after the windows.
     """
 
     batch_size: int
@@ -54,6 +55,7 @@ class PairedSpeed:
     candidate: FpsWindows
     ratio: Median
     load: MachineLoad
+    hardware: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(

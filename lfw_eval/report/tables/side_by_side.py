@@ -111,8 +111,8 @@ def speed_notes(speed: PairedSpeed | None) -> Iterator[str]:
             f"95 % interval {interval(bounds, '.2f')}" if bounds else "too few for an interval"
         )
         yield (
-            f"speed       x{speed.ratio.value:.2f} of FP32 in {len(speed.ratios)} windows of each "
-            f"in turn, {certainty}"
+            f"speed       x{speed.ratio.value:.2f} in {len(speed.ratios)} windows of each in turn, "
+            f"{certainty}"
         )
         yield from load_notes(speed.load)
 
