@@ -128,7 +128,7 @@ def test_refusals(results, tmp_path):
     (tmp_path / "link.npz").symlink_to(results / "good.npz")
     itself = refused(gate(results, "good.json", "--baseline", tmp_path / "link.json"))
     assert "link.json is the candidate itself; name another file" in itself
-    alone = replace(accuracy_result(100), candidate=None, comparison=None, cosine=None)
+    alone = replace(accuracy_result(100), candidate=None, comparison=None, cosine=None, speed=None)
     save_result(alone, tmp_path / "alone.json")
     assert "FP32 only" in refused(gate(tmp_path, "alone.json"))
     assert "not a result file" in refused(gate(REPOSITORY, "setup.cfg"))
