@@ -226,13 +226,11 @@ class Engine(BuiltEngine):
         thread_safe: Whether several threads may call `run` at once.
         constrained: Whether the runtime was told to choose no other type than int8 for what is
             quantised.
-        served: Whether a server runs it, whose CPU time is not this process's.
     """
 
     precisions: ClassVar[tuple[Precision, ...]]
     thread_safe: ClassVar[bool] = False
     constrained: bool = False
-    served: ClassVar[bool] = False
     path: Path | None = None
 
     @staticmethod

@@ -176,8 +176,8 @@ def measure_speeds(
     for measured in in_turn(timed, total, f"measure batch {batch_size}"):
         measured.measure(seconds / ROUNDS)
     load = meter.read()
-    if any(engine.served for engine in engines):
-        # The server may be one of the other processes.
+    if not all(engine.cacheable for engine in engines):
+        # A server, which may be one of the other processes.
         load = replace(load, others=None)
     return [measured.speed(load) for measured in timed]
 

@@ -52,7 +52,6 @@ class TritonEngine(Engine):
 
     precisions = ("fp32", "fp16", "int8")
     thread_safe = True
-    served = True
     cacheable = False
 
     def __init__(self, connection: Connection, address: Address, request: BuildRequest) -> None:
