@@ -29,7 +29,7 @@ def shortfall(engine: EngineDescription) -> str:
     if not engine.falls_short or engine.executed is None:
         return ""
     return (
-        f"{engine.precision.upper()} in name only: {layers(engine)} layers and "
+        f"{engine.precision.upper()} in name only: {layers(engine)} layers, "
         f"{percent(engine.executed.share(engine.precision))} of the multiply-adds; "
         f"{engine.runtime} took {next(iter(engine.executed.by_type))}"
     )

@@ -39,7 +39,7 @@ def test_no_int8_is_not_called_int8():
     heading = next(line for line in text.splitlines() if line.endswith("change"))
     assert heading.split() == ["FP32", "0", "%", "INT8", "change"]
     assert (
-        "*** INT8 IN NAME ONLY: 0 OF 50 LAYERS AND 0 % OF THE MULTIPLY-ADDS; TENSORRT 8.6.0 TOOK "
+        "*** INT8 IN NAME ONLY: 0 OF 50 LAYERS, 0 % OF THE MULTIPLY-ADDS; TENSORRT 8.6.0 TOOK "
         "FLOAT16 ***" in text
     )
     assert "50 quantised layers are not INT8: conv_0 (float16), " in text
@@ -67,6 +67,6 @@ def test_speed():
     fallen = replace(measured, engine=replace(measured.engine, executed=FALLEN_BACK), cosine=1.0)
     text = speed_table(replace(result, engines=(reference, fallen)))
     assert text.startswith("made, 0 % INT8\n")
-    assert "int8 0 %; of the layers 0 of 50" in text
+    assert "int8 0 %, in 0 of 50 layers" in text
     assert "INT8 IN NAME ONLY" in text
     assert text.splitlines()[-1].endswith(" 0 %")

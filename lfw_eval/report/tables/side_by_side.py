@@ -83,7 +83,7 @@ def executed_notes(engine: EngineDescription) -> Iterator[str]:
     if sentence := shortfall(engine):
         yield f"*** {sentence.upper()} ***"
     for words in fallbacks(engine):
-        yield f"            {words}"
+        yield from _indented(words)
 
 
 def fps_rows(passes: Sequence[EnginePass], speed: PairedSpeed | None = None) -> Iterator[str]:

@@ -51,7 +51,7 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     engine = judged.engine
     rows = [
         ("arithmetic", engine.arithmetic),
-        ("  of the multiply-adds", f"{multiply_adds(engine)}; of the layers {layers(engine)}"),
+        ("  multiply-adds", f"{multiply_adds(engine)}, in {layers(engine)} layers"),
         ("engine", f"{engine.runtime} on {engine.device}, {engine.size / 1e6:.1f} MB"),
         *judged.hardware.items(),
         *speed_rows(judged.speeds[0]),
