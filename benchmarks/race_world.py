@@ -24,6 +24,7 @@ _PERSONS, _EACH = 160, 4
 _DETECTED = 20
 _DATA = ("--dataset", "faces", "--boxes", "boxes.csv")
 _JOB = (*_DATA, "--checkpoint", "net.onnx", "--normalisation", "fixed", "--batch-size", "16")
+_EVALUATE = ("evaluate", *_JOB, "--seconds", "0")
 
 # Each stage with the commands that reach it; all of a round's processes start one of its commands.
 STAGES: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -39,8 +40,8 @@ STAGES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "calibrate": (("calibrate", *_JOB[:-2], "--tensorrt", "8.6.1"),),
     "build": (("build", *_JOB, "--precision", "int8"),),
     "evaluate": (
-        ("evaluate", *_JOB, "--precision", "int8", "--flip", "sum", "-o", "results/int8.json"),
-        ("evaluate", *_JOB, "--precision", "fp32", "-o", "results/fp32.json"),
+        (*_EVALUATE, "--precision", "int8", "--flip", "sum", "-o", "results/int8.json"),
+        (*_EVALUATE, "--precision", "fp32", "-o", "results/fp32.json"),
     ),
     "embed": (("embed", "faces", *_JOB, "--precision", "fp32", "-o", "embedded"),),
     "detect": (("detect", "annotated", "--detector", "mtcnn", "-o", "results/mtcnn.json"),),

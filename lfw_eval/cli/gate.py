@@ -19,10 +19,10 @@ from lfw_eval.gate.rules import DEFAULT, Rules
 from lfw_eval.gate.verdict import GateResult
 from lfw_eval.report.tables.gate import gate_markdown, gate_table
 from lfw_eval.results.codec import plain
-from lfw_eval.results.file import ResultFile, read_result
+from lfw_eval.results.file import ResultFile, locked_result, read_result
 from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import replacing, require_writable, write_atomically
+from lfw_eval.system.files import file_sha256, replacing, require_writable, write_atomically
 
 # Parameters that findings mention.
 _NAMES = {name: f"--{name}" for name in ("accept", "baseline", "compare")}
@@ -117,9 +117,13 @@ def _accept(judged: ResultFile[Result], baseline: Path) -> None:
     scores = judged.path.with_suffix(".npz")
     if judged.path.resolve() == baseline.resolve():
         raise _same_file(baseline)
-    for source in filter(Path.is_file, (scores, judged.path)):
-        with replacing(baseline.with_suffix(source.suffix)) as temporary:
-            shutil.copyfile(source, temporary)
+    with locked_result(baseline), replacing(baseline) as copied:
+        shutil.copyfile(judged.path, copied)
+        if file_sha256(copied) != judged.sha256:
+            raise UserError(f"{judged.path} changed while it was judged", "rerun the same command")
+        if scores.is_file():
+            with replacing(baseline.with_suffix(scores.suffix)) as temporary:
+                shutil.copyfile(scores, temporary)
 
 
 def _same_file(baseline: Path) -> UserError:

@@ -177,7 +177,8 @@ def _read_table(path: Path, about: Mapping[str, object]) -> ScaleTable | None:
     try:
         table = ScaleTable.load(path)
     except UserError as error:
-        raise DamagedError(f"is damaged ({error.problem})") from error
+        reason = error.problem.removeprefix(f"{path} ")
+        raise DamagedError(f"is damaged (it {reason})") from error
     if any(getattr(table, name) != value for name, value in about.items()):
         raise DamagedError("is damaged (it is of another calibration)")
     return table

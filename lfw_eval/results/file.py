@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +49,7 @@ def save_result(result: AnyResult, path: Path) -> None:
     arrays = dict(kind.arrays(result))
     digest = None
     # Two runs with the same output each leave both files, or neither.
-    with locked(path.with_name(f".{path.name}.lock"), f"writing {path}"):
+    with locked_result(path):
         if arrays:
             with replacing(path.with_suffix(".npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
@@ -62,6 +63,11 @@ def save_result(result: AnyResult, path: Path) -> None:
         }
         content["content_sha256"] = content_sha256(content)
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def locked_result(path: Path) -> AbstractContextManager[None]:
+    """Return a lock that keeps other processes from writing a result's two files."""
+    return locked(path.with_name(f".{path.name}.lock"), f"writing {path}")
 
 
 def read_result(path: Path) -> ResultFile[Result]:

@@ -9,8 +9,10 @@ import pytest
 from command import REPOSITORY, lfw_eval, refused
 from evaluation_results import accuracy_result, with_scales
 
+from lfw_eval.cli.gate import _accept
 from lfw_eval.results.content_hash import content_sha256
 from lfw_eval.results.file import read_result, save_result
+from lfw_eval.system.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +104,16 @@ def test_accept(results, tmp_path):
     copy = gate(results, "bad.json", "--baseline", baseline)
     assert copy.returncode == 0
     assert "note: candidate and baseline are copies of one result" in copy.stdout
+
+
+def test_a_candidate_that_changes_while_it_is_judged_is_not_accepted(results, tmp_path):
+    judged = read_result(results / "good.json")
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "good.json"
+    path.write_bytes((results / "bad.json").read_bytes())
+    with pytest.raises(UserError, match=r"good.json changed while it was judged; rerun"):
+        _accept(replace(judged, path=path), tmp_path / "folder" / "b.json")
+    assert not [*(tmp_path / "folder").iterdir()]
 
 
 def test_swapped_arguments(results, tmp_path):
