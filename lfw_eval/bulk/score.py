@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.pair_blocks import PairBlock
+from lfw_eval.metrics.verification.distance import SAME
 from lfw_eval.metrics.verification.pooled import evaluate_pooled, pooled_distances
 from lfw_eval.metrics.verification.pooled_result import PooledResult
 from lfw_eval.metrics.verification.score_histogram import ScoreHistogram
@@ -26,9 +27,11 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
     They are written to `unit.npy` beside the shards, so that memory holds one shard at a time.
 
     Raises:
-        UserError: Shards are missing, or an embedding is not finite or of length 0.
+        UserError: Shards are missing, an embedding is not finite or of length 0, or all are the
+            same.
     """
     names: list[str] = []
+    distinct = False
     path = shards.folder / "unit.npy"
     with shards.locked(), replacing(path) as temporary:
         count, unit = shards.images(), None
@@ -46,10 +49,17 @@ def unit_embeddings(shards: EmbeddingShards) -> tuple[list[str], NDArray[np.floa
             if len(names) + len(read) <= count:
                 unit[len(names) : len(names) + len(read)] = values / length
             names += read
+            squared = np.sum(np.square(values / length - unit[0]), axis=1)
+            distinct = distinct or bool(np.max(squared, initial=0) > SAME)
         if unit is None or len(names) != count:
             raise UserError(
                 f"{shards.folder} holds {len(names):,} embeddings, not the {count:,} written",
                 "rerun the command that wrote it to resume",
+            )
+        if count > 1 and not distinct:
+            raise UserError(
+                f"all {count:,} embeddings in {shards.folder} are the same",
+                "check the network's weights and the normalisation of its input, and embed again",
             )
         unit.flush()
         # This very file: the next run of the same puts another one in its place.

@@ -18,8 +18,9 @@ from lfw_eval.gate.findings import Criteria
 from lfw_eval.gate.rules import Metric, Rules
 from lfw_eval.gate.speed import floor_finding, paired_note, speed_finding
 from lfw_eval.gate.tracked import Tracked
-from lfw_eval.gate.verdict import Finding
-from lfw_eval.metrics.paired.bootstrap import resampled, weighted_eer, weighted_val
+from lfw_eval.gate.val import require_same_far, val_findings, val_notes
+from lfw_eval.gate.verdict import Finding, GateResult
+from lfw_eval.metrics.paired.bootstrap import resampled, weighted_eer
 from lfw_eval.metrics.paired.difference import (
     Difference,
     accuracy_difference,
@@ -32,7 +33,8 @@ from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.results.compared import names_of
 from lfw_eval.system.errors import UserError
 
-VERIFICATION_METRICS: tuple[Metric, ...] = ("ACC", "AUC", "EER", "VAL")
+ALWAYS_JUDGED: tuple[Metric, ...] = ("ACC", "AUC", "EER")
+"""The metrics of pairs that any number of them resolves; VAL may not be."""
 
 
 def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
@@ -66,6 +68,7 @@ def accuracy_notes(
         yield "AP is not judged: only one of the two has it"
     elif not any(detections) and rules.asked("AP"):
         yield "AP is not judged: neither has it"
+    yield from val_notes(baseline.judged.verification)
     if rules.asked("FPS") and (note := _speed_note(candidate, baseline)):
         yield note
 
@@ -75,10 +78,9 @@ def accuracy_findings(
 ) -> Iterator[Finding]:
     """Judge the requested precision of the candidate against that of the baseline."""
     with_detection = bool(candidate.detection and baseline.detection)
-    criteria = Criteria(rules, len(VERIFICATION_METRICS) + with_detection)
-    yield from verification_findings(
-        candidate.judged.verification, baseline.judged.verification, criteria
-    )
+    runs = candidate.judged.verification, baseline.judged.verification
+    criteria = Criteria(rules, verification_tests(runs[1]) + with_detection)
+    yield from verification_findings(*runs, criteria)
     if with_detection:
         reports = candidate.detection[-1], baseline.detection[-1]
         refuse(detection_differences(*reports))
@@ -116,6 +118,7 @@ def accuracy_tracked(result: AccuracyResult) -> Tracked:
     """Return the metrics that history tracks."""
     run, outcome = result.judged, result.judged.verification
     engine = run.engine
+    val = {} if outcome.val.unresolved else {"VAL": outcome.val.value}
     return Tracked(
         data=result.data.name,
         series=" · ".join(
@@ -125,10 +128,30 @@ def accuracy_tracked(result: AccuracyResult) -> Tracked:
             "ACC": outcome.accuracy.value,
             "AUC": outcome.auc.value,
             "EER": outcome.eer.value,
-            "VAL": outcome.val.value,
+            **val,
             "FPS": run.fps,
         },
     )
+
+
+def judge_verification(
+    candidate: VerificationResult, baseline: VerificationResult, rules: Rules
+) -> GateResult:
+    """Judge a candidate against a baseline on the same pairs, by the metrics of pairs alone.
+
+    Raises:
+        UserError: They are on different pairs or have VAL at different FARs, or there is a rule for
+            a VAL that cannot be judged.
+    """
+    require_same_far(candidate.val, baseline.val)
+    criteria = Criteria(rules, verification_tests(baseline))
+    findings = tuple(verification_findings(candidate, baseline, criteria))
+    return GateResult("baseline", "candidate", findings, notes=tuple(val_notes(baseline)))
+
+
+def verification_tests(result: VerificationResult) -> int:
+    """Return how many metrics of the pairs are tested."""
+    return len(ALWAYS_JUDGED) + (not result.val.shortage)
 
 
 def verification_findings(
@@ -141,13 +164,7 @@ def verification_findings(
     eer = resampled(
         weighted_eer(other.distances, genuine), weighted_eer(own.distances, genuine), strata
     )
-    target = other.val.far_target
-    val = resampled(
-        weighted_val(other.distances, genuine, fold, target),
-        weighted_val(own.distances, genuine, fold, target),
-        strata,
-    )
-    allowed = {metric: criteria.allowed_drop(metric) for metric in VERIFICATION_METRICS}
+    allowed = {metric: criteria.allowed_drop(metric) for metric in ALWAYS_JUDGED}
     differences: Mapping[Metric, Difference] = {
         "ACC": accuracy_difference(
             changes.accuracy_change,
@@ -162,18 +179,15 @@ def verification_findings(
         "EER": resampled_difference(
             own.eer.value - other.eer.value, eer, allowed["EER"], *criteria.levels
         ),
-        "VAL": resampled_difference(
-            other.val.value - own.val.value, -val, allowed["VAL"], *criteria.levels
-        ),
     }
     values: Mapping[Metric, tuple[float, float]] = {
         "ACC": (own.accuracy.value, other.accuracy.value),
         "AUC": (own.auc.value, other.auc.value),
         "EER": (own.eer.value, other.eer.value),
-        "VAL": (own.val.value, other.val.value),
     }
     for metric, difference in differences.items():
         yield criteria.finding(metric, *values[metric], difference, (pairs, "pairs"))
+    yield from val_findings(own, other, criteria)
 
 
 def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:

@@ -10,6 +10,7 @@ class Tracked:
 
     Attributes:
         data: The data set's name.
+        metrics: By name, without those that the pairs do not resolve.
         series: Data, network or detector, precision and device.
     """
 

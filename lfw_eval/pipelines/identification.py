@@ -12,7 +12,7 @@ from lfw_eval.metrics.identification.faiss_search import faiss_search, nearest_r
 from lfw_eval.metrics.identification.outcome import evaluate_search
 from lfw_eval.metrics.identification.search import search
 from lfw_eval.metrics.verification.arrays import IntArray
-from lfw_eval.metrics.verification.distance import normalise
+from lfw_eval.metrics.verification.distance import normalise, require_distinct
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.side_by_side import (
     EmbeddedCrops,
@@ -91,6 +91,7 @@ def identify(job: Job, trial: Trial, workers: Workers = HERE) -> IdentificationR
 
 def _search(trial: Trial, store: CropStore, run: EmbeddedCrops) -> IdentificationRun:
     unit = normalise(run.embeddings, store.names).astype(np.float32)
+    require_distinct(unit)
     gallery, probes = (
         unit[store.rows(names)] for names in (trial.enrolment.gallery, trial.enrolment.probes)
     )

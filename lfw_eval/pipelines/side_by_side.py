@@ -13,6 +13,7 @@ from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.contract import BuiltEngine, Precision
 from lfw_eval.metrics.verification.comparison import CosineSimilarity, mean_cosine
+from lfw_eval.metrics.verification.distance import EmbeddingError
 from lfw_eval.metrics.verification.flip import Flip, combine_flip
 from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
 from lfw_eval.pipelines.embedding import embed
@@ -47,6 +48,7 @@ class SideBySide:
     """A job's reference and candidate.
 
     Attributes:
+        networks: Names of the checkpoint, and of the network that the candidate is.
         store: The crops of both.
         calibration: Of the candidate; None where it needs none.
         reference: The checkpoint in FP32, or as it is where it is quantised already.
@@ -54,6 +56,7 @@ class SideBySide:
         speed: Of the two side by side; None where they were not timed so.
     """
 
+    networks: tuple[str, str]
     store: CropStore
     calibration: Calibration | None
     reference: EmbeddedCrops
@@ -61,8 +64,24 @@ class SideBySide:
     speed: PairedSpeed | None = None
 
     def judge(self, metric: Callable[[EmbeddedCrops], _Run]) -> tuple[_Run, _Run | None]:
-        """Return the metric of the reference, and that of the candidate."""
-        return metric(self.reference), metric(self.candidate) if self.candidate else None
+        """Return the metric of the reference, and that of the candidate.
+
+        Raises:
+            UserError: The embeddings of either have none; the message names the network.
+        """
+        outcomes: list[_Run] = []
+        for network, run in zip(self.networks, (self.reference, self.candidate), strict=True):
+            if run is None:
+                return outcomes[0], None
+            try:
+                outcomes.append(metric(run))
+            except EmbeddingError as error:
+                engine, mend = run.engine_pass.engine, error.hint
+                if outcomes and len(set(self.networks)) == 1:
+                    mend = "its reference is sound: check the scales, or use another precision"
+                where = f"{network} in {engine.arithmetic} on {engine.runtime}"
+                raise UserError(f"{where}: {error.problem}", mend) from error
+        return outcomes[0], outcomes[1]
 
     def cosine(self) -> CosineSimilarity | None:
         """Return how near the candidate's embeddings are to the reference's.
@@ -115,11 +134,14 @@ def run_side_by_side(
     preflight(job, workers)
     store = job.dataset.crop_store(job.alignment, names, workers)
     calibration = calibration or calibrate_if_needed(job, workers)
+    networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
     if reference.choice == job.engine and job.candidate is None:
-        return SideBySide(store, None, run_engine(reference, store, workers, flip), None)
+        alone = run_engine(reference, store, workers, flip)
+        return SideBySide(networks, store, None, alone, None)
     requested = job.engine.spec(job.judged, calibration)
     both = SideBySide(
+        networks,
         store,
         calibration,
         run_engine(reference, store, workers, flip, reuse=True),

@@ -230,8 +230,9 @@ def _rates(
         auc=verification.auc.value,
         eer=verification.eer.value,
         far_target=val.far_target,
-        val=val.value,
-        interval=val.interval,
+        val=None if val.unresolved else val.value,
+        interval=None if val.unresolved else val.interval,
+        val_unresolved=val.unresolved,
         fps=engine_pass.fps,
         from_cache=engine_pass.from_cache,
     )

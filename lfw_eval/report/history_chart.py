@@ -26,10 +26,10 @@ def history_figures(history: History) -> tuple[Figure, ...]:
         prefix = f"{number}-" if len(data) > 1 else ""
         for metric in _METRICS:
             having = {
-                name: moments
+                name: [moment for moment in moments if metric in moment.tracked.metrics]
                 for name, moments in own.items()
-                if metric in moments[0].tracked.metrics
             }
+            having = {name: moments for name, moments in having.items() if moments}
             if having:
                 figures.append(_figure(metric, title, prefix, having, looks))
     return tuple(figures)

@@ -80,6 +80,8 @@ def _unequal(place: str, stated: Any, computed: Any) -> Iterator[tuple[str, Any,
     if isinstance(computed, dict):
         for name, value in computed.items():
             yield from _unequal(f"{place}.{name}" if place else name, stated[name], value)
+    elif place.endswith("val.interval") and stated is None:
+        return  # an earlier version's, which was too narrow
     elif isinstance(computed, list):
         if len(stated) != len(computed):
             yield place, stated, computed

@@ -45,7 +45,13 @@ class TemplateResult:
 
 @dataclass(frozen=True)
 class SetRates:
-    """One engine on one set; `accuracy` and its `std` over folds are None without folds."""
+    """One engine on one set.
+
+    Attributes:
+        accuracy: None without folds, like its `std` over folds.
+        val: None where the pairs do not resolve the FAR, like its `interval`.
+        val_unresolved: Why they do not; empty where they do.
+    """
 
     precision: str
     accuracy: float | None
@@ -53,8 +59,9 @@ class SetRates:
     auc: float
     eer: float
     far_target: float
-    val: float
-    interval: tuple[float, float]
+    val: float | None
+    interval: tuple[float, float] | None
+    val_unresolved: str
     fps: float
     from_cache: bool
     """Embeddings and FPS are of an earlier run."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from lfw_eval.metrics.identification.search import Float32Array
 from lfw_eval.metrics.verification.arrays import IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.interval import binomial_limits, shortage, threshold_ranks
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.metrics.verification.pooled_result import allowed_accepts
 
@@ -16,11 +16,12 @@ class IdentificationRate(Metric):
     """TPIR at an FPIR; `n` counts mated probes.
 
     The standard error is that of a share of `n` independent probes at a fixed threshold; `interval`
-    also accounts for the few non-mated probes that set the threshold.
+    also accounts for the few non-mated probes that set the threshold. Where `unresolved` is not
+    empty, the value is not to be shown.
     """
 
-    interval: tuple[float, float]
-    """95 % confidence interval, by the method of VAL's."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval, by the method of VAL's; None where non-mated probes are too few."""
     fpir_target: float
     fpir: float
     """FPIR reached: the largest possible that is not above the target."""
@@ -30,9 +31,9 @@ class IdentificationRate(Metric):
     """Non-mated probes; FPIR has steps of 1 / nonmated."""
 
     @property
-    def resolved(self) -> bool:
-        """Return whether FPIR can resolve the target; if not, TPIR allows no false positive."""
-        return 1 / self.nonmated <= self.fpir_target
+    def unresolved(self) -> str:
+        """Why non-mated probes are too few to resolve the FPIR; empty if there are enough."""
+        return shortage("FPIR", self.fpir_target, self.nonmated, "non-mated probes")
 
 
 def tpir_at(
@@ -57,16 +58,19 @@ def tpir_at(
     ranked = np.sort(nonmated)
     mates = np.sort(distances[ranks == 1])
     threshold = ranked[allowed_accepts(fpir_target, len(ranked))]
-    bounds = ranked[list(threshold_ranks(len(ranked), fpir_target))]
-    lower, hits, upper = np.searchsorted(mates, [bounds[0], threshold, bounds[1]]).tolist()
-    low, high = binomial_limits(lower, upper, len(ranks))
-    value = hits / len(ranks)
+    value = int(np.searchsorted(mates, threshold)) / len(ranks)
+    interval = None
+    if bounding := threshold_ranks(len(ranked), fpir_target):
+        bounds = np.append(ranked, np.inf)[list(bounding)]
+        lower, upper = np.searchsorted(mates, bounds).tolist()
+        low, high = binomial_limits(lower, upper, len(ranks))
+        interval = min(low, value), max(high, value)
     return IdentificationRate(
         value=value,
         n=len(ranks),
         standard_error=float(np.sqrt(value * (1 - value) / len(ranks))),
         higher_is_better=True,
-        interval=(min(low, value), max(high, value)),
+        interval=interval,
         fpir_target=fpir_target,
         fpir=int(np.searchsorted(ranked, threshold)) / len(ranked),
         threshold=float(threshold),

@@ -1,7 +1,7 @@
 """AUC: the area under the ROC."""
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import gamma, rankdata
 
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.metric import Metric
@@ -31,6 +31,34 @@ def auc(distances: FloatArray, genuine: BoolArray) -> Metric:
         standard_error=float(np.sqrt(variance)),
         higher_is_better=True,
     )
+
+
+def auc_interval(distances: FloatArray, genuine: BoolArray) -> tuple[float, float]:
+    """Return the 95 % confidence interval of the AUC.
+
+    Of good networks few pairs are out of order, and what the AUC lacks of 1 is a sum of a few rare
+    losses, far from normal: the AUC ± 1.96 of DeLong's standard errors covers in 53 to 92 % of runs
+    simulated by benchmarks/val_coverage.py. The limits of such a sum are those of a gamma
+    distribution with its mean and variance, the upper one with a further loss as large as the
+    largest (Fay & Feuer 1997, "Confidence intervals for directly standardized rates").
+
+    Args:
+        distances: As for `auc`.
+        genuine: As for `auc`.
+    """
+    of_genuine, of_impostor = placements(distances, genuine)
+    area = auc(distances, genuine)
+    lost, variance = 1 - area.value, area.standard_error**2
+    largest = max((1 - share.min()) / len(share) for share in (of_genuine, of_impostor))
+    # With all pairs in order, a further one may be behind all.
+    largest = largest or 1 / min(len(of_genuine), len(of_impostor))
+    low = _gamma_limit(lost, variance, 0.025) if variance else 0.0
+    high = _gamma_limit(lost + largest, variance + largest**2, 0.975)
+    return max(1 - high, 0.0), 1 - low
+
+
+def _gamma_limit(mean: float, variance: float, level: float) -> float:
+    return float(gamma.ppf(level, mean**2 / variance, scale=variance / mean))
 
 
 def placements(distances: FloatArray, genuine: BoolArray) -> tuple[FloatArray, FloatArray]:

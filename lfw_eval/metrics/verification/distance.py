@@ -4,12 +4,23 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
 from lfw_eval.system.errors import UserError
 
 Distance = Literal["squared_l2", "cosine"]
+
+
+SAME = 1e-8
+"""Squared L2 distance of unit embeddings up to which rounding explains it, in float16 too."""
+
+
+_DEAD = "check the network's weights and the normalisation of its input"
+
+
+class EmbeddingError(UserError):
+    """A network's embeddings cannot be compared."""
 
 
 def normalise(embeddings: ArrayLike, names: Sequence[str] | None = None) -> FloatArray:
@@ -20,7 +31,7 @@ def normalise(embeddings: ArrayLike, names: Sequence[str] | None = None) -> Floa
         names: Image name of every row, for messages.
 
     Raises:
-        UserError: An embedding is not finite or of length zero; the message names the row.
+        EmbeddingError: An embedding is not finite or of length zero; the message names the row.
     """
     rows = np.asarray(embeddings, np.float64)
     if rows.ndim != 2:
@@ -33,6 +44,24 @@ def normalise(embeddings: ArrayLike, names: Sequence[str] | None = None) -> Floa
     if bad.any():
         raise _unusable(bad, "is not finite or of length zero", names)
     return np.asarray(rows / length[:, None])
+
+
+def require_distinct(unit: NDArray[np.floating]) -> None:
+    """Refuse the embeddings of a network that gives the same for every image.
+
+    Args:
+        unit: Of length 1, `(n, d)`, at least one.
+
+    Raises:
+        EmbeddingError: All are the same, up to rounding.
+    """
+    if len(unit) > 1 and np.max(np.sum(np.square(unit - unit[0]), axis=1)) <= SAME:
+        raise EmbeddingError(f"all {len(unit):,} embeddings are the same", _DEAD)
+
+
+def all_tied(distance: float) -> EmbeddingError:
+    """Return the error for pairs that all have the same distance."""
+    return EmbeddingError(f"all pairs have the same distance, {distance:.3g}", _DEAD)
 
 
 def pair_distances(
@@ -104,10 +133,11 @@ def _training_means(
     return np.asarray(uses @ unit / uses.sum(axis=1, keepdims=True))
 
 
-def _unusable(bad: BoolArray, why: str, names: Sequence[str] | None) -> UserError:
+def _unusable(bad: BoolArray, why: str, names: Sequence[str] | None) -> EmbeddingError:
     row = int(np.argmax(bad))
     image = f"row {row}" if names is None else f"{names[row]} (row {row})"
-    return UserError(
+    mend = "check the crop and the precision of the engine"
+    return EmbeddingError(
         f"{bad.sum()} of {len(bad)} embeddings cannot be compared: that of {image} {why}",
-        "check the crop and the precision of the engine",
+        f"{_DEAD}, and the precision of the engine" if bad.all() else mend,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.metrics.verification.arrays import BoolArray
+from lfw_eval.metrics.verification.distance import SAME, all_tied
 from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
 from lfw_eval.metrics.verification.pooled_result import (
     ROC_POINTS,
@@ -86,9 +87,8 @@ def evaluate_pooled(
     """Return AUC, EER and VAL at each FAR target, of all pairs together: exact, including ties.
 
     AUC and EER are those of `auc.py` and `eer.py`. VAL is the largest true accept rate of all
-    thresholds whose FAR is not above the target, as read off scikit-learn's `roc_curve`. A target
-    below 1 / impostor pairs is indistinguishable from 0: its VAL is that without a false accept,
-    and `PooledRate.resolved` says so.
+    thresholds whose FAR is not above the target, as read off scikit-learn's `roc_curve`. With fewer
+    than about 3 / target impostor pairs it says little of the true VAL: `PooledRate.unresolved`.
 
     Args:
         distances: `(n,)`, of at least two genuine and two impostor pairs.
@@ -96,10 +96,13 @@ def evaluate_pooled(
         far_targets: All above 0 and below 1.
 
     Raises:
-        UserError: A distance is not finite, there are fewer than two genuine or impostor pairs,
-            or a target is not between 0 and 1.
+        UserError: A distance is not finite, all are the same, there are fewer than two genuine or
+            impostor pairs, or a target is not between 0 and 1.
     """
     ranked = rank_pairs(distances, genuine)
+    lowest = min(ranked.genuine[0], ranked.impostor[0])
+    if max(ranked.genuine[-1], ranked.impostor[-1]) - lowest <= SAME:
+        raise all_tied(float(lowest))
     corners = ranked.corners()
     return PooledResult(
         genuine=len(ranked.genuine),
@@ -114,8 +117,12 @@ def evaluate_pooled(
 def _rate(ranked: RankedPairs, far_target: float) -> PooledRate:
     genuine, impostor = ranked.genuine, ranked.impostor
     threshold = impostor[allowed_accepts(far_target, len(impostor))]
-    bounds = impostor[list(threshold_ranks(len(impostor), far_target))]
-    lower, upper = np.searchsorted(genuine, bounds).tolist()
+    interval = None
+    if ranks := threshold_ranks(len(impostor), far_target):
+        # No distance is above the farthest impostor pair's.
+        bounds = [impostor[rank] if rank < len(impostor) else np.inf for rank in ranks]
+        lower, upper = np.searchsorted(genuine, bounds).tolist()
+        interval = binomial_limits(lower, upper, len(genuine))
     return pooled_rate(
         far_target,
         threshold=float(threshold),
@@ -123,5 +130,5 @@ def _rate(ranked: RankedPairs, far_target: float) -> PooledRate:
         true_accepts=int(np.searchsorted(genuine, threshold)),
         impostors=len(impostor),
         genuine=len(genuine),
-        interval=binomial_limits(lower, upper, len(genuine)),
+        interval=interval,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lfw_eval.metrics.verification.eer import EqualErrorRate
+from lfw_eval.metrics.verification.interval import shortage
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.metrics.verification.roc import Roc
 from lfw_eval.system.errors import UserError
@@ -17,11 +18,13 @@ class PooledRate(Metric):
     """VAL at a FAR, of all pairs at one threshold; `n` counts genuine pairs.
 
     The standard error is that of a share of `n` pairs at a fixed threshold; `interval` also
-    accounts for the few impostor pairs that set the threshold.
+    accounts for the few impostor pairs that set the threshold. Where `unresolved` is not empty, the
+    value is not to be shown.
     """
 
-    interval: tuple[float, float]
-    """95 % confidence interval, by the method of `confidence_interval` in `val.py`."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval, by the method of `confidence_interval` in `val.py`; None where
+    impostor pairs are too few."""
     far_target: float
     far: float
     """FAR reached: the largest possible that is not above the target."""
@@ -33,9 +36,9 @@ class PooledRate(Metric):
     """The exact VAL is between the value and the value + `error`; 0 without binning."""
 
     @property
-    def resolved(self) -> bool:
-        """Return whether FAR can resolve the target; if not, VAL allows no false accept."""
-        return 1 / self.impostors <= self.far_target
+    def unresolved(self) -> str:
+        """Why impostor pairs are too few to resolve the FAR; empty if there are enough."""
+        return shortage("FAR", self.far_target, self.impostors, "impostor pairs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ def pooled_rate(
     true_accepts: int,
     impostors: int,
     genuine: int,
-    interval: tuple[float, float],
+    interval: tuple[float, float] | None,
     error: float = 0.0,
 ) -> PooledRate:
     """Return VAL and its standard error from the pairs accepted at a threshold."""
@@ -75,7 +78,7 @@ def pooled_rate(
         n=genuine,
         standard_error=float(np.sqrt(value * (1 - value) / genuine)),
         higher_is_better=True,
-        interval=(min(interval[0], value), max(interval[1], value)),
+        interval=interval and (min(interval[0], value), max(interval[1], value)),
         far_target=far_target,
         far=false_accepts / impostors,
         threshold=threshold,

@@ -6,11 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lfw_eval.metrics.verification.accuracy import Accuracy, accuracy, best_thresholds
+from lfw_eval.metrics.verification.accuracy import (
+    THRESHOLDS,
+    Accuracy,
+    accuracy,
+    best_thresholds,
+)
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray, check_pairs
 from lfw_eval.metrics.verification.auc import auc
 from lfw_eval.metrics.verification.confusion import Confusion, confusion
-from lfw_eval.metrics.verification.distance import Distance, normalise, pair_distances
+from lfw_eval.metrics.verification.distance import (
+    SAME,
+    Distance,
+    EmbeddingError,
+    all_tied,
+    normalise,
+    pair_distances,
+    require_distinct,
+)
 from lfw_eval.metrics.verification.eer import EqualErrorRate, equal_error_rate
 from lfw_eval.metrics.verification.metric import Metric, mean_over_folds
 from lfw_eval.metrics.verification.val import ValidationRate, validation_rate
@@ -69,15 +82,18 @@ def evaluate(
         names: Image name of every row, for messages.
 
     Raises:
-        UserError: An embedding is not finite or of length zero, the pairs are unusable (see
+        UserError: An embedding is not finite or of length zero, all embeddings or distances are the
+            same, or too small for the protocol's thresholds, the pairs are unusable (see
             `check_pairs`), or an option is unknown.
     """
     unit = normalise(embeddings, names)
+    require_distinct(unit)
     left, right, fold = (np.asarray(rows, np.intp) for rows in (left, right, fold))
     genuine = np.asarray(genuine, np.bool_)
     check_pairs(len(unit), left, right, genuine, fold)
 
     distances = pair_distances(unit, left, right, fold, distance, subtract_mean, names)
+    _require_thresholds(distances)
     return evaluate_distances(distances, genuine, fold, far_target)
 
 
@@ -110,3 +126,21 @@ def evaluate_distances(
         genuine=genuine,
         fold=fold,
     )
+
+
+def _require_thresholds(distances: FloatArray) -> None:
+    """Refuse distances that no threshold of the protocol tells apart.
+
+    Raises:
+        EmbeddingError: All are the same, up to rounding, or below the first threshold above 0.
+    """
+    lowest, highest = float(distances.min()), float(distances.max())
+    if highest - lowest <= SAME:
+        raise all_tied(lowest)
+    if highest < THRESHOLDS[1]:
+        raise EmbeddingError(
+            f"no distance of a pair is above {highest:.2g}, and the protocol's thresholds have "
+            f"steps of {THRESHOLDS[1]:g}: all embeddings are nearly the same",
+            "check the normalisation of the network's input; if it is right, subtract the mean "
+            "(`subtract_mean`, with the distance cosine)",
+        )

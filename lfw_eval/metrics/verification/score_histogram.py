@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.metrics.verification.accept_counts import AcceptCounts
 from lfw_eval.metrics.verification.arrays import BoolArray
+from lfw_eval.metrics.verification.distance import all_tied
 from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
 from lfw_eval.metrics.verification.pooled import FAR_TARGETS
 from lfw_eval.metrics.verification.pooled_result import (
@@ -74,8 +75,8 @@ class ScoreHistogram:
         `auc_error` is that half. EER is interpolated over the bin where FAR crosses FRR.
 
         Raises:
-            UserError: There are fewer than two genuine or impostor pairs, or a target is not
-                between 0 and 1.
+            UserError: There are fewer than two genuine or impostor pairs, all pairs are in the same
+                bin, or a target is not between 0 and 1.
         """
         edges = self._edges()
         genuine, impostors = int(edges.genuines[-1]), int(edges.impostors[-1])
@@ -85,6 +86,9 @@ class ScoreHistogram:
                 "at least two of each",
                 "count more pairs",
             )
+        occupied = np.flatnonzero(self.genuine + self.impostor)
+        if len(occupied) == 1:
+            raise all_tied(occupied[0] / PER_UNIT)
         eer = edges.eer()
         far, frr, _ = edges.around_eer()
         shared = np.sum(self.genuine * self.impostor)
@@ -110,9 +114,13 @@ class ScoreHistogram:
 def _rate(edges: AcceptCounts, far_target: float) -> PooledRate:
     genuine, impostors = int(edges.genuines[-1]), int(edges.impostors[-1])
     allowed = allowed_accepts(far_target, impostors)
-    lower, upper = threshold_ranks(impostors, far_target)
     # The edge below the impostor pair of each rank.
-    edge, lower, upper = np.searchsorted(edges.impostors, [allowed, lower, upper], "right") - 1
+    edge = int(np.searchsorted(edges.impostors, allowed, "right")) - 1
+    interval = None
+    if ranks := threshold_ranks(impostors, far_target):
+        lower, upper = np.searchsorted(edges.impostors, ranks, "right") - [1, 0]
+        lowest, highest = edges.genuines[[lower, min(upper, BINS)]].tolist()
+        interval = binomial_limits(lowest, highest, genuine)
     return pooled_rate(
         far_target,
         threshold=float(edges.thresholds[edge]),
@@ -120,8 +128,6 @@ def _rate(edges: AcceptCounts, far_target: float) -> PooledRate:
         true_accepts=int(edges.genuines[edge]),
         impostors=impostors,
         genuine=genuine,
-        interval=binomial_limits(
-            int(edges.genuines[lower]), int(edges.genuines[upper + 1]), genuine
-        ),
+        interval=interval,
         error=float(edges.genuines[edge + 1] - edges.genuines[edge]) / genuine,
     )

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from lfw_eval.system.errors import UserError
+from lfw_eval.metrics.verification.distance import EmbeddingError, require_distinct
 
 
 def template_embeddings(
@@ -31,7 +31,7 @@ def template_embeddings(
         `(k, d)`.
 
     Raises:
-        UserError: A template's sum is not finite or of length zero.
+        EmbeddingError: A template's sum is not finite or of length zero, or all are the same.
     """
     _, group, size = np.unique(
         np.column_stack([template, medium]), axis=0, return_inverse=True, return_counts=True
@@ -42,9 +42,11 @@ def template_embeddings(
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     bad = ~(np.isfinite(length) & (length > 0)).ravel()
     if bad.any():
-        raise UserError(
+        raise EmbeddingError(
             f"{bad.sum()} of {len(bad)} templates cannot be compared, the first is number "
             f"{np.argmax(bad)}: its embeddings are not finite or add up to zero",
             "check the crops and the precision of the engine",
         )
-    return np.asarray(sums / length, np.float32)
+    unit = np.asarray(sums / length, np.float32)
+    require_distinct(unit)
+    return unit

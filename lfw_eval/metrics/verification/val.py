@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.interval import binomial_limits, shortage, threshold_ranks
 from lfw_eval.metrics.verification.metric import Metric, standard_error
 from lfw_eval.metrics.verification.roc import accepted
 from lfw_eval.system.errors import UserError
@@ -17,22 +17,50 @@ THRESHOLDS = np.arange(0, 4, 0.001)
 class ValidationRate(Metric):
     """Mean VAL over the folds; `n` counts genuine pairs.
 
+    The value is facenet's whatever the pairs: where `unresolved` is not empty, it is not the VAL at
+    the target, and is not to be shown.
+
     The standard error over folds ignores that all folds share the few impostor pairs that set the
     threshold; `interval` accounts for it.
     """
 
     std: float
     """Over folds, `ddof=0`, as facenet prints it."""
-    interval: tuple[float, float]
-    """95 % confidence interval, see `confidence_interval`."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval, see `confidence_interval`; None where impostor pairs are too few,
+    and in results of earlier versions, whose intervals were too narrow."""
     far_target: float
     far: float
-    """Mean FAR reached on the test folds. With tied impostor distances it can far exceed the target
-    (identical embeddings have VAL 1 at FAR 1): show it beside VAL."""
+    """Mean FAR reached on the test folds."""
     impostors: int
     """Impostor pairs in all folds; FAR has steps of 1 / impostors."""
     thresholds: tuple[float, ...]
     """Each fold's, trained on the other folds."""
+
+    @property
+    def unresolved(self) -> str:
+        """Why the pairs do not resolve the FAR, so that the value means nothing; empty if they do.
+
+        There are too few impostor pairs, or the FAR reached lies beyond the bounds of the true
+        threshold, because many impostor pairs have the same distance, or nearly: identical
+        embeddings have VAL 1 at FAR 1.
+        """
+        return self.shortage or self._missed
+
+    @property
+    def shortage(self) -> str:
+        """Why there are too few impostor pairs to resolve the FAR; empty if there are enough."""
+        return shortage("FAR", self.far_target, self.impostors, "impostor pairs")
+
+    @property
+    def _missed(self) -> str:
+        ranks = threshold_ranks(self.impostors, self.far_target)
+        if ranks is None or ranks[0] <= round(self.far * self.impostors) <= ranks[1]:
+            return ""
+        return (
+            f"no threshold has FAR {self.far_target:g}: impostor pairs tie, and FAR is "
+            f"{self.far:.3g}"
+        )
 
 
 def validation_rate(
@@ -67,14 +95,14 @@ def validation_rate(
         thresholds.append(threshold)
     value = float(np.mean(vals))
     own = distances[fold, np.arange(len(fold))]
-    low, high = confidence_interval(own[genuine], own[~genuine], far_target)
+    limits = confidence_interval(own[genuine], own[~genuine], far_target)
     return ValidationRate(
         value=value,
         n=int(np.sum(genuine)),
         standard_error=standard_error(vals),
         higher_is_better=True,
         std=float(np.std(vals)),
-        interval=(min(low, value), max(high, value)),
+        interval=limits and (min(limits[0], value), max(limits[1], value)),
         far_target=far_target,
         far=float(np.mean(fars)),
         impostors=int(np.sum(~genuine)),
@@ -104,21 +132,21 @@ def threshold_at(far_target: float, far: FloatArray) -> float:
 
 def confidence_interval(
     genuine: FloatArray, impostor: FloatArray, far_target: float
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Return the 95 % confidence interval of the VAL at the true FAR, from all distances.
 
-    The true threshold is a quantile of the impostor distances. The number of them below it is
-    binomial, which bounds it by two of them without assumptions about their distribution
-    (Conover 1999, "Practical Nonparametric Statistics", 3.2). The interval goes from the exact
-    binomial lower limit (Clopper & Pearson 1934) of VAL at the lower bound to the upper limit at
-    the upper bound. Simulated with 3,000 + 3,000 normal scores at FAR 1e-3, it covered the true VAL
-    in 97 to 98 % of runs; Clopper-Pearson at the measured threshold covered it in 24 to 48 %, a t
-    interval over folds in 34 to 53 %: three impostor pairs set the threshold.
+    It goes from the exact binomial lower limit (Clopper & Pearson 1934) of VAL at the lower bound
+    of the true threshold to the upper limit at its upper bound; `interval.py` has the bounds and
+    their source. Simulated by benchmarks/val_coverage.py. Clopper-Pearson at the measured threshold
+    covers the true VAL in 24 to 48 % of runs with 3,000 impostor pairs at FAR 1e-3, a t interval
+    over folds in 34 to 53 %: three impostor pairs set the threshold.
 
-    With fewer than about 3.7 / FAR impostor pairs no distance bounds the threshold from below. The
-    smallest one stands in, and the interval can be too narrow (80 % for 1,000 + 1,000 pairs).
+    Returns:
+        None where impostor pairs are too few to bound the threshold.
     """
-    ranked = np.sort(impostor)
-    lower, upper = ranked[list(threshold_ranks(len(ranked), far_target))]
-    lowest, highest = int(np.sum(genuine < lower)), int(np.sum(genuine < upper))
+    ranks = threshold_ranks(len(impostor), far_target)
+    if ranks is None:
+        return None
+    ranked = np.append(np.sort(impostor), np.inf)
+    lowest, highest = (int(np.sum(genuine < ranked[rank])) for rank in ranks)
     return binomial_limits(lowest, highest, len(genuine))

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import norm, t
-
 from lfw_eval.metrics.paired.median import Median
-from lfw_eval.metrics.verification.metric import Metric
+from lfw_eval.metrics.verification.auc import auc_interval
+from lfw_eval.metrics.verification.eer import eer_interval
 from lfw_eval.report.arithmetic import layers, multiply_adds
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, measured_fps, speedup
-
-_LEVEL = 0.975
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,8 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
             "share of the multiply-adds in the precision",
             tuple(_arithmetic(column) for column in columns),
         ),
-        MetricRow("ACC", "higher is better; interval over folds", tuple(map(_accuracy, columns))),
-        MetricRow("AUC", "higher is better", tuple(_auc(c.run.verification.auc) for c in columns)),
+        MetricRow("ACC", "higher is better", tuple(map(_accuracy, columns))),
+        MetricRow("AUC", "higher is better", tuple(map(_auc, columns))),
         MetricRow(
             "FPS",
             f"images per second, crops to embeddings, batch {columns[0].run.batch_size}",
@@ -69,8 +66,8 @@ def metric_rows(group: Group, speeds: Sequence[LabelledSpeed]) -> tuple[MetricRo
             )
         )
     rows += [
-        MetricRow("EER", "lower is better", tuple(_plain(c.run.verification.eer) for c in columns)),
-        MetricRow(f"VAL at FAR {far:g}", "higher is better", tuple(_val(c) for c in columns)),
+        MetricRow("EER", "lower is better", tuple(map(_eer, columns))),
+        MetricRow(f"VAL at FAR {far:g}", "higher is better", tuple(map(_val, columns))),
     ]
     return tuple(rows)
 
@@ -82,27 +79,30 @@ def _arithmetic(column: Column) -> Cell:
 
 def _accuracy(column: Column) -> Cell:
     accuracy = column.run.verification.accuracy
-    half = float(t.ppf(_LEVEL, len(accuracy.per_fold) - 1)) * accuracy.standard_error
-    return Cell(f"{accuracy.value:.5f}", _between(accuracy.value - half, accuracy.value + half))
+    return Cell(f"{accuracy.value:.5f}", _between(*accuracy.interval))
 
 
-def _auc(metric: Metric) -> Cell:
-    half = float(norm.ppf(_LEVEL)) * metric.standard_error
-    return Cell(f"{metric.value:.5f}", _between(metric.value - half, metric.value + half))
+def _auc(column: Column) -> Cell:
+    outcome = column.run.verification
+    interval = auc_interval(outcome.distances, outcome.genuine)
+    return Cell(f"{outcome.auc.value:.5f}", _between(*interval))
 
 
-def _plain(metric: Metric) -> Cell:
-    half = float(norm.ppf(_LEVEL)) * metric.standard_error
-    return Cell(f"{metric.value:.5f}", _between(max(metric.value - half, 0), metric.value + half))
+def _eer(column: Column) -> Cell:
+    outcome = column.run.verification
+    interval = eer_interval(outcome.distances, outcome.genuine)
+    return Cell(f"{outcome.eer.value:.5f}", _between(*interval))
 
 
 def _val(column: Column) -> Cell:
     val = column.run.verification.val
-    return Cell(f"{val.value:.5f}", _between(*val.interval))
+    if val.unresolved:
+        return Cell("unresolved", val.unresolved)
+    return Cell(f"{val.value:.5f}", _between(*val.interval) if val.interval else "")
 
 
 def _between(low: float, high: float) -> str:
-    return f"{low:.4f} to {min(high, 1):.4f}"
+    return f"{low:.4f} to {high:.4f}"
 
 
 def _fps(column: Column, values: Sequence[float], highest: float) -> Cell:

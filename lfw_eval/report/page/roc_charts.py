@@ -9,6 +9,7 @@ import numpy as np
 
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.roc import roc
+from lfw_eval.metrics.verification.val import ValidationRate
 from lfw_eval.report.page.curves import rounded, visible
 from lfw_eval.report.page.encodings import Runs, decades, zoom
 from lfw_eval.report.page.figure import Figure, Row
@@ -26,11 +27,6 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
     ]
     labels = tuple(column.label for column in group.columns)
     target = group.columns[0].run.verification.val.far_target
-    vals = ", ".join(
-        f"{c.label} {c.run.verification.val.value:.4f} "
-        f"({c.run.verification.val.interval[0]:.4f} to {c.run.verification.val.interval[1]:.4f})"
-        for c in group.columns
-    )
     impostors = group.columns[0].run.verification.val.impostors
     note = (
         f"Each step is one of {impostors:,} impostor pairs: left of FAR {10 / impostors:.1g} the "
@@ -40,7 +36,7 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
         Figure(
             name=f"{prefix}roc",
             title="ROC: true accept rate against false accept rate",
-            finding=f"VAL at FAR {target:g}, with 95 % interval: {vals}.",
+            finding=_vals(group),
             note=note,
             chart=_chart(rows, labels, styles, target, "tar"),
             rows=rows,
@@ -58,6 +54,23 @@ def roc_figures(group: Group, styles: Mapping[str, Style], prefix: str) -> list[
             runs=labels,
         ),
     ]
+
+
+def _vals(group: Group) -> str:
+    vals = {column.label: column.run.verification.val for column in group.columns}
+    target = group.columns[0].run.verification.val.far_target
+    reasons = {val.unresolved for val in vals.values()}
+    if len(reasons) == 1 and "" not in reasons:
+        return f"VAL at FAR {target:g} is unresolved: {reasons.pop()}."
+    said = ", ".join(f"{label} {_val(val)}" for label, val in vals.items())
+    return f"VAL at FAR {target:g}, with 95 % interval: {said}."
+
+
+def _val(val: ValidationRate) -> str:
+    if val.unresolved:
+        return f"unresolved ({val.unresolved})"
+    interval = " ({:.4f} to {:.4f})".format(*val.interval) if val.interval else ""
+    return f"{val.value:.4f}{interval}"
 
 
 def _points(label: str, outcome: VerificationResult) -> list[Row]:

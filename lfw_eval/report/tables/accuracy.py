@@ -1,11 +1,13 @@
 """The table of an accuracy evaluation: FP32 beside the precision that was asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lfw_eval.metrics.verification.metric import Metric
+from lfw_eval.metrics.verification.val import ValidationRate
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import against_chance, probability
 from lfw_eval.report.tables.side_by_side import (
+    UNRESOLVED,
     arithmetic_rows,
     cache_notes,
     calibration_notes,
@@ -44,15 +46,12 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
     yield from title_rows(result)
     yield from arithmetic_rows(runs)
     outcomes = [run.verification for run in runs]
-    far = f"VAL at FAR {outcomes[0].val.far_target:g}"
     yield _metric("ACC", [o.accuracy for o in outcomes])
     yield row("  std over folds", [f"{o.accuracy.std:.5f}" for o in outcomes])
-    yield row("  standard error", [f"{o.accuracy.standard_error:.5f}" for o in outcomes])
+    yield _interval([o.accuracy.interval for o in outcomes])
     yield _metric("AUC", [o.auc for o in outcomes])
     yield _metric("EER", [o.eer for o in outcomes])
-    yield _metric(far, [o.val for o in outcomes])
-    yield row("  95 % interval", ["{:.4f} to {:.4f}".format(*o.val.interval) for o in outcomes])
-    yield row("  FAR reached", [f"{o.val.far:.5f}" for o in outcomes])
+    yield from _val([o.val for o in outcomes])
     yield _metric("precision", [o.precision for o in outcomes])
     yield _metric("recall", [o.recall for o in outcomes])
     yield _metric("F1", [o.f1 for o in outcomes])
@@ -79,8 +78,30 @@ def _rows(result: AccuracyResult) -> Iterator[str]:
         yield row("  p at fixed thresholds", ["", f"{probability(comparison.mcnemar_p)} (McNemar)"])
 
 
+def _interval(intervals: Sequence[tuple[float, float] | None]) -> str:
+    cells = ["{:.4f} to {:.4f}".format(*limits) if limits else "" for limits in intervals]
+    return row("  95 % interval", cells)
+
+
+def _val(vals: Sequence[ValidationRate]) -> Iterator[str]:
+    label = f"VAL at FAR {vals[0].far_target:g}"
+    if not any(val.unresolved for val in vals):
+        yield _metric(label, vals)
+    else:
+        yield row(label, [UNRESOLVED if val.unresolved else f"{val.value:.5f}" for val in vals])
+    intervals = [None if val.unresolved else val.interval for val in vals]
+    if any(intervals):
+        yield _interval(intervals)
+    if not vals[0].shortage:
+        yield row("  FAR reached", [f"{val.far:.5f}" for val in vals])
+
+
 def _notes(result: AccuracyResult) -> Iterator[str]:
     data = result.data
+    runs = [run for run in (result.reference, result.candidate) if run]
+    for reason in dict.fromkeys(run.verification.val.unresolved for run in runs):
+        if reason:
+            yield f"VAL         {UNRESOLVED}: {reason}"
     if result.comparison and result.comparison.accuracy_change.method:
         change = result.comparison.accuracy_change
         low, high = change.interval
@@ -111,7 +132,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
     yield from calibration_notes(result.calibration, warning)
 
 
-def _metric(label: str, metrics: list[Metric]) -> str:
+def _metric(label: str, metrics: Sequence[Metric]) -> str:
     values = [metric.value for metric in metrics]
     return row(label, [f"{value:.5f}" for value in values], _change(values, "+.5f"))
 

@@ -7,7 +7,7 @@ def history_table(history: History) -> str:
     """Return a block of lines per series, oldest result first."""
     lines: list[str] = []
     for name, moments in history.series().items():
-        metrics = list(moments[0].tracked.metrics)
+        metrics = list(dict.fromkeys(m for moment in moments for m in moment.tracked.metrics))
         header = "".join(f"{metric:>10}" for metric in metrics)
         lines += [name, f"  {'time':16}  {'commit':8}{header}"]
         for moment in moments:
@@ -34,7 +34,10 @@ def _count(number: int, noun: str) -> str:
 def _line(moment: Moment, metrics: list[str]) -> str:
     cells = []
     for metric in metrics:
-        value = moment.tracked.metrics[metric]
+        value = moment.tracked.metrics.get(metric)
+        if value is None:
+            cells.append(f"{'-':>10}")
+            continue
         finding = moment.findings.get(metric)
         mark = "!" if finding and finding.verdict == "regressed" else ""
         text = f"{value:,.1f}" if metric == "FPS" else f"{value:.5f}"

@@ -6,6 +6,7 @@ from lfw_eval.metrics.identification.comparison import Change
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import probability
 from lfw_eval.report.tables.side_by_side import (
+    UNRESOLVED,
     arithmetic_rows,
     cache_notes,
     calibration_notes,
@@ -53,8 +54,13 @@ def _rows(result: IdentificationResult) -> Iterator[str]:
         yield _share(f"CMC at rank {rank}", [outcome.cmc[rank - 1] for outcome in outcomes])
     for index, rate in enumerate(outcomes[0].tpir):
         rates = [outcome.tpir[index] for outcome in outcomes]
-        yield _share(f"TPIR at FPIR {rate.fpir_target:g}", [r.value for r in rates])
-        yield _interval([r.interval for r in rates])
+        label = f"TPIR at FPIR {rate.fpir_target:g}"
+        intervals = [r.interval for r in rates if r.interval]
+        if len(intervals) < len(rates):
+            yield row(label, [UNRESOLVED] * len(rates))
+            continue
+        yield _share(label, [r.value for r in rates])
+        yield _interval(intervals)
         yield row("  FPIR reached", [f"{r.fpir:.5f}" for r in rates])
         yield row("  distance threshold", [f"{r.threshold:.4f}" for r in rates])
         if result.candidate:
@@ -76,11 +82,8 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     yield "TPIR        mated probes whose mate is at rank 1 and below the distance threshold"
     yield "FPIR        non-mated probes with anybody below that threshold"
     for rate in run.outcome.tpir:
-        if not rate.resolved:
-            yield (
-                f"            *** {data.nonmated} NON-MATED PROBES CANNOT RESOLVE FPIR "
-                f"{rate.fpir_target:g} ***"
-            )
+        if rate.unresolved:
+            yield f"            {UNRESOLVED}: {rate.unresolved}"
     if not run.outcome.tpir:
         yield "            no TPIR: there are no non-mated probes"
     done = run.search

@@ -1,6 +1,7 @@
 """The table of pairs evaluated without folds."""
 
 from lfw_eval.metrics.verification.pooled_result import PooledResult
+from lfw_eval.report.tables.side_by_side import UNRESOLVED
 
 _LABEL = 24
 
@@ -14,13 +15,13 @@ def pooled_table(result: PooledResult) -> str:
         _line("EER", f"{result.eer.value:.6f}", _off(result.eer_error)),
     ]
     for rate in result.val:
+        label = f"VAL at FAR {rate.far_target:g}"
+        if rate.interval is None:
+            lines.append(_line(label, UNRESOLVED, rate.unresolved))
+            continue
         low, high = rate.interval
         said = f"95 % interval {low:.5f} to {high:.5f}, FAR reached {rate.far:.3g}"
-        if not rate.resolved:
-            said += ", TOO FEW IMPOSTOR PAIRS TO RESOLVE THIS FAR"
-        lines.append(
-            _line(f"VAL at FAR {rate.far_target:g}", f"{rate.value:.6f}", said + _off(rate.error))
-        )
+        lines.append(_line(label, f"{rate.value:.6f}", said + _off(rate.error)))
     return "\n".join(lines)
 
 

@@ -12,6 +12,8 @@ from lfw_eval.results.speed import PairedSpeed
 from lfw_eval.system.machine_load import MachineLoad
 
 _LABEL, _COLUMN, _WIDTH, _NOTE = 26, 22, 100, 12
+UNRESOLVED = "unresolved"
+"""Stands for a rate whose threshold the pairs at hand do not bound."""
 
 
 def row(label: str, cells: list[str], change: str = "") -> str:

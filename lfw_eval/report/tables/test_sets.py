@@ -5,7 +5,12 @@ from textwrap import fill
 
 from lfw_eval.report.cautions import CAUTIONS
 from lfw_eval.report.significance import probability
-from lfw_eval.report.tables.side_by_side import cache_notes, executed_notes, people_note
+from lfw_eval.report.tables.side_by_side import (
+    UNRESOLVED,
+    cache_notes,
+    executed_notes,
+    people_note,
+)
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -50,7 +55,7 @@ def _rates(rows: Sequence[SetRow], columns: Sequence[str]) -> Iterator[str]:
     for row in rows:
         runs = _runs(row)
         cells = [f"{rates.eer:.5f}" for rates in runs]
-        cells += [f"{runs[0].far_target:g}", *(f"{rates.val:.5f}" for rates in runs)]
+        cells += [f"{runs[0].far_target:g}", *(_val(rates) for rates in runs)]
         cells += [f"{rates.fps:,.1f}{'*' * rates.from_cache}" for rates in runs]
         yield _line(row.name, cells, _RATE_WIDTHS)
 
@@ -71,6 +76,10 @@ def _notes(result: SetsResult) -> Iterator[str]:
     yield _note("FPS", "of a single pass each: evaluate compares speeds")
     if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "from cache, measured in an earlier run")
+    reasons = [(row.name, rates.val_unresolved) for row in result.rows for rates in _runs(row)]
+    for name, reason in dict.fromkeys(reasons):
+        if reason:
+            yield _note("VAL", f"{UNRESOLVED} on {name}: {reason}")
     for row in result.rows:
         undetected = f"; no face detected in {row.undetected:,}" if row.undetected else ""
         yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
@@ -91,6 +100,10 @@ def _runs(row: SetRow) -> list[SetRates]:
 
 def _accuracy(rates: SetRates) -> str:
     return f"{rates.accuracy:.5f} ± {rates.std:.5f}" if rates.accuracy is not None else _MISSING
+
+
+def _val(rates: SetRates) -> str:
+    return UNRESOLVED if rates.val is None else f"{rates.val:.5f}"
 
 
 def _change(reference: SetRates, candidate: SetRates) -> str:

@@ -22,7 +22,7 @@ from lfw_eval.metrics.verification.val import confidence_interval
 from lfw_eval.system.errors import UserError
 
 TARGETS = (1e-6, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.9)
-FLOAT32_PAIRS = scored_pairs(np.float32, max_pairs=60)
+FLOAT32_PAIRS = scored_pairs(np.float32, max_pairs=60).filter(lambda scored: np.ptp(scored[0]) > 0)
 
 
 def realistic(pairs, seed=0):
@@ -77,11 +77,10 @@ def test_val_is_the_best_that_scikit_learn_finds(scored):
         assert rate.far == far[far <= rate.far_target].max()
         assert rate.far == np.mean(distances[~genuine] < np.float32(rate.threshold))
         assert rate.value == np.mean(distances[genuine] < np.float32(rate.threshold))
-        low, high = confidence_interval(distances[genuine], distances[~genuine], rate.far_target)
-        assert rate.interval == (min(low, rate.value), max(high, rate.value))
-        assert rate.resolved == (rate.far_target >= 1 / np.sum(~genuine))
-        if not rate.resolved:
-            assert rate.far == 0
+        limits = confidence_interval(distances[genuine], distances[~genuine], rate.far_target)
+        assert (limits is None) == (rate.interval is None) == bool(rate.unresolved)
+        if limits and rate.interval:
+            assert rate.interval == (min(limits[0], rate.value), max(limits[1], rate.value))
 
 
 @given(st.integers(2, 10**9), st.floats(1e-9, 0.999))
@@ -99,7 +98,13 @@ def test_many_pairs_agree_with_scikit_learn():
     assert result.auc.value == pytest.approx(area(far, tar), abs=1e-12)
     for rate in result.val:
         assert rate.value == tar[far <= rate.far_target].max()
-    assert [rate.resolved for rate in result.val] == [False, True, True, True, True, True]
+    impostors = result.impostors
+    assert [rate.unresolved for rate in result.val] == [
+        f"FAR 1e-06 needs about 3,000,000 impostor pairs; there are {impostors:,}",
+        f"FAR 1e-05 needs about 300,000 impostor pairs; there are {impostors:,}",
+        *[""] * 4,
+    ]
+    assert [rate.interval is None for rate in result.val] == [True] * 2 + [False] * 4
     gap = far + tar - 1
     last = np.flatnonzero(gap <= 0)[-1]
     crossing = np.interp(0, gap[last : last + 2], far[last : last + 2])
@@ -200,7 +205,10 @@ def test_the_exact_metrics_are_within_the_stated_error(scored, noise, width):
     for ours, theirs in zip(binned.val, exact.val, strict=True):
         assert ours.value - 1e-12 <= theirs.value <= ours.value + ours.error + 1e-12
         assert ours.far <= theirs.far <= ours.far_target
-        assert ours.interval[0] <= theirs.interval[0] and theirs.interval[1] <= ours.interval[1]
+        assert (ours.interval is None) == (theirs.interval is None)
+        if ours.interval:
+            assert ours.interval[0] <= theirs.interval[0]
+            assert theirs.interval[1] <= ours.interval[1]
 
 
 def test_the_error_of_many_pairs_is_small():
@@ -244,6 +252,11 @@ def test_refused_pairs():
             evaluate_pooled(np.array([0.1, value, 0.8, 0.9], np.float32), genuine)
         with pytest.raises(UserError, match="not finite"):
             ScoreHistogram.count(np.array([value], np.float32), np.array([True]))
+    tied = np.full(4, 0.5, np.float32)
+    with pytest.raises(UserError, match=r"all pairs have the same distance, 0\.5"):
+        evaluate_pooled(tied, genuine)
+    with pytest.raises(UserError, match=r"all pairs have the same distance, 0\.5"):
+        ScoreHistogram.count(tied, genuine).evaluate()
     unit = np.eye(3, dtype=np.float32)
     for bad in (-1, 3):
         with pytest.raises(UserError, match=f"{bad}.*3 embeddings"):

@@ -22,10 +22,10 @@ from sklearn.metrics import (
 from lfw_eval.metrics.verification.auc import auc
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.confusion import Confusion, confusion
-from lfw_eval.metrics.verification.distance import normalise
+from lfw_eval.metrics.verification.distance import EmbeddingError, normalise
 from lfw_eval.metrics.verification.eer import equal_error_rate
 from lfw_eval.metrics.verification.flip import combine_flip
-from lfw_eval.metrics.verification.protocol import evaluate
+from lfw_eval.metrics.verification.protocol import evaluate, evaluate_distances
 from lfw_eval.metrics.verification.roc import roc
 from lfw_eval.metrics.verification.val import confidence_interval
 from lfw_eval.system.errors import UserError
@@ -181,8 +181,9 @@ def test_parts_of_a_result_agree(run, distance, subtract_mean):
     assert result.recall.value == pytest.approx(matrix.recall)
     thresholds = np.array(result.accuracy.thresholds)
     assert np.array_equal(result.decisions, result.distances < thresholds[result.fold])
-    low, high = result.val.interval
-    assert 0 <= low <= result.val.value <= high <= 1
+    assert result.val.interval is None
+    needed = "FAR 0.001 needs about 3,000 impostor pairs; there are 30"
+    assert result.val.unresolved == result.val.shortage == needed
     assert result.val.impostors + result.val.n == 60
 
 
@@ -198,14 +199,59 @@ def test_separated_classes_are_perfect():
     assert result.confusion == Confusion(2, 0, 0, 2)
 
 
-def test_identical_embeddings_are_chance_and_no_nan():
+def test_identical_distances_are_chance_and_no_nan():
+    """What a result file of a dead network may hold: facenet's values, VAL marked as none."""
+    genuine, fold = np.arange(8000) % 2 == 0, np.arange(8000) // 4000
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = evaluate(np.ones((4, 3)), [0, 1, 0, 1], [1, 2, 2, 3], [1, 0, 1, 0], [0, 0, 1, 1])
+        result = evaluate_distances(np.zeros((2, 8000)), genuine, fold)
     assert result.auc.value == result.eer.value == result.accuracy.value == 0.5
     assert result.precision.value == result.f1.value == 0  # all are rejected, at threshold 0
-    # facenet's value: between FAR 0 and 1 there is no step, so the threshold is just above 0.
+    # Between FAR 0 and 1 there is no step, so the threshold is just above 0.
     assert (result.val.value, result.val.far) == (1, 1)
+    assert result.val.unresolved == "no threshold has FAR 0.001: impostor pairs tie, and FAR is 1"
+    assert not result.val.shortage
+
+
+def pairs_of_images(images=9000):
+    """`images` rows in 4,500 genuine and 4,500 impostor pairs, 10 folds."""
+    row = np.arange(images)
+    genuine = row % 2 == 0
+    return row, np.where(genuine, row + 1, (row + 7) % images), genuine, row * 10 // images
+
+
+def test_ties_that_leave_no_threshold_are_marked():
+    rng = np.random.default_rng(0)
+    left, right, genuine, fold = pairs_of_images()
+    embeddings = np.repeat(rng.normal(size=(4500, 32)), 2, axis=0) + rng.normal(size=(9000, 32))
+    sound = evaluate(embeddings, left, right, genuine, fold)
+    assert not sound.val.unresolved
+    assert sound.val.interval
+    # A dead part of the network, as of dark images: one impostor pair in 25 is at distance 0.
+    dead = embeddings.copy()
+    dead[rng.random(9000) < 0.2] = 1.0
+    partly = evaluate(dead, left, right, genuine, fold)
+    assert "impostor pairs tie, and FAR is 0.03" in partly.val.unresolved
+    # Few values of few dimensions, as of an 8-bit output with a wrong scale.
+    coarse = evaluate(np.sign(embeddings[:, :6]), left, right, genuine, fold)
+    assert "impostor pairs tie" in coarse.val.unresolved
+    # Integers that tell images apart are like any others.
+    whole = evaluate(np.rint(20 * embeddings).astype(np.int8), left, right, genuine, fold)
+    assert not whole.val.unresolved
+    assert whole.accuracy.value == pytest.approx(sound.accuracy.value, abs=0.01)
+
+
+def test_embeddings_of_a_dead_network_are_refused():
+    rng = np.random.default_rng(0)
+    columns = pairs_of_images(200)
+    constant = np.ones((200, 8)) + 1e-5 * rng.normal(size=(200, 8))
+    with pytest.raises(EmbeddingError, match=r"all 200 embeddings are the same; check .*normalis"):
+        evaluate(constant, *columns)
+    nearly = np.ones((200, 8)) + 1e-2 * rng.normal(size=(200, 8))
+    with pytest.raises(EmbeddingError, match=r"no distance of a pair is above .*steps of 0\.01"):
+        evaluate(nearly, *columns)
+    with pytest.raises(EmbeddingError, match="all pairs have the same distance, 2"):
+        evaluate(np.eye(200), *columns)
 
 
 def test_float16_is_not_squared_in_float16():
@@ -307,9 +353,13 @@ def test_unusable_embedding_is_named(value):
 
 
 def test_embedding_equal_to_the_mean_is_refused():
-    same = GOOD | {"embeddings": np.ones((4, 2)), "distance": "cosine", "subtract_mean": True}
-    with pytest.raises(UserError, match=r"4 of 4 .*subtract_mean"):
-        evaluate(**same)
+    same = np.array([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    ends = GOOD | {"embeddings": same, "left": [0, 1, 0, 1], "right": [2, 3, 1, 0]}
+    evaluate(**ends, distance="cosine")
+    central = GOOD | {"embeddings": [[1.0, 0], [0, 1], [0, 1], [0, 1]]}
+    central |= {"left": [1, 0, 2, 0], "right": [2, 1, 3, 0], "fold": [0, 1, 0, 1]}
+    with pytest.raises(UserError, match=r"of 4 .*subtract_mean"):
+        evaluate(**central, distance="cosine", subtract_mean=True)
 
 
 def test_incomparable_runs_are_refused():
