@@ -83,7 +83,7 @@ def load_engine(
             already runs in "int8" without.
         batch_size: Crops per batch.
         normalisation: That of the training images; by default as the checkpoint says.
-        options: The engine's own, such as `gpu=(0,)` or `tf32=False`: the fields of
+        options: `strict_precision`, and the engine's own, such as `tf32=False`: the fields of
             `lfw_eval.engines.tensorrt.options.TensorRTOptions` or `triton.options.TritonOptions`.
 
     Raises:

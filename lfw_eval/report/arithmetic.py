@@ -24,6 +24,13 @@ def layers(engine: EngineDescription) -> str:
     return f"{engine.executed.of(engine.precision).layers} of {engine.executed.total.layers}"
 
 
+def share_and_layers(engine: EngineDescription) -> str:
+    """Return both in one phrase."""
+    if engine.executed is None:
+        return _NOT_REPORTED
+    return f"{multiply_adds(engine)}, in {layers(engine)} layers"
+
+
 def shortfall(engine: EngineDescription) -> str:
     """Return a sentence on an engine of which less than half is in its precision, or nothing."""
     if not engine.falls_short or engine.executed is None:

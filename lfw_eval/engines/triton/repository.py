@@ -103,6 +103,11 @@ def served_model(name: str, spec: EngineSpec, labels: tuple[str, ...] = ()) -> S
                 )
             content, inputs, outputs = engine.path.read_bytes(), engine.inputs, engine.outputs
         return ServedModel(name, platform, file, content, inputs, outputs, largest, labels)
+    if spec.request.strict_precision:
+        raise UserError(
+            "`strict_precision` cannot be checked: the server chooses the types of an ONNX network",
+            "leave it out",
+        )
     half = spec.request.precision == "fp16"
     model = network(spec.request, QdqTypes(unsigned=True), half_precision=half)
     inputs, outputs = (

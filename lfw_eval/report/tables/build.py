@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 
 from lfw_eval.engines.contract import Engine, Precision
+from lfw_eval.pipelines.side_by_side import describe_engine
+from lfw_eval.report.arithmetic import share_and_layers
 from lfw_eval.report.scales import cache_coverage, cache_title
+from lfw_eval.report.tables.side_by_side import executed_notes
 from lfw_eval.results.engine import ModelDescription
 
 
 def build_table(engine: Engine, precision: Precision, model: ModelDescription) -> str:
     """Return the engine as lines of plain text."""
+    about = describe_engine(engine, precision)
     rows = [
         ("precision", f"{model.label(precision)}: {engine.arithmetic}"),
+        ("multiply-adds", share_and_layers(about)),
         ("runtime", f"{engine.runtime()} on {engine.device}"),
         *_scales(engine),
         ("key", engine.key),
@@ -24,7 +29,8 @@ def build_table(engine: Engine, precision: Precision, model: ModelDescription) -
     if engine.adaptation:
         rows.append(("adapted", engine.adaptation))
     width = max(len(label) for label, _ in rows) + 2
-    return "\n".join(f"{label:<{width}}{value}" for label, value in rows)
+    lines = [f"{label:<{width}}{value}" for label, value in rows]
+    return "\n".join([*lines, *executed_notes(about)])
 
 
 def _scales(engine: Engine) -> Iterator[tuple[str, str]]:

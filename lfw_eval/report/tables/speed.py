@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lfw_eval.metrics.paired.median import Median, ratios
-from lfw_eval.report.arithmetic import layers, multiply_adds
+from lfw_eval.report.arithmetic import share_and_layers
 from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.report.tables.side_by_side import executed_notes, interval
 from lfw_eval.results.executed import percent
@@ -51,7 +51,7 @@ def _of_one(judged: EngineSpeed) -> Iterator[str]:
     engine = judged.engine
     rows = [
         ("arithmetic", engine.arithmetic),
-        ("  multiply-adds", f"{multiply_adds(engine)}, in {layers(engine)} layers"),
+        ("  multiply-adds", share_and_layers(engine)),
         ("engine", f"{engine.runtime} on {engine.device}, {engine.size / 1e6:.1f} MB"),
         *judged.hardware.items(),
         *speed_rows(judged.speeds[0]),

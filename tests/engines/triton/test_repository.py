@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from triton_rig.installation import installation
 from triton_rig.server import Server, read_config
 
 from calibration.scales import ScaleTable
+from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest, TensorSpec
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.system.errors import UserError
@@ -189,3 +191,10 @@ def test_plan_is_the_engine(facenet, tmp_path):
     assert (config.platform, config.max_batch_size) == ("tensorrt_plan", 8)
     assert [list(tensor.dims) for tensor in config.input] == [[160, 160, 3]]
     assert [list(tensor.dims) for tensor in config.output] == [[128]]
+
+
+def test_a_server_cannot_be_held_to_int8():
+    request = BuildRequest(Path("model.onnx"), "fixed", "int8", strict_precision=True)
+    spec = EngineSpec(EngineChoice("openvino"), request, Path("engines"))
+    with pytest.raises(UserError, match="the server chooses the types of an ONNX network"):
+        served_model("facenet", spec)
