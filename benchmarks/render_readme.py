@@ -6,8 +6,8 @@ A block of the README, between `<!-- begin: NAME -->` and `<!-- end: NAME -->`, 
 benchmarks/readme/NAME.md with its fields filled. A field is a place in a JSON file of
 benchmarks/results and a format, as `str.format` has them: `{pooled_scoring[seconds][roc]:.2f}`. In
 addition, `:.1 %` is a percentage, and a metric's lowest and highest value become "low to high", or
-the only value where the digits shown are the same. `{evaluate}` and `{gate}` are what these
-commands print of the committed baseline.
+the only value where the digits shown are the same. `baseline` is the committed baseline of LFW, and
+`{evaluate}` and `{gate}` are what these commands print of it.
 
 `--check` writes nothing, names the blocks that differ, and then exits with 1.
 """
@@ -81,7 +81,7 @@ class Filling(string.Formatter):
 
 def _results(name: str) -> Places:
     if name not in RESULTS:
-        path = BENCHMARKS / "results" / f"{name}.json"
+        path = BASELINE if name == "baseline" else BENCHMARKS / "results" / f"{name}.json"
         RESULTS[name] = Places(json.loads(path.read_text(encoding="utf-8")))
     return RESULTS[name]
 
