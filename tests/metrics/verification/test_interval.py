@@ -79,7 +79,7 @@ def test_intervals_hold_what_was_measured():
 
 def test_separated_classes_are_not_certainly_perfect():
     """The rule of three: with no error in n pairs, the rate may be some 3 / n."""
-    seen = np.where(GENUINE, 0.1, 3) + np.arange(2000) / 10_000
+    seen = np.where(GENUINE, 0.1, 3) + np.arange(2000) / 1e7
     assert auc_interval(seen, GENUINE) == pytest.approx((1 - 3.7 / 1000, 1), abs=1e-4)
     assert eer_interval(seen, GENUINE) == pytest.approx((0, 3.84 / 1000), abs=1e-4)
     low, high = evaluate_distances(np.tile(seen, (10, 1)), GENUINE, FOLD).accuracy.interval
