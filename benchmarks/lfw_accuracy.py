@@ -228,15 +228,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     content = measure(options)
-    if options.spread is not None:
-        others = []
-        for wanted in options.spread or SPREAD:
-            print(f"with {wanted}", flush=True)
-            others.append(with_releases(wanted, options))
+    others = []
+    other_releases = () if options.spread is None else options.spread or SPREAD
+    for wanted in other_releases:
+        print(f"with {wanted}", flush=True)
+        others.append(with_releases(wanted, options))
+    if "boxes" in content:
         every = [content, *others]
         content["spread"] = spread([rows["boxes"] for rows in every])
-        content["other releases"] = ", ".join(options.spread or SPREAD)
         content["spread releases"] = [rows["versions"] for rows in every]
+        content["other releases"] = ", ".join(other_releases) or "no others"
     write_json(options.output, content | {"environment": asdict(environment())})
     print(options.output)
 
