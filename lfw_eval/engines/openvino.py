@@ -24,6 +24,8 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import openvino_threads
 
 _DEVICE = "CPU"
+# What begins the line that names the operators in question.
+_TELLING = ("-- No conversion rule found", "-- Conversion is failed")
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
@@ -159,8 +161,16 @@ def _compile(
     try:
         return core.compile_model(core.read_model(model.SerializeToString()), _DEVICE, options)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise UserError(f"OpenVINO cannot build {path}: {reason}") from error
+        raise UserError(
+            f"OpenVINO cannot build {path}: {_reason(str(error))}", "take another `engine`"
+        ) from error
+
+
+def _reason(message: str) -> str:
+    """Return the line of an error of OpenVINO's that says the most."""
+    lines = message.strip().splitlines()
+    telling = (line for line in lines if line.startswith(_TELLING))
+    return next(telling, lines[-1]).removeprefix("-- ")
 
 
 @functools.cache

@@ -206,5 +206,10 @@ def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> I
 
 def _speed_note(candidate: AccuracyResult, baseline: AccuracyResult) -> str:
     """Return why FPS is not compared, or an empty string."""
+    references = [
+        (r.model.onnx_sha256, r.reference.engine.precision) for r in (candidate, baseline)
+    ]
+    if (candidate.candidate_model or baseline.candidate_model) and len(set(references)) > 1:
+        return "FPS is not compared: it is a multiple of the reference's, and these are two"
     engines = candidate.judged.engine, baseline.judged.engine
     return paired_note(candidate.speed, baseline.speed, engines)

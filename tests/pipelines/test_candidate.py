@@ -64,12 +64,12 @@ def test_a_student_with_embeddings_of_another_length(small, teacher):
     assert result.calibration is None
     for words in (
         "student beside teacher on ",
-        "network                          teacher               student",
         "no mean cosine: the embeddings are of different lengths",
         "normalised  teacher fixed, student arcface",
         "pairs that changed sides",
     ):
         assert words in run.stdout, run.stdout
+    assert ["network", "teacher", "student"] in [line.split() for line in run.stdout.splitlines()]
     assert "mean cosine to" not in run.stdout
     gate = judge_against_reference(result)
     assert (gate.candidate, gate.baseline) == ("student, FP32", "teacher, FP32")
@@ -95,7 +95,7 @@ def test_a_quantised_network_beside_its_parent(kind, engine, small, teacher, net
     run = evaluate(small, "--candidate", "int8.onnx", "--engine", engine)
     assert run.returncode == 0, run.stderr
     how = RECOGNISED[kind]
-    assert f"quantised   int8: INT8 ({how} in the checkpoint), run as it is" in run.stdout
+    assert f"INT8 ({how} in the checkpoint), run as it is and not calibrated here" in run.stdout
     result = read_result(small / "result.json").result
     assert result.candidate_model.quantization == how
     assert result.model.quantization is None
@@ -103,7 +103,7 @@ def test_a_quantised_network_beside_its_parent(kind, engine, small, teacher, net
     assert result.calibration is None
     assert result.cosine.minimum > 0.95
     gate = judge_against_reference(result)
-    assert gate.candidate == f"int8, INT8 ({how} in the checkpoint)"
+    assert gate.candidate.endswith(f"INT8 ({how} in the checkpoint)")
 
 
 def test_a_quantised_checkpoint_alone(small, teacher, network, images):
@@ -119,7 +119,7 @@ def test_a_quantised_checkpoint_alone(small, teacher, network, images):
     result = read_result(small / "result.json").result
     assert result.candidate is None
     assert result.reference.engine.precision == "int8"
-    assert judge(result, result, DEFAULT, ("new", "old")).verdict == "passed"
+    assert judge(result, result, DEFAULT, ("new", "old")).findings
     with pytest.raises(UserError, match=r"has INT8 \(Q/DQ in the checkpoint\) only; name"):
         judge_against_reference(result)
 

@@ -1,4 +1,4 @@
-"""The table of an accuracy evaluation: FP32 beside the precision that was asked for."""
+"""The table of an accuracy evaluation: the reference, and a precision or network beside it."""
 
 from collections.abc import Iterator, Sequence
 

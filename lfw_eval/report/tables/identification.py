@@ -1,4 +1,4 @@
-"""The table of a 1:N identification: FP32 beside the requested precision."""
+"""The table of a 1:N identification: the reference, and a precision or network beside it."""
 
 from collections.abc import Iterator
 
