@@ -9,7 +9,7 @@ from lfw_eval.report.tables.side_by_side import executed_notes, interval
 from lfw_eval.results.executed import percent
 from lfw_eval.results.speed import EngineSpeed, FpsWindows, Percentiles, Speed, SpeedResult
 
-_LABEL = 22
+_LABEL = 24
 _WIDTHS = (12, 12, 10, 18, 9, 8, 9, 8)
 
 
