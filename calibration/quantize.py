@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from calibration.constants import with_initializers
 from calibration.errors import UserError
-from calibration.scales import ScaleTable
+from calibration.scales import ScaleTable, not_floating
 
 RECIPE = 2
 """Version of Q/DQ networks: raise it when the same network and table would give another one."""
@@ -125,6 +125,7 @@ class _Quantizer:
         self._model = model
         self._table = table
         self._types = types
+        self._not_floating = not_floating(model)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
         self._consumers: dict[str, int] = {}
@@ -174,6 +175,8 @@ class _Quantizer:
     def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
         if _has_weights(node, self._constants):
             return [0]
+        if self._not_floating.intersection(node.input):
+            return []
         if node.op_type in _SAME_VALUES:
             return list(range(len(node.input)))
         if node.op_type == "Add" and not any(name in self._constants for name in node.input):

@@ -7,6 +7,7 @@ from calibration.activations import Observer
 from calibration.histogram import Histogram
 from calibration.quantize import QdqTypes, coverage, quantize
 from calibration.scales import ScaleTable, observed_tensors
+from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.system.errors import UserError
 
 
@@ -160,3 +161,24 @@ def test_dense_weights_either_way_round(network, table, images):
             )
         outputs = run(quantize(model, table, QdqTypes(False)), images)[0]
         np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_shapes_are_neither_observed_nor_quantised():
+    rng = np.random.default_rng(4)
+    graph = GraphBuilder("shapes")
+    kernel = rng.normal(0, 0.1, (8, 3, 8, 8)).astype(np.float32)
+    x = graph.convolution("input", "stem", kernel, strides=(8, 8))
+    x = graph.node("GlobalAveragePool", [x], "average")
+    zero, rest = (graph.constant(f"c{value}", np.array([value])) for value in (0, -1))
+    batch = graph.node("Gather", [graph.node("Shape", [x], "shape"), zero], "batch")
+    x = graph.node("Reshape", [x, graph.node("Concat", [batch, rest], "target", axis=0)], "flat")
+    weights = graph.constant("dense.w", rng.normal(size=(32, 8)).astype(np.float32))
+    x = graph.node("Gemm", [x, weights], "dense", transB=1)
+    model = graph.model({"input": ["batch", 3, 160, 160]}, {x: ["batch", 32]})
+    observed = observed_tensors(model)
+    assert observed == ["input", "stem", "average", "flat", "dense"]
+    table = ScaleTable(dict.fromkeys(observed, 4.0), "entropy", "m", "i", 8)
+    network = quantize(model, table, QdqTypes(unsigned=True))
+    onnx.checker.check_model(network, full_check=True)
+    read = {node.input[0] for node in network.graph.node if node.op_type == "QuantizeLinear"}
+    assert read == {"input", "flat"}
