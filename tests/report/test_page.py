@@ -195,7 +195,7 @@ def test_nothing_changed(roots: Path) -> None:
     page = text_of(reported(saved(roots, result=Evaluated().result("fp32")), roots))
     assert "FP32 (2) decides" not in page
     assert "decides all 400 pairs as FP32 does" in page
-    assert "None: every pair is decided as in FP32" in page
+    assert "None: every pair is decided as by FP32" in page
 
 
 @pytest.mark.slow
