@@ -61,14 +61,12 @@ def protocol_accuracy(distances: FloatArray, genuine: BoolArray, fold: IntArray)
         `(r,)`.
     """
     rows, folds, columns = len(distances), int(fold.max()) + 1, len(THRESHOLDS) + 1
-    cells = _first_accepting(distances) + columns * (fold + folds * np.arange(rows)[:, None])
-    genuine_counts, impostor_counts = (
-        np.bincount(cells[:, kind].ravel(), minlength=rows * folds * columns)
-        for kind in (genuine, ~genuine)
-    )
+    stratum = 2 * fold + genuine
+    cells = _first_accepting(distances) + columns * (stratum + 2 * folds * np.arange(rows)[:, None])
+    counts = np.bincount(cells.ravel(), minlength=2 * rows * folds * columns)
+    counts = counts.reshape(rows, folds, 2, columns)
     # The last column is of pairs that no threshold accepts.
-    counts = (genuine_counts - impostor_counts).reshape(rows, folds, columns)[..., :-1]
-    gain = np.cumsum(counts, axis=2)
+    gain = np.cumsum((counts[:, :, 1] - counts[:, :, 0])[..., :-1], axis=2)
     training = gain.sum(axis=1, keepdims=True) - gain
     best = np.argmax(training, axis=2)[..., None]
     correct = np.take_along_axis(gain, best, axis=2)[..., 0] + np.bincount(fold[~genuine])
