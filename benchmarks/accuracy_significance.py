@@ -1,6 +1,6 @@
 """Simulate how well the uncertainty that is stated for a change between two runs holds.
 
-Usage: nice python benchmarks/accuracy_significance.py [--repeats 3000] [--resamples 100] [--workers 1]
+Usage: nice python benchmarks/accuracy_significance.py [--repeats 3000] [--resamples 100]
 
 Pairs of runs come from the model of `gate_power.py`: a pair's distance is normal, and each run adds
 noise of its own. Both are drawn anew in every repeat, since a statement is about new pairs and

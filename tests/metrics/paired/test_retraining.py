@@ -81,16 +81,21 @@ def test_resamples_are_those_of_a_loop_over_pairs_and_folds():
     rng = np.random.default_rng(0)
     mean, changes = (old + new) / 2, []
     for _ in range(500):
-        rows, shifts = [], []
+        rows, resampled = [], []
         for k in range(4):
             for kind in (True, False):
                 stratum = np.flatnonzero((fold == k) & (genuine == kind))
-                rows.append(rng.choice(stratum, len(stratum)))
-                width = bandwidth(mean[genuine == kind])
-                shifts.append(rng.normal(0, width, len(stratum)))
-        drawn, shift = np.concatenate(rows), np.concatenate(shifts)
+                drawn = rng.choice(stratum, len(stratum))
+                of_class = mean[genuine == kind]
+                width, centre = bandwidth(of_class), of_class.mean()
+                shift = rng.normal(0, width, len(stratum))
+                shrunk = np.sqrt(1 + width**2 / of_class.var())
+                runs = np.stack([old[drawn], new[drawn]])
+                resampled.append(centre + (runs - centre + shift) / shrunk)
+                rows.append(drawn)
+        rows = np.concatenate(rows)
         before, after = (
-            accuracy_of(run[drawn] + shift, genuine[drawn], fold[drawn]) for run in (old, new)
+            accuracy_of(run, genuine[rows], fold[rows]) for run in np.hstack(resampled)
         )
         changes.append(after - before)
     # 500 resamples: the standard error of a standard deviation is 1 / sqrt(1000), or 3 %.
