@@ -146,11 +146,11 @@ def calibration_notes(calibration: CalibrationDescription | None, warning: str) 
     """
     if calibration is None:
         return
-    batch = f", first batch {calibration.first_batch:,}" if calibration.first_batch else ""
-    yield f"calibrated  on {calibration.images:,} crops{batch}, {calibration.origin}"
+    yield f"calibrated  on {calibrated_on(calibration)}"
     if calibration.evaluated:
         yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning} ***"
-    yield f"            {people_note(calibration)}"
+    for words in people_notes(calibration):
+        yield f"            {words}"
 
 
 def cache_notes(engine: EngineDescription) -> Iterator[str]:
@@ -160,13 +160,22 @@ def cache_notes(engine: EngineDescription) -> Iterator[str]:
         yield f"            {cache_coverage(cache)}"
 
 
-def people_note(calibration: CalibrationDescription) -> str:
-    """Return whom INT8 was calibrated on, and how many of them are evaluated."""
+def calibrated_on(calibration: CalibrationDescription) -> str:
+    """Return the number of calibration images, the first batch, and where they come from."""
+    batch = f", first batch {calibration.first_batch:,}" if calibration.first_batch else ""
+    return f"{calibration.images:,} crops{batch}, {calibration.origin}"
+
+
+def people_notes(calibration: CalibrationDescription) -> Iterator[str]:
+    """Yield whom INT8 was calibrated on, and how many of them are evaluated."""
     people, evaluated = calibration.people, calibration.evaluated_people
+    if calibration.first_batch is None:
+        return  # A file of an earlier schema says nothing of people either.
     if people is None:
-        return "people unknown: the calibration images are not named as Name_0001"
-    if evaluated is None:
-        return f"{people:,} people; whether any is evaluated, the names do not tell"
-    if not evaluated:
-        return f"{people:,} people, none of them evaluated"
-    return f"*** {evaluated:,} OF THEIR {people:,} PEOPLE ARE ALSO EVALUATED ***"
+        yield "people unknown: the calibration images are not named as Name_0001"
+    elif evaluated is None:
+        yield f"{people:,} people; whether any is evaluated, the names do not tell"
+    elif not evaluated:
+        yield f"{people:,} people, none of them evaluated"
+    else:
+        yield f"*** {evaluated:,} OF THEIR {people:,} PEOPLE ARE ALSO EVALUATED ***"

@@ -8,8 +8,9 @@ from lfw_eval.report.significance import probability
 from lfw_eval.report.tables.side_by_side import (
     UNRESOLVED,
     cache_notes,
+    calibrated_on,
     executed_notes,
-    people_note,
+    people_notes,
 )
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
@@ -68,11 +69,11 @@ def _notes(result: SetsResult) -> Iterator[str]:
     yield from executed_notes(engine)
     yield from cache_notes(engine)
     if calibration := result.calibration:
-        said = f"for all sets, on {calibration.images:,} crops, {calibration.origin}"
+        said = f"for all sets, on {calibrated_on(calibration)}"
         if calibration.evaluated:
             said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
         yield _note("calibrated", said)
-        yield _note("", people_note(calibration))
+        yield from (_note("", words) for words in people_notes(calibration))
     yield _note("FPS", "of a single pass each: evaluate compares speeds")
     if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "from cache, measured in an earlier run")
