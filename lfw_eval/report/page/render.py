@@ -117,7 +117,9 @@ def _json(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Format a table's cell."""
+    """Format a table's cell; None is empty."""
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:,.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
