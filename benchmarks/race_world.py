@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ _VOLATILE = {
     "fps", "seconds", "measured", "from_cache", "build_seconds", "environment", "content_sha256",
     "record_sha256", "source", "speed",
 }  # fmt: skip
+_OF_ENGINES = _VOLATILE | {"sha256"}
 
 
 def write_world(root: Path) -> None:
@@ -146,7 +147,11 @@ def outputs_of(root: Path) -> dict[str, str]:
 def _content(path: Path) -> bytes:
     """Return what of a file must be the same in every run."""
     if path.suffix == ".json":
-        return json.dumps(_lasting(json.loads(path.read_text())), sort_keys=True).encode()
+        volatile = _OF_ENGINES if path.parent.name == "engines" else _VOLATILE
+        content = _lasting(json.loads(path.read_text()), volatile)
+        return json.dumps(content, sort_keys=True).encode()
+    if path.suffix == ".engine":
+        return b""  # OpenVINO's export is not always the same; the embeddings are
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             parts = [(name, arrays[name].tobytes()) for name in sorted(arrays)]
@@ -159,11 +164,13 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _lasting(content: Any) -> Any:
+def _lasting(content: Any, volatile: Collection[str]) -> Any:
     if isinstance(content, dict):
         items = content.items()
-        return {key: _lasting(value) for key, value in items if key not in _VOLATILE}
-    return [_lasting(value) for value in content] if isinstance(content, list) else content
+        return {key: _lasting(value, volatile) for key, value in items if key not in volatile}
+    if isinstance(content, list):
+        return [_lasting(value, volatile) for value in content]
+    return content
 
 
 def _pairs() -> str:
