@@ -57,8 +57,7 @@ def require_weights(model: onnx.ModelProto) -> None:
     """
     if not quantized_layers(model):
         raise UserError(
-            "there is nothing to quantise: the network has no Conv, Gemm or MatMul whose weights "
-            "are constants",
+            "there is nothing to quantise: no Conv, Gemm or MatMul has constants for weights",
             "take `precision` fp32 or fp16",
         )
 
