@@ -56,7 +56,7 @@ def int8_arithmetic(
         simulated: Whether 8-bit arithmetic is simulated.
     """
     if simulated:
-        return f"{floating} simulating int8"
+        return f"simulated in {floating}"
     if request.quantization == "weights":
         return f"{floating} (weights int8)"
     if executed and not executed.of("int8").layers:

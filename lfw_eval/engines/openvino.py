@@ -110,8 +110,13 @@ class OpenVINOEngine(Engine):
             )
 
         stored = store.load_or_build(build)
-        compiled = built[0] if built else core.import_model(stored.content, _DEVICE, options)
-        engine = cls(compiled, store.key, request, stored)
+        if not built:
+            try:
+                built.append(core.import_model(stored.content, _DEVICE, options))
+            except RuntimeError:
+                # Compiled for instructions that another CPU of this name has.
+                stored = build()
+        engine = cls(built[0], store.key, request, stored)
         engine.calibration_cache = cached.description if cached else None
         return engine
 

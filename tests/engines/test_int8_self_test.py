@@ -146,6 +146,6 @@ def test_openvino_on_an_old_cpu_simulates_what_saturates(kind, network, images, 
         check=True,
     )
     arithmetic, adaptation, values = json.loads(done.stdout)
-    assert arithmetic == "float32 simulating int8"
+    assert arithmetic == "simulated in float32"
     assert "gets 8-bit products wrong on this machine, by a self-test" in adaptation
     assert mean_cosine(expected(path, crops[:16]), np.array(values)).minimum > 0.999
