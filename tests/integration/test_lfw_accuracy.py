@@ -29,7 +29,7 @@ def test_every_run_is_compared_with_fp32_of_its_engine(measured):
     assert measured["pairs"] == 4
     assert measured["spread"].keys() == {"fp32_openvino", "int8_openvino"}
     assert rows["calibration"]["images"] > 0
-    assert rows["int8_onnxruntime"]["int8 share"] > 0.9
+    assert rows["int8_onnxruntime"]["int8 share"] > 0.5
     assert measured["lock"]["file"].startswith("requirements/python3.")
     low_and_high = measured["spread"]["int8_openvino"]["mean cosine"]
     assert low_and_high == dict.fromkeys(("low", "high"), rows["int8_openvino"]["mean cosine"])
