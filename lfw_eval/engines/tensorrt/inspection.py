@@ -35,7 +35,8 @@ _KERNELS = (
 def inspected_layers(text: str) -> list[Mapping[str, Any]]:
     """Return the layers in the inspector's JSON; none where the plan has no details of them."""
     try:
-        layers = json.loads(text).get("Layers", [])
+        # TensorRT separates the layers in a layer's metadata by a control character, unescaped.
+        layers = json.loads(text, strict=False).get("Layers", [])
     except (ValueError, AttributeError):
         return []
     return [layer for layer in layers if isinstance(layer, dict)]

@@ -104,6 +104,8 @@ def test_names_with_brackets():
     ("text", "count"),
     [
         (json.dumps({"Layers": [item("CaskConvolution", "stem", INT8)]}), 1),
+        # As TensorRT 8.6 writes it, with a control character that is not escaped.
+        ('{"Layers": [{"Name": "a", "Metadata": "[ONNX Layer: a]\x1e[ONNX Layer: b]"}]}', 1),
         (json.dumps({"Layers": ["stem", "dense"]}), 0),
         (json.dumps({}), 0),
         ("[]", 0),
