@@ -100,8 +100,7 @@ def open_checkpoint(
     """
     source, name, normalisation = find_source(checkpoint, normalisation, parameter)
     digest = source_sha256(source)
-    ways = " or ".join(filter(None, (normalisation, default_normalisation))) or None
-    built_from = f"{digest} {ways} recipe {RECIPE} onnx {onnx.__version__}"
+    built_from = recipe_of(digest, normalisation, default_normalisation)
 
     def convert_source() -> onnx.ModelProto:
         return convert(
@@ -112,6 +111,20 @@ def open_checkpoint(
     network = onnx.load(model, load_external_data=False)
     stated, quantization = str(normalisation_of(network)), quantization_of(network, str(source))
     return Checkpoint(name, model.parent, model, stated, digest, quantization)
+
+
+def recipe_of(
+    digest: str, normalisation: str | None, default_normalisation: str | None = None
+) -> str:
+    """Return what a network depends on that is made of a file with that sha256."""
+    ways = " or ".join(filter(None, (normalisation, default_normalisation))) or None
+    return f"{digest} {ways} recipe {RECIPE} onnx {onnx.__version__}"
+
+
+def network_path(name: str, digest: str, built_from: str) -> Path:
+    """Return where the network of a checkpoint lies once it is converted."""
+    key = hashlib.sha256(built_from.encode()).hexdigest()[:8]
+    return checkpoints().root / f"{name}-{digest[:8]}" / f"fp32-{key}.onnx"
 
 
 def converted(
@@ -127,8 +140,7 @@ def converted(
         built_from: What the network depends on.
         convert: Returns the network.
     """
-    key = hashlib.sha256(built_from.encode()).hexdigest()[:8]
-    model = checkpoints().root / f"{name}-{digest[:8]}" / f"fp32-{key}.onnx"
+    model = network_path(name, digest, built_from)
     with suppress(DamagedError):
         if _is_converted(model):
             return model

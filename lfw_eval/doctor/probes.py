@@ -146,14 +146,16 @@ def _device(core: Any, device: str) -> OpenVINODevice | Missing:
 
 
 def _checkpoint() -> CheckpointFiles:
-    from lfw_eval.checkpoints.checkpoint import DEFAULT, NETWORKS
+    from lfw_eval.checkpoints.checkpoint import DEFAULT, network_path, recipe_of
     from lfw_eval.sources import checkpoints
 
     collection = checkpoints()
     source = _fetched(DEFAULT, collection)
-    digest = collection.entry(DEFAULT).sha256 or ""
-    converted = sorted(collection.root.glob(f"{DEFAULT}-{digest[:8]}/{NETWORKS}"))
-    return CheckpointFiles(DEFAULT, source, converted[0] if converted else None)
+    entry = collection.entry(DEFAULT)
+    digest = entry.sha256 or ""
+    # Beside it may lie what other versions of lfw-eval and of ONNX converted.
+    model = network_path(DEFAULT, digest, recipe_of(digest, entry.normalisation))
+    return CheckpointFiles(DEFAULT, source, model if model.is_file() else None)
 
 
 def _lfw() -> LfwFiles:

@@ -35,12 +35,14 @@ class WeightedLayer:
         output: The name of its output.
         multiply_adds: For one image.
         quantized: Whether an engine for the request is given scales for its inputs.
+        constants: Names of its factors that are weights, before any Q/DQ nodes.
     """
 
     name: str
     output: str
     multiply_adds: int
     quantized: bool
+    constants: tuple[str, ...] = ()
 
 
 def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
@@ -60,6 +62,7 @@ def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
     dequantized = {
         node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
     }
+    weights = _constants(model.graph)
     factors = _FLOATING | _INTEGER
     nodes = [node for node in model.graph.node if node.op_type in factors]
     if any(_UNCOUNTED.fullmatch(n.op_type) for n in model.graph.node if n.op_type not in factors):
@@ -73,8 +76,18 @@ def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
             return ()
         name = layer_name(node)
         scaled = name in quantized or node.op_type in _INTEGER or {left, right} <= dequantized
-        layers.append(WeightedLayer(name, node.output[0], counted, scaled))
+        constants = tuple(weights[factor] for factor in (left, right) if factor in weights)
+        layers.append(WeightedLayer(name, node.output[0], counted, scaled, constants))
     return tuple(layers)
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, str]:
+    """Return by the name of each constant, and of what Q/DQ nodes make of it, the constant's."""
+    names = {tensor.name: tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in names:
+            names[node.output[0]] = names[node.input[0]]
+    return names
 
 
 def executed_types(

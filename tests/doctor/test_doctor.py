@@ -234,6 +234,17 @@ def test_distribution_that_is_here(tmp_path, monkeypatch):
     assert f"{distribution}, not yet converted" in doctor_table(diagnosis)
 
 
+def test_network_that_another_version_converted(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path))
+    source = tmp_path / "facenet_keras.h5"
+    digest = checkpoints().entry("facenet-keras").sha256
+    other = tmp_path / f"facenet-keras-{digest[:8]}" / "fp32-00000000.onnx"
+    other.parent.mkdir()
+    for path in (source, other):
+        path.touch()
+    assert dataclasses.astuple(diagnose().checkpoint) == ("facenet-keras", source, None)
+
+
 def test_damaged_files(tmp_path, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
     monkeypatch.setenv("LFW_EVAL_CACHES", str(tmp_path))

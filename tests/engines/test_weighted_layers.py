@@ -38,6 +38,14 @@ def test_a_network_with_qdq_nodes_is_quantised_whatever_the_precision(saved):
     assert [layer.name for layer in layers if not layer.quantized] == ["upsampled"]
 
 
+def test_constants_behind_qdq_nodes(saved):
+    model = layered_network()
+    quantized = quantize(model, any_scales(model), QdqTypes(unsigned=False, float_weights=True))
+    plain = [layer.constants for layer in weighted_layers(saved(model), "fp32")]
+    assert ("stem.w",) in plain
+    assert [layer.constants for layer in weighted_layers(saved(quantized), "fp32")] == plain
+
+
 def test_integer_operators_are_layers(saved):
     """As ONNX Runtime writes a quantised network, without its own operators."""
     model = layered_network()

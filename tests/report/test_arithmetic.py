@@ -5,6 +5,7 @@ from dataclasses import replace
 from evaluation_results import accuracy_result, speed_result
 
 from lfw_eval.report.tables.accuracy import accuracy_table
+from lfw_eval.report.tables.side_by_side import row
 from lfw_eval.report.tables.speed import speed_table
 from lfw_eval.results.engine import EngineDescription
 from lfw_eval.results.executed import ExecutedTypes, Work
@@ -32,6 +33,17 @@ def table(executed: ExecutedTypes | None) -> str:
             candidate=replace(candidate, engine=with_types(candidate.engine, executed)),
         )
     )
+
+
+def test_long_cells_do_not_touch():
+    types = "int8/float32/unidentified, qdq"
+    assert f"float32 (TF32)  {types}" in row("arithmetic", ["float32 (TF32)", types])
+    assert row("x" * 30, ["y" * 30, "z"], "+1.00000000000").split() == [
+        "x" * 30,
+        "y" * 30,
+        "z",
+        "+1.00000000000",
+    ]
 
 
 def test_no_int8_is_not_called_int8():

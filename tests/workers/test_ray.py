@@ -289,8 +289,8 @@ def test_histograms_are_those_of_one_process(cluster, tiny_facenet, tmp_path):
     crops = rng.integers(0, 256, (150, 160, 160, 3), np.uint8)
     crops[70:] //= 4
     counting = Counting(tiny_facenet, "per-image")
-    here = _observe(counting, crops, tmp_path / "here.npz", HERE)
-    there = _observe(counting, crops, tmp_path / "there.npz", cluster)
+    here = _observe(counting, crops, 64, tmp_path / "here.npz", HERE)
+    there = _observe(counting, crops, 64, tmp_path / "there.npz", cluster)
     for key, values in pack_histograms(here).items():
         np.testing.assert_array_equal(values, pack_histograms(there)[key], err_msg=key)
 

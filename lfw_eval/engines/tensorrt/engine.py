@@ -82,7 +82,9 @@ class TensorRTEngine(Engine):
         self.build_seconds = float(stored.about.get("seconds", 0))
         layers = weighted_layers(request.model, request.precision)
         inspected = inspected_layers(self._lanes[0].inspect(trt))
-        self.executed = executed_types(layers, tensorrt_types(inspected, layers))
+        # A plan of a network with Q/DQ nodes is built without FP16, unless the network has it.
+        floating = "float32" if quantization == "qdq" and not capabilities.strongly_typed else None
+        self.executed = executed_types(layers, tensorrt_types(inspected, layers, floating))
         implicit = quantization in ("cache", "live")
         self.constrained = capabilities.strongly_typed or (request.strict_precision and implicit)
         self.arithmetic = _arithmetic(request, quantization, devices[0], self.executed)
@@ -130,9 +132,9 @@ class TensorRTEngine(Engine):
                 request, quantization, capabilities, store, devices[0].name, devices[0].index
             )
         )
-        engine = cls(trt, devices, stored, store.key, request, quantization)
-        engine.calibration_cache = cached.description if cached else None
-        return engine
+        built = cls(trt, devices, stored, store.key, request, quantization)
+        built.calibration_cache = cached.description if cached else None
+        return built
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -10,6 +10,11 @@ from lfw_eval.engines.weighted_layers import WeightedLayer
 # A layer of a plan is named after all that was fused into it, and lists it as "[ONNX Layer: …]".
 _FUSED = re.compile(r" \+ | \|\| ")
 _LISTED = re.compile(r"\[ONNX Layer: (.*?)\](?=\[ONNX Layer: |[^\]]*$)")
+# What Myelin compiles as one has the name of its first and of its last layer, where the first may
+# be the constant of some weights.
+_REGION = re.compile(r"\{ForeignNode\[(.*)\]\}")
+# What the output of a DequantizeLinear node is called, by us, ONNX Runtime and PyTorch.
+_DEQUANTIZED = re.compile("dequantize", re.IGNORECASE)
 # Layers that move, convert or activate values of the layers that they are named after.
 _IDLE = ("Reformat", "NoOp", "Constant", "Scale", "Shuffle", "Cast", "PointWise", "Quantize")
 _TYPES = {
@@ -43,7 +48,9 @@ def inspected_layers(text: str) -> list[Mapping[str, Any]]:
 
 
 def tensorrt_types(
-    inspected: Collection[Mapping[str, Any]], layers: Collection[WeightedLayer]
+    inspected: Collection[Mapping[str, Any]],
+    layers: Collection[WeightedLayer],
+    floating: str | None = None,
 ) -> dict[str, str]:
     """Return in which type each layer runs, by its name; layers that are not found are missing.
 
@@ -51,6 +58,7 @@ def tensorrt_types(
         inspected: The layers of the plan, which say the type of their weights, or failing that of
             their first input or in the name of their kernel.
         layers: Those of the network.
+        floating: The only type of floating point that the plan may use; None where there are more.
     """
     wanted = {layer.name for layer in layers}
     types: dict[str, str] = {}
@@ -61,6 +69,12 @@ def tensorrt_types(
         for name in _names(item):
             if kind and name in wanted:
                 types.setdefault(name, kind)
+    for item in inspected:
+        ends = _ends(item)
+        kind = _type_of_region(item, floating) if ends else None
+        for weighted in layers:
+            if kind and ends & {weighted.name, *weighted.constants}:
+                types.setdefault(weighted.name, kind)
     return types
 
 
@@ -68,6 +82,27 @@ def _names(item: Mapping[str, Any]) -> Iterator[str]:
     for part in str(item.get("Metadata", "")).split("\x1e"):
         yield from _LISTED.findall(part)
     yield from _FUSED.split(str(item.get("Name", "")))
+
+
+def _ends(item: Mapping[str, Any]) -> set[str]:
+    """Return the names of a region's first and last layer; none of another layer."""
+    region = _REGION.fullmatch(str(item.get("Name", "")))
+    if not region:
+        return set()
+    return {name for end in region[1].split("...") for name in _FUSED.split(end)}
+
+
+def _type_of_region(item: Mapping[str, Any], floating: str | None) -> str | None:
+    """Return the type of a region's products, if its inputs tell.
+
+    Of integers they do not: the region may turn them into floating point before it multiplies.
+    """
+    inputs = item.get("Inputs") or []
+    kinds = {_word(str(read.get("Format/Datatype", ""))) for read in inputs}
+    if kinds == {None} and all(_DEQUANTIZED.search(str(read.get("Name"))) for read in inputs):
+        return floating
+    (kind,) = kinds if len(kinds) == 1 else (None,)
+    return None if kind == "int8" else kind
 
 
 def _type_of(item: Mapping[str, Any]) -> str | None:

@@ -17,9 +17,12 @@ UNRESOLVED = "unresolved"
 
 
 def row(label: str, cells: list[str], change: str = "") -> str:
-    """Return a line with a cell per precision, and the change between the two."""
-    columns = "".join(f"{cell:>{_COLUMN}}" for cell in cells)
-    return f"{label:<{_LABEL}}{columns}{change:>12}".rstrip()
+    """Return a line with a cell per precision, and the change between the two.
+
+    Two spaces stand before each cell, however long it is.
+    """
+    columns = "".join(f"  {cell:>{_COLUMN - 2}}" for cell in cells)
+    return f"{label:<{_LABEL}}{columns}  {change:>10}".rstrip()
 
 
 def heading(result: Compared, title: str) -> str:
@@ -63,7 +66,7 @@ def cosine_label(result: Compared) -> str:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) < _COLUMN else f"…{name[-_COLUMN + 3 :]}"
+    return name if len(name) <= _COLUMN - 2 else f"…{name[-_COLUMN + 3 :]}"
 
 
 def _indented(text: str) -> list[str]:

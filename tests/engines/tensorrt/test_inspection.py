@@ -13,7 +13,7 @@ FLOAT = "Row major linear FP32"
 DYNAMIC = "N/A due to dynamic shapes"
 
 
-def item(kind: str, name: str, inputs: str, weights: str | None = None, **more: str) -> dict:
+def item(kind: str, name: str, inputs: str, weights: str | None = None, **more) -> dict:
     """A layer as the inspector describes it, its tactic and shapes left out."""
     layer = {
         "Name": name,
@@ -74,6 +74,44 @@ def test_what_8_6_says_of_a_gemm_and_of_its_bias():
         item("PointWiseV2", "PWN(fc_bias)", HALF, Metadata="[ONNX Layer: fc]"),
     ]
     assert tensorrt_types(plan, layers("fc")) == {"fc": "int8"}
+
+
+REGION = "{ForeignNode[dense.kernel...(Unnamed Layer* 83) [ElementWise]]}"
+
+
+def region(tensor: str, inputs: str = DYNAMIC, name: str = REGION) -> dict:
+    """What TensorRT 8.6 makes of the last `Gemm` of a network with Q/DQ nodes."""
+    read = [{"Name": tensor, "Format/Datatype": inputs}]
+    return item("Myelin", name, inputs, Metadata="", Inputs=read)
+
+
+@pytest.mark.parametrize(
+    ("plan", "floating", "kind"),
+    [
+        # The layer itself is not named, its weights are; the types are not known.
+        (region("flat.dequantized"), "float32", "float32"),
+        (region("flat_DequantizeLinear_Output"), "float32", "float32"),
+        (region("flat.dequantized"), None, None),
+        # It may be INT8 or not inside.
+        (region("flat.quantized"), "float32", None),
+        (region("flat.quantized", INT8), "float32", None),
+        (region("flat", HALF), None, "float16"),
+        (region("flat", HALF, "{ForeignNode[embedding]}"), None, "float16"),
+        (region("flat", HALF, "{ForeignNode[flat + x...embedding + y]}"), None, "float16"),
+        (region("flat", HALF, "{ForeignNode[other...another]}"), None, None),
+    ],
+)
+def test_a_region_that_myelin_compiles(plan, floating, kind):
+    dense = WeightedLayer("embedding", "embedding", 10, True, ("dense.kernel",))
+    before = item("Reformat", "flat.dequantized", DYNAMIC)
+    types = tensorrt_types([before, plan], [dense], floating)
+    assert types == ({"embedding": kind} if kind else {})
+
+
+def test_a_layer_of_its_own_is_not_in_a_region_that_reads_its_weights():
+    dense = WeightedLayer("dense", "dense", 10, True, ("dense.kernel",))
+    plan = [region("flat", FLOAT), item("CaskConvolution", "dense", DYNAMIC, "Int8")]
+    assert tensorrt_types(plan, [dense]) == {"dense": "int8"}
 
 
 @pytest.mark.parametrize(
