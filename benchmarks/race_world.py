@@ -200,10 +200,12 @@ def _network(rng: np.random.Generator) -> onnx.ModelProto:
     for number in range(6):
         kernel = weights(32, channels, 3, 3)
         strides = (2, 2) if number == 0 else (1, 1)
-        x = graph.convolution(x, f"conv{number}", kernel, bias=weights(32), strides=strides)
+        x = graph.convolution(x, f"conv{number}", kernel, strides=strides)
         x, channels = graph.node("Relu", [x], f"relu{number}"), 32
-    x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "flat")
-    x = graph.node("Gemm", [x, graph.constant("dense.kernel", weights(64, 32))], "dense", transB=1)
+    # Averages of quarters, not of the whole: crops of noise would have nearly equal embeddings.
+    pooled = graph.node("AveragePool", [x], "average", kernel_shape=[10, 10], strides=[10, 10])
+    x = graph.node("Flatten", [pooled], "flat")
+    x = graph.node("Gemm", [x, graph.constant("dense.kernel", weights(64, 128))], "dense", transB=1)
     return graph.model({"input": ["batch", 3, SIDE, SIDE]}, {x: ["batch", 64]})
 
 
