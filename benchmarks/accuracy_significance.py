@@ -26,9 +26,8 @@ from json_file import write_json
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from lfw_eval.gate.accuracy import verification_findings
-from lfw_eval.gate.findings import Criteria
-from lfw_eval.gate.rules import DEFAULT
+from lfw_eval.gate.accuracy import verification_tests
+from lfw_eval.gate.rules import DEFAULT, Metric
 from lfw_eval.metrics.paired import retraining
 from lfw_eval.metrics.paired.accuracy_change import accuracy_change, accuracy_limits
 from lfw_eval.metrics.verification.accuracy import accuracy, best_thresholds
@@ -41,7 +40,7 @@ from lfw_eval.results.environment import environment
 RESULT = Path(__file__).parent / "results" / "accuracy_significance.json"
 LEVEL = 0.05
 METHODS = ("thresholds retrained", "thresholds fixed")
-OTHERS = ("AUC", "EER", "VAL")
+OTHERS: tuple[Metric, ...] = ("AUC", "EER", "VAL")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Outcome:
 
     Attributes:
         changed: Pairs that changed sides.
-        regressed: Whether ACC is a regression to the gate.
+        regressed: Whether ACC alone is a regression to the gate.
     """
 
     value: float
@@ -198,11 +197,11 @@ def others(scenario: Scenario, repeats: int) -> Iterator[dict[str, Any]]:
         reference, candidate = (
             evaluate_distances(np.tile(run, (scenario.folds, 1)), genuine, fold) for run in runs
         )
-        # With one test the bounds are both at 5 %, and a two-sided test of 10 % is their pair.
-        findings = verification_findings(candidate, reference, Criteria(DEFAULT, 1))
-        judged.append({finding.metric: finding for finding in findings})
+        tests = verification_tests(candidate, reference)
+        judged.append({test.metric: test.difference for test in tests})
     for metric in OTHERS:
-        bounds = np.array([row[metric].bounds for row in judged])
+        # At 5 % on either side: a two-sided test of 10 % is their pair.
+        bounds = np.array([row[metric].limits(LEVEL, LEVEL) for row in judged])
         p_values = np.array([row[metric].p_value for row in judged])
         yield {
             "scenario": scenario.name,

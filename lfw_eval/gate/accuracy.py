@@ -1,6 +1,6 @@
 """Two accuracy results on the same pairs: ACC, AUC, EER, VAL, AP, FPS and calibration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,17 +12,16 @@ from lfw_eval.gate.comparable import (
     protocol_differences,
     refuse,
 )
-from lfw_eval.gate.detection import ap_finding, detection_differences
+from lfw_eval.gate.detection import ap_test, detection_differences
 from lfw_eval.gate.executed import int8_findings
-from lfw_eval.gate.findings import Criteria
-from lfw_eval.gate.rules import Metric, Rules
+from lfw_eval.gate.findings import MetricTest, judge_tests
+from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.speed import floor_finding, paired_note, speed_finding
 from lfw_eval.gate.tracked import Tracked
-from lfw_eval.gate.val import require_same_far, val_findings, val_notes
+from lfw_eval.gate.val import require_same_far, unresolved_val, val_notes, val_test
 from lfw_eval.gate.verdict import Finding, GateResult
 from lfw_eval.metrics.paired.bootstrap import resampled, weighted_eer
 from lfw_eval.metrics.paired.difference import (
-    Difference,
     accuracy_difference,
     auc_difference,
     resampled_difference,
@@ -32,9 +31,6 @@ from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.results.accuracy import AccuracyResult
 from lfw_eval.results.compared import names_of
 from lfw_eval.system.errors import UserError
-
-ALWAYS_JUDGED: tuple[Metric, ...] = ("ACC", "AUC", "EER")
-"""The metrics of pairs that any number of them resolves; VAL may not be."""
 
 
 def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
@@ -77,14 +73,13 @@ def accuracy_findings(
     candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
 ) -> Iterator[Finding]:
     """Judge the requested precision of the candidate against that of the baseline."""
-    with_detection = bool(candidate.detection and baseline.detection)
-    runs = candidate.judged.verification, baseline.judged.verification
-    criteria = Criteria(rules, verification_tests(runs[1]) + with_detection)
-    yield from verification_findings(*runs, criteria)
-    if with_detection:
+    detected: list[MetricTest] = []
+    if candidate.detection and baseline.detection:
         reports = candidate.detection[-1], baseline.detection[-1]
         refuse(detection_differences(*reports))
-        yield ap_finding(*reports, criteria)
+        detected.append(ap_test(*reports))
+    runs = candidate.judged.verification, baseline.judged.verification
+    yield from verification_findings(*runs, rules, detected)
     yield from int8_findings(candidate.judged.engine, rules.min_int8)
     yield from calibration_findings(candidate, baseline, rules.calibration)
     rule, own, other = rules.metrics.get("FPS"), candidate.speed, baseline.speed
@@ -144,50 +139,44 @@ def judge_verification(
             a VAL that cannot be judged.
     """
     require_same_far(candidate.val, baseline.val)
-    criteria = Criteria(rules, verification_tests(baseline))
-    findings = tuple(verification_findings(candidate, baseline, criteria))
+    findings = tuple(verification_findings(candidate, baseline, rules))
     return GateResult("baseline", "candidate", findings, notes=tuple(val_notes(baseline)))
 
 
-def verification_tests(result: VerificationResult) -> int:
-    """Return how many metrics of the pairs are tested."""
-    return len(ALWAYS_JUDGED) + (not result.val.shortage)
-
-
 def verification_findings(
-    own: VerificationResult, other: VerificationResult, criteria: Criteria
+    own: VerificationResult,
+    other: VerificationResult,
+    rules: Rules,
+    further: Sequence[MetricTest] = (),
 ) -> Iterator[Finding]:
-    """Judge ACC, AUC, EER and VAL of a candidate against a baseline on the same pairs."""
-    genuine, fold, pairs = other.genuine, other.fold, len(other.genuine)
+    """Judge ACC, AUC, EER and VAL of a candidate against a baseline on the same pairs.
+
+    Args:
+        further: Tests that share the significance with theirs.
+    """
+    yield from judge_tests((*verification_tests(own, other), *further), rules)
+    yield from unresolved_val(own, other, rules)
+
+
+def verification_tests(own: VerificationResult, other: VerificationResult) -> Iterator[MetricTest]:
+    """Test ACC, AUC, EER and, where it is resolved, VAL of a candidate on the same pairs."""
+    genuine = other.genuine
+    samples = len(genuine), "pairs"
     changes = compare(other, own)
-    strata = 2 * fold + genuine
-    eer = resampled(
-        weighted_eer(other.distances, genuine), weighted_eer(own.distances, genuine), strata
+    accuracy = accuracy_difference(
+        changes.accuracy_change, (changes.right_to_wrong, changes.wrong_to_right), len(genuine)
     )
-    allowed = {metric: criteria.allowed_drop(metric) for metric in ALWAYS_JUDGED}
-    differences: Mapping[Metric, Difference] = {
-        "ACC": accuracy_difference(
-            changes.accuracy_change,
-            (changes.right_to_wrong, changes.wrong_to_right),
-            pairs,
-            allowed["ACC"],
-            *criteria.levels,
-        ),
-        "AUC": auc_difference(
-            other.distances, own.distances, genuine, allowed["AUC"], *criteria.levels
-        ),
-        "EER": resampled_difference(
-            own.eer.value - other.eer.value, eer, allowed["EER"], *criteria.levels
-        ),
-    }
-    values: Mapping[Metric, tuple[float, float]] = {
-        "ACC": (own.accuracy.value, other.accuracy.value),
-        "AUC": (own.auc.value, other.auc.value),
-        "EER": (own.eer.value, other.eer.value),
-    }
-    for metric, difference in differences.items():
-        yield criteria.finding(metric, *values[metric], difference, (pairs, "pairs"))
-    yield from val_findings(own, other, criteria)
+    yield MetricTest("ACC", own.accuracy.value, other.accuracy.value, accuracy, samples)
+    auc = auc_difference(other.distances, own.distances, genuine)
+    yield MetricTest("AUC", own.auc.value, other.auc.value, auc, samples)
+    rises = resampled(
+        weighted_eer(other.distances, genuine),
+        weighted_eer(own.distances, genuine),
+        2 * other.fold + genuine,
+    )
+    eer = resampled_difference(own.eer.value - other.eer.value, rises)
+    yield MetricTest("EER", own.eer.value, other.eer.value, eer, samples)
+    yield from val_test(own, other)
 
 
 def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from lfw_eval.gate.comparable import protocol_differences, setting_notes
 from lfw_eval.gate.executed import int8_finding
-from lfw_eval.gate.findings import Criteria
+from lfw_eval.gate.findings import MetricTest, judge_tests
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.tracked import Tracked
 from lfw_eval.gate.verdict import Finding
@@ -34,17 +34,15 @@ def detection_findings(
     candidate: DetectionReport, baseline: DetectionReport, rules: Rules
 ) -> Iterator[Finding]:
     """Judge AP, and how much of the detector is INT8."""
-    yield ap_finding(candidate, baseline, Criteria(rules, 1))
+    yield from judge_tests([ap_test(candidate, baseline)], rules)
     if rules.min_int8 is not None:
         share = candidate.settings.get(INT8_SHARE)
         reported = share if isinstance(share, int | float) else None
         yield int8_finding(reported, rules.min_int8, candidate.detector)
 
 
-def ap_finding(
-    candidate: DetectionReport, baseline: DetectionReport, criteria: Criteria
-) -> Finding:
-    """Judge AP of the same images.
+def ap_test(candidate: DetectionReport, baseline: DetectionReport) -> MetricTest:
+    """Test AP of the same images.
 
     Raises:
         UserError: They have no faces, and so no AP.
@@ -57,13 +55,8 @@ def ap_finding(
         weighted_ap(own.outcomes, own.definition),
         np.zeros(own.images, np.intp),
     )
-    difference = resampled_difference(
-        other.value - own.value,
-        -drawn[np.isfinite(drawn)],
-        criteria.allowed_drop("AP"),
-        *criteria.levels,
-    )
-    return criteria.finding("AP", own.value, other.value, difference, (own.images, "images"))
+    difference = resampled_difference(other.value - own.value, -drawn[np.isfinite(drawn)])
+    return MetricTest("AP", own.value, other.value, difference, (own.images, "images"))
 
 
 def detection_tracked(report: DetectionReport) -> Tracked:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from lfw_eval.gate.findings import Criteria
+from lfw_eval.gate.findings import MetricTest
+from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.metrics.paired.bootstrap import resampled, weighted_val
 from lfw_eval.metrics.paired.difference import resampled_difference
@@ -31,29 +32,32 @@ def val_notes(result: VerificationResult) -> Iterator[str]:
         yield f"VAL is not judged: {shortage}"
 
 
-def val_findings(
-    own: VerificationResult, other: VerificationResult, criteria: Criteria
+def unresolved_val(
+    own: VerificationResult, other: VerificationResult, rules: Rules
 ) -> Iterator[Finding]:
-    """Judge VAL of a candidate against a baseline on the same pairs, if they resolve its FAR.
+    """Judge VAL without a test, where ties leave no threshold with the FAR.
 
-    Ties that leave no threshold with the FAR are no pass, whatever VAL is there: they are a
-    regression where only the candidate has them.
+    That is no pass, whatever VAL is there: it is a regression where only the candidate has them.
 
     Raises:
         UserError: There is a rule for VAL, and impostor pairs are too few.
     """
     if shortage := other.val.shortage:
-        if criteria.rules.asked("VAL"):
+        if rules.asked("VAL"):
             raise UserError(
                 f"there is a rule for VAL, which cannot be judged: {shortage}",
                 "leave [VAL] out of the rules, or evaluate on more pairs",
             )
-        return
-    if reason := own.val.unresolved or other.val.unresolved:
+    elif reason := own.val.unresolved or other.val.unresolved:
         verdict: Verdict = "cannot tell" if other.val.unresolved else "regressed"
         before, now = (None if r.val.unresolved else r.val.value for r in (other, own))
-        allowed = criteria.allowed_drop("VAL")
+        allowed = rules.metrics["VAL"].allowed_drop
         yield Finding("VAL", verdict, before, now, None, None, None, allowed, reason)
+
+
+def val_test(own: VerificationResult, other: VerificationResult) -> Iterator[MetricTest]:
+    """Test VAL of a candidate against a baseline on the same pairs, if they resolve its FAR."""
+    if other.val.unresolved or own.val.unresolved:
         return
     genuine, fold = other.genuine, other.fold
     target = other.val.far_target
@@ -62,9 +66,5 @@ def val_findings(
         weighted_val(own.distances, genuine, fold, target),
         2 * fold + genuine,
     )
-    worse_by = other.val.value - own.val.value
-    difference = resampled_difference(
-        worse_by, -changes, criteria.allowed_drop("VAL"), *criteria.levels
-    )
-    samples = len(genuine), "pairs"
-    yield criteria.finding("VAL", own.val.value, other.val.value, difference, samples)
+    difference = resampled_difference(other.val.value - own.val.value, -changes)
+    yield MetricTest("VAL", own.val.value, other.val.value, difference, (len(genuine), "pairs"))

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 from evaluation_results import accuracy_result, detection_report, speed_result, with_scales
+from scipy.stats import norm
 
 from lfw_eval.gate.comparable import NotComparableError
-from lfw_eval.gate.findings import Criteria
+from lfw_eval.gate.findings import MetricTest, judge_tests
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule
 from lfw_eval.metrics.paired.difference import Difference
@@ -38,18 +39,55 @@ def test_worse_regresses_and_few_pairs_cannot_tell():
 
 @pytest.mark.parametrize(("metric", "change"), [("ACC", "drop"), ("EER", "rise")])
 def test_worse_is_a_drop_and_of_eer_a_rise(metric, change):
-    criteria = Criteria(DEFAULT, tests=1)
-    allowed = criteria.allowed_drop(metric)
+    allowed = DEFAULT.metrics[metric].allowed_drop
 
     def reason(upper, needed):
+        z = norm.isf(0.05) * 2
         difference = Difference(
-            worse_by=0.001, lower=-0.01, upper=upper, p_value=0.4, needed=needed
+            worse_by=0.001,
+            p_value=0.4,
+            standard_error=needed**0.5 * allowed / z,
+            limits=lambda *_: (-0.01, upper),
         )
-        return criteria.finding(metric, 0.5, 0.5, difference, (100, "pairs")).reason
+        test = MetricTest(metric, 0.5, 0.5, difference, (100, "pairs"))
+        (finding,) = judge_tests([test], DEFAULT)
+        return finding.reason
 
     assert f"about 200 pairs would show a {change} of {allowed:g}" in reason(0.01, 2)
     assert f"the observed {change} is close to the allowed {allowed:g}" in reason(0.01, 0.5)
     assert reason(0.0011, 2) == f"a {change} beyond what is allowed is ruled out"
+
+
+def normal_test(metric, worse_by, standard_error=0.001):
+    difference = Difference(
+        worse_by,
+        p_value=float(norm.sf(worse_by / standard_error)),
+        standard_error=standard_error,
+        limits=lambda lower, upper: (
+            worse_by - norm.isf(lower) * standard_error,
+            worse_by + norm.isf(upper) * standard_error,
+        ),
+    )
+    return MetricTest(metric, 0.5, 0.5, difference, (6000, "pairs"))
+
+
+def test_a_clear_regression_of_one_metric_leaves_its_share_to_the_others():
+    """ACC has p 0.014: more than a quarter of 0.05, less than a third."""
+    accuracy, eer, val = (
+        normal_test("ACC", 0.0022),
+        normal_test("EER", 0.0),
+        normal_test("VAL", 0.0),
+    )
+
+    def finding(of_auc):
+        return next(judge_tests([accuracy, normal_test("AUC", of_auc), eer, val], DEFAULT))
+
+    alone, beside = finding(0.0), finding(0.01)
+    assert (alone.verdict, beside.verdict) == ("cannot tell", "regressed")
+    assert alone.p_value == beside.p_value == pytest.approx(0.0139, abs=1e-4)
+    # The lower bound is at the level of the test, and says the same.
+    assert alone.bounds[0] < 0 < beside.bounds[0]
+    assert alone.bounds[1] == beside.bounds[1]
 
 
 @pytest.mark.slow

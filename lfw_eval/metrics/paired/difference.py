@@ -4,6 +4,7 @@ All are of the same pairs, or images, in both runs. Pairs are taken as independe
 images, which makes the tests a little too sure.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,57 +21,52 @@ class Difference:
 
     Attributes:
         worse_by: Of the candidate, in the metric's unit.
-        lower: One-sided confidence bound, at the level that was asked for.
-        upper: The same from above.
         p_value: One-sided: chance of at least this if the candidate were no worse.
-        needed: About how many times as much data would bound a candidate that is no worse by what
-            is allowed, in 19 of 20 tries.
+        standard_error: Of `worse_by`, above 0 also where nothing changed if that shows little.
+        limits: From the significances of a lower and an upper one-sided confidence bound of
+            `worse_by`, such as 0.05, to the two.
     """
 
     worse_by: float
-    lower: float
-    upper: float
     p_value: float
-    needed: float
+    standard_error: float
+    limits: Callable[[float, float], tuple[float, float]]
+
+    def needed(self, allowed: float, significance: float) -> float:
+        """Return about how many times as much data would bound a candidate that is no worse.
+
+        Args:
+            allowed: What its upper bound is to be within, in 19 of 20 tries; above 0.
+            significance: Of the upper bound.
+        """
+        z = norm.isf(significance) + norm.isf(0.05)
+        return float((z * self.standard_error / allowed) ** 2)
 
 
-def accuracy_difference(
-    change: AccuracyChange,
-    changed: tuple[int, int],
-    pairs: int,
-    allowed: float,
-    lower: float,
-    upper: float,
-) -> Difference:
+def accuracy_difference(change: AccuracyChange, changed: tuple[int, int], pairs: int) -> Difference:
     """ACC, its thresholds trained anew in every resample: see `accuracy_change`.
 
     Args:
         change: From the baseline to the candidate.
         changed: Pairs that only the baseline decided correctly, and that only the candidate did.
         pairs: All of them.
-        allowed: Drop, above 0.
-        lower: Significance of the lower bound, such as 0.05.
-        upper: Of the upper bound.
     """
-    low, high = accuracy_limits(change.value, change.standard_error, changed, pairs, upper, lower)
+
+    def limits(lower: float, upper: float) -> tuple[float, float]:
+        value, error = change.value, change.standard_error
+        low, high = accuracy_limits(value, error, changed, pairs, upper, lower)
+        return -high, -low
+
     one_sided = change.p_value / 2 if change.standard_error else 0.0
     return Difference(
         worse_by=-change.value,
-        lower=-high,
-        upper=-low,
         p_value=one_sided if change.value < 0 else 1 - one_sided,
-        needed=_needed(max(change.standard_error, 1 / pairs), allowed, upper),
+        standard_error=max(change.standard_error, 1 / pairs),
+        limits=limits,
     )
 
 
-def auc_difference(
-    baseline: FloatArray,
-    candidate: FloatArray,
-    genuine: BoolArray,
-    allowed: float,
-    lower: float,
-    upper: float,
-) -> Difference:
+def auc_difference(baseline: FloatArray, candidate: FloatArray, genuine: BoolArray) -> Difference:
     """AUC by DeLong's test for two ROCs of the same pairs (DeLong et al. 1988).
 
     Args:
@@ -87,29 +83,32 @@ def auc_difference(
     variance = np.var(of_genuine, ddof=1) / len(of_genuine)
     variance += np.var(of_impostor, ddof=1) / len(of_impostor)
     error, worse_by = float(np.sqrt(variance)), float(np.mean(of_genuine))
+
+    def limits(lower: float, upper: float) -> tuple[float, float]:
+        return (
+            float(worse_by - norm.isf(lower) * error),
+            float(worse_by + norm.isf(upper) * error),
+        )
+
     # Without an error nothing changed: an error of 0 beside a difference needs equal placements.
     p_value = float(norm.sf(worse_by / error)) if error else 1.0
-    return Difference(
-        worse_by=worse_by,
-        lower=float(worse_by - norm.isf(lower) * error),
-        upper=float(worse_by + norm.isf(upper) * error),
-        p_value=p_value,
-        needed=_needed(error, allowed, upper),
-    )
+    return Difference(worse_by, p_value, error, limits)
 
 
-def resampled_difference(
-    worse_by: float, resampled: FloatArray, allowed: float, lower: float, upper: float
-) -> Difference:
-    """Any metric by its differences in bootstrap resamples (n,): percentile limits."""
+def resampled_difference(worse_by: float, resampled: FloatArray) -> Difference:
+    """Any metric by its differences in bootstrap resamples (n,): percentile limits.
+
+    The lower bound is above 0 where the p-value reaches its significance, and only there.
+    """
+    ordered = np.sort(resampled)
+
+    def limits(lower: float, upper: float) -> tuple[float, float]:
+        low, high = (max(int(level * (1 + len(ordered))), 1) for level in (lower, upper))
+        return float(ordered[low - 1]), float(ordered[-high])
+
     return Difference(
         worse_by=worse_by,
-        lower=float(np.quantile(resampled, lower)),
-        upper=float(np.quantile(resampled, 1 - upper)),
         p_value=float((1 + np.sum(resampled <= 0)) / (1 + len(resampled))),
-        needed=_needed(float(np.std(resampled)), allowed, upper),
+        standard_error=float(np.std(resampled)),
+        limits=limits,
     )
-
-
-def _needed(error: float, allowed: float, upper: float) -> float:
-    return float(((norm.isf(upper) + norm.isf(0.05)) * error / allowed) ** 2)

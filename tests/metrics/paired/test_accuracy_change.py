@@ -50,11 +50,11 @@ def test_coverage_of_the_score_limit():
 
 def test_no_changed_pair_is_bounded_by_the_number_of_pairs():
     unchanged = AccuracyChange(0.0, 0.0, (0.0, 0.0), 1.0, "")
-    few, many = (accuracy_difference(unchanged, (0, 0), n, 0.002, 0.05, 0.05) for n in (300, 6000))
+    few, many = (accuracy_difference(unchanged, (0, 0), n) for n in (300, 6000))
     assert few.worse_by == many.worse_by == 0
-    assert 0 < many.upper < 0.002 < few.upper
+    assert 0 < many.limits(0.05, 0.05)[1] < 0.002 < few.limits(0.05, 0.05)[1]
     assert few.p_value == 1
-    assert many.needed < 1 < few.needed
+    assert many.needed(0.002, 0.05) < 1 < few.needed(0.002, 0.05)
 
 
 def test_identical_runs():
@@ -76,8 +76,9 @@ def test_interval_p_value_and_gate_agree(seed):
     assert (low > 0 or high < 0) == (change.p_value < 0.05)
     changed = comparison.right_to_wrong, comparison.wrong_to_right
     assert change.standard_error >= np.sqrt(sum(changed)) / 200
-    gate = accuracy_difference(change, changed, 200, 0.002, 0.025, 0.025)
-    assert (-gate.upper, -gate.lower) == pytest.approx(change.interval)
+    gate = accuracy_difference(change, changed, 200)
+    lower, upper = gate.limits(0.025, 0.025)
+    assert (-upper, -lower) == pytest.approx(change.interval)
     assert 2 * min(gate.p_value, 1 - gate.p_value) == pytest.approx(change.p_value)
 
 
