@@ -89,6 +89,8 @@ class Dataset:
         parent = datasets().root / "prepared" / self.name
         names = names or self.pairs.names
         alignment = alignment or self.alignment()
+        if isinstance(alignment, BoxAlignment):
+            alignment.require_any(self.photographs.names)
         return build_crop_store(self.photographs, names, alignment, parent, workers)
 
     def alignment(

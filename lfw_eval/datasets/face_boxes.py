@@ -25,7 +25,8 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
     """Read the box of each image from a UTF-8 CSV file with the header `image,x,y,w,h`.
 
     Raises:
-        UserError: The file cannot be read or departs from this; the line is named.
+        UserError: The file cannot be read or departs from this, the line being named; or its boxes
+            are fractions.
     """
     boxes: dict[str, FaceBox] = {}
     try:
@@ -45,6 +46,12 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
         _refuse(path, rows.line_num, f"not CSV ({error})")
     except UnicodeDecodeError as error:
         raise UserError(f"`boxes` {path} is not UTF-8 text", "give a CSV file") from error
+    if boxes and all(0 <= value <= 1 for box in boxes.values() for value in box[:4]):
+        raise UserError(
+            f"`boxes` {path}: all numbers are within 0 and 1, which looks like fractions of the "
+            "photograph",
+            "give pixels",
+        )
     return boxes
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import EngineSpec
-from lfw_eval.engines.contract import BuiltEngine, Precision
+from lfw_eval.engines.contract import BuiltEngine, Engine, Precision
 from lfw_eval.metrics.verification.comparison import CosineSimilarity, mean_cosine
 from lfw_eval.metrics.verification.distance import EmbeddingError
 from lfw_eval.metrics.verification.flip import Flip, combine_flip
+from lfw_eval.pipelines.batch_independence import require_batch_independence
 from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
@@ -137,15 +138,15 @@ def run_side_by_side(
     networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
     if reference.choice == job.engine and job.candidate is None:
-        alone = run_engine(reference, store, workers, flip)
+        alone = run_engine(networks[0], reference, store, workers, flip)
         return SideBySide(networks, store, None, alone, None)
     requested = job.engine.spec(job.judged, calibration)
     both = SideBySide(
         networks,
         store,
         calibration,
-        run_engine(reference, store, workers, flip, reuse=True),
-        run_engine(requested, store, workers, flip),
+        run_engine(networks[0], reference, store, workers, flip, reuse=True),
+        run_engine(networks[1], requested, store, workers, flip),
     )
     if not speed_seconds or workers is not HERE or job.engine.options.served:
         return both
@@ -172,6 +173,7 @@ def _timed(
 
 
 def run_engine(
+    network: str,
     spec: EngineSpec,
     store: CropStore,
     workers: Workers,
@@ -182,10 +184,11 @@ def run_engine(
     """Embed all crops by an engine.
 
     Args:
+        network: Its name, for messages.
         reuse: Take embeddings, and the time they took, of an earlier run.
 
     Raises:
-        UserError: The engine cannot be built or run.
+        UserError: The engine cannot be built or run, or depends on how images are batched.
     """
     batch_size = spec.choice.batch_size
     with (
@@ -195,6 +198,9 @@ def run_engine(
         straight = embed(engine, store, batch_size, reuse=reuse)
         values: NDArray[np.floating] = straight.values
         seconds = straight.seconds
+        if isinstance(engine, Engine) and not spec.choice.options.served:
+            dynamic = spec.request.quantization == "dynamic"
+            require_batch_independence(engine, store.crops, values, network, dynamic=dynamic)
         if flip:
             mirrored = embed(engine, store, batch_size, flip=True, reuse=reuse)
             values = combine_flip(values, mirrored.values, flip)

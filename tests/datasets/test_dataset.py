@@ -261,6 +261,14 @@ def test_boxes_name_images_by_path_too(folder, tmp_path):
     assert store.detected.all()
 
 
+def test_boxes_that_name_no_image_of_the_data_set_are_refused(folder, tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("image,x,y,w,h\nimg_1,10,12,25,30\nimg_2,10,12,25,30\n")
+    problem = r"boxes\.csv names none of .* 6 images \(its first is img_1\).*such as Ann_Lee_0001"
+    with pytest.raises(UserError, match=problem):
+        open_dataset(str(folder), None, pairs_needed=False).crop_store(BoxAlignment(path), NAMES)
+
+
 def test_images_without_pairs_are_enough_where_none_are_needed(folder, tmp_path):
     """The list beside a folder is that of another data set."""
     (folder.parent / "pairs.txt").write_text("1\t1\nNobody\t1\t2\nNobody\t1\tElse\t1\n")

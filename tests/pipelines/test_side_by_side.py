@@ -36,7 +36,7 @@ def test_two_runs_at_once_embed_in_turn(tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(side_by_side, "embed", slow)
     with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(lambda _: run_engine(spec, store, HERE), range(2))
+        first, second = threads.map(lambda _: run_engine("dummy", spec, store, HERE), range(2))
     np.testing.assert_array_equal(first.embeddings, second.embeddings)
     assert at_once == [1, 1]
     assert "another process that is embedding these crops" in capfd.readouterr().err

@@ -1,6 +1,6 @@
 """The crop around boxes from a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,11 @@ from lfw_eval.datasets.alignment.crop import (
 from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
 from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import file_sha256
+
+_JUDGED = 8
+"""Boxes that are too few to tell what their numbers mean."""
+_SMALL = 16
+"""Pixels: a face of fewer has no features, and fills a quarter of a larger photograph at most."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,28 @@ class BoxAlignment:
         """Recipes and libraries that crops depend on, by name."""
         return RESAMPLING
 
+    def require_any(self, names: Collection[str]) -> None:
+        """Refuse a file that names none of a data set's photographs.
+
+        Raises:
+            UserError: It does, or is malformed.
+        """
+        if self._boxes.keys().isdisjoint(names):
+            first = next(iter(self._boxes), "missing")
+            raise UserError(
+                f"`boxes` {self.path} names none of the data set's {len(names):,} images (its "
+                f"first is {first})",
+                f"name images as the data set does, such as {min(names)}",
+            )
+
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the box of each photograph; the centre box where the file has none.
 
         Raises:
-            UserError: The file is malformed, or a box lies outside its photograph.
+            UserError: The file is malformed, a box lies outside its photograph, or the boxes look
+                like corners or like those of smaller photographs.
         """
+        self._require_pixels(names, images)
         regions = [
             self._region(self._boxes[name], image) if name in self._boxes else None
             for name, image in zip(names, images, strict=True)
@@ -80,6 +101,35 @@ class BoxAlignment:
                 "give the boxes of these photographs",
             )
         return region
+
+    def _require_pixels(self, names: Sequence[str], images: Sequence[Image]) -> None:
+        """Refuse boxes whose numbers mean something else than left, top, width and height."""
+        both = [
+            (self._boxes[name], image.shape[1::-1])
+            for name, image in zip(names, images, strict=True)
+            if name in self._boxes
+        ]
+        if len(both) < _JUDGED:
+            return
+        values = np.array([box[:4] for box, _ in both])
+        corners, sizes = values[:, :2], values[:, 2:]
+        photographs = np.array([photograph for _, photograph in both])
+        # Right of left and below top, as corners are; nearly none of MTCNN's boxes reaches so far.
+        ordered = (sizes > corners).all(axis=1)
+        beyond = (corners + sizes > 1.05 * photographs).any(axis=1)
+        if ordered.mean() > 0.9 and beyond.mean() > 0.15:
+            raise UserError(
+                f"`boxes` {self.path}: {beyond.sum()} of {len(both)} boxes reach beyond the right "
+                "or lower edge of their photographs, which looks like x0,y0,x1,y1",
+                "give x,y,w,h: left, top, width and height",
+            )
+        small = sizes.min(axis=1) < np.minimum(_SMALL, photographs.min(axis=1) / 4)
+        if small.mean() > 0.5:
+            raise UserError(
+                f"`boxes` {self.path}: {small.sum()} of {len(both)} boxes are smaller than "
+                f"{_SMALL} pixels, and than a quarter of their photographs",
+                "give pixels of these photographs",
+            )
 
     @cached_property
     def _boxes(self) -> dict[str, FaceBox]:

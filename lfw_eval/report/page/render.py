@@ -11,13 +11,14 @@ from markupsafe import Markup
 
 from lfw_eval import __version__
 from lfw_eval.report.arithmetic import multiply_adds
-from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.cautions import accuracy_cautions
 from lfw_eval.report.page.contents import Contents
 from lfw_eval.report.page.figure import Figure
 from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
 from lfw_eval.report.page.speeds import busy_words, speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
 from lfw_eval.report.scales import cache_coverage
+from lfw_eval.report.undetected import undetected_note
 from lfw_eval.results.kinds import kind_of
 
 
@@ -37,8 +38,9 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         busy_words=busy_words,
         speedup_of_engine=speedup_of_engine,
         multiply_adds=multiply_adds,
-        cautions=CAUTIONS,
+        accuracy_cautions=accuracy_cautions,
         kind_of=kind_of,
+        undetected_note=undetected_note,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.metrics.verification.val import ValidationRate
-from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.cautions import accuracy_cautions
 from lfw_eval.report.significance import against_chance, probability
 from lfw_eval.report.tables.side_by_side import (
     UNRESOLVED,
@@ -22,6 +22,7 @@ from lfw_eval.report.tables.side_by_side import (
     speed_notes,
     title_rows,
 )
+from lfw_eval.report.undetected import undetected_note
 from lfw_eval.results.accuracy import AccuracyResult
 
 
@@ -37,8 +38,9 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
         f"{data.pairs:,} pairs in {data.folds} folds, {data.images:,} images; "
         f"{result.protocol['distance']} distance, flip {result.protocol['flip']}"
     )
-    if data.caution:
-        yield f"*** {CAUTIONS[data.caution]} ***"
+    runs = [run for run in (result.reference, result.candidate) if run]
+    for sentence in accuracy_cautions(data, (run.verification.auc.value for run in runs)):
+        yield f"*** {sentence} ***"
 
 
 def _rows(result: AccuracyResult) -> Iterator[str]:
@@ -123,10 +125,8 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
             f"{about.title}; {report.fps:,.1f} images/s"
         )
     yield from reference_notes(result.reference)
-    yield (
-        f"alignment   {data.alignment}; no face detected in {data.undetected:,} of {data.images:,} "
-        "images (centre box)"
-    )
+    missing = undetected_note(data.alignment, data.undetected, data.images)
+    yield f"alignment   {data.alignment}; {missing}"
     warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHER IMAGES"
     yield from cache_notes(result.judged.engine)
     yield from calibration_notes(result.calibration, warning)

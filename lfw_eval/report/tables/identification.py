@@ -20,7 +20,8 @@ from lfw_eval.report.tables.side_by_side import (
     row,
     title_rows,
 )
-from lfw_eval.results.identification import IdentificationResult
+from lfw_eval.report.undetected import undetected_caution, undetected_note
+from lfw_eval.results.identification import EnrolmentDescription, IdentificationResult
 
 _RANKS = (5, 10, 20, 50, 100)
 
@@ -37,6 +38,8 @@ def _heading(result: IdentificationResult) -> Iterator[str]:
     yield f"probes: {data.mated:,} mated, {data.nonmated:,} non-mated"
     if data.caution:
         yield f"*** {CAUTIONS[data.caution]} ***"
+    if sentence := undetected_caution(data.alignment, data.undetected, _images(data)):
+        yield f"*** {sentence} ***"
 
 
 def _rows(result: IdentificationResult) -> Iterator[str]:
@@ -93,11 +96,14 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     yield from executed_notes(run.engine)
     yield from network_notes(result)
     yield from reference_notes(result.reference)
-    yield (
-        f"alignment   {data.alignment}; no face detected in {data.undetected:,} images (centre box)"
-    )
+    missing = undetected_note(data.alignment, data.undetected, _images(data))
+    yield f"alignment   {data.alignment}; {missing}"
     yield from cache_notes(run.engine)
     yield from calibration_notes(result.calibration, "EVALUATED")
+
+
+def _images(data: EnrolmentDescription) -> int:
+    return data.gallery + data.mated + data.nonmated
 
 
 def _lost_and_gained(change: Change) -> str:

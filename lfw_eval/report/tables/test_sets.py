@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import fill
 
-from lfw_eval.report.cautions import CAUTIONS
+from lfw_eval.report.cautions import CAUTIONS, reversed_caution
 from lfw_eval.report.significance import probability
 from lfw_eval.report.tables.side_by_side import (
     UNRESOLVED,
@@ -12,6 +12,7 @@ from lfw_eval.report.tables.side_by_side import (
     executed_notes,
     people_notes,
 )
+from lfw_eval.report.undetected import undetected_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -82,11 +83,15 @@ def _notes(result: SetsResult) -> Iterator[str]:
         if reason:
             yield _note("VAL", f"{UNRESOLVED} on {name}: {reason}")
     for row in result.rows:
-        undetected = f"; no face detected in {row.undetected:,}" if row.undetected else ""
+        missing = undetected_note(row.alignment, row.undetected, row.images)
+        undetected = f"; {missing}" if row.undetected else ""
         yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
     for caution in dict.fromkeys(row.caution for row in result.rows if row.caution):
         names = ", ".join(row.name for row in result.rows if row.caution == caution)
         yield fill(f"*** {names}: {CAUTIONS[caution]} ***", _WIDTH)
+    for row in result.rows:
+        if sentence := reversed_caution(rates.auc for rates in _runs(row)):
+            yield fill(f"*** {row.name}: {sentence} ***", _WIDTH)
 
 
 def _columns(result: SetsResult) -> list[str]:

@@ -82,6 +82,32 @@ def test_a_box_outside_its_photograph_is_refused(tmp_path):
         BoxAlignment(path).align(["a"], [picture(100, 150)])
 
 
+def test_fractions_are_refused(tmp_path):
+    path = boxes_file(tmp_path, "a,0.1,0.2,0.3,0.4", "b,0,0,1,1")
+    with pytest.raises(UserError, match=r"fractions of the photograph.*give pixels"):
+        BoxAlignment(path).align(["a"], [picture(100, 150)])
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("60,70,130,150", "10 of 10 boxes reach beyond .* looks like x0,y0,x1,y1.*give x,y,w,h"),
+        ("60,70,12,15", "10 of 10 boxes are smaller than 16 pixels.*give pixels of these"),
+    ],
+)
+def test_numbers_that_are_no_pixels_of_these_photographs_are_refused(tmp_path, row, problem):
+    names = [f"Bo_{n:04d}" for n in range(10)]
+    path = boxes_file(tmp_path, *(f"{name},{row}" for name in names))
+    with pytest.raises(UserError, match=problem):
+        BoxAlignment(path).align(names, [picture(180, 170)] * 10)
+
+
+def test_boxes_that_reach_out_a_little_are_taken(tmp_path):
+    names = [f"Bo_{n:04d}" for n in range(10)]
+    path = boxes_file(tmp_path, *(f"{name},-3,2,178,180" for name in names))
+    assert BoxAlignment(path).align(names, [picture(180, 170)] * 10).detected.all()
+
+
 def test_the_fingerprint_tells_recipes_apart(tmp_path):
     path = boxes_file(tmp_path, "a,1,2,3,4")
     first = BoxAlignment(path).fingerprint

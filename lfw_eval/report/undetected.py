@@ -1,0 +1,32 @@
+"""Images whose crop is the centre box, and for want of what, in words."""
+
+_BOXES = "boxes of "
+
+
+def undetected_note(alignment: str, undetected: int, images: int) -> str:
+    """Return how many images show the centre box.
+
+    Args:
+        alignment: The recipe in words, as results have it.
+    """
+    lacks = f"no box in {_file(alignment)} for" if _from_file(alignment) else "no face detected in"
+    return f"{lacks} {undetected:,} of {images:,} images (centre box)"
+
+
+def undetected_caution(alignment: str, undetected: int, images: int) -> str:
+    """Return a sentence where a file of boxes lacks some of the images; else nothing.
+
+    Args:
+        alignment: The recipe in words, as results have it.
+    """
+    if not undetected or not _from_file(alignment):
+        return ""
+    return f"{undetected:,} of {images:,} images have no box in {_file(alignment)}: centre box"
+
+
+def _from_file(alignment: str) -> bool:
+    return alignment.startswith(_BOXES)
+
+
+def _file(alignment: str) -> str:
+    return alignment[len(_BOXES) :].rsplit(", margin", 1)[0]
