@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from calibration.errors import UserError
 
 CROPS = 512
-# Fewer crops than this leave thresholds to chance.
-_MIN_CROPS = 64
+MIN_CROPS = 64
+"""Fewer crops than this leave thresholds to chance."""
+
 _SEED = "lfw-eval calibration"
 _NUMBERED = re.compile(r"(.+)_[0-9]+")
 
@@ -77,7 +79,7 @@ def choose_images(
         path: The user's list, a file with one name per line.
 
     Raises:
-        UserError: The user's list is empty or names an image that is not available.
+        UserError: The user's list is empty, repeats an image or names one that is not available.
     """
     present, used = set(available), set(evaluated)
     if path is not None:
@@ -108,7 +110,7 @@ def _draw_apart(present: set[str], used: set[str]) -> tuple[tuple[str, ...], str
         if images:
             names += draw_images(images, CROPS - len(names))
             origins.append(origin)
-        if len(names) >= _MIN_CROPS:
+        if len(names) >= MIN_CROPS:
             break
     return names, f"drawn from {', then '.join(origins)}"
 
@@ -150,6 +152,13 @@ def _read_available(path: Path, present: set[str]) -> tuple[str, ...]:
     names = read_list(path)
     if not names:
         raise UserError(f"the calibration list {path} is empty", "give one image name per line")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UserError(
+            f"the calibration list {path} repeats {len(repeated)} "
+            f"{'image' if len(repeated) == 1 else 'images'}, first {repeated[0]}",
+            "name every image once",
+        )
     if missing := [name for name in names if name not in present]:
         raise UserError(
             f"the calibration list {path} names images that are not in the data set: "

@@ -96,6 +96,9 @@ def test_a_list_of_the_users_own(tmp_path):
     assert (chosen.evaluated, chosen.people, chosen.evaluated_people) == (1, 1, 1)
     with pytest.raises(UserError, match="not in the data set: 1, such as A_0002"):
         choose_images(["A_0001"], [], path)
+    path.write_text(list_text(["B_0001", *["A_0001"] * 99]))
+    with pytest.raises(UserError, match=r"list\.txt repeats 1 image, first A_0001"):
+        choose_images(["A_0001", "B_0001"], [], path)
     path.write_text("\n")
     with pytest.raises(UserError, match="empty"):
         choose_images(["A_0001"], [], path)
