@@ -11,6 +11,7 @@ from lfw_eval.gate.comparable import (
     model_notes,
     protocol_differences,
     refuse,
+    setting_notes,
 )
 from lfw_eval.gate.detection import ap_test, detection_differences
 from lfw_eval.gate.executed import int8_findings
@@ -59,6 +60,8 @@ def accuracy_notes(
     """Yield notes on permitted differences and on what is not judged."""
     yield from model_notes(candidate.judged_model, baseline.judged_model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
+    sizes = [{"batch size": result.judged.batch_size} for result in (candidate, baseline)]
+    yield from setting_notes(*sizes)
     detections = bool(candidate.detection), bool(baseline.detection)
     if any(detections) and not all(detections):
         yield "AP is not judged: only one of the two has it"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from lfw_eval.results.engine import EngineDescription, ModelDescription
+from lfw_eval.results.engine import DUMMY, EngineDescription, ModelDescription
 from lfw_eval.results.file import ResultFile
 from lfw_eval.results.kinds import Result
 from lfw_eval.system.errors import UserError
@@ -43,17 +43,24 @@ def setting_notes(candidate: Mapping[str, Any], baseline: Mapping[str, Any]) -> 
 
 
 def model_notes(candidate: ModelDescription, baseline: ModelDescription) -> Iterator[str]:
-    """Yield a note where the networks differ."""
+    """Yield notes where the networks differ, or how their input is normalised."""
     if candidate.onnx_sha256 != baseline.onnx_sha256:
         before, now = (f"{m.name} ({m.onnx_sha256[:8]})" for m in (baseline, candidate))
         yield f"network: {before} → {now}"
+    if candidate.normalisation != baseline.normalisation:
+        yield f"*** normalisation: {baseline.normalisation} → {candidate.normalisation} ***"
 
 
 def engine_notes(candidate: EngineDescription, baseline: EngineDescription) -> Iterator[str]:
-    """Yield a note for each difference between engines that a release may introduce."""
+    """Yield a note for each difference between engines that a release may introduce.
+
+    One that stands in for an engine, and computes something else, has a note of its own.
+    """
     names = ("precision", "arithmetic", "runtime", "device")
     before, now = ({name: getattr(e, name) for name in names} for e in (baseline, candidate))
-    return setting_notes(now, before)
+    yield from setting_notes(now, before)
+    if candidate.is_dummy or baseline.is_dummy:
+        yield f"*** {DUMMY} ***"
 
 
 def device_note(candidate: EngineDescription, baseline: EngineDescription) -> str:

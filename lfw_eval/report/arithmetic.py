@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lfw_eval.results.engine import EngineDescription
+from lfw_eval.results.engine import DUMMY, EngineDescription
 from lfw_eval.results.executed import percent
 from lfw_eval.system.printing import first_names
 
@@ -32,7 +32,12 @@ def share_and_layers(engine: EngineDescription) -> str:
 
 
 def shortfall(engine: EngineDescription) -> str:
-    """Return a sentence on an engine of which less than half is in its precision, or nothing."""
+    """Return a sentence on an engine of which less than half is in its precision, or nothing.
+
+    The dummy engine has a sentence too.
+    """
+    if engine.is_dummy:
+        return DUMMY
     if not engine.falls_short or engine.executed is None:
         return ""
     return (
@@ -48,5 +53,5 @@ def fallbacks(engine: EngineDescription) -> Iterator[str]:
         others = [f"{layer} ({kind})" for layer, kind in engine.executed.not_int8.items()]
         noun = "layer is" if len(others) == 1 else "layers are"
         yield f"{len(others)} quantised {noun} not INT8: {first_names(others)}"
-    elif engine.executed is None and engine.precision == "int8":
+    elif engine.executed is None and engine.precision == "int8" and not engine.is_dummy:
         yield f"how much is INT8 is unknown: {engine.runtime} does not report it"

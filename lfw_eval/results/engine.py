@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from lfw_eval.results.calibration import CacheDescription
 from lfw_eval.results.executed import ExecutedTypes, percent
 
+DUMMY = "the dummy engine computes a random projection: its accuracy and speed mean nothing"
+
 _HALF = 0.5
 
 
@@ -53,11 +55,21 @@ class EngineDescription:
 
     @property
     def title(self) -> str:
-        """What tables call it: its precision, with its share where it is less than half."""
+        """What tables call it: its precision, with its share where it is less than half.
+
+        The dummy engine only stands in for one of that precision.
+        """
         name = self.precision.upper()
+        if self.is_dummy:
+            return f"dummy for {name}"
         if self.falls_short and self.executed:
             return f"{percent(self.executed.share(self.precision))} {name}"
         return name
+
+    @property
+    def is_dummy(self) -> bool:
+        """Whether it computes a random projection instead of the network."""
+        return self.runtime.partition(" ")[0] == "dummy"
 
     @property
     def falls_short(self) -> bool:

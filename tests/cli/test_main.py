@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from command import lfw_eval, refused
 
+from lfw_eval.results.engine import DUMMY
+
 
 def evaluate(small, *arguments, **environment):
     return lfw_eval(
@@ -17,6 +19,11 @@ def test_dummy_engine_through_the_whole_pipeline(small, facenet):
     run = evaluate(small, "--engine", "dummy", "--precision", "fp16", "--bs", "2")
     assert run.returncode == 0, run.stderr
     assert "ACC" in run.stdout
+    heads = next(line for line in run.stdout.splitlines() if "dummy for" in line)
+    assert "dummy for FP32" in heads
+    assert "dummy for FP16" in heads
+    assert f"*** {DUMMY.upper()} ***" in run.stdout
+    assert "\nnormalised  per-image\n" in run.stdout
     (path,) = (small / "results").glob("*.json")
     content = json.loads(path.read_text())
     result = content["result"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calibration.sampler import MIN_CROPS
 from lfw_eval.gate.judge import judge_against_reference
 from lfw_eval.gate.rules import Rules
 from lfw_eval.gate.verdict import GateResult, Verdict
@@ -94,6 +95,11 @@ def _card(
         warnings.append(
             f"Calibrated on {calibration.people:,} people, of whom "
             f"{calibration.evaluated_people:,} are also evaluated, which may flatter it."
+        )
+    if calibration and calibration.images < MIN_CROPS:
+        warnings.append(
+            f"Calibrated on {calibration.images:,} crops: fewer than {MIN_CROPS} leave thresholds "
+            "to chance."
         )
     faster = speedup(group, column, speeds)
     if faster.busy:

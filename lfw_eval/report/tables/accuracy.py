@@ -127,9 +127,8 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
     yield from reference_notes(result.reference)
     missing = undetected_note(data.alignment, data.undetected, data.images)
     yield f"alignment   {data.alignment}; {missing}"
-    warning = "EVALUATED: THE DATA SET HAS TOO FEW OTHER IMAGES"
     yield from cache_notes(result.judged.engine)
-    yield from calibration_notes(result.calibration, warning)
+    yield from calibration_notes(result.calibration)
 
 
 def _metric(label: str, metrics: Sequence[Metric]) -> str:

@@ -99,7 +99,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     missing = undetected_note(data.alignment, data.undetected, _images(data))
     yield f"alignment   {data.alignment}; {missing}"
     yield from cache_notes(run.engine)
-    yield from calibration_notes(result.calibration, "EVALUATED")
+    yield from calibration_notes(result.calibration)
 
 
 def _images(data: EnrolmentDescription) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from calibration.sampler import MIN_CROPS
 from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
 from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.results.calibration import CalibrationDescription
@@ -54,14 +55,16 @@ def network_notes(result: Compared) -> Iterator[str]:
             yield from _indented(f"{model.name}: {run.engine.adaptation}")
     if result.candidate and result.cosine is None:
         yield "            no mean cosine: the embeddings are of different lengths"
-    ways = {model.normalisation for model, _ in runs}
+    ways = list(dict.fromkeys(model.normalisation for model, _ in runs))
     if len(ways) > 1:
-        yield f"normalised  {', '.join(f'{m.name} {m.normalisation}' for m, _ in runs)}"
+        ways = [f"{model.name} {model.normalisation}" for model, _ in runs]
+    yield f"normalised  {', '.join(ways)}"
 
 
 def cosine_label(result: Compared) -> str:
     """Return what a mean cosine is to."""
-    plain = result.candidate_model is None and result.model.quantization is None
+    dummy = result.reference.engine.is_dummy
+    plain = result.candidate_model is None and result.model.quantization is None and not dummy
     return f"mean cosine to {'FP32' if plain else 'reference'}"
 
 
@@ -137,22 +140,26 @@ def engine_note(judged: EnginePass) -> str:
 def reference_notes(reference: EnginePass) -> Iterator[str]:
     """Yield a note if the reference comes from an earlier run."""
     if reference.from_cache:
-        name = reference.engine.precision.upper()
+        name = reference.engine.title
         yield f"            {name}'s embeddings from cache, of a run on {reference.measured}"
 
 
-def calibration_notes(calibration: CalibrationDescription | None, warning: str) -> Iterator[str]:
+def calibration_notes(
+    calibration: CalibrationDescription | None, warning: str = "EVALUATED"
+) -> Iterator[str]:
     """Yield notes on the images that INT8 was calibrated on.
 
     Args:
-        warning: Ends the sentence about calibration images that are also evaluated.
+        warning: What calibration images also are that are evaluated.
     """
     if calibration is None:
         return
     yield f"calibrated  on {calibrated_on(calibration)}"
     if calibration.evaluated:
-        yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning} ***"
-    for words in people_notes(calibration):
+        drawn = calibration.origin.startswith("drawn from")
+        why = "THE DATA SET HAS TOO FEW OTHER IMAGES" if drawn else "THE LIST CONTAINS THEM"
+        yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning}: {why} ***"
+    for words in sample_notes(calibration):
         yield f"            {words}"
 
 
@@ -169,8 +176,10 @@ def calibrated_on(calibration: CalibrationDescription) -> str:
     return f"{calibration.images:,} crops{batch}, {calibration.origin}"
 
 
-def people_notes(calibration: CalibrationDescription) -> Iterator[str]:
-    """Yield whom INT8 was calibrated on, and how many of them are evaluated."""
+def sample_notes(calibration: CalibrationDescription) -> Iterator[str]:
+    """Yield that INT8 was calibrated on few images, whom they show, and who is evaluated."""
+    if calibration.images < MIN_CROPS:
+        yield f"*** FEWER THAN {MIN_CROPS} IMAGES LEAVE THRESHOLDS TO CHANCE ***"
     people, evaluated = calibration.people, calibration.evaluated_people
     if calibration.first_batch is None:
         return  # A file of an earlier schema says nothing of people either.

@@ -10,7 +10,7 @@ from lfw_eval.report.tables.side_by_side import (
     cache_notes,
     calibrated_on,
     executed_notes,
-    people_notes,
+    sample_notes,
 )
 from lfw_eval.report.undetected import undetected_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
@@ -74,7 +74,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
         if calibration.evaluated:
             said += f" *** {calibration.evaluated:,} OF THEM ARE ALSO EVALUATED ***"
         yield _note("calibrated", said)
-        yield from (_note("", words) for words in people_notes(calibration))
+        yield from (_note("", words) for words in sample_notes(calibration))
     yield _note("FPS", "of a single pass each: evaluate compares speeds")
     if any(row.reference.from_cache for row in result.rows):
         yield _note("* FPS", "from cache, measured in an earlier run")
@@ -95,7 +95,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
 
 
 def _columns(result: SetsResult) -> list[str]:
-    if result.candidate_model:
+    if result.candidate_model or result.engine.is_dummy:
         return ["ref.", "cand."]
     return [rates.precision.upper() for rates in _runs(result.rows[0])]
 
