@@ -178,6 +178,7 @@ def test_speed_caches_and_a_library_beside(model, tmp_path):
     assert run.returncode == 0, run.stderr
     assert "FPS, engine only" in run.stdout
     assert "*** 6 OF THE CALIBRATION IMAGES ARE ALSO EVALUATED ***" in run.stdout
+    assert "*** FEWER THAN 64 IMAGES LEAVE THRESHOLDS TO CHANCE ***" in run.stdout
     (line,) = [line for line in run.stdout.splitlines() if "AP by pycocotools" in line]
     assert float(line.split()[-1]) <= 1e-9
     (cache,) = [line.split()[-1] for line in run.stdout.splitlines() if ".cache" in line]

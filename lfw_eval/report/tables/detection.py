@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lfw_eval.metrics.detection.protocol import AveragePrecision
+from lfw_eval.report.tables.side_by_side import few_images_note
 from lfw_eval.report.tables.speed import speed_rows
 from lfw_eval.results.detection import DetectionReport
 
@@ -87,3 +88,5 @@ def _notes(report: DetectionReport) -> Iterator[str]:
         yield f"{name:<{_LABEL}}{value}"
     if evaluated := report.settings.get("calibration_evaluated"):
         yield f"*** {evaluated:,} OF THE CALIBRATION IMAGES ARE ALSO EVALUATED ***"
+    if images := report.settings.get("calibration_images"):
+        yield from few_images_note(int(images))

@@ -176,10 +176,15 @@ def calibrated_on(calibration: CalibrationDescription) -> str:
     return f"{calibration.images:,} crops{batch}, {calibration.origin}"
 
 
+def few_images_note(images: int) -> Iterator[str]:
+    """Yield a note where INT8 was calibrated on too few images."""
+    if images < MIN_CROPS:
+        yield f"*** FEWER THAN {MIN_CROPS} IMAGES LEAVE THRESHOLDS TO CHANCE ***"
+
+
 def sample_notes(calibration: CalibrationDescription) -> Iterator[str]:
     """Yield that INT8 was calibrated on few images, whom they show, and who is evaluated."""
-    if calibration.images < MIN_CROPS:
-        yield f"*** FEWER THAN {MIN_CROPS} IMAGES LEAVE THRESHOLDS TO CHANCE ***"
+    yield from few_images_note(calibration.images)
     people, evaluated = calibration.people, calibration.evaluated_people
     if calibration.first_batch is None:
         return  # A file of an earlier schema says nothing of people either.
