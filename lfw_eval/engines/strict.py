@@ -2,7 +2,6 @@
 
 from lfw_eval.engines.contract import Engine
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.printing import first_names
 
 
 def require_int8(engine: Engine) -> None:
@@ -18,12 +17,10 @@ def require_int8(engine: Engine) -> None:
             "that it computes in",
             "leave it out",
         )
-    if others := engine.executed.not_int8:
-        names = first_names([f"{layer} ({kind})" for layer, kind in others.items()])
-        layers = "layer is" if len(others) == 1 else "layers are"
+    if engine.executed.not_int8:
+        layers_are, names = engine.executed.fallbacks
         raise UserError(
-            f"`strict_precision`: {len(others)} quantised {layers} not in int8 on "
-            f"{engine.runtime()}: {names}",
+            f"`strict_precision`: {layers_are} not in int8 on {engine.runtime()}: {names}",
             "it has no int8 kernel for them; leave `strict_precision` out to accept these types"
             if engine.constrained
             else "it cannot be told which types to choose; leave `strict_precision` out to accept "

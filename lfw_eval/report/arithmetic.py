@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from lfw_eval.results.engine import DUMMY, EngineDescription
 from lfw_eval.results.executed import percent
-from lfw_eval.system.printing import first_names
 
 _NOT_REPORTED = "not reported"
 
@@ -50,8 +49,7 @@ def shortfall(engine: EngineDescription) -> str:
 def fallbacks(engine: EngineDescription) -> Iterator[str]:
     """Yield which quantised layers are not INT8, or that nobody knows."""
     if engine.executed and engine.executed.not_int8:
-        others = [f"{layer} ({kind})" for layer, kind in engine.executed.not_int8.items()]
-        noun = "layer is" if len(others) == 1 else "layers are"
-        yield f"{len(others)} quantised {noun} not INT8: {first_names(others)}"
+        layers_are, names = engine.executed.fallbacks
+        yield f"{layers_are} not INT8: {names}"
     elif engine.executed is None and engine.precision == "int8" and not engine.is_dummy:
         yield f"how much is INT8 is unknown: {engine.runtime} does not report it"

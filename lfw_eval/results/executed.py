@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import floor
 
+from lfw_eval.system.printing import first_names
+
 _OF_PRECISION = {"fp32": ("float32",), "fp16": ("float16", "bfloat16"), "int8": ("int8",)}
 UNIDENTIFIED = "unidentified"
 """The type of a layer that the runtime does not report."""
@@ -35,6 +37,13 @@ class ExecutedTypes:
         """All layers."""
         works = self.by_type.values()
         return Work(sum(w.layers for w in works), sum(w.multiply_adds for w in works))
+
+    @property
+    def fallbacks(self) -> tuple[str, str]:
+        """How many quantised layers run in another type, with the verb, and which, in words."""
+        noun = "layer is" if len(self.not_int8) == 1 else "layers are"
+        names = [f"{layer} ({kind})" for layer, kind in self.not_int8.items()]
+        return f"{len(names)} quantised {noun}", first_names(names)
 
     def of(self, precision: str) -> Work:
         """Return the work done in a precision, "fp32", "fp16" or "int8"."""
