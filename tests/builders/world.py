@@ -100,6 +100,13 @@ def write_boxes(root: Path, left: int = 5) -> None:
     (root / "boxes.csv").write_text("\n".join(["image,x,y,w,h", *rows]) + "\n")
 
 
+def write_inputs(root: Path) -> None:
+    """Write photographs, boxes and a network."""
+    write_faces(root / "faces", 0)
+    write_boxes(root)
+    tiny(root / "net.onnx")
+
+
 def same_times(path: Path, write: Callable[[], None]) -> None:
     """Change a file in place so that size, inode and modification time stay."""
     before = path.stat()

@@ -9,9 +9,7 @@ import pytest
 
 from calibration.cache import calibration_cache
 from calibration.quantize import QdqTypes, coverage, quantize
-from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import Checkpoint
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.choice import choose_engine
 from lfw_eval.engines.contract import BuildRequest, Engine
@@ -21,19 +19,6 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
 ENGINES = ("openvino", "onnxruntime")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_facenet):
-    path = tmp_path_factory.mktemp("model") / "fp32.onnx"
-    onnx.save(fold_affine(tiny_facenet), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def scales(model, crops, scale_table) -> ScaleTable:
-    network = onnx.load(model)
-    return scale_table(network, accept_crops(network, "per-image"), [{"crops": crops}])
 
 
 @pytest.fixture

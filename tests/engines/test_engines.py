@@ -1,10 +1,7 @@
 import numpy as np
-import onnx
 import pytest
 
 from calibration.scales import ScaleTable
-from lfw_eval.checkpoints.fold import fold_affine
-from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.registry import ENGINES, engine_class
 from lfw_eval.metrics.verification.comparison import mean_cosine
@@ -16,19 +13,6 @@ NAMES = [
     for name in ENGINES
     if name != "triton"
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_facenet):
-    path = tmp_path_factory.mktemp("model") / "fp32.onnx"
-    onnx.save(fold_affine(tiny_facenet), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def scales(model, crops, scale_table):
-    network = onnx.load(model)
-    return scale_table(network, accept_crops(network, "per-image"), [{"crops": crops}])
 
 
 def embed(engine, crops):

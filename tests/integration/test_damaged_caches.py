@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from world import World, move_roots, run, tiny, write_boxes, write_faces, write_photo
+from world import World, move_roots, run, write_inputs, write_photo
 
 from calibration.histogram import load_histograms
 from lfw_eval.datasets.faces import open_faces
@@ -20,9 +20,7 @@ from lfw_eval.pipelines.detected import Detected
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("world") / "root"
-    write_faces(root / "faces", 0)
-    write_boxes(root)
-    tiny(root / "net.onnx")
+    write_inputs(root)
     return root
 
 

@@ -16,9 +16,7 @@ from world import (
     no_face,
     run,
     same_times,
-    tiny,
-    write_boxes,
-    write_faces,
+    write_inputs,
     write_photo,
 )
 from world_changes import CHANGES, swap_in_place
@@ -70,9 +68,7 @@ def recomputed(monkeypatch) -> set[str]:
 def finished(tmp_path_factory) -> Path:
     """A world in which a run with the defaults has stored all its outputs."""
     root = tmp_path_factory.mktemp("world") / "root"
-    write_faces(root / "faces", 0)
-    write_boxes(root)
-    tiny(root / "net.onnx")
+    write_inputs(root)
     with pytest.MonkeyPatch.context() as patched:
         move_roots(patched, root)
         run(World(root))
