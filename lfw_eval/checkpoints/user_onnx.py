@@ -15,7 +15,7 @@ from lfw_eval.checkpoints.onnx_file import (
 )
 from lfw_eval.system.errors import UserError, first_line
 
-_SIDE = 160  # FaceNet's, for networks that take any
+_ANY_SIZE = 160, 160  # FaceNet's, for networks that take any
 _MIN_SIDE = 32
 # Of checkpoints that are told apart by content, and come here where that is none they could have.
 _KINDS = {
@@ -27,12 +27,13 @@ _KINDS = {
 
 
 def adopt_onnx(path: Path) -> onnx.ModelProto:
-    """Load a network and reduce it to a float32 input (n, 3, side, side) and its embedding.
+    """Load a network and reduce it to a float32 input (n, 3, height, width) and its embedding.
 
-    The input is the only graph input without an initializer; its side is the one in the network,
-    such as ArcFace's 112, or else 160. Channels-last networks get a transposition in front. The
-    embedding is the only output of two dimensions, or of four whose last two are 1, that is longer
-    than a face attribute (at least 32). A fixed batch size becomes dynamic, tried on two crops.
+    The input is the only graph input without an initializer; its size is the one in the network,
+    such as ArcFace's 112x112, or 160x160 where it takes any. Channels-last networks get a
+    transposition in front. The embedding is the only output of two dimensions, or of four whose
+    last two are 1, that is longer than a face attribute (at least 32). A fixed batch size becomes
+    dynamic, tried on two crops.
 
     Raises:
         UserError: The file is not an ONNX network, or has no such input or output.
@@ -86,12 +87,12 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     inputs = inputs_of(model)
     shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
     floating = len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    side = _side(shape)
-    if not floating or side is None:
+    size = _size(shape)
+    if not floating or size is None:
         raise UserError(
-            f"{path} must have one float32 input (n, 3, side, side) or (n, side, side, 3), but has "
-            f"{describe_shapes(inputs)}",
-            "give a network for square crops, such as FaceNet's 160 or ArcFace's 112",
+            f"{path} must have one float32 input (n, 3, height, width) or (n, height, width, 3) of "
+            f"at least {_MIN_SIDE} pixels, but has {describe_shapes(inputs)}",
+            "give a network of face crops, such as FaceNet's 160x160 or ArcFace's 112x112",
         )
     image = inputs[0]
     channels_last = shape[3] == 3
@@ -103,16 +104,18 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.node.insert(0, transpose)
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.append(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, side, side])
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, *size])
     )
     return onnx.shape_inference.infer_shapes(model)
 
 
-def _side(shape: tuple[int, ...]) -> int | None:
-    """Return the side of an input's images, or None if they are not square."""
+def _size(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return height and width of an input's images, or None if they are not those of crops."""
     match shape:
-        case (_, 3, height, width) | (_, height, width, 3) if height == width:
-            return _SIDE if height == 0 else height if height >= _MIN_SIDE else None
+        case (_, 3, 0, 0) | (_, 0, 0, 3):
+            return _ANY_SIZE
+        case (_, 3, height, width) | (_, height, width, 3) if min(height, width) >= _MIN_SIDE:
+            return height, width
     return None
 
 

@@ -283,23 +283,26 @@ def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):
     onnx.save(model, path)
     with pytest.raises(UserError, match=r"one output .* embedding \[0, 32\], dense \[0, 32\]"):
         convert(path, normalisation="fixed")
-    for height, width in ((112, 96), (8, 8)):
+    for height, width in ((0, 112), (112, 31), (8, 8)):
         small = users(tiny_facenet)
         for axis, size in ((2, height), (3, width)):
             small.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
         onnx.save(small, path)
-        with pytest.raises(UserError, match=r"but has images.*; give a network for square crops"):
+        with pytest.raises(UserError, match=r"but has images.*; give a network of face crops"):
             convert(path, normalisation="fixed")
 
 
-def test_users_onnx_of_112(tiny_facenet, tmp_path):
+@pytest.mark.parametrize("size", [(112, 112), (112, 96), (128, 160)])
+def test_users_onnx_of_any_size(size, tiny_facenet, tmp_path):
     model = users(tiny_facenet)
-    for axis in (2, 3):
-        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 112
+    for dimension, pixels in zip(
+        model.graph.input[0].type.tensor_type.shape.dim[2:], size, strict=True
+    ):
+        dimension.dim_value = pixels
     onnx.save(model, tmp_path / "arcface.onnx")
     converted = convert(tmp_path / "arcface.onnx", normalisation="arcface")
-    assert image_shape(converted) == (112, 112, 3)
-    crops = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
+    assert image_shape(converted) == (*size, 3)
+    crops = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     images = ((crops.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
     fed = run(accept_crops(converted, "arcface"), crops)
     np.testing.assert_allclose(fed, run(converted, images), atol=1e-5)
