@@ -10,6 +10,7 @@ from typing import Literal
 import onnx
 
 from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of, source_sha256
+from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
@@ -34,6 +35,7 @@ class Checkpoint:
         normalisation: The normalisation of its input.
         source_sha256: Of the file that it was converted from, with any weights beside it.
         quantization: How the checkpoint itself is quantised; None for one in floating point.
+        own_normalisation: What its graph does to its input first; None if that is no normalisation.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Checkpoint:
     normalisation: str
     source_sha256: str
     quantization: Quantization | None = None
+    own_normalisation: OwnNormalisation | None = None
 
     @property
     def precision(self) -> Literal["fp32", "int8"]:
@@ -76,6 +79,7 @@ class Checkpoint:
             onnx_sha256=file_sha256(self.model),
             normalisation=self.normalisation,
             quantization=self.quantization,
+            own_normalisation=str(self.own_normalisation) if self.own_normalisation else None,
         )
 
 
@@ -109,8 +113,15 @@ def open_checkpoint(
 
     model = converted(name, digest, built_from, convert_source)
     network = onnx.load(model, load_external_data=False)
-    stated, quantization = str(normalisation_of(network)), quantization_of(network, str(source))
-    return Checkpoint(name, model.parent, model, stated, digest, quantization)
+    return Checkpoint(
+        name=name,
+        folder=model.parent,
+        model=model,
+        normalisation=str(normalisation_of(network)),
+        source_sha256=digest,
+        quantization=quantization_of(network, str(source)),
+        own_normalisation=own_normalisation(network),
+    )
 
 
 def recipe_of(

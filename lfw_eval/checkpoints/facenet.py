@@ -9,6 +9,7 @@ from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
 from lfw_eval.checkpoints.keras_h5 import convert_keras
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
 from lfw_eval.checkpoints.onnx_file import onnx_sha256
+from lfw_eval.checkpoints.own_normalisation import own_normalisation
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.checkpoints.torch_archive import read_tensors
 from lfw_eval.checkpoints.user_onnx import adopt_onnx
@@ -35,7 +36,7 @@ def convert(
     Args:
         path: The checkpoint.
         normalisation: The one the checkpoint was trained with, a key of `NORMALISATIONS`; by
-            default the one that the kind of file implies.
+            default the one that the kind of file implies, or "none" if its graph has its own.
         fold: Fold batch normalisation and constant factors into the weights; a network that is
             quantised already stays as it is.
         default_normalisation: For a file that implies none.
@@ -45,7 +46,8 @@ def convert(
         the normalisation in its metadata.
 
     Raises:
-        UserError: The file is none of these, or its normalisation is unknown.
+        UserError: The file is none of these, its normalisation is unknown, or `normalisation` is
+            another than that of its own graph.
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
         raise UserError(
@@ -67,11 +69,20 @@ def convert(
     else:
         model = adopt_onnx(path)
         implied = normalisation_of(model)
+    own = own_normalisation(model)
+    if own and (normalisation or "none") != "none":
+        raise UserError(
+            f"{path} normalises crops itself, by {own}, so `normalisation` {normalisation} would "
+            "do it twice",
+            "leave it out",
+        )
+    if own:
+        implied = "none"
     normalisation = normalisation or implied or default_normalisation
     if normalisation is None:
         raise UserError(
             f"{path} does not state how crops are normalised",
-            f"give `normalisation`: {', '.join(NORMALISATIONS)}",
+            f"give `normalisation`: {', '.join(NORMALISATIONS)}; lfw-eval inspect tries them",
         )
     if fold and quantization_of(model, str(path)) is None:
         model = fold_affine(model)

@@ -17,6 +17,8 @@ class ModelDescription:
     Attributes:
         quantization: How the checkpoint itself is quantised, such as "Q/DQ"; None where it is in
             floating point, as all were that older files are of.
+        own_normalisation: What the network's graph does to its input first, such as
+            "(x - 127.5) / 128"; None for nothing, or where an older file does not say.
     """
 
     name: str
@@ -24,6 +26,13 @@ class ModelDescription:
     onnx_sha256: str
     normalisation: str
     quantization: str | None = None
+    own_normalisation: str | None = None
+
+    @property
+    def normalised(self) -> str:
+        """How its input is normalised, and by what where that is its own graph."""
+        own = f" (the graph's own: {self.own_normalisation})" if self.own_normalisation else ""
+        return f"{self.normalisation}{own}"
 
     def label(self, title: str) -> str:
         """Return the title of an engine of this network: "INT8 (Q/DQ in the checkpoint)"."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SCHEMA = 5
+SCHEMA = 6
 
 # In schema 3 a sentence stood where schema 4 has a word or numbers.
 _CAUTIONS = (("This is NOT LFW", "stand-in"), ("The crops were aligned for ArcFace", "resized"))
@@ -67,6 +67,12 @@ def _from_4(kind: str, result: dict[str, Any]) -> None:
         speed["windows"] = None
 
 
+def _from_5(kind: str, result: dict[str, Any]) -> None:
+    """Add what schema 6 has in addition."""
+    for model in filter(None, (result.get("model"), result.get("candidate_model"))):
+        model["own_normalisation"] = None
+
+
 def _engines(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what has an engine's description in a result."""
     described: dict[str, list[dict[str, Any] | None]] = {
@@ -104,5 +110,9 @@ def _upgrade_settings(settings: dict[str, str | float | int]) -> None:
         settings["calibration_cache"], settings["calibration_cache_sha256"] = cache.groups()
 
 
-UPGRADES: Mapping[int, Callable[[str, dict[str, Any]], None]] = {3: _from_3, 4: _from_4}
+UPGRADES: Mapping[int, Callable[[str, dict[str, Any]], None]] = {
+    3: _from_3,
+    4: _from_4,
+    5: _from_5,
+}
 """What makes the next schema of each, by its number."""

@@ -67,6 +67,14 @@ def to_schema_4(content: dict) -> None:
         result[name]["verification"]["val"]["interval"] = [0.2, 0.3]
 
 
+def test_the_networks_of_schema_5():
+    """What their graphs do first was not looked at."""
+    networks = {"model": {"normalisation": "none"}, "candidate_model": None}
+    upgrade(5, "accuracy", networks)
+    assert networks["model"] == {"normalisation": "none", "own_normalisation": None}
+    upgrade(5, "detection", {})
+
+
 def test_the_calibration_of_schema_4():
     calibration = {"images": 8}
     upgrade(4, "accuracy", {"calibration": calibration})

@@ -55,9 +55,9 @@ def network_notes(result: Compared) -> Iterator[str]:
             yield from _indented(f"{model.name}: {run.engine.adaptation}")
     if result.candidate and result.cosine is None:
         yield "            no mean cosine: the embeddings are of different lengths"
-    ways = list(dict.fromkeys(model.normalisation for model, _ in runs))
+    ways = list(dict.fromkeys(model.normalised for model, _ in runs))
     if len(ways) > 1:
-        ways = [f"{model.name} {model.normalisation}" for model, _ in runs]
+        ways = [f"{model.name} {model.normalised}" for model, _ in runs]
     yield f"normalised  {', '.join(ways)}"
 
 
