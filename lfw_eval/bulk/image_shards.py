@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lfw_eval.datasets.photographs import SUFFIXES
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.file_stamp import FileStamp
 from lfw_eval.workers.contract import Row
 
@@ -222,12 +222,9 @@ def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
     parquet = _parquet()
     for path in files:
-        try:
-            with parquet.ParquetFile(path) as file:
-                rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-                schema = file.schema_arrow
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is not a Parquet file ({error})") from error
+        with _readable(path), parquet.ParquetFile(path) as file:
+            rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+            schema = file.schema_arrow
         for wanted in (_IMAGE_COLUMNS, _NAME_COLUMNS):
             if not set(schema.names) & set(wanted):
                 raise UserError(
@@ -263,17 +260,36 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 def _read_parquet(item: Row) -> Iterator[tuple[str, bytes]]:
-    with _parquet().ParquetFile(item["path"]) as file:
+    parquet = _parquet()
+    with _readable(Path(item["path"])), parquet.ParquetFile(item["path"]) as file:
         columns = file.schema_arrow.names
         image = next(name for name in _IMAGE_COLUMNS if name in columns)
         key = next(name for name in _NAME_COLUMNS if name in columns)
         # A group may hold a million images: those before the wanted ones are read and let go.
         batches = file.iter_batches(item["size"], row_groups=[item["group"]], columns=[key, image])
-        batch = next(islice(batches, item["start"] // item["size"], None))
-    for row in batch.to_pylist():
+        batch = next(islice(batches, item["start"] // item["size"], None), None)
+        if batch is None:
+            raise ValueError("it has fewer rows than it states")
+        rows = batch.to_pylist()
+    for row in rows:
         # Hugging Face's image columns are structs of bytes and path.
         content = row[image]["bytes"] if isinstance(row[image], dict) else row[image]
         yield str(row[key]), content or b""
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Refuse a Parquet file that pyarrow cannot read."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the file system
+        raise UserError(
+            f"{path} is damaged, or not a Parquet file ({first_line(error)})", "replace it"
+        ) from error
 
 
 def _parquet() -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.datasets.pair_csv import SAME, SAME_IN_WORDS
 from lfw_eval.metrics.verification.arrays import BoolArray
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 
 _COLUMNS = ("left", "right", "same")
 _BLOCK_BYTES = 1 << 24
@@ -137,12 +137,13 @@ def _first_lines(path: Path, names: Sequence[str]) -> tuple[list[str], int]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
+    from pyarrow import ArrowException
+
     try:
         yield
-    except (OSError, ValueError, TypeError, NotImplementedError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
+    except (ArrowException, OSError, ValueError, KeyError, csv.Error) as error:
         raise UserError(
-            f"{path} cannot be read as pairs ({reason})",
+            f"{path} cannot be read as pairs ({first_line(error)})",
             "give CSV lines of name,name,same, or Parquet with the columns left, right and same",
         ) from error
 

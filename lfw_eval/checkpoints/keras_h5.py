@@ -1,18 +1,14 @@
 """Convert a Keras checkpoint (HDF5) to ONNX, without TensorFlow and without running its code."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from onnx.shape_inference import InferenceError
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
-from lfw_eval.system.errors import UserError
-
-Layer = dict[str, Any]
+from lfw_eval.checkpoints.keras_file import Layer, Weights, read_keras_file
+from lfw_eval.system.errors import UserError, first_line
 
 _CONVERT = "convert it to ONNX with its own framework and give that file with `checkpoint`"
 
@@ -32,34 +28,19 @@ def convert_keras(path: Path) -> onnx.ModelProto:
         UserError: The file is truncated, not such a checkpoint, or has a layer unknown here.
     """
     try:
-        with h5py.File(path, "r") as file:
-            config = json.loads(file.attrs["model_config"])["config"]
-            layers: list[Layer] = config["layers"]
-            weights = {layer["name"]: _weights(file["model_weights"], layer) for layer in layers}
-            output = config["output_layers"][0][0]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        file = read_keras_file(path)
+        return _Converter(path, file.weights).convert(file.layers, file.output)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, InferenceError) as error:
         raise UserError(
-            f"{path} is not a complete Keras HDF5 checkpoint ({error})",
+            f"{path} is not a complete Keras HDF5 checkpoint ({first_line(error)})",
             "delete it if it was fetched and rerun the same command, or give another `checkpoint`",
         ) from error
-    return _Converter(path, weights).convert(layers, output)
-
-
-def _weights(group: h5py.Group, layer: Layer) -> dict[str, NDArray[np.float32]]:
-    """Return a layer's weights by their Keras names: kernel, bias, beta, moving_mean, ..."""
-    if layer["name"] not in group:
-        return {}
-    names = np.asarray(group[layer["name"]].attrs["weight_names"]).astype(str).tolist()
-    return {
-        name.split("/")[-1].split(":")[0]: np.asarray(group[layer["name"]][name], dtype=np.float32)
-        for name in names
-    }
 
 
 class _Converter:
     """Keras layers, channels last, to ONNX nodes, channels first."""
 
-    def __init__(self, path: Path, weights: dict[str, dict[str, NDArray[np.float32]]]) -> None:
+    def __init__(self, path: Path, weights: Weights) -> None:
         self._path = path
         self._weights = weights
         self._graph = GraphBuilder("facenet")

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from lfw_eval.system.files import file_sha256
 _SETS = ("ijbb", "ijbc")
 _MEMBERS, _LANDMARKS, _PAIRS = "face_tid_mid", "name_5pts_score", "template_pair_label"
 _LANDMARK_LINE = "an image, ten coordinates and a score"
+_DIGITS = 18  # any number of so many fits into int64
+_MAX_FLOAT = float(np.finfo(np.float32).max)
 _BLOCK = 1 << 24  # bytes read at once of the pair list, which has 200 MB
 
 _TemplatePairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]
@@ -110,7 +111,7 @@ def open_ijb(folder: Path, *, verify_images: bool = False) -> TemplateSet:
 def _read_members(path: Path) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
     files, numbers = [], []
     for line, fields in _lines(path):
-        if len(fields) != 3 or not all(field.isdecimal() for field in fields[1:]):
+        if len(fields) != 3 or not all(map(_is_number, fields[1:])):
             _refuse(path, line, "an image, its template and its medium")
         files.append(fields[0])
         numbers.append(fields[1:])
@@ -140,16 +141,23 @@ def _read_landmarks(
         values = np.loadtxt(path, np.float32, comments=None, usecols=range(1, 12), ndmin=2)
     except ValueError:
         values = np.full((1, 11), np.nan)
-    if not np.isfinite(values).all():
+    if len(values) != count or not np.isfinite(values).all():
         for line, fields in _lines(path):
             if not all(map(_is_finite, fields[1:])):
                 _refuse(path, line, _LANDMARK_LINE)
+        raise UserError(f"{path} is not a list of landmarks", "get a complete copy")
     return values[:, :10].reshape(-1, 5, 2), values[:, 10]
 
 
+def _is_number(field: str | bytes) -> bool:
+    """Return whether a field is a number without a sign that fits into int64."""
+    return field.isascii() and field.isdigit() and len(field) <= _DIGITS
+
+
 def _is_finite(field: str) -> bool:
+    """Return whether a field is a finite float32 number, as NumPy reads them too."""
     try:
-        return math.isfinite(float(field))
+        return field.isascii() and "_" not in field and abs(float(field)) <= _MAX_FLOAT
     except ValueError:
         return False
 
@@ -203,14 +211,14 @@ def _pairs_of(path: Path, first: int, content: bytes, ids: NDArray[np.intp]) -> 
         valid = (ids[sides[0]] == left) & (ids[sides[1]] == right) & ((label == 0) | (label == 1))
         if valid.all():
             return sides[0].astype(np.int32), sides[1].astype(np.int32), label == 1
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     templates = set(ids.tolist())
     for number, line in enumerate(content.splitlines(), start=first):
         fields = line.split()
         if fields and not (
             len(fields) == 3
-            and all(field.isdigit() and int(field) in templates for field in fields[:2])
+            and all(_is_number(field) and int(field) in templates for field in fields[:2])
             and fields[2] in (b"0", b"1")
         ):
             _refuse(path, number, "two templates of the list, and 0 or 1")

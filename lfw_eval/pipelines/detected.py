@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.npz import read_npz
 from lfw_eval.datasets.faces import FaceDataset
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.detectors.contract import RECIPE, FaceDetector
@@ -77,15 +76,14 @@ class Detected:
         if not path.exists():
             return cls(path)
         try:
-            with np.load(path) as file:
-                saved = dict(file)
+            saved = read_npz(path)
             if str(saved.pop("sha256")) != _sha256(saved):
                 raise ValueError("it is not what was written")
             ends = np.cumsum(saved["counts"])[:-1]
             boxes, scores = np.split(saved["boxes"], ends), np.split(saved["scores"], ends)
             by_name = zip(saved["names"].tolist(), map(Detections, boxes, scores), strict=True)
             detected = cls(path, dict(by_name), float(saved["seconds"]))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError) as error:
             raise DamagedError(f"is damaged ({error})") from error
         if not names.issuperset(detected.detections):
             raise DamagedError("is damaged (it is of other images)")

@@ -1,7 +1,6 @@
 """A result's file: JSON to read and diff, and its arrays in a .npz beside it, held by a hash."""
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
+from calibration.npz import read_npz
 from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.content_hash import content_sha256, is_edited
 from lfw_eval.results.environment import Environment, environment
@@ -161,9 +161,8 @@ def _read_arrays(path: Path, digest: str | None) -> Mapping[str, np.ndarray]:
             "rerun the command that wrote both",
         )
     try:
-        with np.load(beside, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, zipfile.BadZipFile) as error:
+        return read_npz(beside)
+    except ValueError as error:
         raise UserError(
             f"{beside} is damaged ({error})", "rerun the command that wrote it"
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from damage import damaged
 from pictures import encoded, picture
 
 from lfw_eval.bulk import embed as embed_module
@@ -144,3 +145,35 @@ def test_another_source_or_network_is_refused(images, work, tmp_path, change):
     alignment = AlreadyAligned(side=112) if change == "another alignment" else AlreadyAligned()
     with pytest.raises(UserError, match="embeddings of another source, model or alignment"):
         work(images, alignment=alignment)
+
+
+def parquet_of_images(path: Path) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = [f"{number}.png" for number in range(20)]
+    content = [encoded(picture(number, 8, 8)) for number in range(20)]
+    parquet.write_table(pa.table({"name": names, "image": content}), path)
+    return path.read_bytes()
+
+
+def test_damaged_parquet_of_images(tmp_path):
+    path = tmp_path / "images.parquet"
+    content = parquet_of_images(path)
+    refused = 0
+    for seed in range(200):
+        path.write_bytes(damaged(content, seed))
+        try:
+            for item in image_shards.list_shards(path, 4).items:
+                list(image_shards.read_shard(item))
+        except UserError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 50
+
+
+def test_cases_of_parquet(cases):
+    for path in cases.glob("*.parquet"):
+        with pytest.raises(UserError, match=rf"{path.name} is damaged, or not a Parquet file"):
+            for item in image_shards.list_shards(path, 4).items:
+                list(image_shards.read_shard(item))

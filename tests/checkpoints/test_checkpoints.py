@@ -1,10 +1,12 @@
 import json
+from contextlib import suppress
 
 import h5py
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from damage import damaged
 from facenet_pytorch_like import state_dict
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -14,6 +16,7 @@ from lfw_eval.checkpoints.checkpoint import image_shape
 from lfw_eval.checkpoints.facenet import convert, normalisation_of
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
+from lfw_eval.checkpoints.keras_h5 import convert_keras
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.system.errors import UserError
 
@@ -168,6 +171,33 @@ def test_truncated_h5(tmp_path, weights):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"net\.h5 is not a complete Keras HDF5 checkpoint"):
         convert(path)
+
+
+def test_h5_that_claims_a_huge_array(tmp_path, weights):
+    path = write_h5(tmp_path / "net.h5", weights)
+    with h5py.File(path, "a") as file:
+        del file["model_weights/up/up/kernel:0"]
+        file.create_dataset(
+            "model_weights/up/up/kernel:0", (1 << 20, 1 << 20, 9, 4), "f4", chunks=(64, 64, 9, 4)
+        )
+    with pytest.raises(UserError, match="not a complete Keras HDF5 checkpoint"):
+        convert(path)
+
+
+@pytest.mark.slow
+def test_h5_on_which_libhdf5_loops_or_takes_all_memory(cases):
+    for name in ("h5-hang.h5", "h_huge.h5"):
+        with pytest.raises(UserError, match=rf"{name} is not a complete Keras HDF5 checkpoint"):
+            convert(cases / name)
+
+
+@pytest.mark.slow
+def test_damaged_h5(tmp_path, weights):
+    content = write_h5(tmp_path / "net.h5", weights).read_bytes()
+    for seed in range(40):
+        (tmp_path / "damaged.h5").write_bytes(damaged(content, seed))
+        with suppress(UserError):
+            convert_keras(tmp_path / "damaged.h5")
 
 
 def test_folding_changes_nothing_but_the_nodes(tiny_facenet):

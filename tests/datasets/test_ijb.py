@@ -128,6 +128,10 @@ def test_a_long_pair_list_in_blocks(release, monkeypatch):
         ("face_tid_mid", "1.jpg 4\n", "line 1: expected an image, its template and its medium"),
         ("face_tid_mid", "1.jpg 4 90\n9.jpg 4 x\n", "line 2: expected an image, its template"),
         ("face_tid_mid", "1.jpg 4 9\nmissing.jpg 4 9\n", "line 2: expected missing.jpg, as in the"),
+        ("face_tid_mid", f"1.jpg 4 {10**21}\n", "line 1: expected an image, its template"),
+        ("name_5pts_score", f"1.jpg {POINTS} \u0663\n{REST}", "line 1: expected an image, ten"),
+        ("template_pair_label", f"{10**21} 17 1\n", "line 1: expected two templates"),
+        ("template_pair_label", f"{'9' * 5000} 17 1\n", "line 1: expected two templates"),
         ("name_5pts_score", "", "ends after 0 of 6 images"),
         ("name_5pts_score", f"2.jpg {POINTS} 1\n", "line 1: expected 1.jpg, as in the list"),
         ("name_5pts_score", f"1.jpg {POINTS}\n", "line 1: expected an image, ten coordinates"),
@@ -143,7 +147,7 @@ def test_a_long_pair_list_in_blocks(release, monkeypatch):
     ],
 )
 def test_mistakes_name_the_line(release, part, text, why):
-    (release / "meta" / f"ijbb_{part}.txt").write_text(text)
+    (release / "meta" / f"ijbb_{part}.txt").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=why):
         open_ijb(release)
 
