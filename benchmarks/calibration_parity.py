@@ -39,7 +39,7 @@ from calibration.entropy import divergences
 from calibration.histogram import FIRST_BATCH, Histogram
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from lfw_eval.checkpoints.checkpoint import DEFAULT
-from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.results.environment import environment
 from lfw_eval.sources import checkpoints, locate

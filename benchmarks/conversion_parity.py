@@ -16,7 +16,7 @@ import onnxruntime
 import torch
 from alignment_parity import provide_torchvision
 
-from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.sources import NoSourceError, checkpoints, fetch
 
 NAME = "20180402-114759-vggface2"

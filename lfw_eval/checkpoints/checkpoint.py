@@ -9,7 +9,8 @@ from typing import Literal
 
 import onnx
 
-from lfw_eval.checkpoints.facenet import RECIPE, convert, normalisation_of, source_sha256
+from lfw_eval.checkpoints.conversion import RECIPE, convert, normalisation_of, source_sha256
+from lfw_eval.checkpoints.formats import CHECKPOINTS, format_of
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
 from lfw_eval.results.engine import ModelDescription
@@ -198,15 +199,15 @@ def find_source(
         UserError: It is neither a file nor an entry of the manifest, or cannot be fetched.
     """
     collection = checkpoints()
-    if Path(checkpoint).is_file():
-        return Path(checkpoint), Path(checkpoint).stem, normalisation
+    if format_of(path := Path(checkpoint)):
+        return path, path.stem, normalisation
     entry = collection.entries.get(checkpoint)
     if entry and entry.normalisation:
         return locate(entry, collection), checkpoint, normalisation or entry.normalisation
     names = [key for key, entry in collection.entries.items() if entry.normalisation]
     raise UserError(
         f"`{parameter}` {checkpoint} is neither a file nor one of {', '.join(names)}",
-        "give a .h5, .pt or .onnx file",
+        f"give a {CHECKPOINTS} file",
     )
 
 

@@ -10,12 +10,13 @@ from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
     make_batch_dynamic,
-    onnx_sha256,
+    onnx_files,
     read_onnx,
     shape_of,
 )
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import files_sha256
 
 RECIPE = 2
 """Version of the adoption: raise it when the same file would give another network."""
@@ -37,7 +38,7 @@ def open_facedetect(path: Path) -> Checkpoint:
             "FaceDetect's deployable ONNX file is on NVIDIA's NGC "
             "(nvidia/tao/facenet, which needs an account)",
         )
-    digest = onnx_sha256(path)
+    digest = files_sha256(onnx_files(path))
     built_from = f"{digest} recipe {RECIPE} onnx {onnx.__version__}"
     model = converted(path.stem, digest, built_from, lambda: _adopted(path))
     quantization = quantization_of(onnx.load(model, load_external_data=False), str(path))

@@ -1,6 +1,5 @@
 """An ONNX file and the weights in files beside it."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +8,6 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import ExternalDataInfo
 
 from lfw_eval.system.errors import UserError, first_line
-from lfw_eval.system.files import file_sha256
 
 _MAX_BYTES = 2**31  # a whole network is one protobuf message, which cannot hold more
 
@@ -34,22 +32,17 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
-def onnx_sha256(path: Path) -> str:
-    """Return the sha256 of an ONNX file, or of all its files if it has weights outside.
+def onnx_files(path: Path) -> dict[str, Path]:
+    """Return an ONNX file and those beside it that hold its weights, by its names for them.
 
     Raises:
         UserError: As `read_onnx`, for weights outside the file.
     """
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
-        files = _weight_files(path, model)
+        return {path.name: path} | _weight_files(path, model)
     except (DecodeError, ValueError):
-        files = {}  # not a network, which its reader explains better
-    digest = file_sha256(path)
-    if not files:
-        return digest
-    listing = [digest, *(f"{file_sha256(file)} {name!a}" for name, file in sorted(files.items()))]
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+        return {path.name: path}  # not a network, which its reader explains better
 
 
 def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -10,24 +10,16 @@ from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
     make_batch_dynamic,
-    read_onnx,
     shape_of,
 )
 from lfw_eval.system.errors import UserError, first_line
 
 _ANY_SIZE = 160, 160  # FaceNet's, for networks that take any
 _MIN_SIDE = 32
-# Of checkpoints that are told apart by content, and come here where that is none they could have.
-_KINDS = {
-    ".h5": "Keras HDF5",
-    ".hdf5": "Keras HDF5",
-    ".pt": "a PyTorch state dictionary",
-    ".pth": "a PyTorch state dictionary",
-}
 
 
-def adopt_onnx(path: Path) -> onnx.ModelProto:
-    """Load a network and reduce it to a float32 input (n, 3, height, width) and its embedding.
+def adopt_onnx(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    """Reduce a network to a float32 input (n, 3, height, width) and its embedding.
 
     The input is the only graph input without an initializer; its size is the one in the network,
     such as ArcFace's 112x112, or 160x160 where it takes any. Channels-last networks get a
@@ -36,22 +28,9 @@ def adopt_onnx(path: Path) -> onnx.ModelProto:
     dynamic, tried on two crops.
 
     Raises:
-        UserError: The file is not an ONNX network, or has no such input or output.
+        UserError: The network has no such input or output, or cannot run.
     """
-    try:
-        model = onnx.shape_inference.infer_shapes(read_onnx(path))
-    except UserError as error:
-        if kind := _KINDS.get(path.suffix.lower()):
-            raise UserError(
-                f"{path} is not a readable checkpoint: its suffix says {kind}, but its content "
-                "is something else",
-                "give another `checkpoint`",
-            ) from error
-        raise UserError(
-            f"{path} is not a readable checkpoint (Keras .h5, facenet-pytorch .pt or valid .onnx): "
-            f"{error.problem}",
-            error.hint or "give another `checkpoint`",
-        ) from error
+    model = onnx.shape_inference.infer_shapes(model)
     _keep_only_embedding(path, model)
     model = _channels_first(path, model)
     _check_on_two_crops(path, model)

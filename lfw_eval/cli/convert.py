@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from lfw_eval.checkpoints.checkpoint import find_source, save_model
-from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.conversion import convert
+from lfw_eval.checkpoints.formats import CHECKPOINTS
 from lfw_eval.checkpoints.half import half
 from lfw_eval.cli.engine_options import CropNormalisation
 from lfw_eval.cli.flatten import Formerly
@@ -16,9 +17,7 @@ from lfw_eval.cli.options import OutputArgument, required_output
 def convert_command(
     checkpoint: Annotated[
         str,
-        typer.Argument(
-            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml."
-        ),
+        typer.Argument(help=f"{CHECKPOINTS}, or a name in checkpoints/manifest.toml."),
     ],
     output_argument: OutputArgument = None,
     output: Annotated[

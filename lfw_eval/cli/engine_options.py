@@ -9,6 +9,7 @@ import typer
 from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
+from lfw_eval.checkpoints.formats import CHECKPOINTS
 from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.cli.flatten import Bare, Formerly
 from lfw_eval.engines.contract import STREAMS, Precision
@@ -40,7 +41,7 @@ class CheckpointOptions:
     checkpoint: Annotated[
         str,
         typer.Option(
-            help="Keras .h5, facenet-pytorch .pt or .onnx, or a name in checkpoints/manifest.toml.",
+            help=f"{CHECKPOINTS}, or a name in checkpoints/manifest.toml.",
         ),
     ] = DEFAULT
     normalisation: CropNormalisation = None

@@ -15,6 +15,7 @@ __all__ = [
     "allocate_array",
     "array_sha256",
     "file_sha256",
+    "files_sha256",
     "replacing",
     "require_writable",
     "write_atomically",
@@ -28,6 +29,20 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def files_sha256(files: dict[str, Path]) -> str:
+    """Return the sha256 of files that belong together, by name; of one file, that of its content.
+
+    Args:
+        files: The first one's name does not count.
+    """
+    (_, first), *others = files.items()
+    digest = file_sha256(first)
+    if not others:
+        return digest
+    listing = [digest, *(f"{file_sha256(file)} {name!a}" for name, file in sorted(others))]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
 def array_sha256(values: NDArray[np.generic]) -> str:

@@ -21,7 +21,7 @@ from calibration.histogram import Histogram
 from calibration.quantize import QdqTypes
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from calibration.thresholds import METHODS
-from lfw_eval.checkpoints import facedetect, facenet, normalisation
+from lfw_eval.checkpoints import conversion, facedetect, normalisation
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
@@ -249,7 +249,7 @@ def _networks(folder: Path) -> dict[str, Any]:
 
 def _converted(folder: Path) -> dict[str, Any]:
     onnx.save(tiny(), folder / "tiny.onnx")
-    return {"ONNX": facenet.convert(folder / "tiny.onnx", normalisation="fixed")}
+    return {"ONNX": conversion.convert(folder / "tiny.onnx", normalisation="fixed")}
 
 
 def _pytorch(folder: Path) -> dict[str, Any]:
@@ -258,7 +258,9 @@ def _pytorch(folder: Path) -> dict[str, Any]:
 
 def _keras(folder: Path) -> dict[str, Any]:
     collection = checkpoints()
-    return {"facenet-keras": facenet.convert(fetch(collection.entry("facenet-keras"), collection))}
+    return {
+        "facenet-keras": conversion.convert(fetch(collection.entry("facenet-keras"), collection))
+    }
 
 
 def _adopted(folder: Path) -> dict[str, Any]:
@@ -346,11 +348,13 @@ STAGES = {
     "built networks": Stage(
         network.RECIPE, "lfw_eval/engines/network.py (`network`)", _networks, _ONNX,
     ),
-    "conversion": Stage(facenet.RECIPE, "lfw_eval/checkpoints/facenet.py", _converted, _ONNX),
+    "conversion": Stage(conversion.RECIPE, "lfw_eval/checkpoints/conversion.py", _converted, _ONNX),
     "conversion of PyTorch": Stage(
-        facenet.RECIPE, "lfw_eval/checkpoints/facenet.py", _pytorch, _ONNX,
+        conversion.RECIPE, "lfw_eval/checkpoints/conversion.py", _pytorch, _ONNX,
     ),
-    "conversion of Keras": Stage(facenet.RECIPE, "lfw_eval/checkpoints/facenet.py", _keras, _ONNX),
+    "conversion of Keras": Stage(
+        conversion.RECIPE, "lfw_eval/checkpoints/conversion.py", _keras, _ONNX,
+    ),
     "FaceDetect's network": Stage(
         facedetect.RECIPE, "lfw_eval/checkpoints/facedetect.py", _adopted, _ONNX,
     ),

@@ -13,7 +13,7 @@ from onnx.reference.op_run import OpRun
 from scipy.signal import correlate
 
 from lfw_eval.checkpoints.checkpoint import image_shape
-from lfw_eval.checkpoints.facenet import convert, normalisation_of
+from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
 from lfw_eval.checkpoints.keras_h5 import convert_keras
@@ -286,7 +286,7 @@ def test_users_channels_last_onnx(tmp_path, tiny_facenet):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("mine.h5", "Keras HDF5"), ("mine.PT", "a PyTorch state dictionary")]
+    ("name", "kind"), [("mine.h5", r"Keras \.h5"), ("mine.PT", r"facenet-pytorch \.pt")]
 )
 @pytest.mark.parametrize("content", [b"no model at all", b""])
 def test_junk_is_called_what_its_suffix_says(name, kind, content, tmp_path):

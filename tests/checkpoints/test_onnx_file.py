@@ -8,7 +8,8 @@ import pytest
 
 from lfw_eval.checkpoints import onnx_file
 from lfw_eval.checkpoints.checkpoint import open_checkpoint
-from lfw_eval.checkpoints.onnx_file import onnx_sha256, read_onnx
+from lfw_eval.checkpoints.conversion import source_sha256
+from lfw_eval.checkpoints.onnx_file import read_onnx
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
@@ -38,18 +39,18 @@ def test_the_weights_are_read_and_hashed(external, tiny_facenet):
         read_onnx(external).graph.initializer, tiny_facenet.graph.initializer, strict=True
     ):
         np.testing.assert_array_equal(*map(onnx.numpy_helper.to_array, (read, wanted)))
-    first = onnx_sha256(external)
+    first = source_sha256(external)
     assert first != file_sha256(external)
     weights = external.with_name("weights.bin")
     content = bytearray(weights.read_bytes())
     content[100] ^= 1
     weights.write_bytes(content)
-    assert onnx_sha256(external) != first
+    assert source_sha256(external) != first
 
 
 def test_a_network_in_one_file_has_the_file_s_hash(tmp_path, tiny_facenet):
     onnx.save(tiny_facenet, tmp_path / "mine.onnx")
-    assert onnx_sha256(tmp_path / "mine.onnx") == file_sha256(tmp_path / "mine.onnx")
+    assert source_sha256(tmp_path / "mine.onnx") == file_sha256(tmp_path / "mine.onnx")
 
 
 def test_replaced_weights_make_another_checkpoint(external, tmp_path, monkeypatch):
@@ -71,7 +72,7 @@ def test_weights_out_of_the_folder_are_refused(external, location):
     shutil.copy(external.with_name("weights.bin"), external.parent.parent / "secret.bin")
     external.with_name("link.bin").symlink_to(external.parent.parent / "secret.bin")
     locate(external, location=location)
-    for read in (read_onnx, onnx_sha256, lambda path: open_checkpoint(str(path), "fixed")):
+    for read in (read_onnx, source_sha256, lambda path: open_checkpoint(str(path), "fixed")):
         with pytest.raises(UserError, match=r"which is not in its folder|not a valid ONNX"):
             read(external)
 

@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from lfw_eval.checkpoints.facenet import convert, normalisation_of
+from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.onnx_file import read_onnx
 from lfw_eval.checkpoints.own_normalisation import own_normalisation

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from quantized_networks import KINDS, RECOGNISED, quantised
 
-from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.checkpoints.qdq import (
     level_types,
     simulated,

@@ -11,7 +11,7 @@ import pytest
 from command import lfw_eval, refused
 from onnx import TensorProto, helper, numpy_helper
 
-from lfw_eval.checkpoints.facenet import convert
+from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.cli.main import main
 from lfw_eval.sources import checkpoints, locate

@@ -1,26 +1,20 @@
-"""A FaceNet checkpoint of any kind to the ONNX network that everything else is built from."""
+"""A checkpoint of any format to the ONNX network that everything else is built from."""
 
 from pathlib import Path
 
 import onnx
 
 from lfw_eval.checkpoints.fold import fold_affine
-from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
-from lfw_eval.checkpoints.keras_h5 import convert_keras
+from lfw_eval.checkpoints.formats import CHECKPOINTS, Format, format_of
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
-from lfw_eval.checkpoints.onnx_file import onnx_sha256
 from lfw_eval.checkpoints.own_normalisation import own_normalisation
 from lfw_eval.checkpoints.quantized import quantization_of
-from lfw_eval.checkpoints.torch_archive import read_tensors
-from lfw_eval.checkpoints.user_onnx import adopt_onnx
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import file_sha256
+from lfw_eval.system.files import files_sha256
 
 RECIPE = 2
 """Version of the conversion: raise it when the same checkpoint would give another network."""
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_TORCH = (b"PK\x03\x04", b"\x80\x02")
 _NORMALISATION = "lfw_eval.normalisation"
 
 
@@ -31,12 +25,12 @@ def convert(
     fold: bool = True,
     default_normalisation: str | None = None,
 ) -> onnx.ModelProto:
-    """Convert a Keras h5, a facenet-pytorch .pt or a user's ONNX file, told apart by content.
+    """Convert a checkpoint of any of `FORMATS`, told apart by content.
 
     Args:
         path: The checkpoint.
         normalisation: The one the checkpoint was trained with, a key of `NORMALISATIONS`; by
-            default the one that the kind of file implies, or "none" if its graph has its own.
+            default the one that the format implies, or "none" if its graph has its own.
         fold: Fold batch normalisation and constant factors into the weights; a network that is
             quantised already stays as it is.
         default_normalisation: For a file that implies none.
@@ -54,21 +48,7 @@ def convert(
             f"`normalisation` {normalisation!r} is unknown",
             f"choose one of {', '.join(NORMALISATIONS)}",
         )
-    with path.open("rb") as file:
-        start = file.read(8)
-    implied: str | None
-    if start == _HDF5:
-        model, implied = convert_keras(path), "per-image"
-    elif start.startswith(_TORCH):
-        try:
-            model, implied = convert_state_dict(read_tensors(path)), "fixed"
-        except KeyError as error:
-            raise UserError(
-                f"{path} has no weight {error}", "give facenet-pytorch's InceptionResnetV1"
-            ) from error
-    else:
-        model = adopt_onnx(path)
-        implied = normalisation_of(model)
+    model, implied = _require_format(path).read(path)
     own = own_normalisation(model)
     if own and (normalisation or "none") != "none":
         raise UserError(
@@ -76,8 +56,7 @@ def convert(
             "do it twice",
             "leave it out",
         )
-    if own:
-        implied = "none"
+    implied = "none" if own else implied or normalisation_of(model)
     normalisation = normalisation or implied or default_normalisation
     if normalisation is None:
         raise UserError(
@@ -92,16 +71,18 @@ def convert(
 
 
 def source_sha256(path: Path) -> str:
-    """Return the sha256 of a checkpoint, of all its files where an ONNX file has weights outside.
+    """Return the sha256 of a checkpoint, of all its files where it has several.
 
     Raises:
-        UserError: Those are missing, lie out of the checkpoint's folder, or are too large.
+        UserError: Some are missing, lie out of the checkpoint's folder, or are too large.
     """
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start == _HDF5 or start.startswith(_TORCH):
-        return file_sha256(path)
-    return onnx_sha256(path)
+    return files_sha256(_require_format(path).files(path))
+
+
+def _require_format(path: Path) -> Format:
+    if form := format_of(path):
+        return form
+    raise UserError(f"{path} is not a checkpoint", f"give a {CHECKPOINTS}")
 
 
 def normalisation_of(model: onnx.ModelProto) -> str | None:

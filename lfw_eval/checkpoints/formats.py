@@ -1,0 +1,117 @@
+"""The formats of checkpoints: one row each, told apart by content, not by a file's suffix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfw_eval.system.errors import UserError
+
+if TYPE_CHECKING:  # help texts list the formats, and do without a second for onnx
+    import onnx
+
+    Network = tuple[onnx.ModelProto, str | None]
+    """A network, and the normalisation that its format implies."""
+
+_START = 16  # bytes, for whoever recognises a format by its magic number
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TORCH = (b"PK\x03\x04", b"\x80\x02")
+
+
+def _itself(path: Path) -> dict[str, Path]:
+    return {path.name: path}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of checkpoints.
+
+    Attributes:
+        name: As a user knows it, with its usual suffix.
+        suffixes: Those of its files, in lower case; they only word messages.
+        recognise: Whether a path is such a checkpoint, from its first bytes (none if it is not a
+            file); neither is trusted by `read`.
+        read: Converts it, or raises UserError if it is damaged or unsupported.
+        files: Those that belong to the checkpoint, by their names in its sha256; first the one
+            that leads to the others.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognise: Callable[[Path, bytes], bool]
+    read: Callable[[Path], "Network"]
+    files: Callable[[Path], dict[str, Path]] = _itself
+
+
+def _read_keras(path: Path) -> "Network":
+    from lfw_eval.checkpoints.keras_h5 import convert_keras
+
+    return convert_keras(path), "per-image"
+
+
+def _read_torch(path: Path) -> "Network":
+    from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
+    from lfw_eval.checkpoints.torch_archive import read_tensors
+
+    try:
+        return convert_state_dict(read_tensors(path)), "fixed"
+    except KeyError as error:
+        raise UserError(
+            f"{path} has no weight {error}", "give facenet-pytorch's InceptionResnetV1"
+        ) from error
+
+
+def _read_onnx(path: Path) -> "Network":
+    from lfw_eval.checkpoints.onnx_file import read_onnx
+    from lfw_eval.checkpoints.user_onnx import adopt_onnx
+
+    try:
+        model = read_onnx(path)
+    except UserError as error:
+        raise _unreadable(path, error) from error
+    return adopt_onnx(path, model), None
+
+
+def _onnx_files(path: Path) -> dict[str, Path]:
+    from lfw_eval.checkpoints.onnx_file import onnx_files
+
+    return onnx_files(path)
+
+
+# ONNX has no magic number: a file that nothing else recognises is taken for one.
+FORMATS = (
+    Format("Keras .h5", (".h5", ".hdf5"), lambda _, start: start.startswith(_HDF5), _read_keras),
+    Format(
+        "facenet-pytorch .pt", (".pt", ".pth"), lambda _, start: start.startswith(_TORCH),
+        _read_torch,
+    ),
+    Format(".onnx", (".onnx",), lambda path, _: path.is_file(), _read_onnx, _onnx_files),
+)  # fmt: skip
+
+_names = [form.name for form in FORMATS]
+CHECKPOINTS = f"{', '.join(_names[:-1])} or {_names[-1]}"
+"""What a user may give, for help and messages."""
+
+
+def format_of(path: Path) -> Format | None:
+    """Return the format of a checkpoint, or None if nothing of the kind has that path."""
+    start = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(_START)
+    return next((form for form in FORMATS if form.recognise(path, start)), None)
+
+
+def _unreadable(path: Path, error: UserError) -> UserError:
+    """Word that a file that no format recognised is not ONNX either."""
+    claimed = next((form for form in FORMATS[:-1] if path.suffix.lower() in form.suffixes), None)
+    if claimed:
+        return UserError(
+            f"{path} is not a readable checkpoint: its suffix says {claimed.name}, but its content "
+            "is something else",
+            "give another `checkpoint`",
+        )
+    return UserError(
+        f"{path} is not a readable checkpoint ({CHECKPOINTS}): {error.problem}",
+        error.hint or "give another `checkpoint`",
+    )
