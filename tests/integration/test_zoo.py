@@ -1,0 +1,90 @@
+"""Networks of every kind that users bring, converted, calibrated and run as they would be."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from zoo import ZOO, write
+from zoo_net import SIDE
+
+import lfw_eval as le
+
+NORMALISATION = "arcface"
+ENGINES = ("onnxruntime", "openvino")
+# Where the original computes in float16, the suite computes its weights in float32.
+OF_HALF = {"float16-weights", "float16-image-and-embedding"}
+# Not yet right.
+OPEN = {
+    *(f"opset{n}" for n in (7, 8, 9, 10, 11, 12, 21, 22)), "ir3", "float16-weights",
+    "float16-stored", "float16-image-and-embedding", "reshape-to-batch-of-1", "function",
+    "names-of-the-suite", "names-of-folding", "depthwise-prelu", "iresnet-se", "dense-block",
+    "grouped-and-shuffled", "shared-weights", "zero-weights", "axes", "integers-and-masks",
+    "one-output-of-many", "vit-opset13", "vit-opset17", "vit-opset20", "einsum",
+}  # fmt: skip
+FAST = ("opset7", "names-of-the-suite", "axes", "vit-opset13")
+
+
+@pytest.fixture(scope="module")
+def crops() -> np.ndarray:
+    """32 coarse pictures of different contrast, uint8 (32, 32, 32, 3), with noise."""
+    rng = np.random.default_rng(3)
+    coarse = rng.uniform(0, 256, (32, 8, 8, 3)).repeat(SIDE // 8, 1).repeat(SIDE // 8, 2)
+    noise = rng.uniform(0, 40, (32, SIDE, SIDE, 3))
+    return (coarse * rng.uniform(0.2, 1, (32, 1, 1, 3)) + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def checkpoints_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path))
+
+
+def original(path: Path, crops: np.ndarray) -> np.ndarray:
+    """Return the embeddings by ONNX Runtime of the file as it is."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    images = (crops.astype(np.float32) - 127.5) / 127.5
+    if image.shape[1] == 3:
+        images = images.transpose(0, 3, 1, 2)
+    images = np.ascontiguousarray(images, np.float16 if "float16" in image.type else np.float32)
+    size = image.shape[0] if isinstance(image.shape[0], int) else len(images)
+    parts = [images[start : start + size] for start in range(0, len(images), size)]
+    outputs = [session.run(None, {image.name: part})[0].reshape(size, -1) for part in parts]
+    return np.concatenate(outputs).astype(np.float64)
+
+
+def embeddings(path: Path, crops: np.ndarray, engine: str, **options: object) -> np.ndarray:
+    with le.load_engine(path, engine=engine, normalisation=NORMALISATION, **options) as network:
+        return network.embed(crops).astype(np.float64)
+
+
+def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.mean((one * other).sum(axis=1) / lengths))
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    marks = [] if name in FAST else [pytest.mark.slow]
+    return [*marks, pytest.mark.xfail] if name in OPEN else marks
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in ZOO])
+def test_as_the_original_in_fp32_and_near_it_in_int8(name, tmp_path, crops):
+    path = write(name, tmp_path)
+    expected = original(path, crops)
+    # Embeddings differ by image, or a cosine near 1 would say nothing.
+    centre = expected.mean(axis=0)
+    assert np.std(expected - centre) > 0.15 * np.sqrt(np.square(expected).mean())
+    tolerance = 5e-3 if name in OF_HALF else 1e-5
+    for engine in ENGINES:
+        got = embeddings(path, crops, engine)
+        np.testing.assert_allclose(
+            got, expected, atol=tolerance * np.abs(expected).max(), rtol=0, err_msg=engine
+        )
+    scales = le.calibrate(path, crops, normalisation=NORMALISATION)
+    for engine in ENGINES:
+        got = embeddings(path, crops, engine, precision="int8", scales=scales)
+        assert not np.array_equal(got, embeddings(path, crops, engine)), engine
+        assert mean_cosine(got, expected) >= 0.99, engine
+        # What tells images apart, without what all of them share.
+        assert mean_cosine(got - centre, expected - centre) >= 0.9, engine
