@@ -32,7 +32,7 @@ def testsets_command(
         list[str],
         typer.Argument(
             metavar="SET...",
-            help="insightface's .bin, a folder or .tgz of LFW's layout or with pairs.csv, the "
+            help="insightface's .bin, a folder or archive of LFW's layout or with pairs.csv, the "
             "folder of IJB-B or IJB-C, or lfw, lfw-funneled or celebrities.",
         ),
     ],

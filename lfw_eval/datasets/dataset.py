@@ -150,7 +150,7 @@ def open_dataset(
     celebrities, with a warning in the log.
 
     Args:
-        dataset: A folder or .tgz of images, a .bin of insightface, or a name.
+        dataset: A folder or archive of images, a .bin of insightface, or a name.
         pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
             in the folder or archive, or beside it, or LFW's own.
         pairs_needed: Refuse images without a pair list.
@@ -184,7 +184,7 @@ def open_dataset(
     if not path.exists():
         raise UserError(
             f"the data set {name} does not exist",
-            f"give a folder or .tgz with Name/Name_0001.jpg, "
+            f"give a folder or archive with Name/Name_0001.jpg, "
             f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}",
         )
     if path.suffix.lower() == ".bin" and path.is_file():

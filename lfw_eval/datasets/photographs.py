@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, read_unchanged
+from lfw_eval.datasets.image_header import header_of
+from lfw_eval.datasets.jpeg_end import is_cut_off
 from lfw_eval.datasets.pair_files import NAMES as PAIR_LISTS
 from lfw_eval.datasets.pair_files import ArchivedFile
 from lfw_eval.sources import iter_members
+from lfw_eval.sources.archives import SUFFIXES as ARCHIVES
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.file_stamp import FileStamp
 
 RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class Photographs(ABC):
@@ -100,19 +102,21 @@ class FolderPhotographs(Photographs):
 
 
 class ArchivePhotographs(Photographs):
-    """Images of a .tgz, which is never unpacked."""
+    """Images of an archive that `iter_members` reads, which is never unpacked."""
 
     def __init__(self, path: Path, *, verify_images: bool = False) -> None:
         """Read an archive's names and pair lists; see `FolderPhotographs` for `verify_images`."""
         self._path = path
         self._verify_images = verify_images
         self._stamp: FileStamp | None = FileStamp.of(path.stat())
-        members: list[str] = []
+        members: set[str] = set()
         pair_lists: list[ArchivedFile] = []
         for member, content in iter_members(path, (*SUFFIXES, *PAIR_LISTS)):
-            if member.lower().endswith(SUFFIXES):
-                members.append(member)
-            elif PurePosixPath(member).name in PAIR_LISTS:
+            if member in members:
+                raise UserError(f"{path} holds {member} twice", "remove one of the two")
+            if is_image(member):
+                members.add(member)
+            elif PurePosixPath(member).name in PAIR_LISTS and not is_hidden(member):
                 pair_lists.append(ArchivedFile(path, member, content))
         self.pair_lists = tuple(pair_lists)
         self._members = _named(members)
@@ -133,9 +137,8 @@ class ArchivePhotographs(Photographs):
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images in the order of the archive."""
         wanted = {self._members[name]: name for name in names}
-        for member, content in iter_members(self._path, SUFFIXES):
-            if member in wanted:
-                yield wanted[member], decode(content, f"{member} in {self._path}")
+        for member, content in iter_members(self._path, SUFFIXES, wanted):
+            yield wanted[member], decode(content, f"{member} in {self._path}")
         self._require_unchanged()
 
     def __getstate__(self) -> dict[str, object]:
@@ -148,7 +151,9 @@ class ArchivePhotographs(Photographs):
 
 
 def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
-    """Open a folder, or a .tgz, of images, however deep and of any size.
+    """Open a folder or archive of images, however deep and of any size.
+
+    What is hidden, and what macOS puts beside it into archives, is left out.
 
     Args:
         verify_images: See `FolderPhotographs`.
@@ -158,15 +163,16 @@ def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
     """
     photographs: Photographs
     if path.is_dir():
-        files = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p))
-        named = _named(file.relative_to(path).as_posix() for file in files)
+        files = (file.relative_to(path).as_posix() for file in path.rglob("*"))
+        named = _named(filter(is_image, files))
         by_name = {name: path / file for name, file in named.items()}
         photographs = FolderPhotographs(by_name, path, verify_images=verify_images)
     else:
         photographs = ArchivePhotographs(path, verify_images=verify_images)
     if not photographs.names:
         raise UserError(
-            f"{path} has no images", "`dataset` takes a folder or a .tgz with Name/Name_0001.jpg"
+            f"{path} has no images ({', '.join(SUFFIXES)})",
+            f"`dataset` takes a folder or archive ({', '.join(ARCHIVES)}) with Name/Name_0001.jpg",
         )
     return photographs
 
@@ -180,25 +186,33 @@ def _named(paths: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+def is_image(path: str) -> bool:
+    """Return whether a path below a data set's folder or in its archive is that of an image."""
+    return path.lower().endswith(SUFFIXES) and not is_hidden(path)
+
+
+def is_hidden(path: str) -> bool:
+    """Return whether a path is one that systems hide: `._a.jpg`, `.thumbnails/`, `__MACOSX/`."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
     """Return an image file's content as uint8 (height, width, 3) RGB.
 
+    An orientation in EXIF is applied, grey is repeated, CMYK converted, of 16 bits the upper eight
+    are kept and transparency is dropped.
+
     Args:
-        content: Of a JPEG or PNG file.
+        content: Of a JPEG, PNG, BMP or WebP file.
         where: Names the file in errors.
         flags: Of OpenCV's `imdecode`; three channels.
 
     Raises:
-        UserError: The content is not an image, or is a truncated JPEG.
+        UserError: The content is not an image, is truncated or too large.
     """
-    # OpenCV fills what is missing of a cut-off JPEG with grey and says nothing.
-    cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-4096:]
-    encoded = np.frombuffer(content, np.uint8)
-    image = cv2.imdecode(encoded, flags) if encoded.size and not cut_off else None
+    header_of(content, where)
+    cut_off = is_cut_off(content)
+    image = None if cut_off else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None:
         raise UserError(f"{where} is corrupt or truncated", "replace it, or leave it out")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

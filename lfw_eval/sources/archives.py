@@ -1,29 +1,49 @@
 """Members of untrusted archives: no path outside the folder, no links, no partial files."""
 
+import bz2
 import contextlib
 import gzip
+import io
 import lzma
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.download import writable
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.locks import locked
 
+SUFFIXES = (".tgz", ".tar.gz", ".tar", ".tar.xz", ".tar.bz2", ".zip")
+"""Of the archives that are read, which are recognised by their content."""
+MAX_MEMBER = 1 << 29
+"""Bytes of a member that is read into memory."""
+_MAX_RATIO = 200
+"""Of what an archive unpacks to, beyond `_MAX_RATIO_FREE` bytes, to its own size."""
+_MAX_RATIO_FREE = 1 << 28
+_ZIP = b"PK"
+_UNPACK: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"BZh": bz2.BZ2File,
+}
+"""What unpacks a compressed tar, by the bytes that it begins with."""
 _UNREADABLE = (
     EOFError,
+    IndexError,
     OSError,
+    OverflowError,
     RuntimeError,  # a zip member is encrypted, or its compression unsupported
     ValueError,
     lzma.LZMAError,
+    struct.error,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -34,20 +54,28 @@ class _UnreadableError(UserError):
     """An archive that is truncated, corrupt or none at all."""
 
 
-def iter_members(archive: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Read the files of a `.zip`, `.whl` or (any other name) gzip-compressed tar, in its order.
+def iter_members(
+    archive: Path, suffixes: Sequence[str], only: Collection[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Read the files of a zip or of a tar, which gzip, xz, bzip2 or nothing compresses, in order.
 
     Yields path inside the archive and content of every file whose name ends with one of the
     `suffixes`, ignoring case. A sequential pass: memory holds a single member.
 
+    Args:
+        archive: Recognised by its content, whatever its name.
+        suffixes: Of the names, in lower case.
+        only: The paths of the files to read; by default all.
+
     Raises:
-        UserError: The archive is truncated or corrupt, or any member, even of another suffix, has
-            a path outside the folder or is a link or device; possibly after the first members.
+        UserError: The archive is truncated or corrupt, or unpacks to much more than its size; or
+            any member, even of another suffix, has a path outside the folder or is a link or
+            device; or a member is larger than `MAX_MEMBER`. Possibly after the first members.
     """
     endings = tuple(suffix.lower() for suffix in suffixes)
     for name, content in _members(archive):
-        if name.lower().endswith(endings):
-            yield name, b"".join(_chunks(archive, content))
+        if name.lower().endswith(endings) and (only is None or name in only):
+            yield name, _whole(archive, name, content)
 
 
 def extract(
@@ -126,38 +154,97 @@ def _chunks(archive: Path, content: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
+def _whole(archive: Path, name: str, content: IO[bytes]) -> bytes:
+    with _reading(archive):
+        whole = content.read(MAX_MEMBER + 1)
+    if len(whole) > MAX_MEMBER:
+        raise UserError(
+            f"{name} in {archive} is larger than {MAX_MEMBER / 1e6:.0f} MB", "leave it out"
+        )
+    return whole
+
+
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the regular files; read a file before the next."""
-    zipped = archive.suffix.lower() in (".zip", ".whl")
-    return _zip_members(archive) if zipped else _tar_members(archive)
+    with _reading(archive), archive.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(_ZIP):
+        return _zip_members(archive)
+    unpack = next((unpack for magic, unpack in _UNPACK.items() if start.startswith(magic)), _open)
+    return _tar_members(archive, unpack)
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    return path.open("rb")
+
+
+class _Bounded(io.RawIOBase):
+    """What an archive unpacks to, read up to a limit: a few bytes can claim without end."""
+
+    def __init__(self, archive: Path, unpacked: io.BufferedIOBase) -> None:
+        super().__init__()
+        self._archive, self._unpacked = archive, unpacked
+        self._left = _most(archive)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes, and return how many there were."""
+        content = self._unpacked.read(len(buffer))
+        self._left -= len(content)
+        if self._left < 0:
+            raise _bomb(self._archive)
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _most(archive: Path) -> int:
+    """Return the number of bytes that an archive may unpack to."""
+    return _MAX_RATIO_FREE + _MAX_RATIO * archive.stat().st_size
+
+
+def _bomb(archive: Path) -> UserError:
+    return UserError(
+        f"{archive} is refused: it unpacks to more than {_MAX_RATIO} times its size",
+        "get a copy from a source that you trust",
+    )
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with _reading(archive), zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
+        members = opened.infolist()
+        for info in members:
             # The Unix mode is in the upper half; 0 if the archive was made on another system.
             kind = stat.S_IFMT(info.external_attr >> 16)
             _check(archive, info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
-        for info in opened.infolist():
+        # No more is read of a member than its entry says.
+        if sum(info.file_size for info in members) > _most(archive):
+            raise _bomb(archive)
+        for info in members:
             if not info.is_dir():
                 with opened.open(info) as content:
                     yield _normalise(info.filename), content
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with _reading(archive), gzip.open(archive) as unzipped:
-        with tarfile.open(fileobj=unzipped, mode="r|") as opened:
+def _tar_members(
+    archive: Path, unpack: Callable[[Path], io.BufferedIOBase]
+) -> Iterator[tuple[str, IO[bytes]]]:
+    with _reading(archive), unpack(archive) as unpacked:
+        bounded = _Bounded(archive, unpacked)
+        with tarfile.open(fileobj=bounded, mode="r|") as opened:
             for info in opened:
                 _check(archive, info.name, info.isreg() or info.isdir())
                 content = opened.extractfile(info) if info.isreg() else None
                 if content is not None:
                     yield _normalise(info.name), content
-        # gzip checks its checksum at the very end, after tar stops reading.
-        while unzipped.read(CHUNK):
+        # Checksums are checked at the very end, after tar stops reading.
+        while bounded.read(CHUNK):
             pass
 
 
 def _check(archive: Path, name: str, plain: bool) -> None:
+    if not name:
+        raise _UnreadableError(
+            f"{archive} has a member without a name", "replace it with a complete copy"
+        )
     if not is_safe(name):
         raise UserError(
             f"{archive} is refused: its member {name!r} has a path outside the folder",

@@ -4,10 +4,16 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
+
+COMPRESSION = {"tar": "", "tgz": "gz", "tar.gz": "gz", "tar.xz": "xz", "tar.bz2": "bz2"}
+"""Of a tar, by the suffix of its name."""
 
 
 def make_tar(path: Path, files: dict[str, bytes], *extra: tarfile.TarInfo) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
+    suffix = next(suffix for suffix in COMPRESSION if path.name.endswith(f".{suffix}"))
+    mode: Any = f"w:{COMPRESSION[suffix]}"
+    with tarfile.open(path, mode) as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)

@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import stat
 import tarfile
@@ -5,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from archives import make, make_tar
+from archives import COMPRESSION, make, make_tar, make_zip
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,11 +24,14 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return info
 
 
-@pytest.mark.parametrize("kind", ["tgz", "zip"])
+@pytest.mark.parametrize("kind", [*COMPRESSION, "zip"])
 def test_members_come_in_order_by_suffix(tmp_path: Path, kind: str) -> None:
     archive = make(kind, tmp_path, FILES)
     expected = [item for item in FILES.items() if item[0] != "top/note.txt"]
     assert list(iter_members(archive, [".jpg"])) == expected
+    assert list(iter_members(archive, [".jpg"], ["top/in/b.JPG"])) == expected[1:]
+    # Content tells what it is, whatever its name.
+    assert list(iter_members(archive.rename(tmp_path / "faces"), [".jpg"])) == expected
 
 
 def test_a_leading_dot_is_no_part_of_the_name(tmp_path: Path) -> None:
@@ -107,7 +111,7 @@ def test_a_damaged_lzma_member_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
-@pytest.mark.parametrize("kind", ["tgz", "zip"])
+@pytest.mark.parametrize("kind", ["tgz", "tar.xz", "tar.bz2", "zip"])
 def test_a_truncated_archive_is_refused_and_leaves_nothing(
     tmp_path: Path, kind: str, keep: float
 ) -> None:
@@ -121,6 +125,50 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing(
     with pytest.raises(UserError, match="replace it with a complete copy"):
         list(iter_members(archive, [".jpg"]))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", FILES)
+    content = archive.read_bytes()
+    # In the central directory, the length of the last name: 28 bytes after the entry's start.
+    at = content.rindex(b"PK\x01\x02") + 28
+    archive.write_bytes(content[:at] + b"\0\0" + content[at + 2 :])
+    with pytest.raises(UserError, match=r"a\.zip (has a member without a name|is not a readable)"):
+        list(iter_members(archive, [".jpg"]))
+
+
+@pytest.mark.parametrize("kind", ["tgz", "tar.xz", "tar.bz2", "zip"])
+def test_an_archive_that_unpacks_to_much_more_than_its_size_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make(kind, tmp_path, {"top/a.jpg": b"x", "top/zeros": bytes(4_000_000)})
+    assert list(iter_members(archive, [".jpg"])) == [("top/a.jpg", b"x")]
+    monkeypatch.setattr("lfw_eval.sources.archives._MAX_RATIO_FREE", 100_000)
+    with pytest.raises(UserError, match="refused: it unpacks to more than 200 times its size"):
+        list(iter_members(archive, [".jpg"]))
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_member_too_large_for_memory_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make(kind, tmp_path, FILES)
+    monkeypatch.setattr("lfw_eval.sources.archives.MAX_MEMBER", 1000)
+    with pytest.raises(UserError, match=r"top/in/b\.JPG in .* is larger than 0 MB; leave it out"):
+        list(iter_members(archive, [".jpg"]))
+
+
+@given(st.sampled_from([*COMPRESSION, "zip"]), st.integers(0), st.binary(max_size=8))
+def test_a_damaged_archive_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, at: int, damage: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    archive = make(kind, folder, {"top/a.jpg": b"first", "top/note.txt": b"third"})
+    content = archive.read_bytes()
+    at %= len(content)
+    archive.write_bytes(content[:at] + damage + content[at + len(damage) :])
+    with contextlib.suppress(UserError):
+        list(iter_members(archive, [".jpg"]))
 
 
 def test_a_wrong_gzip_checksum_is_noticed(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.faces.image_files import ImageFiles, open_images
-from lfw_eval.datasets.faces.image_header import ImageHeader
 from lfw_eval.datasets.faces.listing import Box, Face, ListedImage, Listing
+from lfw_eval.datasets.image_header import ImageHeader
 from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.metrics.detection.boxes import FaceTruth
 from lfw_eval.system.errors import UserError
@@ -101,7 +101,7 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
 
     Args:
         listing: The annotations.
-        path: A folder, or a .tgz or .zip, with the images, however deep.
+        path: A folder or archive with the images, however deep.
         verify_images: See `open_images`.
 
     Raises:

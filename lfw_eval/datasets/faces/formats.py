@@ -10,6 +10,7 @@ from lfw_eval.datasets.faces.fddb import LISTS, read_fddb
 from lfw_eval.datasets.faces.kitti import read_kitti
 from lfw_eval.datasets.faces.listing import Listing
 from lfw_eval.datasets.faces.wider import read_wider
+from lfw_eval.sources.archives import SUFFIXES as ARCHIVES
 from lfw_eval.system.errors import UserError
 
 Form = Literal["wider", "fddb", "kitti", "coco"]
@@ -19,7 +20,6 @@ READERS: dict[Form, Callable[[Path], Listing]] = {
     "kitti": read_kitti,
     "coco": read_coco,
 }
-_ARCHIVES = (".tgz", ".tar.gz", ".zip")
 # Text first: the .mat of the evaluation does not say which faces are invalid.
 _WIDER = ("wider_face_val_bbx_gt.txt", "wider_face_val.mat")
 _FORMATS = (
@@ -39,7 +39,7 @@ def open_faces(
     """Open a face detection data set in the format of COCO, WIDER FACE, FDDB or KITTI.
 
     Args:
-        path: A folder, .tgz or .zip with the images, however deep.
+        path: A folder or archive with the images, however deep.
         annotations: COCO's .json, WIDER's .txt or .mat, an ellipse list of FDDB or the folder with
             all, or the folder with KITTI's labels. By default what is in the folder in its
             official place, or beside an archive.
@@ -55,9 +55,9 @@ def open_faces(
             raise UserError(
                 f"{required} does not exist", "give the images, and the annotations of their faces"
             )
-    if not path.is_dir() and not path.name.lower().endswith(_ARCHIVES):
+    if not path.is_dir() and not path.name.lower().endswith(ARCHIVES):
         raise UserError(
-            f"{path} is neither a folder nor a {', '.join(_ARCHIVES)}", "give the images"
+            f"{path} is neither a folder nor a {', '.join(ARCHIVES)}", "give the images"
         )
     if annotations is not None and annotations.is_file():
         source = annotations
@@ -75,7 +75,7 @@ def open_faces(
 def _places(path: Path) -> Iterator[Path]:
     """Annotations in the official places of a folder, or beside an archive."""
     if path.is_file():
-        ending = next(e for e in _ARCHIVES if path.name.lower().endswith(e))
+        ending = next(e for e in ARCHIVES if path.name.lower().endswith(e))
         documents = [path.with_name(path.name[: -len(ending)] + ".json")]
         yield from filter(Path.is_file, documents)
         documents, path = [], path.parent

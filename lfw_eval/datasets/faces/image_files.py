@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.faces.image_header import ImageHeader, header_of, read_header
 from lfw_eval.datasets.image_hashes import image_hashes, read_unchanged, require_unchanged
-from lfw_eval.datasets.photographs import SUFFIXES, decode
+from lfw_eval.datasets.image_header import ImageHeader, header_of, read_header
+from lfw_eval.datasets.photographs import SUFFIXES, decode, is_hidden, is_image
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError, unreadable
 
@@ -105,13 +105,15 @@ class FolderImages(ImageFiles):
 
 
 class ArchiveImages(ImageFiles):
-    """Image files in a .tgz or .zip, which is never unpacked."""
+    """Image files in an archive, which is never unpacked."""
 
     def __init__(self, path: Path) -> None:
         # One pass for names, sizes and hashes; a broken image matters only if it is used.
         self._headers: dict[str, ImageHeader | UserError] = {}
         self._hashes: dict[str, str] = {}
         for member, content in iter_members(path, SUFFIXES):
+            if is_hidden(member):
+                continue
             if member in self._headers:
                 raise UserError(f"{path} holds {member} twice", "remove one of the two")
             try:
@@ -134,15 +136,13 @@ class ArchiveImages(ImageFiles):
 
     def read(self, files: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield images in the order of the archive."""
-        wanted = set(files)
-        for member, content in iter_members(self.path, SUFFIXES):
-            if member in wanted:
-                require_unchanged(content, self._hashes[member], f"{member} in {self.path}")
-                yield member, decode(content, f"{member} in {self.path}", _AS_STORED)
+        for member, content in iter_members(self.path, SUFFIXES, set(files)):
+            require_unchanged(content, self._hashes[member], f"{member} in {self.path}")
+            yield member, decode(content, f"{member} in {self.path}", _AS_STORED)
 
 
 def open_images(path: Path, *, verify_images: bool = False) -> ImageFiles:
-    """Open a folder, or a .tgz or .zip, of .jpg and .png files, however deep.
+    """Open a folder or archive of images, however deep.
 
     Args:
         verify_images: Read the files of a folder for their hashes, even those that seem unchanged
@@ -162,10 +162,9 @@ def _walk(root: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield (Path(folder) / name).relative_to(root).as_posix()
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        for name in filter(is_image, sorted(files)):
+            yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def _endings(file: str) -> Iterator[str]:

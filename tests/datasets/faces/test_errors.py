@@ -171,12 +171,12 @@ def test_unreadable_json(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "is not a JPEG or PNG image, or is truncated"),
-        (b"GIF89a", "is not a JPEG or PNG image, or is truncated"),
-        (jpeg()[:100], "is not a JPEG or PNG image, or is truncated"),
+        (b"", "is corrupt or truncated, or not a JPEG"),
+        (b"GIF89a", "is corrupt or truncated, or not a JPEG"),
+        (jpeg()[:100], "is corrupt or truncated, or not a JPEG"),
         (jpeg()[:-30], "is corrupt or truncated"),
         (png_claiming(100_000, 100_000), "100000 x 100000 pixels .* too large to decode"),
-        (png_claiming(0, 5), "is not a JPEG or PNG"),
+        (png_claiming(0, 5), "not a JPEG, PNG"),
         (png_claiming(WIDTH, HEIGHT), "is corrupt or truncated"),
     ],
 )
