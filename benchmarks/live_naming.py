@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lfw_eval.cli.flatten import group_of
 from lfw_eval.cli.jobs import JobOptions
-from lfw_eval.datasets.alignment import CROP_SIDE, central_face
+from lfw_eval.datasets.alignment import FACENET_SIZE, central_face
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.live.crop import face_crop
@@ -45,7 +45,7 @@ def facenet_crop(image: Image, box: NDArray[np.float64]) -> Image:
     height, width = image.shape[:2]
     grown = box + np.array([-16, -16, 16, 16])
     x0, y0, x1, y1 = np.clip(grown, 0, [width, height, width, height]).astype(np.intp)
-    return np.asarray(cv2.resize(image[y0:y1, x0:x1], (CROP_SIDE, CROP_SIDE)), np.uint8)
+    return np.asarray(cv2.resize(image[y0:y1, x0:x1], FACENET_SIZE), np.uint8)
 
 
 def embed(dataset: Dataset, names: Sequence[str], embedder: Embedder) -> dict[str, Embeddings]:

@@ -10,6 +10,7 @@ from typing import Literal
 import onnx
 
 from lfw_eval.checkpoints.conversion import RECIPE, convert, normalisation_of, source_sha256
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.checkpoints.formats import CHECKPOINTS, format_of
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
@@ -71,6 +72,11 @@ class Checkpoint:
     def input_shape(self) -> tuple[int, int, int]:
         """Return height, width and channels of the images that the network takes."""
         return image_shape(onnx.load(self.model))
+
+    def crop_size(self) -> CropSize:
+        """Return the size of the crops that the network takes."""
+        height, width, _ = self.input_shape()
+        return CropSize(height, width)
 
     def describe(self) -> ModelDescription:
         """Return the description of the network for a result."""

@@ -60,10 +60,9 @@ def calibrate_command(
         check_drop(max_drop)
     opened = data.open(pairs_needed=False)
     network = open_checkpoint(checkpoint.checkpoint, checkpoint.normalisation)
-    side, _, _ = network.input_shape()
     job = Job(
         dataset=opened,
-        alignment=alignment.of(opened, side),
+        alignment=alignment.of(opened, network.crop_size()),
         checkpoint=network,
         calibration_list=calibration.calibration_list,
         method=calibration.method,

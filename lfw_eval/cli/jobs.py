@@ -44,11 +44,11 @@ class NetworkOptions:
             )
         network = open_checkpoint(self.checkpoint.checkpoint, self.checkpoint.normalisation)
         other = candidate.open(network) if candidate else None
-        side, _, _ = network.input_shape()
+        size = network.crop_size()
         resizes = self.alignment.align in (None, "none")
         return Job(
-            dataset=dataset.for_network(side) if resizes else dataset,
-            alignment=self.alignment.of(dataset, side),
+            dataset=dataset.for_network(size) if resizes else dataset,
+            alignment=self.alignment.of(dataset, size),
             checkpoint=network,
             engine=choose_engine(
                 self.engine.engine,

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 import typer
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import Alignment
 from lfw_eval.datasets.dataset import Align, Dataset, open_dataset
 from lfw_eval.system.errors import UserError
@@ -124,18 +125,26 @@ class AlignmentOptions:
         Align | None,
         typer.Option(
             help="mtcnn: its box with a margin. five-point: landmarks to where ArcFace's crops "
-            "have them. none: images that are aligned crops already. Default: none for a .bin, "
-            "five-point for networks of 112x112, mtcnn for all others.",
+            "have them, or SphereFace's of 112x96. none: images that are aligned crops already. "
+            "Default: none for a .bin, five-point for networks of 112x112 and those that are not "
+            "square, mtcnn for all others.",
+        ),
+    ] = None
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of five points of your own for five-point: height, width and points, "
+            "[x, y] of the eyes, the nose and the corners of the mouth.",
         ),
     ] = None
 
-    def of(self, dataset: Dataset, side: int) -> Alignment:
-        """Return the way from a data set's photographs to crops of a side, in pixels.
+    def of(self, dataset: Dataset, size: CropSize) -> Alignment:
+        """Return the way from a data set's photographs to crops of a size.
 
         Raises:
             UserError: The options contradict each other, or the data set.
         """
-        return dataset.alignment(side, self.align, self.boxes, self.margin)
+        return dataset.alignment(size, self.align, self.boxes, self.margin, self.template)
 
 
 def first_of(name: str, *values: _Value | None) -> _Value | None:

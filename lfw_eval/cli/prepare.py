@@ -6,7 +6,10 @@ from typing import Annotated, Literal, cast, get_args
 
 import typer
 
+from lfw_eval.checkpoints.crop_size import CropSize
+from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import AlignmentOptions, DataOptions, OutputArgument, first_of
+from lfw_eval.datasets.alignment import FACENET_SIZE, read_template
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.faces import open_faces, write_coco
@@ -15,6 +18,22 @@ from lfw_eval.system.errors import UserError
 
 Annotations = Literal["wider", "fddb", "kitti", "coco"]
 Layout = Literal["lfw", Annotations]
+_MIN_SIDE = 32
+
+
+def _crop_size(text: str) -> CropSize:
+    """Return the size of crops that a user means by one number or two.
+
+    Raises:
+        UserError: They are not such numbers.
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) >= _MIN_SIDE for side in sides):
+        raise UserError(
+            f"`crop_size` {text!r} is neither a side nor height x width of {_MIN_SIDE} pixels up",
+            "give 160 or 112x96, for example",
+        )
+    return CropSize(int(sides[0]), int(sides[-1]))
 
 
 def prepare_command(
@@ -34,7 +53,15 @@ def prepare_command(
         typer.Option("--output", "-o", help="COCO JSON to write, for all layouts but lfw."),
     ] = None,
     alignment: AlignmentOptions,
-    side: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 160,
+    crop_size: Annotated[
+        CropSize | None,
+        typer.Option(
+            parser=_crop_size,
+            metavar="SIDE|HEIGHTxWIDTH",
+            help="Size of the crops, in pixels. Default: that of --template, or 160.",
+        ),
+        Formerly("--side"),
+    ] = None,
 ) -> None:
     """Align a data set, or write face annotations as COCO JSON.
 
@@ -51,7 +78,7 @@ def prepare_command(
     elif path:
         raise UserError("`output` is for annotations", "crops go into the folder of data sets")
     else:
-        _align(data.open(), alignment, side)
+        _align(data.open(), alignment, crop_size)
 
 
 def _write_annotations(
@@ -67,8 +94,11 @@ def _write_annotations(
     )
 
 
-def _align(dataset: Dataset, alignment: AlignmentOptions, side: int) -> None:
-    store = dataset.crop_store(alignment.of(dataset, side))
+def _align(dataset: Dataset, alignment: AlignmentOptions, size: CropSize | None) -> None:
+    if size is None:
+        own = alignment.template
+        size = read_template(own).size if own else FACENET_SIZE
+    store = dataset.crop_store(alignment.of(dataset, size))
     write_pair_list(dataset.pairs, store.folder)
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())

@@ -36,7 +36,7 @@ class CropStore:
     Attributes:
         folder: Where it lies.
         names: Image names, sorted.
-        crops: uint8 (n, side, side, 3) RGB, FaceNet's side being 160; memory-mapped copy-on-write.
+        crops: uint8 (n, height, width, 3) RGB, FaceNet's 160x160; memory-mapped copy-on-write.
         boxes: float64 (n, 4), the region of the photograph that each shows: x0, y0, x1, y1.
         detected: bool (n,); where False no face was found and the box is the centre box.
         alignment: How the boxes were found, in words.
@@ -83,7 +83,7 @@ def build_crop_store(
     }
     key = json.dumps(depends_on, sort_keys=True)
     folder = parent / f"crops-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    shape = (len(names), alignment.side, alignment.side, 3)
+    shape = (len(names), *alignment.size, 3)
     with suppress(DamagedError):
         if store := _open(folder, names, shape):
             return store
@@ -184,7 +184,7 @@ def _align(
     workers: Workers,
 ) -> None:
     """Write crops.npy, crops.csv and, as the last, store.json."""
-    part = PartialCrops(folder, names, alignment.side)
+    part = PartialCrops(folder, names, alignment.size)
     remaining = sorted(set(names).difference(part.rows))
     batches = align(workers, photographs, remaining, alignment)
     bar = tqdm(total=len(names), initial=len(part.rows), desc="align", unit="img", disable=None)

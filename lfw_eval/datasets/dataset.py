@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import (
-    CROP_SIDE,
-    TEMPLATE_SIDE,
+    ARCFACE_SIZE,
+    FACENET_SIZE,
     Alignment,
     AlreadyAligned,
     BoxAlignment,
@@ -16,6 +17,9 @@ from lfw_eval.datasets.alignment import (
     GivenLandmarks,
     LandmarkAlignment,
     MtcnnAlignment,
+    Template,
+    arcface_template,
+    read_template,
 )
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
@@ -95,44 +99,57 @@ class Dataset:
 
     def alignment(
         self,
-        side: int = CROP_SIDE,
+        size: CropSize = FACENET_SIZE,
         way: Align | None = None,
         boxes: Path | None = None,
         margin: int = 32,
+        template: Path | None = None,
     ) -> Alignment:
         """Return how the faces are cropped.
 
-        Unasked, crops that are aligned already stay as they are, those of 112x112 are aligned by
-        five points, as ArcFace's networks want them, and all others by MTCNN's box.
+        Unasked, crops that are aligned already stay as they are, those of 112x112, as ArcFace's
+        networks want them, and those that are not square, as SphereFace's 112x96, are aligned by
+        five points, and all others by MTCNN's box.
 
         Args:
-            side: What the network takes.
+            size: What the network takes.
             way: What the user asked for.
             boxes: The user's CSV file of faces, instead of MTCNN's.
             margin: MTCNN's, in pixels of the photograph.
+            template: The user's TOML file of five points, instead of ArcFace's.
 
         Raises:
-            UserError: `boxes` is given for an alignment that takes none.
+            UserError: `boxes` or `template` is given for an alignment that takes none, or the
+                template cannot be read or is for crops of another shape.
         """
+        if boxes and template:
+            raise UserError("`boxes` does not go with `template`", "leave one out")
         if boxes:
             if way in ("five-point", "none"):
                 raise UserError(f"`boxes` does not go with `align` {way}", "leave one out")
-            return BoxAlignment(boxes, side=side)
+            return BoxAlignment(boxes, size=size)
+        if template:
+            if way in ("mtcnn", "none"):
+                raise UserError(f"`template` does not go with `align` {way}", "leave one out")
+            return self._five_points(read_template(template).resized(size))
         if way == "none" or (way is None and self.aligned):
-            return AlreadyAligned(side)
-        if way == "mtcnn" or (way is None and side != TEMPLATE_SIDE):
-            return MtcnnAlignment(margin, side)
-        if self.landmarks:
-            return LandmarkAlignment(self.landmarks, side)
-        return FivePointAlignment(side)
+            return AlreadyAligned(size)
+        if way == "mtcnn" or (way is None and size.is_square and size != ARCFACE_SIZE):
+            return MtcnnAlignment(margin, size)
+        return self._five_points(arcface_template(size))
 
-    def for_network(self, side: int) -> "Dataset":
+    def _five_points(self, template: Template) -> Alignment:
+        if self.landmarks:
+            return LandmarkAlignment(self.landmarks, template)
+        return FivePointAlignment(template)
+
+    def for_network(self, size: CropSize) -> "Dataset":
         """Return the same with the caution that crops of another size than the network's call for.
 
         Args:
-            side: What the network takes.
+            size: What the network takes.
         """
-        if not self.aligned or side == TEMPLATE_SIDE:
+        if not self.aligned or size == ARCFACE_SIZE:
             return self
         return replace(self, caution="resized")
 

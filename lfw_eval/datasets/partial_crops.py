@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import AlignedFaces
 from lfw_eval.datasets.crop_index import HEADER, Row, csv_content, row_of
 from lfw_eval.system.files import allocate_array, write_atomically
@@ -26,11 +27,11 @@ class PartialCrops:
     machine left, a row counts only while its pixels are those that it was written for.
 
     Attributes:
-        pixels: The file of the crops, uint8 (n, side, side, 3) in the order of the sorted names.
+        pixels: The file of the crops, uint8 (n, height, width, 3) in the order of the sorted names.
         rows: Of the finished images, by name.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], side: int) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], size: CropSize) -> None:
         """Resume what an interrupted run of the same alignment left in the folder.
 
         Raises:
@@ -38,7 +39,7 @@ class PartialCrops:
         """
         self.pixels, self._progress = folder / "crops.part.npy", folder / "crops.part.csv"
         self._position = {name: index for index, name in enumerate(sorted(names))}
-        shape = (len(names), side, side, 3)
+        shape = (len(names), *size, 3)
         self.rows: dict[str, Row] = {}
         with suppress(OSError, ValueError, csv.Error):
             self._crops = open_memmap(self.pixels, mode="r+")

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 
+from lfw_eval.checkpoints.checkpoint import image_shape
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
 from lfw_eval.engines.store import EngineStore
 
@@ -18,9 +20,10 @@ class DummyEngine(Engine):
     arithmetic = "random projection"
     device = "none"
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, image: tuple[int, int, int]) -> None:
+        """Take crops of an image's height, width and channels."""
         self.key = key
-        self.inputs = (TensorSpec("crops", (-1, 160, 160, 3), "uint8"),)
+        self.inputs = (TensorSpec("crops", (-1, *image), "uint8"),)
         self.outputs = (TensorSpec("embedding", (-1, _DIMENSIONS), "float32"),)
         self._directions = np.random.default_rng(0).standard_normal(
             (_GRID * _GRID * 3, _DIMENSIONS), dtype=np.float32
@@ -34,12 +37,16 @@ class DummyEngine(Engine):
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "DummyEngine":
         """Return the engine; nothing is built."""
-        return cls(EngineStore.of(folder, request, cls.runtime(), cls.device, {}).key)
+        store = EngineStore.of(folder, request, cls.runtime(), cls.device, {})
+        return cls(store.key, image_shape(onnx.load(request.model, load_external_data=False)))
 
     def run(self, batch: Batch) -> Outputs:
         """Project one batch."""
         crops = batch["crops"]
-        cells = crops.reshape(len(crops), _GRID, 160 // _GRID, _GRID, 160 // _GRID, 3)
-        means = cells.mean(axis=(2, 4), dtype=np.float32).reshape(len(crops), -1)
+        down, across = (np.arange(_GRID + 1) * side // _GRID for side in crops.shape[1:3])
+        sums = np.add.reduceat(crops, down[:-1], axis=1, dtype=np.float32)
+        sums = np.add.reduceat(sums, across[:-1], axis=2)
+        pixels = np.outer(np.diff(down), np.diff(across)).astype(np.float32)
+        means = (sums / pixels[..., None]).reshape(len(crops), -1)
         means -= means.mean(axis=1, keepdims=True)
         return {"embedding": means @ self._directions}

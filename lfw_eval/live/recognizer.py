@@ -48,7 +48,8 @@ class Recognizer:
         if not frame.faces:
             return frame
         started = time.perf_counter()
-        crops = [face_crop(frame.pixels, np.array(face.box)) for face in frame.faces]
+        size = self.embedder.crop_size
+        crops = [face_crop(frame.pixels, np.array(face.box), size) for face in frame.faces]
         faces = list(frame.faces)
         for row, (nearest, distance) in enumerate(gallery.nearest(self.embedder.embed(crops))):
             name = nearest if distance < self.threshold else None
@@ -68,7 +69,8 @@ class Recognizer:
         if not len(boxes):
             return None
         box = boxes[central_face(boxes.astype(np.float32), image)]
-        embedding: NDArray[np.float64] = self.embedder.embed([face_crop(image, box)])[0]
+        crop = face_crop(image, box, self.embedder.crop_size)
+        embedding: NDArray[np.float64] = self.embedder.embed([crop])[0]
         return embedding
 
 

@@ -59,9 +59,8 @@ class Job:
                 "server's own network",
                 "leave `candidate` out, or take another `engine`",
             )
-        sizes = [network.input_shape()[:2] for network in (self.checkpoint, self.candidate)]
-        if sizes[0] != sizes[1]:
-            own, other = (f"{height}x{width}" for height, width in sizes)
+        own, other = (network.crop_size() for network in (self.checkpoint, self.candidate))
+        if own != other:
             raise UserError(
                 f"{self.candidate.name} takes crops of {other} and {self.checkpoint.name} of {own},"
                 " but both have to run on the same crops",

@@ -22,6 +22,7 @@ from calibration.quantize import QdqTypes
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from calibration.thresholds import METHODS
 from lfw_eval.checkpoints import conversion, facedetect, normalisation
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
@@ -34,10 +35,12 @@ from lfw_eval.datasets.alignment import (
     GivenLandmarks,
     LandmarkAlignment,
     MtcnnAlignment,
+    arcface_template,
     crop,
     five_point,
     mtcnn,
 )
+from lfw_eval.datasets.alignment.template import ARCFACE_POINTS
 from lfw_eval.datasets.celebrities import celebrity_files
 from lfw_eval.datasets.photographs import FolderPhotographs
 from lfw_eval.detectors import contract as detections
@@ -146,12 +149,12 @@ def _cropped(folder: Path) -> dict[str, Any]:
         Faces(
             np.array([[12.5, 9, 50.2, 61], [2, 2, 9, 9]], np.float32),
             np.array([0.9, 0.8], np.float32),
-            np.stack([five_point.TEMPLATE * 0.5 + [6, 4], five_point.TEMPLATE / 9]).astype("f4"),
+            np.stack([ARCFACE_POINTS * 0.5 + [6, 4], ARCFACE_POINTS / 9]).astype("f4"),
         ),
         Faces(
             np.array([[40, 30, 120, 118]], np.float32),
             np.array([0.9], np.float32),
-            (five_point.TEMPLATE @ [[0.5, 0.3], [-0.3, 0.5]] + [40, 9])[None].astype("f4"),
+            (ARCFACE_POINTS @ [[0.5, 0.3], [-0.3, 0.5]] + [40, 9])[None].astype("f4"),
         ),
         Faces(*(np.empty(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2)))),
     ]
@@ -162,7 +165,8 @@ def _cropped(folder: Path) -> dict[str, Any]:
         patch.object(mtcnn, "find_faces", lambda _: faces),
         patch.object(five_point, "find_faces", lambda _: faces),
     ):
-        outputs |= {"mtcnn": MtcnnAlignment(), "five-point": FivePointAlignment(160)}
+        template = arcface_template(CropSize.square(160))
+        outputs |= {"mtcnn": MtcnnAlignment(), "five-point": FivePointAlignment(template)}
         aligned = {name: way.align(names, images) for name, way in outputs.items()}
     squares = [pattern(112, 112, 4), pattern(160, 160, 5), pattern(250, 250, 6)]
     aligned["already aligned"] = AlreadyAligned().align(names, squares)

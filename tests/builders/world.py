@@ -18,6 +18,7 @@ from lfw_eval.datasets.alignment import (
     AlreadyAligned,
     BoxAlignment,
     MtcnnAlignment,
+    arcface_template,
     five_point,
 )
 from lfw_eval.datasets.dataset import open_dataset
@@ -125,13 +126,13 @@ def no_face() -> Faces:
 def run(world: World) -> np.ndarray:
     """Return the embeddings of the photographs, by the way that `evaluate` takes."""
     network = open_checkpoint(str(world.root / "net.onnx"), world.normalisation)
-    side, _, _ = network.input_shape()
+    size = network.crop_size()
     dataset = open_dataset(str(world.root / world.dataset), None)
     alignment = {
-        "boxes": lambda: BoxAlignment(world.root / "boxes.csv", world.margin / 320, side),
-        "mtcnn": lambda: MtcnnAlignment(world.margin, side),
-        "five-point": lambda: five_point.FivePointAlignment(side),
-        "none": lambda: AlreadyAligned(side),
+        "boxes": lambda: BoxAlignment(world.root / "boxes.csv", world.margin / 320, size),
+        "mtcnn": lambda: MtcnnAlignment(world.margin, size),
+        "five-point": lambda: five_point.FivePointAlignment(arcface_template(size)),
+        "none": lambda: AlreadyAligned(size),
     }[world.align]()
     store = dataset.crop_store(alignment)
     listing = world.root / "calibration.txt"

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from damage import damaged
 from pictures import encoded, picture
+from world import tiny
 
 from lfw_eval.bulk import embed as embed_module
 from lfw_eval.bulk import image_shards
 from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
 from lfw_eval.bulk.score import unit_embeddings
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import AlreadyAligned
 from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest
@@ -43,7 +46,7 @@ def work(tmp_path, monkeypatch):
     now = time.time_ns
     monkeypatch.setattr(image_shards.time, "time_ns", lambda: now() + 60_000_000_000)
     model = tmp_path / "model.onnx"
-    model.write_bytes(b"any")
+    tiny(model, side=160)
     embedded, hashed = [], []
     crop, hash_shard = embed_module.crop_images, image_shards.HashShard.__call__
     monkeypatch.setattr(
@@ -141,8 +144,11 @@ def test_another_source_or_network_is_refused(images, work, tmp_path, change):
         case "a new image":
             (images / "new.png").write_bytes(encoded(picture(99, 40, 40), ".png"))
         case "another network":
-            (tmp_path / "model.onnx").write_bytes(b"other")
-    alignment = AlreadyAligned(side=112) if change == "another alignment" else AlreadyAligned()
+            model = onnx.load(tmp_path / "model.onnx")
+            onnx.save(model, tmp_path / "model.onnx")  # its weights are inside now
+    alignment = (
+        AlreadyAligned(CropSize.square(112)) if change == "another alignment" else AlreadyAligned()
+    )
     with pytest.raises(UserError, match="embeddings of another source, model or alignment"):
         work(images, alignment=alignment)
 

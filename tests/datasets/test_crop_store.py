@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from pictures import encoded, picture
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import AlreadyAligned
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store, open_crop_store
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.system.errors import UserError
 
+SIZE = CropSize.square(32)
 NAMES = [f"Bo_000{number}" for number in range(1, 7)]
 
 
@@ -25,7 +27,7 @@ def build(tmp_path, monkeypatch) -> Callable[[], CropStore]:
     for seed, name in enumerate(NAMES):
         (tmp_path / "images" / f"{name}.png").write_bytes(encoded(picture(seed, 60, 60), ".png"))
     photographs = open_photographs(tmp_path / "images")
-    return lambda: build_crop_store(photographs, NAMES, AlreadyAligned(32), tmp_path / "stores")
+    return lambda: build_crop_store(photographs, NAMES, AlreadyAligned(SIZE), tmp_path / "stores")
 
 
 def save(path: Path, values: np.ndarray) -> None:
@@ -123,7 +125,10 @@ def test_a_damaged_store_is_made_again(build, damage, capfd):
 def test_a_store_of_other_images_is_not_taken(build, capfd):
     folder = build().folder
     other = build_crop_store(
-        open_photographs(folder.parents[1] / "images"), NAMES[:3], AlreadyAligned(32), folder.parent
+        open_photographs(folder.parents[1] / "images"),
+        NAMES[:3],
+        AlreadyAligned(SIZE),
+        folder.parent,
     )
     for path in folder.iterdir():
         path.write_bytes((other.folder / path.name).read_bytes())
@@ -186,7 +191,7 @@ def test_what_an_interrupted_run_left_is_checked(build, damage, monkeypatch, tmp
 
     def run() -> CropStore:
         photographs = open_photographs(tmp_path / "images")
-        return build_crop_store(photographs, NAMES, Counted(32), tmp_path / "stores")
+        return build_crop_store(photographs, NAMES, Counted(SIZE), tmp_path / "stores")
 
     with pytest.raises(KeyboardInterrupt):
         run()

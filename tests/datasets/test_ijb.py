@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pictures import encoded, picture
 
 from lfw_eval.datasets import photographs
-from lfw_eval.datasets.alignment import LandmarkAlignment, MtcnnAlignment
+from lfw_eval.datasets.alignment import ARCFACE_SIZE, LandmarkAlignment, MtcnnAlignment
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.ijb import open_ijb
 from lfw_eval.metrics.verification.templates import template_embeddings
@@ -85,9 +85,9 @@ def test_a_release_is_read(release):
     assert ijb.left.tolist() == [1, 2, 3, 0]
     assert ijb.right.tolist() == [2, 3, 0, 1]
     assert ijb.genuine.tolist() == [True, False, True, False]
-    alignment = ijb.images.alignment(112)
+    alignment = ijb.images.alignment(ARCFACE_SIZE)
     assert isinstance(alignment, LandmarkAlignment)
-    assert isinstance(ijb.images.alignment(160), MtcnnAlignment)
+    assert isinstance(ijb.images.alignment(), MtcnnAlignment)
     images = dict(ijb.images.photographs.read(names))
     aligned = alignment.align(list(images), list(images.values()))
     assert aligned.detected.all() and aligned.crops.shape == (6, 112, 112, 3)

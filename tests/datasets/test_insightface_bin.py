@@ -266,9 +266,9 @@ def test_a_corrupt_crop_and_one_that_is_not_square(tmp_path):
         list(photographs.read(photographs.names))
     crops = [*CROPS[:7], encoded(picture(7, 112, 96)), *CROPS[8:]]
     dataset = open_dataset(str(written(tmp_path, (crops, SAME))), None)
-    with pytest.raises(UserError, match="000007 has 96x112 pixels"):
+    with pytest.raises(UserError, match="000007 has 112x96 pixels"):
         named = list(dataset.photographs.read(["000007"]))
-        dataset.alignment(160).align([name for name, _ in named], [image for _, image in named])
+        dataset.alignment().align([name for name, _ in named], [image for _, image in named])
 
 
 def test_pairs_do_not_go_with_it(tmp_path):

@@ -3,18 +3,19 @@
 from lfw_eval.datasets.alignment.aligned import AlreadyAligned
 from lfw_eval.datasets.alignment.boxes import BoxAlignment
 from lfw_eval.datasets.alignment.contract import AlignedFaces, Alignment
-from lfw_eval.datasets.alignment.crop import CROP_SIDE
+from lfw_eval.datasets.alignment.crop import FACENET_SIZE
 from lfw_eval.datasets.alignment.five_point import (
-    TEMPLATE_SIDE,
     FivePointAlignment,
     GivenLandmarks,
     LandmarkAlignment,
 )
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment, central_face
+from lfw_eval.datasets.alignment.template import ARCFACE_SIZE, Template, arcface_template
+from lfw_eval.datasets.alignment.template_file import read_template
 
 __all__ = [
-    "CROP_SIDE",
-    "TEMPLATE_SIDE",
+    "ARCFACE_SIZE",
+    "FACENET_SIZE",
     "AlignedFaces",
     "Alignment",
     "AlreadyAligned",
@@ -23,5 +24,8 @@ __all__ = [
     "GivenLandmarks",
     "LandmarkAlignment",
     "MtcnnAlignment",
+    "Template",
+    "arcface_template",
     "central_face",
+    "read_template",
 ]

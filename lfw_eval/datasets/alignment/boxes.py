@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, Region
 from lfw_eval.datasets.alignment.crop import (
-    CROP_SIDE,
+    FACENET_SIZE,
     RESAMPLING,
-    clip,
     crop_regions,
-    side_in_words,
+    face_region,
+    size_in_words,
 )
 from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
 from lfw_eval.system.errors import UserError, unreadable
@@ -29,18 +30,19 @@ _SMALL = 16
 class BoxAlignment:
     """The crop around boxes from a CSV file, for example those of golden results.
 
-    A box is grown on every side, rounded to whole pixels and clipped to the photograph.
+    A box is grown on every side, rounded to whole pixels and clipped to the photograph; see
+    `face_region` for crops that are not square.
 
     Attributes:
         path: CSV file with the header `image,x,y,w,h`: name of the image, left, top, width and
             height of the face in pixels. An image that it lacks counts as undetected.
         margin: Growth on every side, relative to the box's width and height.
-        side: Of the crops.
+        size: Of the crops.
     """
 
     path: Path
     margin: float = 0.1
-    side: int = CROP_SIDE
+    size: CropSize = FACENET_SIZE
 
     @property
     def fingerprint(self) -> str:
@@ -53,7 +55,7 @@ class BoxAlignment:
             digest = file_sha256(self.path)
         except OSError as error:
             raise unreadable(f"`boxes` {self.path}", error) from error
-        recipe = f"margin {100 * self.margin:g}%{side_in_words(self.side)}"
+        recipe = f"margin {100 * self.margin:g}%{size_in_words(self.size)}"
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
 
     @property
@@ -87,13 +89,13 @@ class BoxAlignment:
             self._region(self._boxes[name], image) if name in self._boxes else None
             for name, image in zip(names, images, strict=True)
         ]
-        return crop_regions(images, regions, self.side)
+        return crop_regions(images, regions, self.size)
 
     def _region(self, box: FaceBox, image: Image) -> Region:
         corner, size = np.array([box.x, box.y]), np.array([box.width, box.height])
         growth = self.margin * size
         grown = np.concatenate([corner - growth, corner + size + growth])
-        region = clip(np.rint(grown), image)
+        region = face_region(np.rint(grown), image, self.size)
         if region is None:
             raise UserError(
                 f"`boxes` {self.path}, line {box.line}: the box lies outside the photograph, which "

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.checkpoints.crop_size import CropSize
+
 Image = NDArray[np.uint8]
 Region = NDArray[np.intp]
 """Whole pixels x0, y0, x1, y1 within a photograph; x1 and y1 are exclusive."""
@@ -17,7 +19,7 @@ class AlignedFaces:
     """n aligned faces.
 
     Attributes:
-        crops: uint8 (n, side, side, 3) RGB.
+        crops: uint8 (n, height, width, 3) RGB.
         boxes: float64 (n, 4), the region of the photograph that each shows: x0, y0, x1, y1.
         detected: bool (n,); where False the box is the centre box.
     """
@@ -31,8 +33,8 @@ class Alignment(Protocol):
     """A recipe for crops."""
 
     @property
-    def side(self) -> int:
-        """Of the crops, in pixels."""
+    def size(self) -> CropSize:
+        """Of the crops."""
 
     @property
     def fingerprint(self) -> str:

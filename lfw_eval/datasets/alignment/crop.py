@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, Region
 
 RECIPE = 1
@@ -13,7 +14,7 @@ RECIPE = 1
 RESAMPLING: Mapping[str, str] = {"crop": str(RECIPE), "opencv": cv2.__version__}
 """The versions of what every alignment depends on."""
 
-CROP_SIDE = 160
+FACENET_SIZE = CropSize.square(160)
 CENTRE_FRACTION = 0.72
 """Side of the centre box, relative to the shorter side of the photograph.
 
@@ -31,27 +32,45 @@ def clip(box: NDArray[np.float64], image: Image) -> Region | None:
     return region if (region[:2] < region[2:]).all() else None
 
 
-def centre_region(image: Image) -> Region:
-    """Return the centre box of a photograph."""
-    size = np.array([image.shape[1], image.shape[0]])
-    side = round(CENTRE_FRACTION * size.min())
-    corner = (size - side) // 2
-    return np.concatenate([corner, corner + side])
+def face_region(box: NDArray[np.float64], image: Image, size: CropSize) -> Region | None:
+    """Return what a crop shows of the photograph around a box; None where the box is outside.
+
+    For a square crop that is the box, clipped to the photograph: facenet's, which stretches it. For
+    others it grows about its centre to the crop's aspect and is clipped again, so that a face is
+    stretched at most where the photograph ends.
+    """
+    region = clip(box, image)
+    if region is None or size.is_square:
+        return region
+    corners = region.reshape(2, 2)
+    centre, extent = corners.mean(axis=0), corners[1] - corners[0]
+    aspect = np.array([size.width, size.height])
+    half = (extent / aspect).max() * aspect / 2
+    return clip(np.rint(np.concatenate([centre - half, centre + half])), image)
+
+
+def centre_region(image: Image, size: CropSize) -> Region:
+    """Return the centre box of a photograph, cut to a crop's aspect."""
+    whole = np.array([image.shape[1], image.shape[0]])
+    side = round(CENTRE_FRACTION * whole.min())
+    extent = np.array([side * size.width, side * size.height]) // max(size)
+    corner = (whole - extent) // 2
+    return np.concatenate([corner, corner + extent])
 
 
 def crop_regions(
-    images: Sequence[Image], regions: Sequence[Region | None], side: int
+    images: Sequence[Image], regions: Sequence[Region | None], size: CropSize
 ) -> AlignedFaces:
     """Resample a region of each photograph; the centre box where there is none."""
-    crops = np.empty((len(images), side, side, 3), np.uint8)
+    crops = np.empty((len(images), *size, 3), np.uint8)
     boxes = np.empty((len(images), 4))
     for index, (image, region) in enumerate(zip(images, regions, strict=True)):
-        boxes[index] = x0, y0, x1, y1 = centre_region(image) if region is None else region
+        boxes[index] = x0, y0, x1, y1 = centre_region(image, size) if region is None else region
         shown = image[y0:y1, x0:x1]
-        cv2.resize(shown, (side,) * 2, dst=crops[index], interpolation=cv2.INTER_LINEAR)
+        cv2.resize(shown, size[::-1], dst=crops[index], interpolation=cv2.INTER_LINEAR)
     return AlignedFaces(crops, boxes, np.array([region is not None for region in regions], bool))
 
 
-def side_in_words(side: int) -> str:
+def size_in_words(size: CropSize) -> str:
     """Return what a fingerprint adds for crops of another size than FaceNet's."""
-    return "" if side == CROP_SIDE else f", {side}x{side}"
+    return "" if size == FACENET_SIZE else f", {size}"

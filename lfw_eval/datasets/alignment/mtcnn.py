@@ -7,13 +7,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment.contract import AlignedFaces, Image, Region
 from lfw_eval.datasets.alignment.crop import (
-    CROP_SIDE,
+    FACENET_SIZE,
     RESAMPLING,
-    clip,
     crop_regions,
-    side_in_words,
+    face_region,
+    size_in_words,
 )
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
 from lfw_eval.detectors.mtcnn_networks import (
@@ -31,20 +32,21 @@ class MtcnnAlignment:
     """The crop of facenet's `align_dataset_mtcnn.py`, around the face that MTCNN finds.
 
     Differs from it in the interpolation: OpenCV's `INTER_LINEAR`, where SciPy's `imresize`, long
-    gone, smoothed before it reduced.
+    gone, smoothed before it reduced. Crops that are not square show more of the photograph instead
+    of stretching the face; see `face_region`.
 
     Attributes:
         margin: Pixels of the photograph added to width and height, half of it on every side.
-        side: Of the crops.
+        size: Of the crops.
     """
 
     margin: int = 32
-    side: int = CROP_SIDE
+    size: CropSize = FACENET_SIZE
 
     @property
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
-        return f"MTCNN, margin {self.margin} px{side_in_words(self.side)} ({networks_in_words()})"
+        return f"MTCNN, margin {self.margin} px{size_in_words(self.size)} ({networks_in_words()})"
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -54,10 +56,17 @@ class MtcnnAlignment:
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; the centre box where there is none."""
         regions = [
-            _facenet_region(faces, image, self.margin)
+            self._region(faces, image)
             for faces, image in zip(find_faces(images), images, strict=True)
         ]
-        return crop_regions(images, regions, self.side)
+        return crop_regions(images, regions, self.size)
+
+    def _region(self, faces: Faces, image: Image) -> Region | None:
+        if not len(faces.boxes):
+            return None
+        box = faces.boxes[central_face(faces.boxes, image)].astype(np.float64)
+        grown = box + self.margin / 2 * np.array([-1, -1, 1, 1])
+        return face_region(grown, image, self.size)
 
 
 def find_faces(images: Sequence[Image]) -> list[Faces]:
@@ -85,13 +94,6 @@ def central_face(boxes: NDArray[np.float32], image: Image) -> int:
     area = np.prod(corners[:, 1] - corners[:, 0], axis=1)
     offset = corners.mean(axis=1) - np.array([image.shape[1], image.shape[0]]) / 2
     return int(np.argmax(area - 2 * np.square(offset).sum(axis=1)))
-
-
-def _facenet_region(faces: Faces, image: Image, margin: int) -> Region | None:
-    if not len(faces.boxes):
-        return None
-    box = faces.boxes[central_face(faces.boxes, image)].astype(np.float64)
-    return clip(box + margin / 2 * np.array([-1, -1, 1, 1]), image)
 
 
 # One per process: alignments hold none themselves, so that they can be sent to other processes.

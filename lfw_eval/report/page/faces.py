@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.crop_store import CropStore
 
 _SIDE = 96
@@ -49,7 +50,9 @@ class Faces:
         if self.store is None:
             return None
         if row not in self._encoded:
-            crop = cv2.resize(self.store.crops[row], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+            crop = self.store.crops[row]
+            height, width = CropSize(*crop.shape[:2]).scaled_to(_SIDE)
+            crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
             self._encoded[row] = jpeg_uri(np.asarray(crop, dtype=np.uint8), _QUALITY)
         return Face(self.store.names[row], self._encoded[row])
 

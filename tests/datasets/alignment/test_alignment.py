@@ -4,7 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lfw_eval.datasets.alignment import BoxAlignment, MtcnnAlignment, central_face
+from lfw_eval.checkpoints.crop_size import CropSize
+from lfw_eval.datasets.alignment import (
+    AlreadyAligned,
+    BoxAlignment,
+    MtcnnAlignment,
+    central_face,
+)
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.system.errors import UserError
 
@@ -162,3 +168,32 @@ def test_of_two_faces_the_central_one_is_taken(photographs):
     (box,) = MtcnnAlignment(0).align(["a"], [photographs["Alan_Greenspan_0001"]]).boxes
     assert box.tolist() == [33, 17, 115, 128]
     assert MtcnnAlignment().align([], []).crops.shape == (0, 160, 160, 3)
+
+
+def test_a_crop_that_is_not_square_shows_more_instead_of_stretching(tmp_path):
+    path = boxes_file(tmp_path, "tall,40,20,40,80", "wide,30,40,80,30", "edge,0,20,50,80")
+    images = [picture(150, 140), picture(150, 140, seed=1), picture(150, 140, seed=2)]
+    alignment = BoxAlignment(path, margin=0, size=CropSize(112, 96))
+    aligned = alignment.align(["tall", "wide", "edge"], images)
+    assert aligned.crops.shape == (3, 112, 96, 3)
+    # 80 high are 68.6 wide, 80 wide are 93.3 high, about the same centres; the border cuts.
+    assert aligned.boxes.tolist() == [[26, 20, 94, 100], [30, 8, 110, 102], [0, 20, 59, 100]]
+    for image, (x0, y0, x1, y1), shown in zip(
+        images, aligned.boxes.astype(int), aligned.crops, strict=True
+    ):
+        np.testing.assert_array_equal(shown, cv2.resize(image[y0:y1, x0:x1], (96, 112)))
+    assert ", 112x96" in alignment.fingerprint
+    centre = alignment.align(["none"], images[:1])
+    assert centre.boxes.tolist() == [[27, 24, 113, 125]]
+
+
+def test_aligned_crops_must_have_the_aspect_of_the_network():
+    tall = picture(112, 96)
+    same = AlreadyAligned(CropSize(112, 96)).align(["a"], [tall])
+    np.testing.assert_array_equal(same.crops[0], tall)
+    assert same.boxes.tolist() == [[0, 0, 96, 112]]
+    assert AlreadyAligned(CropSize(56, 48)).align(["a"], [tall]).crops.shape == (1, 56, 48, 3)
+    with pytest.raises(UserError, match=r"a has 112x96 pixels .* aligned crops must be square;"):
+        AlreadyAligned().align(["a"], [tall])
+    with pytest.raises(UserError, match=r"a has 112x112 .* must be 112x96 or as much larger;"):
+        AlreadyAligned(CropSize(112, 96)).align(["a"], [picture(112, 112)])

@@ -7,16 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import picture
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import (
     AlreadyAligned,
     FivePointAlignment,
     GivenLandmarks,
     LandmarkAlignment,
     MtcnnAlignment,
+    arcface_template,
 )
-from lfw_eval.datasets.alignment.five_point import TEMPLATE
 from lfw_eval.datasets.alignment.mtcnn import find_faces
 from lfw_eval.datasets.alignment.similarity import similarity
+from lfw_eval.datasets.alignment.template import ARCFACE_POINTS, ARCFACE_SIZE
 from lfw_eval.datasets.photographs import open_photographs
 
 coordinates = st.floats(-1000, 1000)
@@ -65,22 +67,23 @@ def test_it_does_not_mirror_even_where_that_is_closer():
 
 
 def test_points_in_one_place_have_none():
-    assert similarity(np.full((5, 2), 71.3), TEMPLATE) is None
+    assert similarity(np.full((5, 2), 71.3), ARCFACE_POINTS) is None
 
 
 def test_landmarks_come_to_the_template():
     """Dots drawn at the landmarks of a turned, shifted face lie at the template in the crop."""
     matrix = transform(0.3, 2.1, 60, 20)
-    landmarks = moved(matrix, TEMPLATE)
+    landmarks = moved(matrix, ARCFACE_POINTS)
     image = np.zeros((400, 400, 3), np.uint8)
     for x, y in landmarks:
         cv2.circle(image, (round(x), round(y)), 4, (255, 255, 255), -1)
+    given_ones = GivenLandmarks({"a": landmarks}, "made")
     for side in (112, 160):
-        given_ones = GivenLandmarks({"a": landmarks}, "made")
-        aligned = LandmarkAlignment(given_ones, side).align(["a", "b"], [image, image])
+        template = arcface_template(CropSize.square(side))
+        aligned = LandmarkAlignment(given_ones, template).align(["a", "b"], [image, image])
         assert aligned.crops.shape == (2, side, side, 3)
         assert aligned.detected.tolist() == [True, False]
-        for x, y in TEMPLATE * side / 112:
+        for x, y in ARCFACE_POINTS * side / 112:
             assert aligned.crops[0, round(y), round(x)].min() > 200
         corners = moved(matrix, np.array([[0, 0], [112, 0], [0, 112], [112, 112]]))
         np.testing.assert_allclose(aligned.boxes[0, :2], corners.min(axis=0))
@@ -88,6 +91,13 @@ def test_landmarks_come_to_the_template():
         assert aligned.boxes[1].tolist() == [56, 56, 344, 344]
         centre = cv2.resize(image[56:344, 56:344], (side, side)).astype(int)
         assert np.abs(aligned.crops[1] - centre).mean() < 8
+    sphereface = arcface_template(CropSize(112, 96))
+    cut = LandmarkAlignment(given_ones, sphereface).align(["a", "b"], [image, image])
+    square = LandmarkAlignment(given_ones).align(["a"], [image])
+    # Interpolated at fractions of a pixel that the shift rounds anew.
+    difference = cut.crops[0].astype(int) - square.crops[0, :, 8:-8]
+    assert np.abs(difference).max() <= 8
+    assert cut.boxes[1].tolist() == [77, 56, 323, 344]
 
 
 def test_landmarks_in_one_place_count_as_no_face():
@@ -97,10 +107,10 @@ def test_landmarks_in_one_place_count_as_no_face():
 
 def test_aligned_crops_stay_as_they_are():
     crop = picture(3, 112, 112)
-    same = AlreadyAligned(112).align(["a"], [crop])
+    same = AlreadyAligned(ARCFACE_SIZE).align(["a"], [crop])
     np.testing.assert_array_equal(same.crops[0], crop)
     assert same.boxes.tolist() == [[0, 0, 112, 112]]
-    larger = AlreadyAligned(160).align(["a"], [crop]).crops[0]
+    larger = AlreadyAligned().align(["a"], [crop]).crops[0]
     np.testing.assert_array_equal(larger, cv2.resize(crop, (160, 160)))
 
 
@@ -108,11 +118,11 @@ def test_fingerprints():
     assert MtcnnAlignment().fingerprint.startswith("MTCNN, margin 32 px (networks ")
     fingerprints = {
         MtcnnAlignment().fingerprint,
-        MtcnnAlignment(side=112).fingerprint,
+        MtcnnAlignment(size=ARCFACE_SIZE).fingerprint,
         FivePointAlignment().fingerprint,
-        FivePointAlignment(160).fingerprint,
+        FivePointAlignment(arcface_template(CropSize.square(160))).fingerprint,
         AlreadyAligned().fingerprint,
-        AlreadyAligned(112).fingerprint,
+        AlreadyAligned(ARCFACE_SIZE).fingerprint,
     }
     assert len(fingerprints) == 6
 
@@ -134,4 +144,4 @@ def test_five_points_of_mtcnn(real_data):
         wide = cv2.copyMakeBorder(crop, 40, 40, 40, 40, cv2.BORDER_REPLICATE)
 
         (faces,) = find_faces([wide])
-        assert np.abs(faces.landmarks[0] - 40 - TEMPLATE).mean() < 5
+        assert np.abs(faces.landmarks[0] - 40 - ARCFACE_POINTS).mean() < 5
