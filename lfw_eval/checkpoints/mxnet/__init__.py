@@ -1,0 +1,1 @@
+"""MXNet checkpoints, a symbol in JSON and its parameters, to ONNX without MXNet."""
