@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # help texts list the formats, and do without a second for on
 _START = 16  # bytes, for whoever recognises a format by its magic number
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
+_MXNET = b"\x12\x01\0\0\0\0\0\0"  # before a list of arrays
 
 
 def _itself(path: Path) -> dict[str, Path]:
@@ -50,15 +51,40 @@ def _read_keras(path: Path) -> "Network":
 
 
 def _read_torch(path: Path) -> "Network":
-    from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
+    from lfw_eval.checkpoints.state_dict import convert_tensors
     from lfw_eval.checkpoints.torch_archive import read_tensors
 
-    try:
-        return convert_state_dict(read_tensors(path)), "fixed"
-    except KeyError as error:
-        raise UserError(
-            f"{path} has no weight {error}", "give facenet-pytorch's InceptionResnetV1"
-        ) from error
+    return convert_tensors(path, read_tensors(path))
+
+
+def _is_safetensors(path: Path, start: bytes) -> bool:
+    # A length in 8 bytes, of which a header of JSON needs less than 5.
+    return start[5:9] == b"\0\0\0{"
+
+
+def _read_safetensors(path: Path) -> "Network":
+    from lfw_eval.checkpoints.safetensors_file import read_safetensors
+    from lfw_eval.checkpoints.state_dict import convert_tensors
+
+    return convert_tensors(path, read_safetensors(path))
+
+
+def _is_mxnet(path: Path, start: bytes) -> bool:
+    return start.startswith(_MXNET) or start.lstrip()[:1] == b"{"
+
+
+def _read_mxnet(path: Path) -> "Network":
+    from lfw_eval.checkpoints.mxnet.convert import convert_mxnet
+    from lfw_eval.checkpoints.user_onnx import adopt_onnx
+
+    return adopt_onnx(path, convert_mxnet(path)), None
+
+
+def _mxnet_files(path: Path) -> dict[str, Path]:
+    from lfw_eval.checkpoints.mxnet.files import mxnet_files
+
+    files = mxnet_files(path)
+    return {file.name: file for file in (files.symbol, files.params)}
 
 
 def _read_onnx(path: Path) -> "Network":
@@ -82,9 +108,11 @@ def _onnx_files(path: Path) -> dict[str, Path]:
 FORMATS = (
     Format("Keras .h5", (".h5", ".hdf5"), lambda _, start: start.startswith(_HDF5), _read_keras),
     Format(
-        "facenet-pytorch .pt", (".pt", ".pth"), lambda _, start: start.startswith(_TORCH),
+        "PyTorch .pt", (".pt", ".pth"), lambda _, start: start.startswith(_TORCH),
         _read_torch,
     ),
+    Format(".safetensors", (".safetensors",), _is_safetensors, _read_safetensors),
+    Format("MXNet .params", (".params", ".json"), _is_mxnet, _read_mxnet, _mxnet_files),
     Format(".onnx", (".onnx",), lambda path, _: path.is_file(), _read_onnx, _onnx_files),
 )  # fmt: skip
 

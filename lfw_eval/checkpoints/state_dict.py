@@ -7,11 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from lfw_eval.checkpoints.arcface_torch import (
-    UnexpectedWeightsError,
-    convert_iresnet,
-    convert_mobilefacenet,
-)
+from lfw_eval.checkpoints.arcface_torch import convert_iresnet, convert_mobilefacenet
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
 from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.printing import first_names, printable
@@ -47,9 +43,9 @@ def convert_tensors(path: Path, tensors: Tensors) -> tuple[onnx.ModelProto, str]
     tensors = {name.removeprefix(_PARALLEL): values for name, values in tensors.items()}
     networks = [network for name, network in _NETWORKS.items() if name in tensors]
     if not networks:
-        *names, last = (network for network, *_ in _NETWORKS.values())
+        *others, last = (network for network, *_ in _NETWORKS.values())
         raise UserError(
-            f"{path} is not of a network that is read from its state dict: {', '.join(names)} or "
+            f"{path} is not of a network that is read from its state dict: {', '.join(others)} or "
             f"{last} (it has {first_names(list(tensors)) or 'no weights'})",
             "export the network with torch.onnx.export and give the .onnx file",
         )
@@ -59,17 +55,13 @@ def convert_tensors(path: Path, tensors: Tensors) -> tuple[onnx.ModelProto, str]
         return convert(tensors), normalisation
     except KeyError as error:
         raise UserError(f"{path} has no weight {error}", hint) from error
-    except UnexpectedWeightsError as error:
-        names = printable(str(error))
-        raise UserError(f"{path} has weights that {network} has not: {names}", hint) from error
     except (
         IndexError,
         TypeError,
         ValueError,
-        ZeroDivisionError,
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,
     ) as error:
         raise UserError(
-            f"{path} has weights of other shapes than {network}: {first_line(error)}", hint
+            f"{path} has weights that do not fit {network}: {printable(first_line(error))}", hint
         ) from error

@@ -40,13 +40,14 @@ def embedding(data, size, name="fc1"):
 
 def mobilefacenet():
     """Depthwise separable blocks, a residual, and a depthwise convolution of the last map."""
-    body = unit(scaled(sym.Variable("data")), "conv_1", 16, kernel=(3, 3), stride=(2, 2), pad=(1, 1))
     dw = {"kernel": (3, 3), "pad": (1, 1)}
+    body = unit(scaled(sym.Variable("data")), "conv_1", 16, stride=(2, 2), **dw)
     body = unit(body, "conv_2_dw", 16, groups=16, **dw)
     for block, stride in (("23", 2), ("34", 2), ("45", 2)):
         body = unit(body, f"dconv_{block}_sep", 32)
         body = unit(body, f"dconv_{block}_dw", 32, groups=32, stride=(stride, stride), **dw)
-        body = norm(convolution(body, f"dconv_{block}_proj", 24), f"dconv_{block}_proj_bn", eps=1e-3)
+        body = convolution(body, f"dconv_{block}_proj", 24)
+        body = norm(body, f"dconv_{block}_proj_bn", eps=1e-3)
         shortcut = body
         body = unit(body, f"res_{block}_sep", 48)
         body = unit(body, f"res_{block}_dw", 48, groups=48, **dw)
@@ -77,7 +78,8 @@ def iresnet(**options):
             gate = sym.Convolution(gate, num_filter=filters, kernel=(1, 1), name=f"{name}_se2")
             inner = sym.broadcast_mul(inner, sym.Activation(gate, act_type="sigmoid"))
             if index == 1:
-                body = norm(convolution(body, f"{name}_conv1sc", filters, stride=stride), f"{name}_sc")
+                body = convolution(body, f"{name}_conv1sc", filters, stride=stride)
+                body = norm(body, f"{name}_sc")
             body = inner + body
     body = sym.Dropout(norm(body, "bn1"), p=0.4, name="dropout0")
     return embedding(body, 64)
@@ -109,7 +111,8 @@ def other_operators():
         sym.Pooling(body, kernel=(3, 3), stride=(2, 2), pool_type="max", pad=(1, 1)),
     ]  # fmt: skip
     body = sym.LeakyReLU(body, act_type="leaky", slope=0.1) + sym.LeakyReLU(body, act_type="elu")
-    body = sym.add_n(sym.clip(body, a_min=-0.5, a_max=0.7), 1 - body, 3 / (body * body + 2), body / 7)
+    clipped = sym.clip(body, a_min=-0.5, a_max=0.7)
+    body = sym.add_n(clipped, 1 - body, 3 / (body * body + 2), body / 7)
     body = sym.Cast(sym.Cast(body, dtype="float64"), dtype="float32")
     body = sym.broadcast_div(body, sym.relu(sym.Pooling(body, global_pool=True)) + 1)
     body = sym.L2Normalization(body, mode="channel")
@@ -143,7 +146,7 @@ def write(folder, name, symbol, size, dtype="float32"):
     auxiliary = {k: v for k, v in parameters.items() if k not in arguments}
     mx.model.save_checkpoint(f"{folder}/{name}", 0, symbol, arguments, auxiliary)
     images = rng.randint(0, 256, shape).astype(np.float32)
-    whole = {key: mx.nd.array(values.asnumpy().astype("float32")) for key, values in parameters.items()}
+    whole = {key: values.astype("float32") for key, values in parameters.items()}
     whole["data"] = mx.nd.array(images)
     whole["softmax_label"] = mx.nd.zeros(2)
     bound = {key: whole[key] for key in symbol.list_arguments()}

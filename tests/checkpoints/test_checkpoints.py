@@ -286,7 +286,7 @@ def test_users_channels_last_onnx(tmp_path, tiny_facenet):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("mine.h5", r"Keras \.h5"), ("mine.PT", r"facenet-pytorch \.pt")]
+    ("name", "kind"), [("mine.h5", r"Keras \.h5"), ("mine.PT", r"PyTorch \.pt")]
 )
 @pytest.mark.parametrize("content", [b"no model at all", b""])
 def test_junk_is_called_what_its_suffix_says(name, kind, content, tmp_path):

@@ -11,8 +11,11 @@ from lfw_eval.system.errors import UserError
     ("content", "name"),
     [
         (b"\x89HDF\r\n\x1a\n", "Keras .h5"),
-        (b"PK\x03\x04", "facenet-pytorch .pt"),
-        (b"\x80\x02", "facenet-pytorch .pt"),
+        (b"PK\x03\x04", "PyTorch .pt"),
+        (b"\x80\x02", "PyTorch .pt"),
+        (b"\x78\x01\0\0\0\0\0\0{", ".safetensors"),
+        (b"\x12\x01\0\0\0\0\0\0\0", "MXNet .params"),
+        (b'{\n  "nodes": [', "MXNet .params"),
         (b"\x08\x08", ".onnx"),
         (b"", ".onnx"),
     ],

@@ -1,17 +1,17 @@
 """An MXNet checkpoint to ONNX."""
 
-import hashlib
+import sys
+from pathlib import Path
 
 import onnx
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.mxnet.call import Array, Call, SizeError, Tensor, UnsupportedError
-from lfw_eval.checkpoints.mxnet.files import MxnetFiles
+from lfw_eval.checkpoints.mxnet.files import MxnetFiles, mxnet_files
 from lfw_eval.checkpoints.mxnet.operators import OPERATORS
 from lfw_eval.checkpoints.mxnet.params import read_params
 from lfw_eval.checkpoints.mxnet.symbol import IMAGES, Node, Symbol, read_symbol
 from lfw_eval.system.errors import UserError, first_line
-from lfw_eval.system.files import file_sha256
 from lfw_eval.system.printing import printable
 
 # Few symbols say what size their images have. ArcFace's, SphereFace's, and then squares.
@@ -19,12 +19,15 @@ _SIZES = ((112, 112), (112, 96), *((side, side) for side in (96, 128, 144, 160, 
 _EXPORT = "export the network to ONNX, with mxnet.onnx.export_model for instance"
 
 
-def convert_mxnet(files: MxnetFiles) -> onnx.ModelProto:
+def convert_mxnet(path: Path) -> onnx.ModelProto:
     """Convert a network up to its embedding.
 
     Images have the size that the symbol states, or else the first of the usual ones that fits its
     fully connected layers: 112x112, then 112x96 (height x width), then other squares. Float16 parts
     become float32.
+
+    Args:
+        path: One of the two files; of several epochs beside a symbol, the last is taken.
 
     Returns:
         Model from `data`, float32 (n, 3, height, width), to float32 embeddings, normally `fc1`.
@@ -32,6 +35,13 @@ def convert_mxnet(files: MxnetFiles) -> onnx.ModelProto:
     Raises:
         UserError: A file is damaged, or the network has what is not converted.
     """
+    files = mxnet_files(path)
+    if files.other_epochs:
+        print(
+            f"{files.params.name} is the last of {files.other_epochs + 1} epochs; for another, "
+            "name its .params file",
+            file=sys.stderr,
+        )
     symbol = read_symbol(files.symbol)
     embedding = symbol.embedding()
     if embedding is None:
@@ -48,12 +58,6 @@ def convert_mxnet(files: MxnetFiles) -> onnx.ModelProto:
         except SizeError as error:
             reason = reason or str(error)
     raise UserError(f"{files.symbol} takes images of none of the usual sizes: {reason}", _EXPORT)
-
-
-def mxnet_sha256(files: MxnetFiles) -> str:
-    """Return the sha256 of a checkpoint, of both of its files."""
-    listing = f"{file_sha256(files.symbol)}\n{file_sha256(files.params)}"
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _model(

@@ -1,48 +1,27 @@
 """The two files of an MXNet checkpoint: `NAME-symbol.json` and `NAME-0000.params`."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from lfw_eval.checkpoints.mxnet.params import START
 from lfw_eval.system.errors import UserError, unreadable
 
 _SYMBOL = "-symbol.json"
 _PARAMS = re.compile(r"-(\d{4,})\.params")
 
 
-@dataclass(frozen=True)
-class MxnetFiles:
-    """A network's nodes, and its parameters after some epoch."""
+class MxnetFiles(NamedTuple):
+    """A network's nodes, its parameters after some epoch, and how many other epochs there are."""
 
     symbol: Path
     params: Path
-    other_epochs: int
-
-    @property
-    def note(self) -> str | None:
-        """What the user should know of the choice of an epoch."""
-        if not self.other_epochs:
-            return None
-        return (
-            f"{self.params.name} is the last of {self.other_epochs + 1} epochs beside "
-            f"{self.symbol.name}; name another .params file to take that one"
-        )
-
-
-def is_mxnet(path: Path, start: bytes) -> bool:
-    """Return whether a file is one of the two.
-
-    Args:
-        start: Its first 8 bytes or more.
-    """
-    return start.startswith(START) or start.lstrip()[:1] == b"{"
+    other_epochs: int = 0
 
 
 def mxnet_files(path: Path) -> MxnetFiles:
     """Return both files of a checkpoint, of which `path` is one.
 
-    Of several epochs it takes the one that `path` names, or else the last.
+    Of several epochs these are the one that `path` names, or else the last.
 
     Raises:
         UserError: The other one is not beside it.
@@ -63,7 +42,7 @@ def mxnet_files(path: Path) -> MxnetFiles:
             f"{path} has no {symbol.name if symbol else 'symbol'} beside it",
             "an MXNet checkpoint is NAME-symbol.json and NAME-0000.params in one folder",
         )
-    return MxnetFiles(symbol, path, 0)
+    return MxnetFiles(symbol, path)
 
 
 def _epochs(symbol: Path, name: str) -> dict[int, Path]:

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.printing import printable
 
-START = struct.pack("<Q", 0x112)
-"""The first bytes of every such file."""
-
 Array = NDArray[Any]
 
+_LIST = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _DENSE = 0
 _DTYPES = {0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8", 7: "?"}
@@ -83,7 +81,7 @@ class _Cursor:
 
 def _read(cursor: _Cursor) -> dict[str, Array]:
     magic, _ = cursor.numbers("Q", 2)
-    if struct.pack("<Q", magic) != START:
+    if magic != _LIST:
         raise _MalformedError("it does not begin with MXNet's magic number")
     arrays = [_array(cursor) for _ in range(cursor.count(_SMALLEST_ARRAY))]
     names = [_name(cursor) for _ in range(cursor.count(8))]

@@ -10,15 +10,15 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import venv
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from isolated_packages import environment
 
+_SKIP = "no Triton server here"
 _PYTRITON = "nvidia-pytriton==0.7.0"
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -66,31 +66,15 @@ def installation() -> Installation:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         _skip("the wheel is for Linux on x86-64")
     # The models run on the same ONNX Runtime as the project's own engine.
-    wheels = (_PYTRITON, "numpy<2", f"onnxruntime=={version('onnxruntime')}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lfw-eval"
-    name = f"{_PYTRITON.partition('==')[2]}-{wheels[-1]}-{sys.implementation.cache_tag}"
-    existing = Installation(cache / "triton" / name)
-    if not existing.folder.is_dir():
-        existing.folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=existing.folder.parent, prefix="new-") as temporary:
-            new = Installation(Path(temporary) / "new")
-            _fetch(wheels, new)
-            # A folder of that name is whole: two runs at once may both make it; one wins.
-            if not existing.folder.is_dir():
-                new.folder.rename(existing.folder)
-    return existing
+    runtime = f"onnxruntime=={version('onnxruntime')}"
+    name = f"{_PYTRITON.partition('==')[2]}-{runtime}-{sys.implementation.cache_tag}"
+    wheels = (["--no-deps", _PYTRITON], ["numpy<2", runtime])
+    return Installation(environment(f"triton/{name}", *wheels, skip=_SKIP, finish=_add_stub))
 
 
-def _fetch(wheels: tuple[str, ...], new: Installation) -> None:
-    venv.create(new.folder)
-    python = str(new.folder / "bin" / "python")
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
-    command += ["--retries", "1", "--timeout", "20", "--only-binary", ":all:"]
-    for group in (["--no-deps", wheels[0]], list(wheels[1:])):
-        done = subprocess.run([*command, *group], capture_output=True, text=True)
-        if done.returncode != 0:
-            reason = (done.stderr.strip() or "pip failed").rpartition("\n")[2]
-            _skip(f"the package index does not give the wheels ({reason})")
+def _add_stub(folder: Path) -> None:
+    """Put the program of this version of Python to its backend."""
+    new = Installation(folder)
     stub = new.binary.parents[1] / "python_backend_stubs" / _PYTHON / new.stub.name
     if not stub.is_file():
         _skip(f"the wheel has no Python backend for Python {_PYTHON}")
@@ -102,4 +86,4 @@ def _fetch(wheels: tuple[str, ...], new: Installation) -> None:
 
 
 def _skip(reason: str) -> NoReturn:
-    pytest.skip(f"no Triton server here: {reason}")
+    pytest.skip(f"{_SKIP}: {reason}")
