@@ -74,7 +74,7 @@ def load_engine(
     """Build a network's engine, or load an identical one built earlier.
 
     Args:
-        checkpoint: A Keras .h5, facenet-pytorch .pt or .onnx file, or a name in
+        checkpoint: A file of any of the formats that the README lists, or a name in
             `checkpoints/manifest.toml`; fetched and converted if necessary.
         engine: "openvino", "onnxruntime" (FP32 and INT8), "tensorrt", "dummy", or the address of a
             Triton server's model, such as "triton://localhost:8001/facenet".
