@@ -10,13 +10,11 @@ from onnx import helper, numpy_helper
 
 from calibration.constants import with_initializers
 from calibration.errors import UserError
-from calibration.scales import ScaleTable, not_floating
+from calibration.placement import Placement, layer_name
+from calibration.scales import ScaleTable
 
-RECIPE = 2
+RECIPE = 3
 """Version of Q/DQ networks: raise it when the same network and table would give another one."""
-
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
-_SAME_VALUES = ("Concat", "MaxPool")
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,12 @@ class QdqTypes:
     float_weights: bool = False
 
 
-def layer_name(node: onnx.NodeProto) -> str:
-    """Return a node's name, or its first output: ONNX allows empty names."""
-    return str(node.name or node.output[0])
-
-
 def quantized_layers(model: onnx.ModelProto) -> list[str]:
     """Return the names of the layers that `quantize` quantises, first to last: those with weights.
 
     Concatenations, poolings and sums are quantised only for their sake.
     """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [layer_name(node) for node in model.graph.node if _has_weights(node, constants)]
+    return Placement(model).layers
 
 
 def require_weights(model: onnx.ModelProto) -> None:
@@ -124,27 +116,24 @@ class _Quantizer:
         self._model = model
         self._table = table
         self._types = types
-        self._not_floating = not_floating(model)
-        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._producers = {name: node for node in model.graph.node for name in node.output}
-        self._consumers: dict[str, int] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._consumers[name] = self._consumers.get(name, 0) + 1
-        self._left_float = self._nodes_left_float(frozenset(skip))
-        self._groups = self._shared_scales()
-        self._non_negative = self._never_negative()
-        self._dequantized: dict[str, str] = {}
+        self._placement = Placement(model, skip)
+        self._constants = dict(self._placement.constants)
+        self._names = {name for node in model.graph.node for name in (*node.output, node.name)}
+        self._names |= {info.name for info in model.graph.input} | self._constants.keys()
+        self._groups = self._shared_scales(skip)
+        self._non_negative = self._placement.never_negative()
+        # By tensor, and the axis of weights.
+        self._dequantized: dict[tuple[str, int | None], str] = {}
         self._nodes: list[onnx.NodeProto] = []
 
     def quantize(self) -> onnx.ModelProto:
         graph = self._model.graph
-        for node in [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]:
-            if node.output[0] not in self._left_float:
-                for index in self._quantized_inputs(node):
-                    node.input[index] = self._activation(node.input[index])
-                if _has_weights(node, self._constants):
-                    node.input[1] = self._weights(node.input[1], _output_axis(node))
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+        for place, node in enumerate(nodes):
+            for index in self._placement.activations[place]:
+                node.input[index] = self._activation(node.input[index])
+            if place in self._placement.axes:
+                node.input[1] = self._weights(node.input[1], self._placement.axes[place])
             self._nodes.append(node)
         used = {name for node in self._nodes for name in node.input}
         constants = [
@@ -162,8 +151,9 @@ class _Quantizer:
         scaled: dict[str, None] = {}
         unscaled: dict[str, None] = {}
         readers = []
-        for node in self._model.graph.node:
-            names = [node.input[index] for index in self._quantized_inputs(node)]
+        nodes = self._model.graph.node
+        for node, indices in zip(nodes, self._placement.activations, strict=True):
+            names = [node.input[index] for index in indices]
             missing = [name for name in names if self._amax(name) is None]
             unscaled |= dict.fromkeys(missing)
             scaled |= dict.fromkeys(name for name in names if name not in unscaled)
@@ -171,74 +161,29 @@ class _Quantizer:
                 readers.append(layer_name(node))
         return Coverage(tuple(scaled), tuple(unscaled), tuple(readers))
 
-    def _quantized_inputs(self, node: onnx.NodeProto) -> list[int]:
-        if _has_weights(node, self._constants):
-            return [0]
-        if self._not_floating.intersection(node.input):
-            return []
-        if node.op_type in _SAME_VALUES:
-            return list(range(len(node.input)))
-        if node.op_type == "Add" and not any(name in self._constants for name in node.input):
-            return [i for i, name in enumerate(node.input) if not self._fused_branch(name)]
-        return []
+    def _shared_scales(self, skip: Collection[str]) -> dict[str, float]:
+        """Return the amax by tensor, equal for all tensors of a concatenation or pooling.
 
-    def _nodes_left_float(self, skip: frozenset[str]) -> set[str]:
-        """Return first outputs of the nodes to skip, and of those quantised for them alone."""
-        left: set[str] = set()
-        # By tensor, the first outputs of the nodes that would quantise it or its derivatives.
-        readers: dict[str, set[str]] = {}
-        for node in reversed(self._model.graph.node):
-            output_name = node.output[0]
-            after = {name for output in node.output for name in readers.get(output, set())}
-            indices = self._quantized_inputs(node)
-            if layer_name(node) in skip:
-                left.add(output_name)
-            elif indices and not _has_weights(node, self._constants):
-                fused = [self._producers[n] for n in node.input if self._fused_branch(n)]
-                # No quantised convolution fuses it, or none reads it in INT8.
-                if node.op_type == "Add" and fused:
-                    alone = all(layer_name(convolution) in skip for convolution in fused)
-                else:
-                    alone = bool(after) and after <= left
-                if alone:
-                    left.add(output_name)
-            for name in node.input:
-                readers.setdefault(name, set()).update({output_name} if indices else after)
-        return left
-
-    def _fused_branch(self, name: str) -> bool:
-        producer = self._producers.get(name)
-        is_convolution = producer is not None and producer.op_type == "Conv"
-        return is_convolution and self._consumers[name] == 1
-
-    def _shared_scales(self) -> dict[str, float]:
-        """Return the amax by tensor, equal for all tensors of a concatenation or pooling."""
-        groups: dict[str, set[str]] = {}
-        for node in self._model.graph.node:
-            if node.op_type in _SAME_VALUES:
-                members = {node.output[0], *node.input}
-                members.update(*(groups.get(name, set()) for name in members))
-                groups.update(dict.fromkeys(members, members))
-        amax = self._table.amax
-        return {
-            name: max(amax[member] for member in members if member in amax)
-            for name, members in groups.items()
-            if any(member in amax for member in members)
-        }
-
-    def _never_negative(self) -> set[str]:
-        tensors: set[str] = set()
-        for node in self._model.graph.node:
-            keeps_sign = node.op_type in (*_SAME_VALUES, "GlobalAveragePool", "Flatten")
-            if node.op_type == "Relu" or (keeps_sign and all(n in tensors for n in node.input)):
-                tensors.add(node.output[0])
-        return tensors
+        They stay the same where some layers are skipped.
+        """
+        placement = Placement(self._model) if skip else self._placement
+        amax: dict[str, float] = {}
+        for members in placement.shared_scales():
+            values = [value for name in members if (value := self._own_amax(name)) is not None]
+            if values:
+                amax |= dict.fromkeys(members, max(values))
+        return amax
 
     def _amax(self, name: str) -> float | None:
-        return self._groups.get(name, self._table.amax.get(name))
+        return self._groups.get(name, self._own_amax(name))
+
+    def _own_amax(self, name: str) -> float | None:
+        if name in self._constants:
+            return float(np.abs(numpy_helper.to_array(self._constants[name])).max(initial=0))
+        return self._table.amax.get(name)
 
     def _activation(self, name: str) -> str:
-        if name not in self._dequantized:
+        if (name, None) not in self._dequantized:
             amax = self._amax(name)
             if amax is None:
                 raise UserError(
@@ -253,48 +198,57 @@ class _Quantizer:
                 self._constant(f"{name}.scale", scale),
                 self._constant(f"{name}.zero", np.zeros((), np.uint8 if unsigned else np.int8)),
             ]
-            quantized, dequantized = f"{name}.quantized", f"{name}.dequantized"
-            self._add("QuantizeLinear", [name, *parameters], quantized)
-            self._add("DequantizeLinear", [quantized, *parameters], dequantized)
-            self._dequantized[name] = dequantized
-        return self._dequantized[name]
+            quantized = self._add("QuantizeLinear", [name, *parameters], f"{name}.quantized")
+            self._dequantized[name, None] = self._add(
+                "DequantizeLinear", [quantized, *parameters], f"{name}.dequantized"
+            )
+        return self._dequantized[name, None]
 
     def _weights(self, name: str, axis: int) -> str:
-        if name not in self._dequantized:
+        if (name, axis) not in self._dequantized:
             weights = numpy_helper.to_array(self._constants[name])
             others = tuple(other for other in range(weights.ndim) if other != axis)
-            amax = np.abs(weights).max(axis=others, keepdims=True)
-            scale = np.where(amax > 0, amax / 127, 1).astype(np.float32)
+            scale = (np.abs(weights).max(axis=others, keepdims=True) / 127).astype(np.float32)
+            # Weights that are all zero, or too small for a scale, quantise to zero.
+            scale = np.where(scale > 0, scale, np.float32(1))
             levels = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
             parameters = [
                 self._constant(f"{name}.scale", scale.reshape(-1)),
                 self._constant(f"{name}.zero", np.zeros(scale.size, np.int8)),
             ]
-            quantized, dequantized = f"{name}.quantized", f"{name}.dequantized"
             if self._types.float_weights:
                 # Already rounded, so that no engine's division breaks a tie differently.
-                self._constant(name, levels * scale)
-                self._add("QuantizeLinear", [name, *parameters], quantized, axis=axis)
+                rounded = self._replaced(name, levels * scale)
+                quantized = self._add(
+                    "QuantizeLinear", [rounded, *parameters], f"{name}.quantized", axis=axis
+                )
             else:
-                self._constant(quantized, levels)
-            self._add("DequantizeLinear", [quantized, *parameters], dequantized, axis=axis)
-            self._dequantized[name] = dequantized
-        return self._dequantized[name]
+                quantized = self._constant(f"{name}.quantized", levels)
+            self._dequantized[name, axis] = self._add(
+                "DequantizeLinear", [quantized, *parameters], f"{name}.dequantized", axis=axis
+            )
+        return self._dequantized[name, axis]
 
     def _constant(self, name: str, values: NDArray[np.generic]) -> str:
+        name = self._unique(name)
+        self._constants[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def _replaced(self, name: str, values: NDArray[np.float32]) -> str:
+        """Put values in the place of weights, or beside those that something else reads too."""
+        if name not in self._placement.sole_weights():
+            return self._constant(f"{name}.rounded", values)
         self._constants[name] = numpy_helper.from_array(values, name)
         return name
 
     def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        output = self._unique(output)
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-
-def _has_weights(node: onnx.NodeProto, constants: Collection[str]) -> bool:
-    return node.op_type in _WEIGHTED and node.input[1] in constants
-
-
-def _output_axis(node: onnx.NodeProto) -> int:
-    """Return the axis of the weights that holds output channels."""
-    transposed = any(a.name == "transB" and a.i == 1 for a in node.attribute)
-    return 0 if node.op_type == "Conv" or transposed else 1
+    def _unique(self, name: str) -> str:
+        """Return the name, or one like it if the network has it already."""
+        while name in self._names:
+            name += "_"
+        self._names.add(name)
+        return name

@@ -12,12 +12,8 @@ import onnx
 from calibration.errors import UserError
 from calibration.files import write_atomically
 from calibration.histogram import FIRST_BATCH, Histogram
+from calibration.tensor_types import not_floating
 from calibration.thresholds import METHODS, Method
-
-# Operators that give another type than they take, or a constant.
-_OF_ANOTHER_TYPE = frozenset(
-    {"ArgMax", "ArgMin", "Cast", "Constant", "ConstantOfShape", "NonZero", "Shape", "Size", "TopK"}
-)
 
 
 @dataclass(frozen=True)
@@ -103,15 +99,9 @@ def observed_tensors(model: onnx.ModelProto) -> list[str]:
     Those that are not in floating point, such as shapes, are left out.
     """
     others = not_floating(model)
-    names = [info.name for info in model.graph.input]
-    names += [node.output[0] for node in model.graph.node if node.op_type != "MaxPool"]
+    constants = {tensor.name for tensor in model.graph.initializer}
+    names = [info.name for info in model.graph.input if info.name not in constants]
+    for node in model.graph.node:
+        # Outputs that a node leaves out have no name.
+        names += filter(None, node.output[1:] if node.op_type == "MaxPool" else node.output)
     return [name for name in names if name not in others]
-
-
-def not_floating(model: onnx.ModelProto) -> set[str]:
-    """Return the tensors that nodes make in another type than float32."""
-    if not any(node.op_type in _OF_ANOTHER_TYPE for node in model.graph.node):
-        return set()
-    infos = onnx.shape_inference.infer_shapes(model).graph.value_info
-    kinds = {info.name: info.type.tensor_type.elem_type for info in infos}
-    return {name for name, kind in kinds.items() if kind != onnx.TensorProto.FLOAT}

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from calibration.quantize import layer_name, quantized_layers
+from calibration.placement import layer_name
+from calibration.quantize import quantized_layers
 from lfw_eval.results.executed import UNIDENTIFIED, ExecutedTypes, Work
 
 # Where they have their two factors among their inputs.

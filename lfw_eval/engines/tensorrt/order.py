@@ -7,7 +7,8 @@ import onnx
 
 from calibration.cache import CalibrationCache, calibration_cache
 from calibration.histogram import FIRST_BATCH
-from calibration.quantize import QdqTypes, layer_name, quantized_layers, require_weights
+from calibration.placement import layer_name
+from calibration.quantize import QdqTypes, quantized_layers, require_weights
 from calibration.tensorrt_calibrator import Algorithm
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from calibration.histogram import Histogram, load_histograms
-from calibration.quantize import layer_name
+from calibration.placement import layer_name
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError
 from lfw_eval.checkpoints.checkpoint import NETWORKS
