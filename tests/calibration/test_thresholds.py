@@ -6,7 +6,12 @@ from scipy.stats import entropy
 
 from calibration.entropy import LEVELS, entropy_threshold
 from calibration.histogram import BINS, Histogram
-from calibration.thresholds import METHODS, mse_threshold, percentile_threshold
+from calibration.thresholds import (
+    METHODS,
+    mse_threshold,
+    outlier_threshold,
+    percentile_threshold,
+)
 
 SAMPLES = {
     "normal": lambda rng: rng.normal(size=20_000),
@@ -108,3 +113,14 @@ def test_mse_is_the_least_of_a_direct_search(kind):
 
     lowest = error(mse_threshold(histogram_of(sample)))
     assert lowest <= 1.02 * min(error(t) for t in np.linspace(0.05, 1, 200) * sample.max())
+
+
+def test_entropy_gives_way_where_it_clips_more_than_outliers():
+    """A sigmoid's values, none near zero: a threshold below them all has a divergence of 0."""
+    rng = np.random.default_rng(0)
+    gates = histogram_of(1 / (1 + np.exp(-rng.normal(0, 0.3, 20_000))))
+    assert entropy_threshold(gates) < 0.3
+    assert outlier_threshold(gates) == mse_threshold(gates) > 0.6
+    for sample in SAMPLES.values():
+        histogram = histogram_of(sample(rng))
+        assert outlier_threshold(histogram) == entropy_threshold(histogram)
