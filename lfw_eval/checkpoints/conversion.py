@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx
 
+from lfw_eval.checkpoints.equivalence import require_equal
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.formats import CHECKPOINTS, Format, format_of
 from lfw_eval.checkpoints.normalisation import NORMALISATIONS
@@ -12,7 +13,7 @@ from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
 
-RECIPE = 2
+RECIPE = 3
 """Version of the conversion: raise it when the same checkpoint would give another network."""
 
 _NORMALISATION = "lfw_eval.normalisation"
@@ -40,15 +41,16 @@ def convert(
         the normalisation in its metadata.
 
     Raises:
-        UserError: The file is none of these, its normalisation is unknown, or `normalisation` is
-            another than that of its own graph.
+        UserError: The file is none of these, its normalisation is unknown, `normalisation` is
+            another than that of its own graph, or an ONNX network and its original differ.
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
         raise UserError(
             f"`normalisation` {normalisation!r} is unknown",
             f"choose one of {', '.join(NORMALISATIONS)}",
         )
-    model, implied = _require_format(path).read(path)
+    form = _require_format(path)
+    model, implied = form.read(path)
     own = own_normalisation(model)
     if own and (normalisation or "none") != "none":
         raise UserError(
@@ -65,6 +67,8 @@ def convert(
         )
     if fold and quantization_of(model, str(path)) is None:
         model = fold_affine(model)
+    if form.original:
+        require_equal(form.original(path), model, normalisation, str(path))
     properties = {item.key: item.value for item in model.metadata_props}
     onnx.helper.set_model_props(model, {**properties, _NORMALISATION: normalisation})
     return model

@@ -1,6 +1,7 @@
 """Fold batch normalisation and constant factors into the weights before them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from calibration.constants import with_initializers
+from lfw_eval.checkpoints.names import read_names, tensor_names, unique
 
 
 def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,16 +29,23 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = with_initializers(model)
     graph = model.graph
+    taken = tensor_names(graph)
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    consumers = Counter(name for node in graph.node for name in node.input)
+    consumers = Counter(name for node in graph.node for name in _reads(node))
     consumers.update(output.name for output in graph.output)
     producers: dict[str, onnx.NodeProto] = {}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         affine = _affine(node, constants)
         before = producers.get(node.input[0]) if affine is not None and node.input else None
-        if affine is not None and before is not None and consumers[node.input[0]] == 1:
-            _apply(before, *affine, constants)
+        if (
+            affine is not None
+            and before is not None
+            and consumers[node.input[0]] == 1
+            # A factor of more dimensions would give the result more.
+            and affine[0].ndim <= len(constants[before.input[1]].dims)
+        ):
+            _apply(before, *affine, constants, taken)
             before.output[0] = node.output[0]
             before.name = node.name
             producers[node.output[0]] = before
@@ -60,6 +69,11 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    yield from read_names(node) - set(node.input)
+
+
 def _is_foldable(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], consumers: Counter[str]
 ) -> bool:
@@ -77,7 +91,7 @@ def _is_foldable(
 def _affine(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return scale and shift of an affine node, float64 () or (channels,), or None."""
+    """Return scale and shift of an affine node, float64 of one value or (channels,), or None."""
     if node.op_type == "BatchNormalization" and all(name in constants for name in node.input[1:]):
         gamma, beta, mean, variance = (_array(constants[name]) for name in node.input[1:])
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
@@ -86,7 +100,7 @@ def _affine(
     if node.op_type == "Mul" and node.input[1] in constants:
         factor = _array(constants[node.input[1]])
         if factor.size == 1:
-            return factor.reshape(()), np.zeros(())
+            return factor, np.zeros(())
     return None
 
 
@@ -95,16 +109,17 @@ def _apply(
     scale: NDArray[np.float64],
     shift: NDArray[np.float64],
     constants: dict[str, onnx.TensorProto],
+    taken: set[str],
 ) -> None:
     """Make `node` compute `scale * node(x) + shift`; weights are (out, ...)."""
     weights = _array(constants[node.input[1]])
     channels = len(weights)
     bias = _array(constants[node.input[2]]) if len(node.input) > 2 else np.zeros(channels)
-    per_channel = np.broadcast_to(scale, channels)
+    per_channel = np.broadcast_to(scale.reshape(-1), channels)
     folded = weights * per_channel.reshape(-1, *[1] * (weights.ndim - 1))
     _store(constants, node.input[1], folded)
     if len(node.input) < 3:
-        node.input.append(node.input[1].removesuffix(".kernel") + ".bias")
+        node.input.append(unique(node.input[1].removesuffix(".kernel") + ".bias", taken))
     _store(constants, node.input[2], bias * per_channel + shift)
 
 

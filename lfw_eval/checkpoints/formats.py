@@ -35,6 +35,8 @@ class Format:
         read: Converts it, or raises UserError if it is damaged or unsupported.
         files: Those that belong to the checkpoint, by their names in its sha256; first the one
             that leads to the others.
+        original: Reads the network as its author wrote it, to run it beside the converted one;
+            None for formats that ONNX Runtime cannot run.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Format:
     recognise: Callable[[Path, bytes], bool]
     read: Callable[[Path], "Network"]
     files: Callable[[Path], dict[str, Path]] = _itself
+    original: "Callable[[Path], onnx.ModelProto] | None" = None
 
 
 def _read_keras(path: Path) -> "Network":
@@ -98,6 +101,13 @@ def _read_onnx(path: Path) -> "Network":
     return adopt_onnx(path, model), None
 
 
+def _original_onnx(path: Path) -> "onnx.ModelProto":
+    from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
+    from lfw_eval.checkpoints.onnx_file import read_onnx
+
+    return mend_mistakes(read_onnx(path))
+
+
 def _onnx_files(path: Path) -> dict[str, Path]:
     from lfw_eval.checkpoints.onnx_file import onnx_files
 
@@ -113,7 +123,10 @@ FORMATS = (
     ),
     Format(".safetensors", (".safetensors",), _is_safetensors, _read_safetensors),
     Format("MXNet .params", (".params", ".json"), _is_mxnet, _read_mxnet, _mxnet_files),
-    Format(".onnx", (".onnx",), lambda path, _: path.is_file(), _read_onnx, _onnx_files),
+    Format(
+        ".onnx", (".onnx",), lambda path, _: path.is_file(), _read_onnx, _onnx_files,
+        _original_onnx,
+    ),
 )  # fmt: skip
 
 _names = [form.name for form in FORMATS]

@@ -26,8 +26,17 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         model = onnx.load(path, format="protobuf", load_external_data=False)
         _weight_files(path, model)
         onnx.load_external_data_for_model(model, str(path.parent))
+        if not all(info.type.tensor_type.HasField("shape") for info in model.graph.output):
+            # The checker wants one of every output.
+            model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model)
-    except (DecodeError, OSError, onnx.checker.ValidationError, ValueError) as error:
+    except (
+        DecodeError,
+        OSError,
+        ValueError,
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    ) as error:
         raise UserError(f"{path} is not a valid ONNX network: {first_line(error)}") from error
     return model
 

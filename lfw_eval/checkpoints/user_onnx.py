@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
+from lfw_eval.checkpoints.canonical import canonical, drop_unused
+from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
+from lfw_eval.checkpoints.float32 import drop_empty_casts
+from lfw_eval.checkpoints.names import tensor_names, unique
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
     make_batch_dynamic,
     shape_of,
 )
-from lfw_eval.system.errors import UserError, first_line
+from lfw_eval.system.errors import UserError
 
 _ANY_SIZE = 160, 160  # FaceNet's, for networks that take any
 _MIN_SIDE = 32
@@ -23,18 +26,16 @@ def adopt_onnx(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
 
     The input is the only graph input without an initializer; its size is the one in the network,
     such as ArcFace's 112x112, or 160x160 where it takes any. Channels-last networks get a
-    transposition in front. The embedding is the only output of two dimensions, or of four whose
-    last two are 1, that is longer than a face attribute (at least 32). A fixed batch size becomes
-    dynamic, tried on two crops.
+    transposition in front; float16, double and uint8 images become float32. The embedding is the
+    only output of two dimensions, or of four whose last two are 1, that is longer than a face
+    attribute (at least 32). For the rest of the form see `canonical`.
 
     Raises:
-        UserError: The network has no such input or output, or cannot run.
+        UserError: The network has no such input or output, or `canonical` refuses it.
     """
-    model = onnx.shape_inference.infer_shapes(model)
+    model = canonical(mend_mistakes(model), str(path))
     _keep_only_embedding(path, model)
-    model = _channels_first(path, model)
-    _check_on_two_crops(path, model)
-    return model
+    return _channels_first(path, model)
 
 
 def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
@@ -48,7 +49,7 @@ def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
         )
     embedding = onnx.ValueInfoProto.FromString(embeddings[0].SerializeToString())
     if len(shape_of(embedding)) == 4:
-        flat = f"{embedding.name}_flat"
+        flat = unique(f"{embedding.name}_flat", tensor_names(model.graph))
         model.graph.node.append(helper.make_node("Flatten", [embedding.name], [flat], name=flat))
         embedding = helper.make_tensor_value_info(
             flat, embedding.type.tensor_type.elem_type, ["batch", shape_of(embedding)[1]]
@@ -56,6 +57,7 @@ def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
     make_batch_dynamic(embedding)
     del outputs[:]
     outputs.append(embedding)
+    drop_unused(model)
 
 
 def _is_embedding(shape: tuple[int, ...]) -> bool:
@@ -65,17 +67,20 @@ def _is_embedding(shape: tuple[int, ...]) -> bool:
 def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     inputs = inputs_of(model)
     shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
-    floating = len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    kind = inputs[0].type.tensor_type.elem_type if len(inputs) == 1 else None
     size = _size(shape)
-    if not floating or size is None:
+    if kind not in (TensorProto.FLOAT, TensorProto.UINT8) or size is None:
         raise UserError(
-            f"{path} must have one float32 input (n, 3, height, width) or (n, height, width, 3) of "
-            f"at least {_MIN_SIDE} pixels, but has {describe_shapes(inputs)}",
+            f"{path} must have one input (n, 3, height, width) or (n, height, width, 3) of "
+            f"at least {_MIN_SIDE} pixels, in floating point or uint8, but has "
+            f"{describe_shapes(inputs)}",
             "give a network of face crops, such as FaceNet's 160x160 or ArcFace's 112x112",
         )
     image = inputs[0]
     channels_last = shape[3] == 3
-    name = f"{image.name}_nchw" if channels_last else image.name
+    name = image.name
+    if channels_last:
+        name = unique(f"{name}_nchw", tensor_names(model.graph))
     if channels_last:
         transpose = helper.make_node(
             "Transpose", [name], [image.name], name=f"{name}_transposed", perm=[0, 2, 3, 1]
@@ -83,8 +88,10 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.node.insert(0, transpose)
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.append(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, *size])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, *size])
     )
+    if kind == TensorProto.UINT8:
+        drop_empty_casts(model)
     return onnx.shape_inference.infer_shapes(model)
 
 
@@ -96,28 +103,3 @@ def _size(shape: tuple[int, ...]) -> tuple[int, int] | None:
         case (_, 3, height, width) | (_, height, width, 3) if min(height, width) >= _MIN_SIDE:
             return height, width
     return None
-
-
-def _check_on_two_crops(path: Path, model: onnx.ModelProto) -> None:
-    import onnxruntime  # a second, which help texts do without
-
-    image = model.graph.input[0]
-    crops = np.zeros((2, *shape_of(image)[1:]), dtype=np.float32)
-    try:
-        options = onnxruntime.SessionOptions()
-        # ONNX Runtime's integer kernels reject the float16 scales of a Q/DQ network.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        (embeddings,) = session.run(None, {image.name: crops})
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise UserError(
-            f"{path} cannot run a batch of 2 ({first_line(error)})",
-            "export it with a dynamic batch",
-        ) from error
-    if embeddings.shape[0] != 2:
-        raise UserError(
-            f"{path} turns 2 crops into {embeddings.shape[0]} embeddings",
-            "export it with a dynamic batch",
-        )
