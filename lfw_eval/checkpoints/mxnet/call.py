@@ -1,5 +1,6 @@
 """A node of an MXNet network, as the conversion of its operator sees it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.mxnet.symbol import Attributes
 
 Array = NDArray[Any]
+
+
+_MAX_VALUES = 2**24  # of a tensor for one image; ResNet-100's largest has 802,816
 
 
 class UnsupportedError(ValueError):
@@ -70,7 +74,13 @@ class Call:
     def node(
         self, operator: str, inputs: list[str], shape: tuple[int, ...], **attributes: Any
     ) -> Tensor:
-        """Add the node that gives the output."""
+        """Add the node that gives the output.
+
+        Raises:
+            UnsupportedError: It would be larger than that of any network of face crops.
+        """
+        if math.prod(shape) > _MAX_VALUES:
+            raise UnsupportedError(f"an output of {math.prod(shape):,} values for an image is not")
         return Tensor(self.graph.node(operator, inputs, self.output, **attributes), shape)
 
     def _input(self, index: int) -> Tensor:

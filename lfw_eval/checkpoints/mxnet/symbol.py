@@ -14,7 +14,7 @@ VARIABLE = "null"
 """The operator of what is put in: the images, labels and parameters."""
 IMAGES = "data"
 
-_MAX_BYTES = 64 * 2**20  # the largest of insightface's has 0.3 MB
+_MAX_BYTES = 8 * 2**20  # the largest of insightface's has 0.3 MB
 _LOSSES = frozenset(
     {
         "LinearRegressionOutput",
@@ -28,6 +28,7 @@ _LOSSES = frozenset(
         "softmax",
     }
 )
+_MAX_SIDE = 1024
 # Of insightface's networks, which are cut there by insightface itself.
 _EMBEDDING = "fc1"
 
@@ -97,7 +98,8 @@ class Symbol:
     def image_sizes(self) -> tuple[tuple[int, int], ...]:
         """Return height and width of its images in a tuple, empty if it does not state them."""
         stated = [node.attributes.integers("__shape__") for node in self.nodes if node.is_images]
-        return tuple((s[2], s[3]) for s in stated if len(s) == 4 and min(s[2:]) > 0)
+        sizes = ((shape[2], shape[3]) for shape in stated if len(shape) == 4)
+        return tuple(size for size in sizes if 0 < min(size) and max(size) <= _MAX_SIDE)
 
     def embedding(self) -> int | None:
         """Return the index of the node that gives the embedding, or None if it is unclear.
@@ -105,16 +107,19 @@ class Symbol:
         It is the only head that is computed from the images and is no loss. Networks saved while
         they are trained have other heads; insightface's call their embedding fc1.
         """
-        heads = [head for head in self.heads if self._is_embedding(head)]
+        from_images: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if node.is_images or any(source in from_images for source, _ in node.inputs):
+                from_images.add(index)
+        heads = [
+            head
+            for head in self.heads
+            if head in from_images and self.nodes[head].operator not in _LOSSES
+        ]
         if len(heads) == 1:
             return heads[0]
         named = [i for i, node in enumerate(self.nodes) if node.name == _EMBEDDING]
         return named[0] if len(named) == 1 else None
-
-    def _is_embedding(self, head: int) -> bool:
-        if self.nodes[head].operator in _LOSSES:
-            return False
-        return any(self.nodes[index].is_images for index in self.needed_for(head))
 
 
 def read_symbol(path: Path) -> Symbol:

@@ -157,6 +157,10 @@ def test_the_size_of_images_follows_from_fully_connected_layers(tmp_path):
         (("Convolution", "c", {"num_group": "x"}, ["data", "w"]), "node c .*damaged attributes"),
         (("Convolution", "c", {"stride": "(0, 0)"}, ["data", "w"]), r"node c .*strides \(0, 0\)"),
         (("Convolution", "c", {}, ["data"]), "node c .*only 1 inputs"),
+        (
+            ("Convolution", "c", {"pad": "(99999, 99999)", "no_bias": "1"}, ["data", "v"]),
+            "node c .*an output of 1,28",
+        ),
         (("BatchNorm", "b", {}, ["data", "data", "w", "w", "w"]), "input 1 is computed"),
         (("Reshape", "s", {"shape": "(-2, 3)"}, ["data"]), r"Reshape to \(-2, 3\)"),
         (("FullyConnected", "f", {}, ["data", "missing"]), "no parameter missing"),
@@ -164,7 +168,8 @@ def test_the_size_of_images_follows_from_fully_connected_layers(tmp_path):
     ],
 )
 def test_what_is_not_converted_names_the_node(tmp_path, node, message):
-    path = write(tmp_path, [node], {"w": np.ones((32, 3, 5, 5), np.float32)})
+    weights = {"w": np.ones((32, 3, 5, 5), np.float32), "v": np.ones((32, 3, 1, 1), np.float32)}
+    path = write(tmp_path, [node], weights)
     with pytest.raises(UserError, match=message):
         convert(path)
 
