@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lfw_eval.checkpoints.tensorflow_bundle import bundle_files, is_bundle
+from lfw_eval.checkpoints.tensorflow_graph import is_graph, is_saved_model, saved_model_files
 from lfw_eval.system.errors import UserError
 
 if TYPE_CHECKING:  # help texts list the formats, and do without a second for onnx
@@ -90,6 +92,24 @@ def _mxnet_files(path: Path) -> dict[str, Path]:
     return {file.name: file for file in (files.symbol, files.params)}
 
 
+def _read_frozen_graph(path: Path) -> "Network":
+    from lfw_eval.checkpoints.facenet_tensorflow import convert_frozen_graph
+
+    return convert_frozen_graph(path)
+
+
+def _read_saved_model(path: Path) -> "Network":
+    from lfw_eval.checkpoints.facenet_tensorflow import convert_saved_model
+
+    return convert_saved_model(path)
+
+
+def _read_variables(path: Path) -> "Network":
+    from lfw_eval.checkpoints.facenet_tensorflow import convert_variables
+
+    return convert_variables(path)
+
+
 def _read_onnx(path: Path) -> "Network":
     from lfw_eval.checkpoints.onnx_file import read_onnx
     from lfw_eval.checkpoints.user_onnx import adopt_onnx
@@ -122,6 +142,15 @@ FORMATS = (
         _read_torch,
     ),
     Format(".safetensors", (".safetensors",), _is_safetensors, _read_safetensors),
+    Format("TensorFlow .pb", (".pb",), lambda _, start: is_graph(start), _read_frozen_graph),
+    Format(
+        "SavedModel", (), lambda path, _: is_saved_model(path), _read_saved_model,
+        saved_model_files,
+    ),
+    Format(
+        "TensorFlow .ckpt", (".ckpt",), lambda path, _: is_bundle(path), _read_variables,
+        bundle_files,
+    ),
     Format("MXNet .params", (".params", ".json"), _is_mxnet, _read_mxnet, _mxnet_files),
     Format(
         ".onnx", (".onnx",), lambda path, _: path.is_file(), _read_onnx, _onnx_files,
