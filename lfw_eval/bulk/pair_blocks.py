@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.pair_csv import SAME, SAME_IN_WORDS
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.system.errors import UserError, first_line
 
+SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+"""What says whether a pair shows the same person, ignoring case."""
+_SAME_IN_WORDS = "1, true or yes, or 0, false or no"
 _COLUMNS = ("left", "right", "same")
 _BLOCK_BYTES = 1 << 24
 _BLOCK_PAIRS = 1 << 20
@@ -33,7 +35,7 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
 
     Args:
         path: CSV of `name,name,same[,fold]`, with or without a header, or Parquet with the columns
-            `left`, `right` and `same`; `same` is as in `pair_csv`, and folds are ignored. Names are
+            `left`, `right` and `same`; `same` is one of `SAME`, and folds are ignored. Names are
             those of the embeddings, or, where these are distinct, their files' without folder and
             suffix.
         names: Of the images, one per row.
@@ -69,7 +71,7 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
             if truth.null_count:
                 first = compute.index(truth.is_null(), True).as_py()
                 raise UserError(
-                    f"{path}, pair {done + first + 1}: expected {SAME_IN_WORDS}, "
+                    f"{path}, pair {done + first + 1}: expected {_SAME_IN_WORDS}, "
                     f"not {same[first].as_py()!r}"
                 )
             done += len(batch)
@@ -128,7 +130,7 @@ def _first_lines(path: Path, names: Sequence[str]) -> tuple[list[str], int]:
     else:
         return list(_COLUMNS), 0
     written = {field.strip() for field in fields[:2]}
-    # As in `pair_csv`: a line with an answer or a name is a pair, if perhaps a faulty one.
+    # A line with an answer or a name is a pair, if perhaps a faulty one.
     header = fields[2].strip().lower() not in SAME and not any(
         name in written or PurePosixPath(name).stem in written for name in names
     )

@@ -26,9 +26,9 @@ from lfw_eval.datasets.crop_store import CropStore, build_crop_store
 from lfw_eval.datasets.insightface_bin import read_insightface_bin
 from lfw_eval.datasets.lfw import NAMES as LFW_NAMES
 from lfw_eval.datasets.lfw import local_lfw
-from lfw_eval.datasets.pair_csv import read_pair_csv
 from lfw_eval.datasets.pair_files import PairFile, local_pairs, pairs_in
-from lfw_eval.datasets.pairs import NO_PAIRS, Pairs, read_pairs
+from lfw_eval.datasets.pair_list import read_pair_list
+from lfw_eval.datasets.pairs import NO_PAIRS, Pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
 from lfw_eval.results.caution import Caution
 from lfw_eval.sources import NoSourceError, datasets, fetch
@@ -240,19 +240,16 @@ def _photographs(
     listed = pairs or _pair_list(path, photographs, pairs_needed)
     if not (pairs_needed or listed):
         return Dataset(name, str(path), photographs, NO_PAIRS)
-    if listed and listed.suffix.lower() == ".csv":
-        pair_list = read_pair_csv(listed, photographs.paths)
-        return Dataset(name, f"{path}, pairs of {listed.name}", photographs, pair_list)
-    pair_list = read_pairs(listed or _official_pairs(path))
-    # Images whose names are not their own have their paths for names.
-    shared = {Path(image).stem for image, where in photographs.paths.items() if image == where}
-    if twice := sorted(shared.intersection(pair_list.names)):
-        raise UserError(
-            f"{path} has several images named {twice[0]}, which the pair list names",
-            "list the pairs in a CSV file, by path",
-        )
-    pair_list.check_images(photographs.names)
-    return Dataset(name, f"LFW layout, {path}", photographs, pair_list)
+    listed = listed or _official_pairs(path)
+    pair_list = read_pair_list(listed, photographs.paths)
+    return Dataset(name, _title(path, listed, pair_list), photographs, pair_list)
+
+
+def _title(path: Path, listed: PairFile, pairs: Pairs) -> str:
+    if listed.name == "pairs.txt" and pairs.folds_stated:
+        return f"LFW layout, {path}"
+    folds = "" if pairs.folds_stated else f" in {pairs.folds} consecutive folds"
+    return f"{path}, pairs of {listed.name}{folds}"
 
 
 def _short_name(path: Path) -> str:

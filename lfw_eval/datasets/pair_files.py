@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-NAMES = ("pairs.txt", "pairs.csv")
-"""In LFW's format, and as CSV; the first that exists is taken."""
+NAMES = ("pairs.txt", "pairs.csv", "pairs_CALFW.txt", "pairs_CPLFW.txt")
+"""The first that exists is taken."""
 
 
 @dataclass(frozen=True)

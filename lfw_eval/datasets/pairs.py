@@ -1,10 +1,9 @@
 """Pairs of images to verify, and LFW's file format for them."""
 
-import codecs
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -12,10 +11,13 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lfw_eval.datasets.list_text import numbered_lines, read_list, shown
 from lfw_eval.datasets.pair_files import PairFile
-from lfw_eval.system.errors import UserError, unreadable
+from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 
+FOLDS = 10
+"""Of a list that states none."""
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _IMAGE = re.compile(r"(\S(?:[^\t\r\n]*\S)?)_([0-9]{4,9})")
 
@@ -37,10 +39,16 @@ class Pairs:
     fold: NDArray[np.intp]
     """0 to folds - 1."""
     folds: int
+    folds_stated: bool = True
+    """Whether the list says which pair is in which fold; else they are consecutive ones."""
 
     @classmethod
     def of(
-        cls, left: Sequence[str], right: Sequence[str], genuine: ArrayLike, fold: ArrayLike
+        cls,
+        left: Sequence[str],
+        right: Sequence[str],
+        genuine: ArrayLike,
+        fold: ArrayLike | None = None,
     ) -> "Pairs":
         """Return pairs of image names.
 
@@ -48,17 +56,20 @@ class Pairs:
             left: Name of each pair's first image.
             right: Name of each pair's second image.
             genuine: Whether both show the same person, for each pair.
-            fold: 0 to folds - 1, for each pair.
+            fold: 0 to folds - 1, for each pair; by default as `consecutive_folds` does.
         """
         names, rows = np.unique([*left, *right], return_inverse=True)
-        fold = np.asarray(fold, np.intp)
+        stated = fold is not None
+        genuine = np.asarray(genuine, np.bool_)
+        fold = consecutive_folds(genuine) if fold is None else np.asarray(fold, np.intp)
         return cls(
             names=tuple(names.tolist()),
             left=rows[: len(left)],
             right=rows[len(left) :],
-            genuine=np.asarray(genuine, np.bool_),
+            genuine=genuine,
             fold=fold,
             folds=int(fold.max()) + 1,
+            folds_stated=stated,
         )
 
     @classmethod
@@ -97,14 +108,33 @@ NO_PAIRS = Pairs((), _NOTHING, _NOTHING, _NOTHING.astype(np.bool_), _NOTHING, fo
 """The pairs of a data set of which only the images are used."""
 
 
-def read_pairs(path: str | PairFile) -> Pairs:
-    """Read a pair list in LFW's format, UTF-8.
+def consecutive_folds(genuine: NDArray[np.bool_], folds: int = FOLDS) -> NDArray[np.intp]:
+    """Return folds for pairs that have none: consecutive ones, with equal numbers of each kind.
 
-    The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1,
-    `pairsDevTrain.txt`: one fold, which the verification protocol rejects, because a threshold is
-    trained on other folds). Every fold has n matched pairs `name<TAB>i<TAB>j` and then n
+    Args:
+        genuine: (n,).
+        folds: Or fewer, where there are fewer pairs of a kind.
+
+    Returns:
+        The fold of each pair, 0 to folds - 1.
+    """
+    kinds = [kind for kind in (genuine, ~genuine) if kind.any()]
+    folds = min(folds, *(int(kind.sum()) for kind in kinds)) if kinds else 1
+    fold = np.empty(len(genuine), np.intp)
+    for kind in kinds:
+        count = int(kind.sum())
+        fold[kind] = np.arange(count) * folds // count
+    return fold
+
+
+def read_pairs(path: str | PairFile) -> Pairs:
+    """Read a pair list in LFW's format.
+
+    The first line is `folds<TAB>n` (view 2, `pairs.txt`) or `n` alone (view 1, `pairsDevTest.txt`
+    and `pairsDevTrain.txt`). Every fold has n matched pairs `name<TAB>i<TAB>j` and then n
     mismatched pairs `name<TAB>i<TAB>other<TAB>j`; image 7 of a person is `name_0007`. A line
-    without tabs is split at spaces; empty lines are skipped.
+    without tabs is split at spaces; empty lines are skipped. A threshold is trained on other folds,
+    of which view 1 has none: its pairs are split into ten consecutive folds.
 
     A repeated pair, in either order, would count twice (or leak from training into test folds), and
     a pair of an image with itself or a mismatched pair of the same person measures nothing: these
@@ -128,17 +158,38 @@ def read_pairs(path: str | PairFile) -> Pairs:
         (2000, 10, 1000)
     """
     path = Path(path) if isinstance(path, str) else path
-    lines = _lines(path)
+    return parse_pairs(read_list(path), path)
+
+
+def is_pair_count(line: str) -> bool:
+    """Return whether a line is the first of LFW's format: `folds<TAB>n` or `n`."""
+    sizes = line.split()
+    return len(sizes) in (1, 2) and all(_NUMBER.fullmatch(size) and int(size) for size in sizes)
+
+
+def parse_pairs(text: str, path: PairFile) -> Pairs:
+    """Read the pairs from the text of a list in LFW's format.
+
+    Args:
+        text: Of the file.
+        path: Names the file in errors.
+
+    Raises:
+        UserError: As `read_pairs`.
+    """
+    lines = numbered_lines(text)
     number, header = next(lines, (1, ""))
-    sizes = header.split()
-    if len(sizes) not in (1, 2) or not all(_NUMBER.fullmatch(size) and int(size) for size in sizes):
+    if not is_pair_count(header):
         _refuse(path, number, header, "the number of folds and of pairs of each kind in a fold")
-    folds, per_kind = map(int, sizes if len(sizes) == 2 else ("1", *sizes))
+    *folds_stated, per_kind = map(int, header.split())
+    folds = folds_stated[0] if folds_stated else 1
     expected = folds * 2 * per_kind
 
     sides: list[tuple[str, str]] = []
     lines_of: dict[frozenset[str], int] = {}
     for number, line in lines:
+        if not sides:
+            refuse_people(path, number, _fields(line))
         if len(sides) == expected:
             _refuse(path, number, line, f"the end after {expected} pairs, as stated on line 1")
         images = _images(path, number, line, matched=len(sides) // per_kind % 2 == 0)
@@ -154,7 +205,8 @@ def read_pairs(path: str | PairFile) -> Pairs:
         )
     left, right = zip(*sides, strict=True)
     block = np.arange(expected) // per_kind
-    return Pairs.of(left, right, genuine=block % 2 == 0, fold=block // 2)
+    fold = block // 2 if folds_stated else None
+    return Pairs.of(left, right, genuine=block % 2 == 0, fold=fold)
 
 
 def write_pairs(pairs: Pairs, path: Path) -> None:
@@ -190,24 +242,27 @@ def write_pairs(pairs: Pairs, path: Path) -> None:
     write_atomically(path, "\n".join([*lines, ""]).encode())
 
 
-def _lines(path: PairFile) -> Iterator[tuple[int, str]]:
-    """Yield number, from 1, and text of every nonempty line."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise unreadable(f"the pair list {path}", error) from error
-    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
-        try:
-            text = line.decode().strip()
-        except UnicodeDecodeError:
-            _refuse(path, number, line.decode(errors="backslashreplace"), "UTF-8 text")
-        if text:
-            yield number, text
+def refuse_people(path: PairFile, line: int, fields: Sequence[str]) -> None:
+    """Refuse a list of people, such as LFW's people.txt, by its first line.
+
+    Raises:
+        UserError: The line is a person and a number, or a number alone, that of people in a fold.
+    """
+    if len(fields) < 3 and _NUMBER.fullmatch(fields[-1]):
+        raise UserError(
+            f"{path} lists people and their numbers of images, not pairs (line {line}: "
+            f"{shown(' '.join(fields))})",
+            "give a list of pairs, such as LFW's pairs.txt or pairsDevTest.txt",
+        )
+
+
+def _fields(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
 
 
 def _images(path: PairFile, number: int, line: str, matched: bool) -> tuple[str, str]:
     """Return the two image names on a line."""
-    fields = line.split("\t") if "\t" in line else line.split()
+    fields = _fields(line)
     if matched:
         expected = "a matched pair, name<TAB>i<TAB>j"
         well_formed = len(fields) == 3
@@ -236,7 +291,6 @@ def _person(path: Path, image: str) -> tuple[str, str]:
 
 
 def _refuse(path: PairFile, number: int, line: str, expected: str) -> NoReturn:
-    shown = line if len(line) <= 80 else f"{line[:80]}..."
     raise UserError(
-        f"{path}, line {number}: expected {expected}, not {shown!r}", "correct the line"
+        f"{path}, line {number}: expected {expected}, not {shown(line)}", "correct the line"
     )

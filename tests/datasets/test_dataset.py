@@ -316,7 +316,7 @@ def test_pair_list_beside_an_archive(archive, tmp_path, name):
 
 
 def test_faults_of_a_list_inside_an_archive_name_it(folder, tmp_path):
-    for name, line in (("pairs.txt", 1), ("pairs.csv", 2)):
+    for name, line in (("pairs.txt", 2), ("pairs.csv", 2)):
         path = packed(folder, tmp_path / "own.tgz", **{f"in/{name}": "a,b,same\nAnn_Lee_0001,1,1"})
         with pytest.raises(UserError, match=rf"^in/{name} in .*own\.tgz, line {line}: "):
             open_dataset(path)

@@ -89,7 +89,7 @@ def test_ten_consecutive_folds_of_both_kinds(folder):
     [
         ("a/1,a/2", "line 7: expected name,name,same"),
         ("a/1,a/2,1,2,3", "line 7: expected name,name,same"),
-        ("a/1,b/1,maybe", "line 7: expected 1, true or yes, or 0, false or no, not 'maybe'"),
+        ("a/1,b/1,maybe", "line 7: expected 1, true, .* or mismatch, not 'maybe'"),
         ("a/1,nobody,1", "line 7: there is no image 'nobody'"),
         ("1,4,1", r"line 7: '1' can be any of 2 images \(a/1.jpg, b/1.jpg\)"),
         ("3,4,1", "line 7: '3' can be any of 2 images"),
@@ -107,15 +107,15 @@ def test_mistakes_name_the_line(folder, line, why):
 
 
 def test_a_first_line_with_a_mistake_is_no_header(folder):
-    with pytest.raises(UserError, match="line 1: expected 1, true or yes"):
+    with pytest.raises(UserError, match="line 1: expected 1, true, yes"):
         opened(folder, "a/1,a/2,maybe\n" + PAIRS)
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "0 genuine and 0 impostor pairs"),
-        ("a,b,same\n", "0 genuine and 0 impostor pairs"),
+        ("", r"the pair list .*pairs\.csv is empty"),
+        ("a,b,same\n", r"line 1: no pair follows the header 'a,b,same'"),
         ("a/1,a/2,1\n4,2,1\n4,a/1,0\n", "2 genuine and 1 impostor"),
         (PAIRS.replace("\n", ",1\n"), "line 1: all pairs are in one fold"),
         (
@@ -131,7 +131,7 @@ def test_lists_that_allow_no_threshold(folder, text, why):
 
 def test_files_that_are_no_text(folder, tmp_path):
     (folder / "pairs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="not UTF-8 text"):
+    with pytest.raises(UserError, match="begins as UTF-16 does, but is not"):
         open_dataset(str(folder), None)
     with pytest.raises(UserError, match=r"none\.csv cannot be read"):
         open_dataset(str(folder), tmp_path / "none.csv")

@@ -50,8 +50,27 @@ def test_official_list(real_data, tmp_path):
     assert (tmp_path / "copy.txt").read_bytes() == official.read_bytes()
 
 
-def test_view_1_is_one_fold_that_the_protocol_refuses(write):
-    pairs = read_pairs(write(["1", *LINES[1:3]]))
+def test_view_1_is_split_into_ten_consecutive_folds(write):
+    matched = [f"Ann\t{i}\t{i + 1}" for i in range(1, 26)]
+    mismatched = [f"Ann\t{i}\tBob\t{i}" for i in range(1, 26)]
+    pairs = read_pairs(write(["25", *matched, *mismatched]))
+    assert (pairs.folds, pairs.folds_stated) == (10, False)
+    assert pairs.fold[pairs.genuine].tolist() == pairs.fold[~pairs.genuine].tolist()
+    assert np.bincount(pairs.fold).tolist() == [6, 4] * 5
+    assert (np.diff(pairs.fold[pairs.genuine]) >= 0).all()
+    assert read_pairs(write(LINES)).folds_stated
+
+
+@pytest.mark.parametrize(
+    "lines", [["601", "Ann\t5"], ["10", "601", "Ann\t1"], ["3", "Ann Lee\t2", "Bob\t1"]]
+)
+def test_a_list_of_people_is_said_to_be_one(write, lines):
+    with pytest.raises(UserError, match=r"pairs\.txt lists people and .* not pairs \(line 2: '"):
+        read_pairs(write(lines))
+
+
+def test_a_single_fold_is_refused_by_the_protocol(write):
+    pairs = read_pairs(write(["1\t1", *LINES[1:3]]))
     assert pairs.folds == 1
     assert pairs.genuine.tolist() == [True, False]
     with pytest.raises(UserError, match=r"one fold.*view 2"):
@@ -74,7 +93,7 @@ def test_harmless_differences(write, ending):
         (1, "0\t300", "number of folds"),
         (1, "10\t300\t1", "number of folds"),
         (1, "Ann\t1\t2", "number of folds"),
-        (2, "Ann\t1", "a matched pair"),
+        (4, "Bob\t1", "a matched pair"),
         (2, "Ann\t1\ttwo", "a matched pair"),
         (2, "Ann\t1\t-2", "a matched pair"),
         (2, "Ann\t1\t\u0663", "a matched pair"),
@@ -118,7 +137,9 @@ def test_unreadable(tmp_path, write):
         read_pairs(write([]))
     latin = write(LINES)
     latin.write_bytes(latin.read_bytes().replace(b"Bob\t3", b"Bj\xf6rn\t3"))
-    with pytest.raises(UserError, match=r"line 3: expected UTF-8 text.*Bj.*xf6rn"):
+    with pytest.raises(
+        UserError, match=r"line 3: .*Björn.* is not UTF-8 text but likely Latin-1; save"
+    ):
         read_pairs(latin)
 
 
@@ -135,7 +156,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory, content):
 people = (
     st.text(min_size=1, max_size=8)
     .map(str.strip)
-    .filter(lambda name: name and not set(name) & set("\t\r\n") and not name.startswith("\ufeff"))
+    .filter(lambda name: name and not set(name) & set("\t\r\n\0") and not name.startswith("\ufeff"))
 )
 
 
