@@ -99,7 +99,7 @@ class Symbol:
         """Return height and width of its images in a tuple, empty if it does not state them."""
         stated = [node.attributes.integers("__shape__") for node in self.nodes if node.is_images]
         sizes = ((shape[2], shape[3]) for shape in stated if len(shape) == 4)
-        return tuple(size for size in sizes if 0 < min(size) and max(size) <= _MAX_SIDE)
+        return tuple(size for size in sizes if min(size) > 0 and max(size) <= _MAX_SIDE)
 
     def embedding(self) -> int | None:
         """Return the index of the node that gives the embedding, or None if it is unclear.
