@@ -20,7 +20,7 @@ from calibration.sampler import CalibrationList
 from calibration.scales import ScaleTable
 from calibration.thresholds import METHODS, Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
-from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.datasets.pairs import Pairs, read_pairs
 from lfw_eval.engines.choice import choose_engine
@@ -68,7 +68,8 @@ def load_engine(
     precision: Precision = "fp32",
     scales: ScaleTable | None = None,
     batch_size: int = 64,
-    normalisation: Normalisation | None = None,
+    normalisation: str | None = None,
+    channel_order: ChannelOrder | None = None,
     **options: Any,
 ) -> Embedder:
     """Build a network's engine, or load an identical one built earlier.
@@ -82,7 +83,9 @@ def load_engine(
         scales: For "int8", from `calibrate` or `ScaleTable.load`; a network that is quantised
             already runs in "int8" without.
         batch_size: Crops per batch.
-        normalisation: That of the training images; by default as the checkpoint says.
+        normalisation: That of the training images: "per-image", "fixed", "unit", "arcface", "none"
+            or "MEAN,STD", as "127.5,128"; by default as the checkpoint says.
+        channel_order: "bgr" for a network that takes blue first; crops are RGB all the same.
         options: `strict_precision`, and the engine's own, such as `tf32=False`: the fields of
             `lfw_eval.engines.tensorrt.options.TensorRTOptions` or `triton.options.TritonOptions`.
 
@@ -106,7 +109,7 @@ def load_engine(
     choice = choose_engine(engine, precision, batch_size, **options)
     if batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, not {batch_size}")
-    opened = open_checkpoint(str(checkpoint), normalisation)
+    opened = open_checkpoint(str(checkpoint), normalisation, channel_order=channel_order)
     if scales is not None:
         opened.require_float("given other `scales`")
     needs_scales = choice.needs_scales(opened)
@@ -188,7 +191,8 @@ def calibrate(
     crops: NDArray[np.uint8],
     method: Method = "entropy",
     *,
-    normalisation: Normalisation | None = None,
+    normalisation: str | None = None,
+    channel_order: ChannelOrder | None = None,
     first_batch: int = FIRST_BATCH,
 ) -> ScaleTable:
     """Measure a network's activations on crops, and choose the INT8 scale of every tensor.
@@ -198,6 +202,7 @@ def calibrate(
         crops: uint8 `(n, height, width, 3)`, RGB; some 500, of people who are not evaluated.
         method: "entropy" is TensorRT's `IInt8EntropyCalibrator2`, "minmax" `IInt8MinMaxCalibrator`.
         normalisation: As for `load_engine`.
+        channel_order: As for `load_engine`.
         first_batch: Crops that set the histograms' bins, as TensorRT's first batch does.
 
     Returns:
@@ -215,7 +220,7 @@ def calibrate(
     """
     if method not in METHODS:
         raise UserError(f"`method` {method!r} is unknown", f"choose one of {', '.join(METHODS)}")
-    opened = open_checkpoint(str(checkpoint), normalisation)
+    opened = open_checkpoint(str(checkpoint), normalisation, channel_order=channel_order)
     require_crops(crops, opened.input_shape())
     require_type("first_batch", first_batch, int, "a number of crops")
     images = CalibrationList(tuple(f"crops[{n}]" for n in range(len(crops))), "an array of crops")
@@ -227,7 +232,8 @@ def quantize(
     scales: ScaleTable,
     *,
     unsigned: bool = False,
-    normalisation: Normalisation | None = None,
+    normalisation: str | None = None,
+    channel_order: ChannelOrder | None = None,
 ) -> onnx.ModelProto:
     """Return a network with Q/DQ nodes, for TensorRT 11, OpenVINO and ONNX Runtime.
 
@@ -238,6 +244,7 @@ def quantize(
         scales: Those of the same network.
         unsigned: Store tensors that are never negative as uint8, twice as fine; not for TensorRT.
         normalisation: As for `load_engine`.
+        channel_order: As for `load_engine`.
 
     Raises:
         UserError: `scales` is no table, or lacks a tensor to quantise.
@@ -250,7 +257,7 @@ def quantize(
         True
     """
     require_type("scales", scales, ScaleTable, _TABLE)
-    opened = open_checkpoint(str(checkpoint), normalisation)
+    opened = open_checkpoint(str(checkpoint), normalisation, channel_order=channel_order)
     opened.require_float("quantised again")
     model = onnx.load(opened.model)
     return insert_qdq(model, scales, QdqTypes(unsigned=unsigned))

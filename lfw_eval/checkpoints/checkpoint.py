@@ -13,6 +13,7 @@ from lfw_eval.checkpoints.conversion import RECIPE, convert, normalisation_of, s
 from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.checkpoints.formats import CHECKPOINTS, format_of
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
+from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
@@ -34,7 +35,7 @@ class Checkpoint:
         name: Its name in the manifest, or the file's.
         folder: The folder of everything derived from it.
         model: The ONNX file; in FP32, batch normalisation is folded.
-        normalisation: The normalisation of its input.
+        normalisation: That of its input, and the order of channels: text of a `Preprocessing`.
         source_sha256: Of the file that it was converted from, with any weights beside it.
         quantization: How the checkpoint itself is quantised; None for one in floating point.
         own_normalisation: What its graph does to its input first; None if that is no normalisation.
@@ -95,6 +96,8 @@ def open_checkpoint(
     normalisation: str | None = None,
     default_normalisation: str | None = None,
     parameter: str = "checkpoint",
+    *,
+    channel_order: ChannelOrder | None = None,
 ) -> Checkpoint:
     """Fetch and convert a checkpoint, a file or an entry of the manifest.
 
@@ -105,17 +108,21 @@ def open_checkpoint(
         normalisation: That of the training images; None takes what the checkpoint says.
         default_normalisation: For a checkpoint that says nothing.
         parameter: What the user named the checkpoint by.
+        channel_order: In which the network takes channels; None takes what the checkpoint says.
 
     Raises:
         UserError: No such file or entry exists, or it cannot be converted.
     """
     source, name, normalisation = find_source(checkpoint, normalisation, parameter)
     digest = source_sha256(source)
-    built_from = recipe_of(digest, normalisation, default_normalisation)
+    built_from = recipe_of(digest, normalisation, default_normalisation, channel_order)
 
     def convert_source() -> onnx.ModelProto:
         return convert(
-            source, normalisation=normalisation, default_normalisation=default_normalisation
+            source,
+            normalisation=normalisation,
+            channel_order=channel_order,
+            default_normalisation=default_normalisation,
         )
 
     model = converted(name, digest, built_from, convert_source)
@@ -132,10 +139,14 @@ def open_checkpoint(
 
 
 def recipe_of(
-    digest: str, normalisation: str | None, default_normalisation: str | None = None
+    digest: str,
+    normalisation: str | None,
+    default_normalisation: str | None = None,
+    channel_order: ChannelOrder | None = None,
 ) -> str:
     """Return what a network depends on that is made of a file with that sha256."""
     ways = " or ".join(filter(None, (normalisation, default_normalisation))) or None
+    ways = f"{ways} in {channel_order}" if channel_order else ways
     return f"{digest} {ways} recipe {RECIPE} onnx {onnx.__version__}"
 
 

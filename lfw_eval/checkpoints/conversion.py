@@ -7,8 +7,8 @@ import onnx
 from lfw_eval.checkpoints.equivalence import require_equal
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.formats import CHECKPOINTS, Format, format_of
-from lfw_eval.checkpoints.normalisation import NORMALISATIONS
 from lfw_eval.checkpoints.own_normalisation import own_normalisation
+from lfw_eval.checkpoints.preprocessing import WAYS, ChannelOrder, Preprocessing
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
@@ -23,6 +23,7 @@ def convert(
     path: Path,
     *,
     normalisation: str | None = None,
+    channel_order: ChannelOrder | None = None,
     fold: bool = True,
     default_normalisation: str | None = None,
 ) -> onnx.ModelProto:
@@ -30,8 +31,10 @@ def convert(
 
     Args:
         path: The checkpoint.
-        normalisation: The one the checkpoint was trained with, a key of `NORMALISATIONS`; by
+        normalisation: The one the checkpoint was trained with, text of a `Preprocessing`; by
             default the one that the format implies, or "none" if its graph has its own.
+        channel_order: In which it takes channels; by default as the file or its format says, or
+            RGB.
         fold: Fold batch normalisation and constant factors into the weights; a network that is
             quantised already stays as it is.
         default_normalisation: For a file that implies none.
@@ -44,33 +47,33 @@ def convert(
         UserError: The file is none of these, its normalisation is unknown, `normalisation` is
             another than that of its own graph, or an ONNX network and its original differ.
     """
-    if normalisation is not None and normalisation not in NORMALISATIONS:
-        raise UserError(
-            f"`normalisation` {normalisation!r} is unknown",
-            f"choose one of {', '.join(NORMALISATIONS)}",
-        )
+    asked = Preprocessing.parse(normalisation) if normalisation else None
     form = _require_format(path)
     model, implied = form.read(path)
     own = own_normalisation(model)
-    if own and (normalisation or "none") != "none":
+    if own and asked and asked.normalisation != "none":
         raise UserError(
             f"{path} normalises crops itself, by {own}, so `normalisation` {normalisation} would "
             "do it twice",
             "leave it out",
         )
-    implied = "none" if own else implied or normalisation_of(model)
-    normalisation = normalisation or implied or default_normalisation
-    if normalisation is None:
+    implied = implied or normalisation_of(model)
+    stated = Preprocessing.parse(text) if (text := implied or default_normalisation) else None
+    ways = list(filter(None, (asked, stated)))
+    if not (ways or own):
         raise UserError(
             f"{path} does not state how crops are normalised",
-            f"give `normalisation`: {', '.join(NORMALISATIONS)}; lfw-eval inspect tries them",
+            f"give `normalisation`: {WAYS}; lfw-eval inspect tries the names",
         )
+    if channel_order is None:
+        channel_order = "bgr" if any(way.channel_order == "bgr" for way in ways) else "rgb"
+    way = Preprocessing("none" if own else ways[0].normalisation, channel_order)
     if fold and quantization_of(model, str(path)) is None:
         model = fold_affine(model)
     if form.original:
-        require_equal(form.original(path), model, normalisation, str(path))
+        require_equal(form.original(path), model, str(way), str(path))
     properties = {item.key: item.value for item in model.metadata_props}
-    onnx.helper.set_model_props(model, {**properties, _NORMALISATION: normalisation})
+    onnx.helper.set_model_props(model, {**properties, _NORMALISATION: str(way)})
     return model
 
 
@@ -92,5 +95,7 @@ def _require_format(path: Path) -> Format:
 def normalisation_of(model: onnx.ModelProto) -> str | None:
     """Return the normalisation in a model's metadata, or None if it states no supported one."""
     properties = {item.key: item.value for item in model.metadata_props}
-    normalisation = properties.get(_NORMALISATION)
-    return normalisation if normalisation in NORMALISATIONS else None
+    try:
+        return str(Preprocessing.parse(properties.get(_NORMALISATION, "")))
+    except UserError:
+        return None

@@ -56,7 +56,7 @@ def require_equal(
     Args:
         original: As its author wrote it; float32, float16, double or uint8 images, of any layout.
         converted: From float32 (n, 3, height, width) to the embedding.
-        normalisation: Of the crops, a key of `NORMALISATIONS`.
+        normalisation: Of the crops, text of a `Preprocessing`.
         name: Of the original's file, for messages.
 
     Raises:

@@ -9,7 +9,6 @@ import typer
 from calibration.cache import header_digits
 from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
-from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.cli.engine_options import CalibrationOptions, CheckpointOptions, RayOptions
 from lfw_eval.cli.options import AlignmentOptions, DataOptions, TensorRTVersions
 from lfw_eval.pipelines.calibration import calibrate_job
@@ -59,7 +58,7 @@ def calibrate_command(
     if max_drop is not None:
         check_drop(max_drop)
     opened = data.open(pairs_needed=False)
-    network = open_checkpoint(checkpoint.checkpoint, checkpoint.normalisation)
+    network = checkpoint.open()
     job = Job(
         dataset=opened,
         alignment=alignment.of(opened, network.crop_size()),

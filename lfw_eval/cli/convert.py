@@ -9,7 +9,7 @@ from lfw_eval.checkpoints.checkpoint import find_source, save_model
 from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.checkpoints.formats import CHECKPOINTS
 from lfw_eval.checkpoints.half import half
-from lfw_eval.cli.engine_options import CropNormalisation
+from lfw_eval.cli.engine_options import CropChannels, CropNormalisation
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import OutputArgument, required_output
 
@@ -24,6 +24,7 @@ def convert_command(
         Path | None, typer.Option("--output", "-o", help="The ONNX file to write.")
     ] = None,
     normalisation: CropNormalisation = None,
+    channel_order: CropChannels = None,
     fold: Annotated[
         bool,
         typer.Option(
@@ -42,7 +43,7 @@ def convert_command(
     """Convert a checkpoint to ONNX, without TensorFlow or PyTorch."""
     path = required_output(output, output_argument, "name the ONNX file to write")
     source, _, way = find_source(checkpoint, normalisation)
-    model = convert(source, normalisation=way, fold=fold)
+    model = convert(source, normalisation=way, channel_order=channel_order, fold=fold)
     if precision == "fp16":
         model = half(model)
     save_model(model, path)

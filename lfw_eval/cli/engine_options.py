@@ -10,7 +10,7 @@ from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT, Checkpoint, open_checkpoint
 from lfw_eval.checkpoints.formats import CHECKPOINTS
-from lfw_eval.checkpoints.normalisation import Normalisation
+from lfw_eval.checkpoints.preprocessing import ChannelOrder, Preprocessing
 from lfw_eval.cli.flatten import Bare, Formerly
 from lfw_eval.engines.contract import STREAMS, Precision
 from lfw_eval.engines.tensorrt.capabilities import Quantization
@@ -23,11 +23,23 @@ from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
 MAX_BATCH_SIZE = 8192
 BatchSize = Annotated[int, typer.Option("--batch-size", "--bs", min=1, max=MAX_BATCH_SIZE)]
+_WAYS = "per-image|fixed|unit|arcface|none|MEAN,STD"
 CropNormalisation = Annotated[
-    Normalisation | None,
+    str | None,
     typer.Option(
         "--normalisation",
-        help="How the network's training images were normalised. Default: as the checkpoint says.",
+        metavar=_WAYS,
+        help="How the network's training images were normalised; MEAN,STD of pixels from 0 to 255, "
+        "or three of each in the network's order of channels. Default: as the checkpoint says.",
+    ),
+]
+CropChannels = Annotated[
+    ChannelOrder | None,
+    typer.Option(
+        "--channel-order",
+        case_sensitive=False,
+        help="bgr: the network takes blue first, as OpenCV reads images. Default: as the "
+        "checkpoint says, or rgb.",
     ),
 ]
 
@@ -45,6 +57,17 @@ class CheckpointOptions:
         ),
     ] = DEFAULT
     normalisation: CropNormalisation = None
+    channel_order: CropChannels = None
+
+    def open(self) -> Checkpoint:
+        """Fetch and convert the checkpoint, or open what was converted before.
+
+        Raises:
+            UserError: It does not exist, or cannot be converted.
+        """
+        return open_checkpoint(
+            self.checkpoint, self.normalisation, channel_order=self.channel_order
+        )
 
 
 @dataclass(frozen=True)
@@ -63,8 +86,15 @@ class CandidateOptions:
         ),
     ] = None
     candidate_normalisation: Annotated[
-        Normalisation | None,
-        typer.Option(help="Of the candidate. Default: as it says, or else that of --checkpoint."),
+        str | None,
+        typer.Option(
+            metavar=_WAYS,
+            help="Of the candidate. Default: as it says, or else that of --checkpoint.",
+        ),
+    ] = None
+    candidate_channel_order: Annotated[
+        ChannelOrder | None,
+        typer.Option(case_sensitive=False, help="The same of the order of channels."),
     ] = None
 
     def open(self, beside: Checkpoint) -> Checkpoint | None:
@@ -77,13 +107,18 @@ class CandidateOptions:
             UserError: It is not there, or cannot be read.
         """
         if self.candidate is None:
-            if self.candidate_normalisation:
-                raise UserError(
-                    "`candidate_normalisation` is for a `candidate`", "give one, or leave it out"
-                )
+            for name in ("candidate_normalisation", "candidate_channel_order"):
+                if getattr(self, name):
+                    raise UserError(f"`{name}` is for a `candidate`", "give one, or leave it out")
             return None
+        if self.candidate_normalisation:
+            Preprocessing.parse(self.candidate_normalisation, "candidate_normalisation")
         return open_checkpoint(
-            self.candidate, self.candidate_normalisation, beside.normalisation, "candidate"
+            self.candidate,
+            self.candidate_normalisation,
+            beside.normalisation,
+            "candidate",
+            channel_order=self.candidate_channel_order,
         )
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.cli.engine_options import (
     CalibrationOptions,
     CandidateOptions,
@@ -42,7 +41,7 @@ class NetworkOptions:
                 "`calibration_cache` and `calibration_list` are two sources of scales",
                 "leave one out",
             )
-        network = open_checkpoint(self.checkpoint.checkpoint, self.checkpoint.normalisation)
+        network = self.checkpoint.open()
         other = candidate.open(network) if candidate else None
         size = network.crop_size()
         resizes = self.alignment.align in (None, "none")

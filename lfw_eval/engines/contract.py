@@ -114,7 +114,7 @@ class BuildRequest:
     Attributes:
         model: ONNX file with one float32 input (n, 3, height, width), dynamic batch.
         normalisation: Built in before it, so that the engine takes uint8 (n, height, width, 3);
-            a key of `lfw_eval.checkpoints.normalisation.NORMALISATIONS`.
+            text of a `lfw_eval.checkpoints.preprocessing.Preprocessing`.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
         batch_size: The one to optimise for.

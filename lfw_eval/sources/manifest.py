@@ -40,7 +40,8 @@ class Entry:
 
     `size` (bytes) and `sha256` are those of `checksum.measure`; either may be unknown. If
     `replaceable`, a file of this name that the user put into the root is used unverified.
-    `kind`, `embedding` (length) and `normalisation` (`per-image` or `fixed`) describe a checkpoint.
+    `kind`, `embedding` (length) and `normalisation` (`per-image`, or `fixed BGR` for a network that
+    takes blue first) describe a checkpoint.
     """
 
     name: str
