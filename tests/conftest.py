@@ -37,7 +37,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What takes long to set up: real data, whole networks, a browser. A test that asks for one of these
 # is slow without a mark of its own.
-SLOW_FIXTURES = {"browser", "builder", "facenet", "golden", "mtcnn_weights", "real_data"}
+SLOW_FIXTURES = {
+    "browser",
+    "builder",
+    "facenet",
+    "golden",
+    "mtcnn_weights",
+    "real_data",
+    "tensorflow",
+}
 
 OFFLINE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 QUIET = ("--disable-component-update", "--disable-sync")

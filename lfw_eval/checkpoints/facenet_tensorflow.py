@@ -165,7 +165,7 @@ class _StateDict:
         self._left -= tensor.size
         if self._left < 0:
             raise MalformedError(f"it has more than {_MAX_WEIGHTS:,} weights")
-        if len(tensor.shape) != dimensions:
+        if len(tensor.shape) != dimensions or 0 in tensor.shape:
             raise MalformedError(f"{name} has the shape {list(tensor.shape)}")
         return self._values(name, tensor)
 

@@ -1,5 +1,3 @@
-"""facenet's network from files that TensorFlow itself writes, in an environment of its own."""
-
 import os
 import shutil
 import subprocess
@@ -9,13 +7,118 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tensorflow_facenet
+from tensorflow_files import (
+    ROOT,
+    constant,
+    epsilon,
+    facenet_weights,
+    field,
+    graph_def,
+    node,
+    saved_model,
+    shape_proto,
+    write_bundle,
+)
 
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
+from lfw_eval.system.errors import UserError
 
-pytestmark = pytest.mark.slow
+SCOPE = f"{ROOT}/Repeat/block35_3"
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """What is said of a frozen graph."""
+
+    def refuse(content: bytes) -> str:
+        (tmp_path / "mine.pb").write_bytes(content)
+        with pytest.raises(UserError) as error:
+            convert(tmp_path / "mine.pb")
+        return error.value.problem
+
+    return refuse
+
+
+@pytest.mark.parametrize(("dimensions", "implied"), [(128, "per-image"), (512, "fixed")])
+def test_weights_by_their_names(dimensions, implied, tmp_path):
+    weights = facenet_weights(dimensions=dimensions)
+    (tmp_path / "mine.pb").write_bytes(graph_def(weights, epsilon(1e-3)))
+    model = convert(tmp_path / "mine.pb", fold=False)
+    assert normalisation_of(model) == implied
+    assert convert(tmp_path / "mine.pb", normalisation="arcface", fold=False) != model
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    kernel = weights[f"{ROOT}/Repeat_1/block17_10/Branch_1/Conv2d_0b_1x7/weights"]
+    np.testing.assert_array_equal(
+        constants["repeat_2.9.branch1.1.conv.kernel"], kernel.transpose(3, 2, 0, 1)
+    )
+    mean = weights[f"{ROOT}/Bottleneck/BatchNorm/moving_mean"]
+    np.testing.assert_array_equal(constants["last_bn.mean"], mean)
+    write_bundle(tmp_path / "model.ckpt-1", weights)
+    assert convert(tmp_path / "model.ckpt-1", fold=False) == model
+    (tmp_path / "saved_model.pb").write_bytes(saved_model(graph_def({})))
+    (tmp_path / "variables").mkdir()
+    write_bundle(tmp_path / "variables" / "variables", weights)
+    assert convert(tmp_path, fold=False) == model
+
+
+def test_trained_gammas_are_used(tmp_path):
+    weights = facenet_weights()
+    gamma = np.array([3, 4], np.float32)
+    weights[f"{ROOT}/Conv2d_1a_3x3/BatchNorm/gamma"] = gamma
+    (tmp_path / "mine.pb").write_bytes(graph_def(weights))
+    model = convert(tmp_path / "mine.pb", fold=False)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    np.testing.assert_array_equal(constants["conv2d_1a.bn.gamma"], gamma)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (epsilon(1e-5), "FusedBatchNorm adds to variances 1e-05, not 0.001"),
+        (node(f"{ROOT}/Conv2d_1a_3x3/LeakyRelu", "LeakyRelu"), "is a LeakyRelu, not a ReLU"),
+        (constant(f"{SCOPE}/mul/x", np.float32([0.3])), "multiplies a block by 0.3, not 0.17"),
+        (
+            constant(f"{ROOT}/Bottleneck/BatchNorm/batchnorm/add/y", np.float32([0.01])),
+            "adds to variances 0.01, not 0.001",
+        ),
+    ],
+)
+def test_graphs_that_compute_something_else(other, message, refusal):
+    assert message in refusal(graph_def(facenet_weights(), other))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 1, 2, 2, 1), "has the shape [1, 1, 2, 2, 1]"),
+        ((3, 3, 0, 2), "has the shape [3, 3, 0, 2]"),
+        ((1, 1, 5, 2), "weights that do not fit together"),
+        ((2**20, 2**20, 1, 1), "more than 134,217,728 weights"),
+    ],
+)
+def test_weights_of_other_shapes(shape, message, refusal):
+    tensor = field(1, 1) + field(2, shape_proto(shape)) + field(5, bytes(4))
+    weight = constant(f"{ROOT}/Conv2d_2b_3x3/weights", tensor)
+    assert message in refusal(graph_def(facenet_weights(), weight))
+
+
+def test_graphs_that_lack_weights(refusal):
+    weights = facenet_weights()
+    name = f"{ROOT}/Bottleneck/weights"
+    weight = weights.pop(name)
+    assert f"is not facenet's Inception-ResNet-v1: it has no weight {name}" in refusal(
+        graph_def(weights)
+    )
+    assert f"is not a frozen graph: {name} is a VariableV2 without a value" in refusal(
+        graph_def(weights, node(name, "VariableV2"))
+    )
+    weights[name] = weight.astype(np.int32)
+    assert f"{name} is not stored as plain floating-point numbers" in refusal(graph_def(weights))
+    assert "it is cut off or damaged" in refusal(graph_def(weights)[:-1])
 
 
 @pytest.fixture(scope="module")
