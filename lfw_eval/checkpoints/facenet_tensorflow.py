@@ -137,6 +137,9 @@ class _StateDict:
 
     def _convolution(self, name: str, scope: str) -> Tensors:
         kernel = self._weight(f"{scope}/weights", 4).transpose(3, 2, 0, 1)
+        height, width = kernel.shape[2:]
+        if not scope.endswith(f"_{height}x{width}"):
+            raise MalformedError(f"{scope} has a kernel of {height}x{width}")
         return {f"{name}.conv.weight": kernel} | self._batch_normalization(f"{name}.bn", scope)
 
     def _batch_normalization(self, name: str, scope: str) -> Tensors:

@@ -87,6 +87,9 @@ class GraphBuilder:
             inputs: Shape per input; a string is a dynamic dimension.
             outputs: Shape per output.
             metadata: Written to the model's metadata properties.
+
+        Raises:
+            ValueError: A layer has weights for another number of channels than it is given.
         """
         graph = helper.make_graph(
             self._nodes,
@@ -104,4 +107,24 @@ class GraphBuilder:
         helper.set_model_props(model, metadata or {})
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
         onnx.checker.check_model(model)
+        _check_channels(model.graph)
         return model
+
+
+def _check_channels(graph: onnx.GraphProto) -> None:
+    """Check what shape inference leaves to whoever runs the network: channels of weights."""
+    infos = (*graph.input, *graph.value_info, *graph.output)
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in infos}
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+            expected = weights[node.input[1]][1] * groups
+        elif node.op_type == "BatchNormalization":
+            expected = weights[node.input[1]][0]
+        else:
+            continue
+        if shapes[node.input[0]][1] != expected:
+            raise ValueError(
+                f"{node.name} takes {expected} channels, not {shapes[node.input[0]][1]}"
+            )

@@ -96,7 +96,8 @@ def test_graphs_that_compute_something_else(other, message, refusal):
     [
         ((1, 1, 2, 2, 1), "has the shape [1, 1, 2, 2, 1]"),
         ((3, 3, 0, 2), "has the shape [3, 3, 0, 2]"),
-        ((1, 1, 5, 2), "weights that do not fit together"),
+        ((1, 1, 2, 2), "Conv2d_2b_3x3 has a kernel of 1x1"),
+        ((3, 3, 5, 2), "do not fit together as Inception-ResNet-v1 (conv2d_2b.conv takes 5"),
         ((2**20, 2**20, 1, 1), "more than 134,217,728 weights"),
     ],
 )
