@@ -10,6 +10,7 @@ from tensorrt_rig.builder import Built
 
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
@@ -122,3 +123,17 @@ def test_calibrators_are_gone(builder):
     names = builder.bindings.run("-c", "import tensorrt as t; print(dir(t), dir(t.BuilderFlag))")
     for gone in ("IInt8EntropyCalibrator2", "'INT8'", "'FP16'"):
         assert gone not in names
+
+
+@pytest.fixture(scope="module")
+def mobilefacenet(real_data):
+    """A user's network: PReLU, depthwise convolutions, its preprocessing in the graph."""
+    return open_checkpoint(str(real_data / "mobilefacenet_mx_112.onnx"))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_mobilefacenet_of_crops(builder, mobilefacenet, precision):
+    network = accept_crops(onnx.load(mobilefacenet.model), mobilefacenet.normalisation)
+    model = in_precision(network, precision)
+    built = checked(builder.build(model), model, precision)
+    assert built.types == ["UINT8", "FLOAT"]
