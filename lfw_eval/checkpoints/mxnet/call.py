@@ -18,11 +18,11 @@ _MAX_VALUES = 2**24  # of a tensor for one image; ResNet-100's largest has 802,8
 
 
 class UnsupportedError(ValueError):
-    """A node asks for what is not converted."""
+    """What a node asks for that is not converted, as said of the node."""
 
 
 class SizeError(ValueError):
-    """A node does not take an image of the size that reaches it."""
+    """Why a node does not take an image of the size that reaches it, as said of the node."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Call:
         """Return the values of an input that must be a parameter, in float32."""
         values = self._input(index).values
         if values is None:
-            raise UnsupportedError(f"input {index} is computed, not a parameter")
+            raise UnsupportedError(f"computes its input {index}, which must be a parameter")
         return np.asarray(values, dtype=np.float32)
 
     def constant(self, name: str, values: Any) -> str:
@@ -80,12 +80,12 @@ class Call:
             UnsupportedError: It would be larger than that of any network of face crops.
         """
         if math.prod(shape) > _MAX_VALUES:
-            raise UnsupportedError(f"an output of {math.prod(shape):,} values for an image is not")
+            raise UnsupportedError(f"gives {math.prod(shape):,} values for an image")
         return Tensor(self.graph.node(operator, inputs, self.output, **attributes), shape)
 
     def _input(self, index: int) -> Tensor:
         if index >= len(self.inputs):
-            raise UnsupportedError(f"it has only {len(self.inputs)} inputs")
+            raise UnsupportedError(f"has no input {index}")
         return self.inputs[index]
 
 
@@ -107,4 +107,4 @@ def require(call: Call, key: str, *values: str) -> None:
     """Refuse an attribute that is none of `values`, the first of which is its default."""
     value = call.attributes.text(key, values[0])
     if value not in values:
-        raise UnsupportedError(f"{key} {value} is not")
+        raise UnsupportedError(f"has the {key} {value}")

@@ -101,10 +101,10 @@ def _convert(files: MxnetFiles, node: Node, call: Call) -> Tensor:
     try:
         return OPERATORS[node.operator](call)
     except UnsupportedError as error:
-        raise UserError(f"unsupported: {files.symbol}: {name}: {error}", _EXPORT) from error
+        raise UserError(f"unsupported: {files.symbol}: {name} {error}", _EXPORT) from error
     except SizeError as error:
         raise SizeError(f"{name} {error}") from error
-    except (ArithmeticError, ValueError) as error:
+    except (ArithmeticError, IndexError, ValueError) as error:
         raise UserError(f"{files.symbol}: {name} has damaged attributes", _EXPORT) from error
 
 

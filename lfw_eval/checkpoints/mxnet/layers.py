@@ -21,7 +21,7 @@ from lfw_eval.checkpoints.mxnet.call import (
 def _convolution(call: Call) -> Tensor:
     image, kernel = call.tensor(0), call.parameter(1)
     if len(image.shape) != 4 or kernel.ndim != 4:
-        raise UnsupportedError("only convolutions of images (n, channels, height, width) are")
+        raise UnsupportedError(f"convolves a tensor {list(image.shape)} with {list(kernel.shape)}")
     require(call, "layout", "NCHW", "None")
     groups = int(call.attributes.number("num_group", 1))
     if image.shape[1] != kernel.shape[1] * groups:
@@ -52,7 +52,7 @@ def _convolution(call: Call) -> Tensor:
 def _batch_norm(call: Call) -> Tensor:
     image = call.tensor(0)
     if call.attributes.number("axis", 1) != 1:
-        raise UnsupportedError("only batch normalisation of axis 1 is")
+        raise UnsupportedError("normalises another axis than 1")
     gamma, beta, mean, variance = (call.parameter(index) for index in range(1, 5))
     if call.attributes.flag("fix_gamma", True):
         gamma = np.ones_like(gamma)
@@ -80,7 +80,7 @@ _ACTIVATIONS = {
 def _activation(call: Call) -> Tensor:
     kind = call.attributes.text("act_type", "")
     if kind not in _ACTIVATIONS:
-        raise UnsupportedError(f"the activation {kind or 'without a name'} is not")
+        raise UnsupportedError(f"is the activation {kind or 'without a name'}")
     return unary(_ACTIVATIONS[kind])(call)
 
 
@@ -96,7 +96,7 @@ def _leaky_relu(call: Call) -> Tensor:
         case "elu":
             return call.node("Elu", [image.name], image.shape, alpha=slope)
         case kind:
-            raise UnsupportedError(f"the activation {kind} is not")
+            raise UnsupportedError(f"is the activation {kind}")
 
 
 def _pooling(call: Call) -> Tensor:
@@ -104,7 +104,7 @@ def _pooling(call: Call) -> Tensor:
     kind = attributes.text("pool_type", "max")
     operator = {"max": "MaxPool", "avg": "AveragePool"}.get(kind)
     if operator is None or len(image.shape) != 4:
-        raise UnsupportedError(f"{kind} pooling of a tensor {list(image.shape)} is not")
+        raise UnsupportedError(f"is {kind} pooling of a tensor {list(image.shape)}")
     require(call, "layout", "NCHW", "None")
     if attributes.flag("global_pool"):
         return call.node(f"Global{operator}", [image.name], (*image.shape[:2], 1, 1))
@@ -123,7 +123,7 @@ def _pooling(call: Call) -> Tensor:
     if operator == "AveragePool":
         include = attributes.flag("count_include_pad", True)
         if include and any(pads) and ends != list(pads):
-            raise UnsupportedError("average pooling of the convention full with padding is not")
+            raise UnsupportedError("is average pooling of the convention full with padding")
         # What is beyond the padding does not count.
         options["count_include_pad"] = int(include and any(pads))
     shape = _positive((*image.shape[:2], *sides))
@@ -141,7 +141,7 @@ def _pooling(call: Call) -> Tensor:
 def _fully_connected(call: Call) -> Tensor:
     image, weights = call.tensor(0), call.parameter(1)
     if len(image.shape) != 2 and not call.attributes.flag("flatten", True):
-        raise UnsupportedError("a layer that is fully connected in the last axis alone is not")
+        raise UnsupportedError("is fully connected in the last axis alone")
     values = math.prod(image.shape[1:])
     if weights.ndim != 2 or weights.shape[1] != values:
         raise SizeError(f"takes {weights.shape[-1]} values, not {values}")
@@ -162,7 +162,7 @@ def _window(call: Call) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ..
     )
     lowest = min(*strides, *dilations, *(pad + 1 for pad in pads))
     if any(len(values) != 2 for values in (strides, pads, dilations)) or lowest < 1:
-        raise UnsupportedError(f"strides {strides}, padding {pads}, dilation {dilations} are not")
+        raise UnsupportedError(f"has strides {strides}, padding {pads}, dilation {dilations}")
     return strides, pads, dilations
 
 

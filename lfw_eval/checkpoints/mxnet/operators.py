@@ -28,7 +28,7 @@ def _reshape(call: Call) -> Tensor:
     copied += target[len(image.shape) :]
     plain = copied.count(-1) <= 1 and min(copied, default=0) >= -1 and 0 not in copied
     if not plain or call.attributes.flag("reverse"):
-        raise UnsupportedError(f"Reshape to {target} is not")
+        raise UnsupportedError(f"reshapes to {target}")
     rest = math.prod(image.shape) // math.prod(n for n in copied if n != -1)
     shape = tuple(rest if n == -1 else n for n in copied)
     if math.prod(shape) != math.prod(image.shape) or shape[0] != 1:
@@ -41,7 +41,7 @@ def _transpose(call: Call) -> Tensor:
     image = call.tensor(0)
     axes = call.attributes.integers("axes")
     if sorted(axes) != list(range(len(image.shape))) or axes[0] != 0:
-        raise UnsupportedError(f"transposition by {axes} is not")
+        raise UnsupportedError(f"transposes by {axes}")
     return call.node("Transpose", [image.name], tuple(image.shape[a] for a in axes), perm=axes)
 
 
@@ -50,7 +50,7 @@ def _concat(call: Call) -> Tensor:
     axis = int(call.attributes.number("dim", 1))
     shape = list(tensors[0].shape)
     if not 0 < axis < len(shape):
-        raise UnsupportedError(f"concatenation along axis {axis} is not")
+        raise UnsupportedError(f"concatenates along axis {axis}")
     shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
     return call.node("Concat", [tensor.name for tensor in tensors], tuple(shape), axis=axis)
 
