@@ -23,7 +23,7 @@ _RANDOM = ("RandomNormal", "RandomUniform", "Multinomial", "Bernoulli")
 _MODE_AS_ATTRIBUTE = 14
 
 
-def canonical(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> onnx.ModelProto:
     """Return a network that computes the same, in the form that everything else reads.
 
     That is float32; operator set 13 to 17, newer only where that is impossible; any batch size;
@@ -34,6 +34,8 @@ def canonical(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Args:
         model: As `onnx_file.read_onnx` returns it.
         name: Of its file, for messages.
+        any_batch: Make a fixed batch size dynamic: compare the result with the original, on several
+            images.
 
     Raises:
         UserError: It is a network in training, with another result for every run or batch, or of an
@@ -46,10 +48,12 @@ def canonical(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
             model = onnx.ModelProto.FromString(model.SerializeToString())
         _drop_constant_inputs(model)
         if quantization_of(model, name) is not None:
-            model = free_batch(with_initializers(model))
+            model = with_initializers(model)
+            model = free_batch(model) if any_batch else model
         else:
-            # The sizes of tensors are constants only where they do not depend on the batch.
-            model = fold_constants(free_batch(fold_constants(model, sizes=False)))
+            model = fold_constants(model, sizes=False)
+            # Before sizes become constants, which those of a fixed batch would be too.
+            model = fold_constants(free_batch(model) if any_batch else model)
             _require_inference(model, name)
             model = to_common_operators(to_float32(model), name)
             # Operators written as older ones brought constants of their own.

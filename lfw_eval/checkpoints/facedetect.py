@@ -4,12 +4,14 @@ from pathlib import Path
 
 import onnx
 
+from lfw_eval.checkpoints.canonical import canonical
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
+from lfw_eval.checkpoints.equivalence import require_equal
+from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
-    make_batch_dynamic,
     onnx_files,
     read_onnx,
     shape_of,
@@ -18,7 +20,7 @@ from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
 
-RECIPE = 2
+RECIPE = 3
 """Version of the adoption: raise it when the same file would give another network."""
 
 _NORMALISATION = "unit"
@@ -27,7 +29,7 @@ _NORMALISATION = "unit"
 def open_facedetect(path: Path) -> Checkpoint:
     """Adopt a FaceDetect network: one float32 input (n, 3, height, width), two outputs.
 
-    A fixed batch is made dynamic, batch normalisation is folded into the weights.
+    See `canonical` for its form; batch normalisation is folded into the weights.
 
     Raises:
         UserError: The file is not such a network.
@@ -46,20 +48,22 @@ def open_facedetect(path: Path) -> Checkpoint:
 
 
 def _adopted(path: Path) -> onnx.ModelProto:
-    model = read_onnx(path)
-    inputs = inputs_of(model)
+    original = mend_mistakes(read_onnx(path))
+    inputs = inputs_of(original)
     shapes = [shape_of(info) for info in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or 0 in shapes[0][2:]:
         raise UserError(
             f"{path} must have one input (n, 3, height, width), but has {describe_shapes(inputs)}",
             "give a network with an input such as (n, 3, 416, 736)",
         )
-    if len(model.graph.output) != 2:
+    if len(original.graph.output) != 2:
         raise UserError(
-            f"{path} must have two outputs, coverage and boxes, but has {len(model.graph.output)}",
+            f"{path} must have two outputs, coverage and boxes, but has "
+            f"{len(original.graph.output)}",
             "give a network as TAO exports it",
         )
-    for info in (*inputs, *model.graph.output):
-        make_batch_dynamic(info)
-    del model.graph.value_info[:]
-    return model if quantization_of(model, str(path)) else fold_affine(model)
+    model = canonical(original, str(path))
+    if not quantization_of(model, str(path)):
+        model = fold_affine(model)
+    require_equal(original, model, _NORMALISATION, str(path))
+    return model

@@ -5,6 +5,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from lfw_eval.checkpoints.names import tensor_names
 from lfw_eval.system.errors import UserError, first_line
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -13,6 +14,7 @@ _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _QUANTIZING_OPSET = 19
 _QUANTIZING_IR_VERSION = 9
 _SUFFIX = ".half"
+_RESCALED = ".rescaled"
 _LEVELS = 127
 _LEVEL_TYPES = (np.int8, np.uint8, np.int32)
 _LARGEST = float(np.finfo(np.float16).max)
@@ -33,7 +35,8 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
 
     In a Q/DQ model the scales become float16, so that dequantised tensors are float16, and the
     operator set at least 19. Quantised constants are rescaled to the rounded scale. Tensors in
-    float16 have the names of the float32 ones, with `.half` appended.
+    float16 have the names of the float32 ones, with `.half` appended (or `.half_` and so on, where
+    a tensor of the model ends in that).
 
     A file does not show whether activations stay below 65504: evaluate the result. ONNX Runtime's
     CPU provider runs such a Q/DQ model only with `session.disable_quant_qdq` set to 1: otherwise it
@@ -75,12 +78,15 @@ class _Converter:
         self._model = onnx.ModelProto.FromString(model.SerializeToString())
         self._opset = _opset(model)
         graph = self._model.graph
+        self._suffix = _free_suffix(_SUFFIX, graph)
+        self._rescaled = _free_suffix(_RESCALED, graph)
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes = [node for node in graph.node if not self._is_constant(node)]
         infos = (*graph.input, *graph.value_info, *graph.output)
         self._float = {
             info.name for info in infos if info.type.tensor_type.elem_type == TensorProto.FLOAT
         }
+        self._typed = {info.name for info in infos if info.type.tensor_type.elem_type}
         self._float |= {n for n, t in self._constants.items() if t.data_type == TensorProto.FLOAT}
         self._written: list[onnx.NodeProto] = []
         self._available: set[str] = set()
@@ -93,6 +99,12 @@ class _Converter:
             if any(attribute.HasField("g") for attribute in node.attribute):
                 raise UserError(
                     f"unsupported: node '{node.name}' ({node.op_type}) branches",
+                    "export the network without it, or keep it in FP32",
+                )
+            if not self._typed.issuperset(filter(None, node.output)):
+                raise UserError(
+                    f"unsupported: node '{node.name}' ({node.op_type}) is no standard operator, so "
+                    "its type is unknown",
                     "export the network without it, or keep it in FP32",
                 )
             typed = onnx.NodeProto.FromString(node.SerializeToString())
@@ -174,7 +186,7 @@ class _Converter:
         for names, kinds in ((node.input, inputs), (node.output, outputs)):
             for index, name in enumerate(names):
                 if name in self._float and kinds[index] in types:
-                    names[index] = f"{name}{_SUFFIX}"
+                    names[index] = f"{name}{self._suffix}"
 
     def _round_scale(self, node: onnx.NodeProto) -> None:
         """Round the scale to float16, and rescale the constant levels that it multiplies."""
@@ -183,8 +195,10 @@ class _Converter:
             return
         scale = numpy_helper.to_array(self._constants[name])
         rounded = _round_scale(name, scale)
-        self._constants[f"{name}{_SUFFIX}"] = numpy_helper.from_array(rounded, f"{name}{_SUFFIX}")
-        self._available.add(f"{name}{_SUFFIX}")
+        self._constants[f"{name}{self._suffix}"] = numpy_helper.from_array(
+            rounded, f"{name}{self._suffix}"
+        )
+        self._available.add(f"{name}{self._suffix}")
         if node.op_type == "QuantizeLinear" or node.input[0] not in self._constants:
             return
         levels = numpy_helper.to_array(self._constants[node.input[0]])
@@ -203,7 +217,7 @@ class _Converter:
         rescaled = np.rint((levels - centre) * ratio + centre).clip(limits.min, limits.max)
         new_levels = rescaled.astype(levels.dtype)
         if not np.array_equal(new_levels, levels):
-            node.input[0] = f"{node.input[0]}.rescaled"
+            node.input[0] = f"{node.input[0]}{self._rescaled}"
             self._constants[node.input[0]] = numpy_helper.from_array(new_levels, node.input[0])
             self._available.add(node.input[0])
 
@@ -211,16 +225,24 @@ class _Converter:
         """Cast a tensor from its version in the other precision, if only that exists."""
         if not name or name in self._available:
             return
-        source = name.removesuffix(_SUFFIX)
+        source = name.removesuffix(self._suffix)
         if source in self._constants:
             self._constants[name] = _half_constant(self._constants[source], name)
         else:
             to_half = source != name
-            source = source if to_half else f"{name}{_SUFFIX}"
+            source = source if to_half else f"{name}{self._suffix}"
             to = TensorProto.FLOAT16 if to_half else TensorProto.FLOAT
             cast = helper.make_node("Cast", [source], [name], name=f"{name}.cast", to=to)
             self._written.append(cast)
         self._available.add(name)
+
+
+def _free_suffix(suffix: str, graph: onnx.GraphProto) -> str:
+    """Return the suffix, with underscores behind it until no tensor ends in it."""
+    names = tensor_names(graph)
+    while any(name.endswith(suffix) for name in names):
+        suffix += "_"
+    return suffix
 
 
 def _round_scale(name: str, scale: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -6,13 +6,13 @@ import onnx
 
 from calibration.cache import CalibrationCache
 from calibration.quantize import QdqTypes, coverage, quantize
+from lfw_eval.checkpoints.canonical import canonical
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.printing import first_names
 
 _FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-_DEQUANTIZE_PER_CHANNEL = 13
 # The only 8-bit type that TensorRT takes.
 _SIGNED = QdqTypes(unsigned=False)
 
@@ -36,11 +36,11 @@ def quantize_with_cache(
     """Fold the network and quantise it with a cache's scales, in signed int8 as TensorRT takes.
 
     Raises:
-        UserError: The cache lacks tensors, or the network cannot be quantised.
+        UserError: The cache lacks tensors, or the network cannot be quantised; see `canonical`.
     """
     if how := quantization_of(model, str(path)):
         raise UserError(f"{path} is already quantised ({how})", "give the FP32 network")
-    model = _of_new_opset(model, path)
+    model = canonical(model, str(path), any_batch=False)
     try:
         folded = fold_affine(model)
         covered = coverage(folded, cache.to_table())
@@ -62,21 +62,6 @@ def quantize_with_cache(
             f"{path} cannot be quantised ({first_line(error)})", "export it in float32"
         ) from error
     return network
-
-
-def _of_new_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Bring a network to the operator set from which Q/DQ nodes have a scale per channel."""
-    versions = {item.domain: item.version for item in model.opset_import}
-    if versions.get("", _DEQUANTIZE_PER_CHANNEL) >= _DEQUANTIZE_PER_CHANNEL:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, _DEQUANTIZE_PER_CHANNEL)
-    except Exception as error:  # the converter raises RuntimeError and classes of its own
-        raise UserError(
-            f"{path} has operator set {versions['']} and cannot be brought to "
-            f"{_DEQUANTIZE_PER_CHANNEL} ({first_line(error)})",
-            "export it with that operator set",
-        ) from error
 
 
 def quantized_tensors(model: onnx.ModelProto) -> int:

@@ -253,6 +253,13 @@ def test_networks_that_cannot_be_quantised(cache_command, tiny, tmp_path):
     onnx.save(helper.make_model(relu), tmp_path / "relu.onnx")
     run = cache_command("to-qdq", cache, "relu.onnx", "qdq.onnx")
     assert "no convolution or dense layer" in refused(run)
+    cache_command("to-qdq", cache, tiny, "qdq.onnx")
+    run = cache_command("to-qdq", cache, "qdq.onnx", "again.onnx")
+    assert "is already quantised (Q/DQ)" in refused(run)
+    assert not (tmp_path / "again.onnx").exists()
+
+
+def test_a_float16_network_is_quantised_in_float32(cache_command, tiny, tmp_path):
     half = onnx.load(tiny)
     for tensor in half.graph.initializer:
         tensor.CopyFrom(
@@ -261,13 +268,11 @@ def test_networks_that_cannot_be_quantised(cache_command, tiny, tmp_path):
     for info in (*half.graph.input, *half.graph.output):
         info.type.tensor_type.elem_type = TensorProto.FLOAT16
     onnx.save(half, tmp_path / "half.onnx")
-    run = cache_command("to-qdq", cache, "half.onnx", "qdq.onnx")
-    assert "export it in float32" in refused(run)
-    assert not (tmp_path / "qdq.onnx").exists()
-    cache_command("to-qdq", cache, tiny, "qdq.onnx")
-    run = cache_command("to-qdq", cache, "qdq.onnx", "again.onnx")
-    assert "is already quantised (Q/DQ)" in refused(run)
-    assert not (tmp_path / "again.onnx").exists()
+    run = cache_command("to-qdq", tmp_path / "tiny.cache", "half.onnx", "qdq.onnx")
+    assert run.returncode == 0, run.stderr
+    network = onnx.load(tmp_path / "qdq.onnx")
+    assert network.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    onnx.checker.check_model(network, full_check=True)
 
 
 def test_mistakes_are_told_in_one_sentence(cache_command, cache, tmp_path):
