@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
 import onnxruntime
@@ -24,7 +26,9 @@ from tensorflow_files import (
     write_bundle,
 )
 
+from lfw_eval.checkpoints.checkpoint import DEFAULT
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
+from lfw_eval.sources import checkpoints, fetch
 from lfw_eval.system.errors import UserError
 
 SCOPE = f"{ROOT}/Repeat/block35_3"
@@ -122,6 +126,35 @@ def test_graphs_that_lack_weights(refusal):
     assert "it is cut off or damaged" in refusal(graph_def(weights)[:-1])
 
 
+def keras_weight(file: h5py.File, name: str) -> np.ndarray:
+    """A weight of Keras' FaceNet, which was made of 20170512-110547, by its name there."""
+    name = re.sub(r"Repeat(_\d)?/b", "B", name.removeprefix(f"{ROOT}/"))
+    name = name.replace("Block8/", "Block8_6/")
+    *scope, weight = name.split("/")
+    weight = {"weights": "kernel", "biases": "bias"}.get(weight, weight)
+    layer = "_".join(scope)
+    return file["model_weights"][layer][layer][f"{weight}:0"][:]
+
+
+def test_the_published_network_is_the_same_in_both_formats(facenet, tmp_path):
+    collection = checkpoints()
+    with h5py.File(fetch(collection.entry(DEFAULT), collection)) as file:
+        weights = {name: keras_weight(file, name) for name in facenet_weights()}
+    (tmp_path / "20170512-110547.pb").write_bytes(graph_def(weights))
+    model = convert(tmp_path / "20170512-110547.pb")
+    assert normalisation_of(model) == facenet.normalisation
+    images = np.random.default_rng(0).normal(size=(2, 3, 160, 160)).astype(np.float32)
+    embeddings = [embed(network, images) for network in (model, onnx.load(facenet.model))]
+    np.testing.assert_allclose(*embeddings, rtol=0, atol=1e-6)
+
+
+def embed(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """Embeddings of length 1."""
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (embeddings,) = session.run(None, {model.graph.input[0].name: images})
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
 @pytest.fixture(scope="module")
 def tensorflow(request) -> Path:
     """A Python with TensorFlow, which takes a minute and a gigabyte once."""
@@ -167,10 +200,7 @@ def written(tensorflow, tmp_path_factory) -> Iterator[Path]:
 def test_embeddings_are_tensorflow_s(name, dimensions, written):
     model = convert(written / name)
     expected = np.load(written / f"facenet{dimensions}.npz")
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    crops = expected["crops"].transpose(0, 3, 1, 2)
-    (embeddings,) = session.run(None, {model.graph.input[0].name: crops})
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    embeddings = embed(model, expected["crops"].transpose(0, 3, 1, 2))
     # Embeddings that do not differ would prove little.
     cosines = expected["embeddings"] @ expected["embeddings"].T
     assert np.abs(cosines - np.eye(len(cosines))).max() < 0.95
