@@ -53,10 +53,10 @@ def test_bfloat16_comes_as_float32(tmp_path):
     [
         (b"", "header"),
         (b"12345678", "header"),
-        (raw(b"{", length=2**62), "header too large"),
-        (raw(b"{", length=10**8 + 1), "header too large"),
+        (raw(b"{", length=2**62), "header ?too ?large"),
+        (raw(b"{", length=10**8 + 1), "header ?too ?large"),
         (raw(b"{", length=100), "header"),
-        (raw(b'{"a":' + b"[" * 10**5), "recursion"),
+        (raw(b'{"a":' + b"[" * 10**5), "recursion|header"),
         (raw({"a": tensor(), "b": tensor()}, b"1234"), "offset"),
         (raw({"a": tensor(start=4, end=8)}, b"12345678"), "offset"),
         (raw({"a": tensor(end=2**60)}, b"1234"), ""),
@@ -69,7 +69,9 @@ def test_damaged_and_hostile_files(tmp_path, content, reason):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     tracemalloc.start()
-    with pytest.raises(UserError, match=rf"x\.safetensors is not a usable safetensors.*{reason}"):
+    with pytest.raises(
+        UserError, match=rf"(?i)x\.safetensors is not a usable safetensors.*{reason}"
+    ):
         read_safetensors(path)
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
