@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from lfw_eval.checkpoints.inception_resnet_v1 import Tensors, convert_state_dict
 from lfw_eval.checkpoints.protobuf_wire import MalformedError
 from lfw_eval.checkpoints.tensorflow_bundle import is_bundle, read_variables
-from lfw_eval.checkpoints.tensorflow_graph import Graph, read_graph
+from lfw_eval.checkpoints.tensorflow_graph import Graph, read_graph, read_saved_model
 from lfw_eval.checkpoints.tensorflow_tensor import StoredTensor
 from lfw_eval.system.errors import UserError, first_line
 
-Network = tuple[onnx.ModelProto, Literal["fixed", "per-image"]]
+Network = tuple[onnx.ModelProto, Literal["fixed", "per-image"] | None]
 
 _ROOT = "InceptionResnetV1"
 _EPSILON = 1e-3
-_FIXED_DIMENSIONS = 512
+# By dimensions: 20180402-114759 and 20180408-102900 were trained with fixed_image_standardization,
+# those of 2017 with per_image_standardization.
+_NORMALISATIONS: dict[int, Literal["fixed", "per-image"]] = {512: "fixed", 128: "per-image"}
 _MAX_WEIGHTS = 2**27  # FaceNet has 23 million
 _OTHER_ACTIVATIONS = {"Elu", "LeakyRelu", "Relu6", "Selu", "Sigmoid", "Softplus", "Tanh"}
 _CONVERT = "convert it to ONNX with tf2onnx and give that file with `checkpoint`"
@@ -48,8 +50,8 @@ def convert_frozen_graph(path: Path) -> Network:
 
     Returns:
         Model from `input`, float32 (n, 3, 160, 160), to `last_bn`, float32 (n, dimensions), before
-        its length is made 1; and how facenet normalised images when it trained networks with as
-        many dimensions.
+        its length is made 1; and how facenet normalised images when it trained its network of as
+        many dimensions, None if it has none.
 
     Raises:
         UserError: The file is damaged, or another network.
@@ -68,7 +70,7 @@ def convert_saved_model(path: Path) -> Network:
     """
 
     def read() -> Graph:
-        graph = read_graph(path)
+        graph = read_saved_model(path)
         variables = (path if path.is_dir() else path.parent) / "variables" / "variables"
         if is_bundle(variables):
             graph.constants.update(read_variables(variables))
@@ -108,10 +110,7 @@ def _converted(path: Path, read: Callable[[], Graph]) -> Network:
             f"({first_line(error)})",
             _CONVERT,
         ) from error
-    # 20180402-114759 and 20180408-102900 have 512 and fixed_image_standardization; earlier ones
-    # have 128 and prewhiten.
-    dimensions = len(state["last_bn.bias"])
-    return model, "fixed" if dimensions == _FIXED_DIMENSIONS else "per-image"
+    return model, _NORMALISATIONS.get(len(state["last_bn.bias"]))
 
 
 class _StateDict:
@@ -182,7 +181,7 @@ class _StateDict:
         """Refuse a network of the same names that does something else."""
         for name, epsilon in self._graph.epsilons.items():
             if name.startswith(f"{_ROOT}/"):
-                self._require(name, epsilon, _EPSILON, "adds to variances")
+                self._require_number(name, epsilon, _EPSILON, "adds to variances")
         for name, operator in self._graph.operators.items():
             if operator in _OTHER_ACTIVATIONS and name.startswith(f"{_ROOT}/"):
                 raise UserError(
@@ -195,9 +194,9 @@ class _StateDict:
         """Check a constant that is only there in graphs."""
         tensor = self._graph.constants.get(name)
         if tensor and tensor.size == 1:
-            self._require(name, float(self._values(name, tensor).reshape(())), expected, use)
+            self._require_number(name, float(self._values(name, tensor).reshape(())), expected, use)
 
-    def _require(self, name: str, number: float, expected: float, use: str) -> None:
+    def _require_number(self, name: str, number: float, expected: float, use: str) -> None:
         if not math.isclose(number, expected, rel_tol=1e-5):
             raise UserError(
                 f"{self._path} is not facenet's Inception-ResNet-v1: {name} {use} {number:g}, "

@@ -6,6 +6,7 @@ BundleEntryProto (tensorflow/core/protobuf/tensor_bundle.proto).
 """
 
 import glob
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lfw_eval.checkpoints.protobuf_wire import MalformedError, MessageReader, Value, text, varint
-from lfw_eval.checkpoints.tensorflow_tensor import StoredTensor, read_shape
+from lfw_eval.checkpoints.tensorflow_tensor import StoredTensor, element_bytes, read_shape
 from lfw_eval.system.errors import UserError
 
 _MAX_INDEX_BYTES = 2**24  # FaceNet's has 22,400
@@ -25,12 +26,14 @@ _PART = re.compile(r"(.+)\.(?:index|meta|data-\d{5}-of-\d{5})")
 # Written by TensorFlow 2: the names that its users see, by those in the table.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VARIABLE = "VARIABLE_VALUE"
+_EMPTY = memoryview(b"")
 
 
 def is_bundle(path: Path) -> bool:
     """Return whether a path is a checkpoint: one of its files, or what their names begin with."""
-    part = path.is_file() and _PART.fullmatch(path.name)
-    return bool(part) or path.with_name(f"{path.name}.index").is_file()
+    if path.is_file():
+        return _PART.fullmatch(path.name) is not None
+    return bool(path.name) and path.with_name(f"{path.name}.index").is_file()
 
 
 def bundle_files(path: Path) -> dict[str, Path]:
@@ -41,7 +44,7 @@ def bundle_files(path: Path) -> dict[str, Path]:
     """
     index = _index(path)
     prefix = index.name.removesuffix(".index")
-    parts = sorted(index.parent.glob(f"{prefix}.data-*"))
+    parts = sorted(index.parent.glob(f"{glob.escape(prefix)}.data-*"))
     return {file.name: file for file in (index, *parts)}
 
 
@@ -78,7 +81,7 @@ def read_variables(path: Path) -> dict[str, StoredTensor]:
         raise MalformedError(f"{index.name} is not a table of variables, or is cut off")
     bundle = _Bundle(index, reader)
     entries = dict(_table(data))
-    bundle.read_header(entries.pop("", memoryview(b"")))
+    bundle.read_header(entries.pop("", _EMPTY))
     variables = {name: bundle.tensor(entry) for name, entry in entries.items()}
     graph = variables.pop(_OBJECT_GRAPH, None)
     names = _object_names(reader, graph.content) if graph else {}
@@ -107,12 +110,15 @@ class _Bundle:
     def tensor(self, message: memoryview) -> StoredTensor:
         """Return the tensor that a BundleEntryProto states."""
         entry = dict(self._reader.fields(message))
-        shape = entry.get(2, memoryview(b""))
-        shard, offset, size = (_number(entry.get(number, 0)) for number in (3, 4, 5))
+        dtype, shard, offset, size = (_number(entry.get(number, 0)) for number in (1, 3, 4, 5))
+        stated = entry.get(2, _EMPTY)
         content = self._shard(shard)[offset : offset + size]
-        if len(content) != size or isinstance(shape, int):
+        if len(content) != size or isinstance(stated, int):
             raise MalformedError("it is cut off or damaged")
-        return StoredTensor(_number(entry.get(1, 0)), read_shape(self._reader, shape), content)
+        shape = read_shape(self._reader, stated)
+        # As of a variable in slices, which only has them in other entries; or a damaged one.
+        incomplete = size < element_bytes(dtype) * math.prod(shape)
+        return StoredTensor(dtype, shape, _EMPTY if incomplete else content)
 
     def _shard(self, shard: int) -> memoryview:
         if shard not in self._shards:
@@ -182,7 +188,8 @@ def _object_names(reader: MessageReader, content: memoryview) -> dict[str, str]:
     names = {}
     for node in reader.messages(content[position + 4 : position + 4 + size], 1):
         for attribute in reader.messages(node, 2):
-            values = {number: text(value) for number, value in reader.fields(attribute)}
-            if values.get(1) == _VARIABLE and values.get(2):
-                names[values.get(3, "")] = values[2]
+            values = dict(reader.fields(attribute))
+            kind, name, key = (text(values.get(number, _EMPTY)) for number in (1, 2, 3))
+            if kind == _VARIABLE and name:
+                names[key] = name
     return names

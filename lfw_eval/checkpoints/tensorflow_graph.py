@@ -63,20 +63,34 @@ def _graph_file(path: Path) -> Path:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a frozen graph, or the first graph of a SavedModel, whose variables are elsewhere.
+    """Read a frozen graph.
 
     Raises:
         MalformedError: The file is damaged or too large.
         OSError: It cannot be read.
     """
-    file = _graph_file(path)
+    return _read_nodes(MessageReader(), _read_bytes(path))
+
+
+def read_saved_model(path: Path) -> Graph:
+    """Read the first graph of a SavedModel, whose variables are elsewhere.
+
+    Raises:
+        MalformedError: The file is damaged or too large.
+        OSError: It cannot be read.
+    """
+    reader = MessageReader()
+    meta_graph = _first(reader, _read_bytes(_graph_file(path)), _META_GRAPH)
+    return _read_nodes(reader, _first(reader, meta_graph, _GRAPH_DEF))
+
+
+def _read_bytes(file: Path) -> memoryview:
     if file.stat().st_size > _MAX_BYTES:
         raise MalformedError(f"it has more than {_MAX_BYTES // 2**30} GiB")
-    reader = MessageReader()
-    message = memoryview(file.read_bytes())
-    if file.name == _SAVED_MODEL:
-        message = _first(reader, message, _META_GRAPH)
-        message = _first(reader, message, _GRAPH_DEF)
+    return memoryview(file.read_bytes())
+
+
+def _read_nodes(reader: MessageReader, message: memoryview) -> Graph:
     graph = Graph()
     for node in reader.messages(message, 1):
         _add_node(reader, node, graph)

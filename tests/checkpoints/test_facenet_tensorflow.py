@@ -69,12 +69,17 @@ def test_weights_by_their_names(dimensions, implied, tmp_path):
     assert convert(tmp_path, fold=False) == model
 
 
+def test_normalisation_of_other_dimensions_must_be_stated(refusal):
+    content = graph_def(facenet_weights(dimensions=256))
+    assert "does not state how crops are normalised" in refusal(content)
+
+
 def test_trained_gammas_are_used(tmp_path):
     weights = facenet_weights()
     gamma = np.array([3, 4], np.float32)
     weights[f"{ROOT}/Conv2d_1a_3x3/BatchNorm/gamma"] = gamma
     (tmp_path / "mine.pb").write_bytes(graph_def(weights))
-    model = convert(tmp_path / "mine.pb", fold=False)
+    model = convert(tmp_path / "mine.pb", normalisation="fixed", fold=False)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     np.testing.assert_array_equal(constants["conv2d_1a.bn.gamma"], gamma)
 

@@ -1,8 +1,9 @@
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorflow_files import field, table, write_bundle
+from tensorflow_files import field, shape_proto, table, varint, write_bundle
 
 from lfw_eval.checkpoints import tensorflow_bundle
 from lfw_eval.checkpoints.protobuf_wire import MalformedError
@@ -45,7 +46,7 @@ def test_any_of_its_files_names_a_checkpoint(name, prefix):
 
 
 def test_missing_files_are_named(prefix):
-    assert not is_bundle(prefix.parent / "other.ckpt")
+    assert not any(map(is_bundle, (prefix.parent / "other.ckpt", prefix.parent, Path())))
     data, index = (prefix.with_name(prefix.name + end) for end in (".data-00000-of-00001",
                                                                    ".index"))  # fmt: skip
     content = data.read_bytes()
@@ -69,6 +70,33 @@ def test_damage_at_any_byte_is_told_or_harmless(prefix):
             index.write_bytes(content)
             with suppress(MalformedError, FileNotFoundError):
                 read_variables(prefix)
+
+
+def test_a_variable_in_slices_has_no_values(prefix):
+    entry = field(1, 1) + field(2, field(2, field(1, 6))) + field(5, 4) + field(7, b"")
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table({"": field(1, 1), "a": entry}))
+    with pytest.raises(MalformedError, match="does not have the size"):
+        read_variables(prefix)["a"].values()
+
+
+def test_names_that_objects_have(prefix):
+    attributes = field(1, b"VARIABLE_VALUE") + field(2, b"layer/beta") + field(3, b"layer/weights")
+    graph = field(1, field(2, attributes + field(4, 1))) + field(1, field(2, field(1, b"other")))
+    content = varint(len(graph)) + bytes(4) + graph
+    data = prefix.with_name(f"{prefix.name}.data-00000-of-00001")
+    (key, weights), *_ = VALUES.items()
+    data.write_bytes(weights.tobytes() + content)
+    entries = {"": field(1, 1)}
+    entries["_CHECKPOINTABLE_OBJECT_GRAPH"] = (
+        field(1, 7) + field(2, b"") + field(4, weights.nbytes) + field(5, len(content))
+    )
+    entries[key] = field(1, 1) + field(2, shape_proto(weights.shape)) + field(5, weights.nbytes)
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries))
+    np.testing.assert_array_equal(read_variables(prefix)["layer/beta"].values(), weights)
+    entries["layer/beta"] = entries[key]
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table(dict(sorted(entries.items()))))
+    with pytest.raises(MalformedError, match="have the same name"):
+        read_variables(prefix)
 
 
 def test_bytes_that_are_missing(prefix):

@@ -13,16 +13,16 @@ from tensorflow_files import (
 
 from lfw_eval.checkpoints import tensorflow_graph
 from lfw_eval.checkpoints.protobuf_wire import MalformedError
-from lfw_eval.checkpoints.tensorflow_graph import is_graph, read_graph
+from lfw_eval.checkpoints.tensorflow_graph import is_graph, read_graph, read_saved_model
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
 
 
 @pytest.fixture
 def graph(tmp_path):
-    def read(content, name="graph.pb"):
-        (tmp_path / name).write_bytes(content)
-        return read_graph(tmp_path / name)
+    def read(content, of=read_graph):
+        (tmp_path / "saved_model.pb").write_bytes(content)
+        return of(tmp_path / "saved_model.pb")
 
     return read
 
@@ -35,7 +35,7 @@ def test_constants_operators_and_epsilons(graph):
 
 
 def test_a_saved_model_s_graph(graph):
-    read = graph(saved_model(graph_def({"a": VALUES})), "saved_model.pb")
+    read = graph(saved_model(graph_def({"a": VALUES})), read_saved_model)
     np.testing.assert_array_equal(read.constants["a"].values(), VALUES)
 
 
@@ -98,7 +98,7 @@ def test_damage_at_any_byte_is_told_or_harmless(graph):
         damaged[position] ^= 1 << int(random.integers(8))
         for content in (whole[:position], damaged):
             try:
-                for stored in graph(content, "saved_model.pb").constants.values():
+                for stored in graph(content, read_saved_model).constants.values():
                     if stored.size < 1000:
                         stored.values()
             except MalformedError:
