@@ -13,15 +13,24 @@ from lfw_eval.system.errors import UserError
 
 _Value = TypeVar("_Value")
 _PHOTOGRAPHS = (
-    "Folder or .tgz with Name/Name_0001.jpg or with pairs.csv, insightface's .bin, or lfw, "
+    "Folder or archive with Name/Name_0001.jpg or with pairs.csv, insightface's .bin, or lfw, "
     "lfw-funneled or celebrities. Default: LFW, or the celebrities if LFW is unavailable."
 )
 PairList = Annotated[
     Path | None,
     typer.Option(
         "--pairs",
-        help="Pair list in LFW's format, or a CSV file of name,name,same. Default: pairs.txt or "
-        "pairs.csv in the folder or .tgz, or beside it, or LFW's view 2.",
+        help="Pair list: LFW's, Kaggle's, CALFW's, CPLFW's, or a CSV file of name,name,same. "
+        "Default: pairs.txt or pairs.csv in the folder or archive, or beside it, or LFW's view 2.",
+    ),
+]
+DrawPairs = Annotated[
+    int | None,
+    typer.Option(
+        "--draw-pairs",
+        metavar="N",
+        help="Draw N pairs, half of them genuine, from a folder of people (Name/*.jpg) instead of "
+        "reading a list; no person is in two folds.",
     ),
 ]
 VerifyImages = Annotated[
@@ -61,6 +70,7 @@ class DataOptions:
     ] = None
     dataset: Annotated[str | None, typer.Option(help=_PHOTOGRAPHS)] = None
     pairs: PairList = None
+    draw_pairs: DrawPairs = None
     verify_images: VerifyImages = False
 
     @property
@@ -79,7 +89,11 @@ class DataOptions:
             UserError: It is not there, or cannot be read.
         """
         return open_dataset(
-            self.name, self.pairs, pairs_needed=pairs_needed, verify_images=self.verify_images
+            self.name,
+            self.pairs,
+            draw_pairs=self.draw_pairs,
+            pairs_needed=pairs_needed,
+            verify_images=self.verify_images,
         )
 
 

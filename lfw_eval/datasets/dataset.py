@@ -26,9 +26,8 @@ from lfw_eval.datasets.crop_store import CropStore, build_crop_store
 from lfw_eval.datasets.insightface_bin import read_insightface_bin
 from lfw_eval.datasets.lfw import NAMES as LFW_NAMES
 from lfw_eval.datasets.lfw import local_lfw
-from lfw_eval.datasets.pair_files import PairFile, local_pairs, pairs_in
-from lfw_eval.datasets.pair_list import read_pair_list
-from lfw_eval.datasets.pairs import NO_PAIRS, Pairs
+from lfw_eval.datasets.pair_source import PairSource
+from lfw_eval.datasets.pairs import Pairs
 from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
 from lfw_eval.results.caution import Caution
 from lfw_eval.sources import NoSourceError, datasets, fetch
@@ -158,6 +157,7 @@ def open_dataset(
     dataset: str | Path | None = None,
     pairs: str | Path | None = None,
     *,
+    draw_pairs: int | None = None,
     pairs_needed: bool = True,
     verify_images: bool = False,
 ) -> Dataset:
@@ -168,8 +168,10 @@ def open_dataset(
 
     Args:
         dataset: A folder or archive of images, a .bin of insightface, or a name.
-        pairs: A pair list in LFW's format, or a CSV file; by default `pairs.txt` or `pairs.csv`
+        pairs: A pair list, as `read_pair_list` reads; by default `pairs.txt` or `pairs.csv`
             in the folder or archive, or beside it, or LFW's own.
+        draw_pairs: Draw this number of pairs instead, a multiple of 20, from a folder or archive of
+            people; the list is written beside the crops, and named in the title.
         pairs_needed: Refuse images without a pair list.
         verify_images: Read all images to tell whether they are those of an earlier run, even
             where size, times and inode say so.
@@ -183,21 +185,21 @@ def open_dataset(
         >>> len(dataset.photographs.names), len(dataset.pairs), dataset.pairs.folds
         (118, 2000, 10)
     """
-    pairs = Path(pairs) if pairs else None
+    asked = PairSource(Path(pairs) if pairs else None, draw_pairs, pairs_needed)
     if dataset is None:
         try:
-            return _photographs(_local_or_fetched_lfw(LFW_NAMES), pairs, verify_images)
+            return _photographs(_local_or_fetched_lfw(LFW_NAMES), asked, verify_images)
         except NoSourceError as error:
-            if pairs is not None:
+            if not asked.is_default:
                 raise
             _LOG.warning("LFW is unavailable (%s); using the celebrities instead", error)
             return _celebrities(verify_images)
     name, path = str(dataset), Path(dataset)
     if name == "celebrities":
-        _refuse_pairs(pairs, name, "draws its own")
+        asked.require_default(name, "draws its own")
         return _celebrities(verify_images)
     if name in LFW_NAMES and not path.exists():
-        return _photographs(_local_or_fetched_lfw((name,)), pairs, verify_images)
+        return _photographs(_local_or_fetched_lfw((name,)), asked, verify_images)
     if not path.exists():
         raise UserError(
             f"the data set {name} does not exist",
@@ -205,7 +207,7 @@ def open_dataset(
             f"a .bin, or one of {', '.join((*LFW_NAMES, 'celebrities'))}",
         )
     if path.suffix.lower() == ".bin" and path.is_file():
-        _refuse_pairs(pairs, name, "has its own")
+        asked.require_default(name, "has its own")
         crops, pair_list = read_insightface_bin(path)
         title = f"insightface's {path.name}, {path}"
         return Dataset(f"{path.stem}-bin", title, crops, pair_list, aligned=True)
@@ -214,7 +216,7 @@ def open_dataset(
             f"{name} has pairs of templates, not of images",
             f"evaluate it with lfw-eval testsets {name}",
         )
-    return _photographs(path, pairs, verify_images, pairs_needed=pairs_needed)
+    return _photographs(path, asked, verify_images)
 
 
 def has_templates(path: Path) -> bool:
@@ -222,64 +224,22 @@ def has_templates(path: Path) -> bool:
     return (path / "meta").is_dir() and (path / "loose_crop").is_dir()
 
 
-def _refuse_pairs(pairs: Path | None, name: str, why: str) -> None:
-    if pairs is not None:
-        raise UserError(f"`pairs` does not go with `dataset` {name}, which {why}")
-
-
 def _local_or_fetched_lfw(names: Sequence[str]) -> Path:
     collection = datasets()
     return local_lfw(names) or fetch(collection.entry(names[0]), collection)
 
 
-def _photographs(
-    path: Path, pairs: Path | None, verify_images: bool, *, pairs_needed: bool = True
-) -> Dataset:
+def _photographs(path: Path, asked: PairSource, verify_images: bool) -> Dataset:
     photographs = open_photographs(path, verify_images=verify_images)
     name = _short_name(path)
-    listed = pairs or _pair_list(path, photographs, pairs_needed)
-    if not (pairs_needed or listed):
-        return Dataset(name, str(path), photographs, NO_PAIRS)
-    listed = listed or _official_pairs(path)
-    pair_list = read_pair_list(listed, photographs.paths)
-    return Dataset(name, _title(path, listed, pair_list), photographs, pair_list)
-
-
-def _title(path: Path, listed: PairFile, pairs: Pairs) -> str:
-    if listed.name == "pairs.txt" and pairs.folds_stated:
-        return f"LFW layout, {path}"
-    folds = "" if pairs.folds_stated else f" in {pairs.folds} consecutive folds"
-    return f"{path}, pairs of {listed.name}{folds}"
+    sourced = asked.pairs_of(photographs, path, name)
+    return Dataset(name, sourced.title, photographs, sourced.pairs, sourced.caution)
 
 
 def _short_name(path: Path) -> str:
     """Return the name up to the first dot, that of the folder itself for `.` and `..`."""
     names = (path.name, path.resolve().name)
     return next(filter(None, (name.partition(".")[0] for name in names)), "images")
-
-
-def _pair_list(path: Path, photographs: Photographs, pairs_needed: bool) -> PairFile | None:
-    if len(photographs.pair_lists) > 1:
-        members = ", ".join(file.member for file in photographs.pair_lists)
-        raise UserError(
-            f"{path} has several pair lists: {members}", "name one outside of it with `pairs`"
-        )
-    if photographs.pair_lists:
-        return photographs.pair_lists[0]
-    # A list beside a folder may well be that of another data set.
-    return local_pairs(path) if pairs_needed or path.is_file() else pairs_in(path)
-
-
-def _official_pairs(photographs: Path) -> Path:
-    collection = datasets()
-    try:
-        return fetch(collection.entry("lfw-pairs"), collection)
-    except NoSourceError as error:
-        raise NoSourceError(
-            f"neither in {photographs} nor beside it is a pairs.txt or pairs.csv, and LFW's own "
-            f"list is unavailable: {error.problem}",
-            f"name a pair list with `pairs`, or for LFW's own, {error.hint}",
-        ) from error
 
 
 def _celebrities(verify_images: bool) -> Dataset:

@@ -86,12 +86,23 @@ def write_pair_list(pairs: Pairs, folder: Path) -> Path:
         write_pairs(pairs, path)
     except UserError:
         path = folder / "pairs.csv"
-        names = np.array(pairs.names)
-        columns = names[pairs.left], names[pairs.right], pairs.genuine.astype(int), pairs.fold
-        text = io.StringIO()
-        csv.writer(text).writerows([_HEADER, *zip(*columns, strict=True)])
-        write_atomically(path, text.getvalue().encode())
+        write_pair_table(pairs, path)
     return path
+
+
+def write_pair_table(pairs: Pairs, path: Path) -> None:
+    """Write pairs as CSV, `first,second,same,fold`.
+
+    The file appears complete or not at all.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    names = np.array(pairs.names)
+    columns = names[pairs.left], names[pairs.right], pairs.genuine.astype(int), pairs.fold
+    text = io.StringIO()
+    csv.writer(text).writerows([_HEADER, *zip(*columns, strict=True)])
+    write_atomically(path, text.getvalue().encode())
 
 
 def _rows(text: str, path: PairFile, finder: ImageFinder) -> list[_Row]:

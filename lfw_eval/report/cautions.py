@@ -12,6 +12,8 @@ CAUTIONS: Mapping[Caution, str] = {
     "It validates the pipeline; its accuracy cannot be compared with published numbers.",
     "resized": "The crops were aligned for 112x112 ArcFace networks and resized; this network was "
     "trained on other crops, so its numbers compare precisions, not networks.",
+    "drawn": "The pairs were drawn by a seed from folders of people; the numbers compare runs on "
+    "these pairs and cannot be compared with published ones.",
 }
 
 

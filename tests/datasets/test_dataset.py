@@ -334,8 +334,10 @@ def test_no_pair_list_at_all(archive, monkeypatch):
     def fetched(entry, _):
         raise NoSourceError(f"no {entry.name}", "put it there")
 
-    monkeypatch.setattr("lfw_eval.datasets.dataset.fetch", fetched)
-    with pytest.raises(NoSourceError, match=r"pairs\.txt or pairs\.csv.*no lfw-pairs.*`pairs`"):
+    monkeypatch.setattr("lfw_eval.datasets.pair_source.fetch", fetched)
+    with pytest.raises(
+        NoSourceError, match=r"pairs\.txt, pairs\.csv.*no lfw-pairs.*`pairs`.*`draw_pairs`"
+    ):
         open_dataset(archive)
 
 
