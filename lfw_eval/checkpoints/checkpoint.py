@@ -217,7 +217,8 @@ def find_source(
     """
     collection = checkpoints()
     if format_of(path := Path(checkpoint)):
-        return path, path.stem, normalisation
+        named = path.resolve() if path.is_dir() else path  # which may be "."
+        return path, named.stem, normalisation
     entry = collection.entries.get(checkpoint)
     if entry and entry.normalisation:
         return locate(entry, collection), checkpoint, normalisation or entry.normalisation

@@ -83,7 +83,7 @@ def convert_variables(path: Path) -> Network:
     """Convert a checkpoint (.ckpt), as `convert_frozen_graph`; its graph (.meta) is not read.
 
     Args:
-        path: One of its files, or what their names begin with.
+        path: Its folder, one of its files, or what their names begin with.
 
     Raises:
         UserError: A file is damaged or missing, or it is another network.

@@ -23,6 +23,7 @@ _MAX_KEY_BYTES = 1024
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _PART = re.compile(r"(.+)\.(?:index|meta|data-\d{5}-of-\d{5})")
+_STEP = re.compile(r".+\.ckpt-(\d+)\.index")
 # Written by TensorFlow 2: the names that its users see, by those in the table.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VARIABLE = "VARIABLE_VALUE"
@@ -30,7 +31,9 @@ _EMPTY = memoryview(b"")
 
 
 def is_bundle(path: Path) -> bool:
-    """Return whether a path is a checkpoint: one of its files, or what their names begin with."""
+    """Return whether a path is a checkpoint: its folder, a file, or what its names begin with."""
+    if path.is_dir():
+        return _latest(path) is not None
     if path.is_file():
         return _PART.fullmatch(path.name) is not None
     return bool(path.name) and path.with_name(f"{path.name}.index").is_file()
@@ -50,18 +53,30 @@ def bundle_files(path: Path) -> dict[str, Path]:
 
 def _index(path: Path) -> Path:
     """Return the table of a checkpoint, from any path that `is_bundle` accepts."""
+    if path.is_dir() and (latest := _latest(path)):
+        return latest
     part = _PART.fullmatch(path.name)
     prefix = part[1] if part else path.name
+    if (index := path.with_name(f"{prefix}.index")).is_file():
+        return index
     # facenet's archives have model-20180402-114759.meta beside
     # model-20180402-114759.ckpt-275.index.
-    steps = sorted(path.parent.glob(f"{glob.escape(prefix)}.ckpt-*.index"))
-    candidates = (path.with_name(f"{prefix}.index"), *steps)
-    if index := next(filter(Path.is_file, candidates), None):
-        return index
+    if latest := _latest(path.parent, glob.escape(prefix)):
+        return latest
     raise UserError(
         f"{path} has no {prefix}.index beside it, which lists its weights",
         "give all files of the TensorFlow checkpoint",
     )
+
+
+def _latest(folder: Path, prefix: str = "*") -> Path | None:
+    """Return the table of a folder's last step, as facenet's scripts choose it."""
+    steps = {
+        int(step[1]): file
+        for file in folder.glob(f"{prefix}.ckpt-*.index")
+        if (step := _STEP.fullmatch(file.name))
+    }
+    return steps[max(steps)] if steps else None
 
 
 def read_variables(path: Path) -> dict[str, StoredTensor]:

@@ -26,7 +26,7 @@ from tensorflow_files import (
     write_bundle,
 )
 
-from lfw_eval.checkpoints.checkpoint import DEFAULT
+from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.sources import checkpoints, fetch
 from lfw_eval.system.errors import UserError
@@ -67,6 +67,20 @@ def test_weights_by_their_names(dimensions, implied, tmp_path):
     (tmp_path / "variables").mkdir()
     write_bundle(tmp_path / "variables" / "variables", weights)
     assert convert(tmp_path, fold=False) == model
+
+
+def test_a_folder_is_opened_from_inside(tmp_path, monkeypatch):
+    folder = tmp_path / "20180402-114759"
+    folder.mkdir()
+    write_bundle(folder / "model-20180402-114759.ckpt-275", facenet_weights(dimensions=512))
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.chdir(folder)
+    checkpoint = open_checkpoint(".")
+    assert checkpoint.name == "20180402-114759"
+    assert checkpoint.normalisation == "fixed"
+    before = checkpoint.source_sha256
+    write_bundle(folder / "model-20180402-114759.ckpt-276", facenet_weights(dimensions=128))
+    assert open_checkpoint(".").source_sha256 != before
 
 
 def test_normalisation_of_other_dimensions_must_be_stated(refusal):

@@ -35,10 +35,11 @@ def test_variables_by_name(prefix):
 
 @pytest.mark.parametrize(
     "name", ["model.ckpt-275", "model.ckpt-275.index", "model.ckpt-275.data-00000-of-00001",
-             "model.meta"],
+             "model.meta", "."],
 )  # fmt: skip
-def test_any_of_its_files_names_a_checkpoint(name, prefix):
+def test_its_folder_and_any_of_its_files_name_a_checkpoint(name, prefix):
     (prefix.parent / "model.meta").touch()
+    write_bundle(prefix.with_name("model.ckpt-90"), {})  # an earlier step
     path = prefix.parent / name
     assert is_bundle(path)
     assert list(bundle_files(path)) == [f"{prefix.name}.index",
@@ -46,7 +47,7 @@ def test_any_of_its_files_names_a_checkpoint(name, prefix):
 
 
 def test_missing_files_are_named(prefix):
-    assert not any(map(is_bundle, (prefix.parent / "other.ckpt", prefix.parent, Path())))
+    assert not any(map(is_bundle, (prefix.parent / "other.ckpt", Path())))
     data, index = (prefix.with_name(prefix.name + end) for end in (".data-00000-of-00001",
                                                                    ".index"))  # fmt: skip
     content = data.read_bytes()
