@@ -12,7 +12,7 @@ from lfw_eval.checkpoints.mxnet.operators import OPERATORS
 from lfw_eval.checkpoints.mxnet.params import read_params
 from lfw_eval.checkpoints.mxnet.symbol import IMAGES, Node, Symbol, read_symbol
 from lfw_eval.system.errors import UserError, first_line
-from lfw_eval.system.printing import printable
+from lfw_eval.system.printing import first_names, printable
 
 # Few symbols say what size their images have. ArcFace's, SphereFace's, and then squares.
 _SIZES = ((112, 112), (112, 96), *((side, side) for side in (96, 128, 144, 160, 192, 224, 256)))
@@ -45,7 +45,7 @@ def convert_mxnet(path: Path) -> onnx.ModelProto:
     symbol = read_symbol(files.symbol)
     embedding = symbol.embedding()
     if embedding is None:
-        heads = ", ".join(printable(symbol.nodes[head].name) for head in symbol.heads)
+        heads = first_names([symbol.nodes[head].name for head in symbol.heads])
         raise UserError(
             f"{files.symbol} does not say which output is the embedding: it has {heads} and no fc1",
             "save the part up to the embedding: network.get_internals()['NAME_output']",
