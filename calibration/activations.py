@@ -62,7 +62,10 @@ class Observer:
     def amax(self, batch: Batch) -> dict[str, float]:
         """Return the largest |x| of every tensor: the histograms' references."""
         outputs = self._session.run(self._tensors, dict(batch))
-        largest = self._pool.map(lambda values: max(-values.min(), values.max(), 0.0), outputs)
+        # A tensor may be empty, such as a slice of nothing.
+        largest = self._pool.map(
+            lambda values: max(-values.min(initial=0), values.max(initial=0)), outputs
+        )
         return dict(zip(self._tensors, map(float, largest), strict=True))
 
     def observe(self, batch: Batch, histograms: Mapping[str, Histogram]) -> None:

@@ -41,15 +41,19 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
     return Placement(model).layers
 
 
-def require_weights(model: onnx.ModelProto) -> None:
+def require_weights(model: onnx.ModelProto, name: str = "the network") -> None:
     """Refuse a network that `quantize` would leave as it is: INT8 in name only.
+
+    Args:
+        name: Of the network, for the message.
 
     Raises:
         UserError: It has no layer with constant weights.
     """
     if not quantized_layers(model):
         raise UserError(
-            "there is nothing to quantise: no Conv, Gemm or MatMul has constants for weights",
+            f"{name} has nothing to quantise: no Conv over images, Gemm or MatMul has constants "
+            "for weights",
             "take `precision` fp32 or fp16",
         )
 

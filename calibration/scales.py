@@ -84,13 +84,20 @@ def thresholds(
 ) -> dict[str, float]:
     """Return the threshold of every tensor.
 
-    As in TensorRT, the output of a max pooling has the threshold of its input and is not observed.
+    As in TensorRT, a max pooling's output has the threshold of its input and is not observed.
     """
-    amax = {name: METHODS[method](histogram) for name, histogram in histograms.items()}
+    return with_pooled(
+        model, {name: METHODS[method](histogram) for name, histogram in histograms.items()}
+    )
+
+
+def with_pooled(model: onnx.ModelProto, amax: Mapping[str, float]) -> dict[str, float]:
+    """Return thresholds with those of max pooling's outputs, which are its inputs'."""
+    thresholds = dict(amax)
     for node in model.graph.node:
-        if node.op_type == "MaxPool" and node.input[0] in amax:
-            amax[node.output[0]] = amax[node.input[0]]
-    return amax
+        if node.op_type == "MaxPool" and node.input[0] in thresholds:
+            thresholds[node.output[0]] = thresholds[node.input[0]]
+    return thresholds
 
 
 def observed_tensors(model: onnx.ModelProto) -> list[str]:

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration import RECIPE
+from calibration.constants import with_initializers
 from calibration.histogram import FIRST_BATCH, Histogram, load_histograms, save_histograms
+from calibration.quantize import QdqTypes, quantize, require_weights
+from calibration.resemblance import require_resemblance, require_rounding_alone
 from calibration.sampler import CalibrationList, choose_images
-from calibration.scales import ScaleTable, thresholds
+from calibration.scales import ScaleTable, thresholds, with_pooled
 from calibration.thresholds import Method
 from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
+from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.datasets.crop_store import open_crop_store
 from lfw_eval.engines.contract import Scales
 from lfw_eval.pipelines.counting import Counting, batches, count
@@ -32,6 +36,8 @@ from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
 _HISTOGRAMS = "histograms.npz"
+_LAYERS_TRIED_ON = 4
+_TABLE_TRIED_ON = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +115,9 @@ def calibrate(
             batch of TensorRT's calibrator do.
 
     Raises:
-        UserError: There are no crops, or no first batch; the crops have another size; or the
-            network is quantised already, or makes NaN or infinity of one.
+        UserError: There are no crops, or no first batch; the crops have another size; the network
+            is quantised already, has nothing to quantise, makes NaN or infinity of a crop, or is
+            another network in INT8.
     """
     import onnxruntime  # takes a second, which help texts do without
 
@@ -159,11 +166,45 @@ def calibrate(
                     f"not {_product(crops.shape[1:])}",
                     "prepare them with lfw-eval prepare",
                 )
+            require_weights(with_initializers(model), checkpoint.name)
             counting = Counting(model, checkpoint.normalisation)
-            histograms = _observe(counting, crops, first_batch, folder / _HISTOGRAMS, workers)
+            saved = folder / _HISTOGRAMS
+            if not saved.is_file():
+                _check_layers(counting, crops[:_LAYERS_TRIED_ON], checkpoint.name)
+            histograms = _observe(counting, crops, first_batch, saved, workers)
             table = ScaleTable(amax=thresholds(model, histograms, method), **about)
+            _check_table(counting, table, crops[:_TABLE_TRIED_ON], checkpoint.name)
             table.save(path)
     return Calibration(table, lambda: crops, images, folder)
+
+
+def _check_layers(counting: Counting, crops: NDArray[np.uint8], name: str) -> None:
+    """Run every layer in INT8 beside itself in FP32, with scales of these crops alone.
+
+    Raises:
+        UserError: One computes something else.
+    """
+    batch = {CROPS: crops}
+    amax = with_pooled(counting.model, counting.observer.amax(batch))
+    # Counting says which tensor is not finite.
+    if np.isfinite(list(amax.values())).all():
+        table = ScaleTable(amax, "minmax", model="", images="", crops=len(crops))
+        quantized = quantize(counting.model, table, QdqTypes(unsigned=False))
+        require_rounding_alone(counting.network, quantized, batch, name)
+
+
+def _check_table(
+    counting: Counting, table: ScaleTable, crops: NDArray[np.uint8], name: str
+) -> None:
+    """Run an embedder in INT8 beside itself in FP32; detectors have no embedding.
+
+    Raises:
+        UserError: It is another network by this table.
+    """
+    if len(counting.model.graph.output) == 1:
+        quantized = quantize(counting.model, table, QdqTypes(unsigned=False))
+        taking_crops = accept_crops(quantized, counting.normalisation)
+        require_resemblance(counting.network, taking_crops, {CROPS: crops}, name)
 
 
 def _read_table(path: Path, about: Mapping[str, object]) -> ScaleTable | None:

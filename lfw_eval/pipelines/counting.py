@@ -40,10 +40,14 @@ class Counting:
         return observed_tensors(self.model)
 
     @cached_property
+    def network(self) -> onnx.ModelProto:
+        """The network with its normalisation, which takes crops."""
+        return accept_crops(self.model, self.normalisation)
+
+    @cached_property
     def observer(self) -> Observer:
         """The observer of crops; made once per process."""
-        network = accept_crops(self.model, self.normalisation)
-        return Observer(network, self.observed, cpu_threads())
+        return Observer(self.network, self.observed, cpu_threads())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An observer cannot be sent to another process.

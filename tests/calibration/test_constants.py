@@ -84,5 +84,5 @@ def test_nothing_to_quantise_is_an_error():
     ]
     model = helper.make_model(helper.make_graph([relu], "g", infos[:1], infos[1:]))
     table = ScaleTable({"input": 1.0, "output": 1.0}, "entropy", "m", "i", 1)
-    with pytest.raises(UserError, match="there is nothing to quantise: no Conv"):
+    with pytest.raises(UserError, match="nothing to quantise: no Conv"):
         quantize(model, table, QdqTypes(unsigned=True))
