@@ -18,11 +18,12 @@ suits it least, keeps 0.81. Two photographs of one person are at about 0.6 in su
 that is further from itself recognises nobody.
 """
 
-MAX_ERROR = 0.5
+MAX_ERROR = 0.7
 """The largest error of a layer in INT8, by the root mean square of its output.
 
 It is that of rounding input and weights to 8 bits, as the scales are those of the same images and
-nothing is clipped: a few hundredths. Another layer's weights or scales would make it 1 or more.
+nothing is clipped: 0.02 in FaceNet, 0.24 in the layer of MobileFaceNet with the widest outliers.
+Twice the scale, no values at all, or another layer's weights make it 1 or more.
 """
 
 
