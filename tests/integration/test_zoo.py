@@ -14,14 +14,6 @@ NORMALISATION = "arcface"
 ENGINES = ("onnxruntime", "openvino")
 # Where the original computes in float16, the suite computes its weights in float32.
 OF_HALF = {"float16-weights", "float16-image-and-embedding"}
-# Not yet right.
-OPEN = {
-    *(f"opset{n}" for n in (7, 8, 9, 10, 11, 12, 21, 22)), "ir3", "float16-weights",
-    "float16-stored", "float16-image-and-embedding", "reshape-to-batch-of-1", "function",
-    "names-of-the-suite", "names-of-folding", "depthwise-prelu", "iresnet-se", "dense-block",
-    "grouped-and-shuffled", "shared-weights", "zero-weights", "axes", "integers-and-masks",
-    "one-output-of-many", "vit-opset13", "vit-opset17", "vit-opset20", "einsum",
-}  # fmt: skip
 FAST = ("opset7", "names-of-the-suite", "axes", "vit-opset13")
 
 
@@ -64,8 +56,7 @@ def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    marks = [] if name in FAST else [pytest.mark.slow]
-    return [*marks, pytest.mark.xfail] if name in OPEN else marks
+    return [] if name in FAST else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in ZOO])
@@ -86,5 +77,5 @@ def test_as_the_original_in_fp32_and_near_it_in_int8(name, tmp_path, crops):
         got = embeddings(path, crops, engine, precision="int8", scales=scales)
         assert not np.array_equal(got, embeddings(path, crops, engine)), engine
         assert mean_cosine(got, expected) >= 0.99, engine
-        # What tells images apart, without what all of them share.
-        assert mean_cosine(got - centre, expected - centre) >= 0.9, engine
+        # What tells images apart, without what all of them share: 0.994 at the least here.
+        assert mean_cosine(got - centre, expected - centre) >= 0.98, engine
