@@ -148,7 +148,7 @@ class AlignmentOptions:
         Path | None,
         typer.Option(
             help="TOML file of five points of your own for five-point: height, width and points, "
-            "[x, y] of the eyes, the nose and the corners of the mouth.",
+            "x and y of the eyes, the nose and the corners of the mouth.",
         ),
     ] = None
 

@@ -21,21 +21,6 @@ Layout = Literal["lfw", Annotations]
 _MIN_SIDE = 32
 
 
-def _crop_size(text: str) -> CropSize:
-    """Return the size of crops that a user means by one number or two.
-
-    Raises:
-        UserError: They are not such numbers.
-    """
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) >= _MIN_SIDE for side in sides):
-        raise UserError(
-            f"`crop_size` {text!r} is neither a side nor height x width of {_MIN_SIDE} pixels up",
-            "give 160 or 112x96, for example",
-        )
-    return CropSize(int(sides[0]), int(sides[-1]))
-
-
 def prepare_command(
     data: DataOptions,
     images_argument: Annotated[str | None, typer.Argument(hidden=True)] = None,
@@ -54,9 +39,8 @@ def prepare_command(
     ] = None,
     alignment: AlignmentOptions,
     crop_size: Annotated[
-        CropSize | None,
+        str | None,
         typer.Option(
-            parser=_crop_size,
             metavar="SIDE|HEIGHTxWIDTH",
             help="Size of the crops, in pixels. Default: that of --template, or 160.",
         ),
@@ -94,10 +78,13 @@ def _write_annotations(
     )
 
 
-def _align(dataset: Dataset, alignment: AlignmentOptions, size: CropSize | None) -> None:
-    if size is None:
-        own = alignment.template
-        size = read_template(own).size if own else FACENET_SIZE
+def _align(dataset: Dataset, alignment: AlignmentOptions, crop_size: str | None) -> None:
+    if crop_size:
+        size = _crop_size(crop_size)
+    elif alignment.template:
+        size = read_template(alignment.template).size
+    else:
+        size = FACENET_SIZE
     store = dataset.crop_store(alignment.of(dataset, size))
     write_pair_list(dataset.pairs, store.folder)
     sheet = write_contact_sheet(store)
@@ -105,3 +92,18 @@ def _align(dataset: Dataset, alignment: AlignmentOptions, size: CropSize | None)
     print(f"{len(store.names):,} crops and {len(dataset.pairs):,} pairs in {store.folder}")
     print(f"{undetected:,} images without a detected face: they have the centre box")
     print(f"contact sheet {sheet}")
+
+
+def _crop_size(text: str) -> CropSize:
+    """Return the size of crops that a user means by one number or two.
+
+    Raises:
+        UserError: They are not such numbers.
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) >= _MIN_SIDE for side in sides):
+        raise UserError(
+            f"`crop_size` {text!r} is neither a side nor height x width of {_MIN_SIDE} pixels up",
+            "give 160 or 112x96, for example",
+        )
+    return CropSize(int(sides[0]), int(sides[-1]))

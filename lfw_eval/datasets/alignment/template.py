@@ -52,9 +52,9 @@ class Template:
         """
         if not size.has_aspect_of(self.size):
             raise UserError(
-                f"`template` is for crops of {self.size} (height x width), but the network takes "
-                f"{size}",
-                "give one for crops of this shape",
+                f"{self.origin} is for crops of {self.size} (height x width), but the network "
+                f"takes {size}",
+                "give a `template` for crops of this shape",
             )
         return Template(size, self.points * (size.height / self.size.height), self.origin)
 

@@ -56,7 +56,7 @@ def test_own_templates_grow_with_the_crop(tmp_path):
     assert template.words.startswith("112x96, template mine.toml (sha256 ")
     larger = template.resized(CropSize(168, 144))
     np.testing.assert_allclose(larger.points, 1.5 * template.points)
-    with pytest.raises(UserError, match=r"is for crops of 112x96 .*, but the network takes 96x112"):
+    with pytest.raises(UserError, match=r"mine\.toml .* is for crops of 112x96 .* takes 96x112"):
         template.resized(CropSize(96, 112))
     moved = read_template(written(tmp_path, points=SPHEREFACE.replace("30.29", "30.30")))
     assert moved.origin != template.origin
