@@ -12,6 +12,7 @@ import sysconfig
 import numpy as np
 import onnx
 import pytest
+from colour_network import colour_network
 from command import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,31 @@ def small_network(tiny_facenet, tmp_path, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
     onnx.save(tiny_facenet, tmp_path / "tiny.onnx")
     return {"checkpoint": tmp_path / "tiny.onnx", "normalisation": "fixed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_network_of_bgr_crops_that_are_not_square(engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    onnx.save(colour_network(), tmp_path / "colours.onnx")
+    crops = np.random.default_rng(0).integers(0, 256, (16, 40, 32, 3), np.uint8)
+    way = {"checkpoint": tmp_path / "colours.onnx", "normalisation": "104,117,123,57,58,59"}
+    scales = le.calibrate(crops=crops, channel_order="bgr", **way)
+    bgr = {"channel_order": "bgr", "engine": engine, **way}
+    with (
+        le.load_engine(engine=engine, **way) as rgb,
+        le.load_engine(**bgr) as fp32,
+        le.load_engine(precision="int8", scales=scales, **bgr) as int8,
+    ):
+        assert fp32.crop_shape == (40, 32, 3)
+        expected = rgb.embed(np.ascontiguousarray(crops[..., ::-1]))
+        embeddings = fp32.embed(crops)
+        np.testing.assert_allclose(embeddings, expected, atol=1e-5 * np.abs(expected).max())
+        quantised = int8.embed(crops)
+    assert not np.allclose(embeddings, quantised, rtol=1e-4)
+    products = (embeddings * quantised).sum(axis=1)
+    norms = np.linalg.norm(embeddings, axis=1) * np.linalg.norm(quantised, axis=1)
+    assert (products / norms).mean() > 0.99
 
 
 # What is exported

@@ -2,9 +2,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from colour_network import colour_network
 
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
-from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.checkpoints.preprocessing import Preprocessing
 from lfw_eval.system.errors import UserError
@@ -15,16 +15,7 @@ CROPS = np.random.default_rng(0).integers(0, 256, (2, 40, 32, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def network() -> onnx.ModelProto:
-    """A network of 40x32 that tells the channels apart."""
-    rng = np.random.default_rng(1)
-    graph = GraphBuilder("colours")
-    weights = rng.normal(0, 0.1, (8, 3, 3, 3)).astype(np.float32)
-    x = graph.convolution("image", "stem", weights, bias=weights[:, 0, 0, 0], strides=(2, 2))
-    x = graph.node("Flatten", [graph.node("Relu", [x], "relu")], "flat")
-    values = 8 * 19 * 15
-    kernel = graph.constant("kernel", rng.normal(0, 0.02, (32, values)).astype(np.float32))
-    x = graph.node("Gemm", [x, kernel], "embedding", transB=1)
-    return graph.model({"image": ["batch", 3, 40, 32]}, {x: ["batch", 32]})
+    return colour_network()
 
 
 def run(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@ import io
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import ClassVar
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from pictures import NAMES, encoded, picture
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets import crop_store
 from lfw_eval.datasets.alignment import BoxAlignment
 from lfw_eval.datasets.alignment.photographs_to_crops import align
@@ -173,6 +175,44 @@ def test_contact_sheet(folder, boxes, tmp_path):
     amber = np.abs(sheet[0, 40].astype(int) - (0, 160, 255)).max()
     assert amber < 40, "the undetected one comes first, framed"
     assert np.abs(sheet[0, 120].astype(int) - (0, 160, 255)).max() > 40
+
+
+def test_a_contact_sheet_keeps_the_aspect(folder, boxes, tmp_path):
+    tall = replace(boxes, size=CropSize(112, 96))
+    sheet = cv2.imread(
+        str(write_contact_sheet(build_crop_store(open_photographs(folder), NAMES, tall, tmp_path)))
+    )
+    assert sheet.shape == (80, 16 * 69, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((160, 160), "MTCNN, margin 32 px (networks"),
+        ((128, 128), "MTCNN, margin 32 px, 128x128 (networks"),
+        ((224, 224), "MTCNN, margin 32 px, 224x224 (networks"),
+        ((112, 112), "five points of MTCNN, 112x112 (networks"),
+        ((112, 96), "five points of MTCNN, 112x96, SphereFace's template (networks"),
+    ],
+)
+def test_the_alignment_follows_the_network(folder, size, words):
+    dataset = open_dataset(str(folder), pairs_needed=False)
+    assert dataset.alignment(CropSize(*size)).fingerprint.startswith(words)
+
+
+def test_an_own_template(folder, tmp_path):
+    dataset = open_dataset(str(folder), pairs_needed=False)
+    path = tmp_path / "mine.toml"
+    points = "[[35, 50], [61, 50], [48, 70], [37, 90], [59, 90]]"
+    path.write_text(f"height = 112\nwidth = 96\npoints = {points}\n")
+    alignment = dataset.alignment(CropSize(224, 192), template=path)
+    assert alignment.size == (224, 192)
+    assert "224x192, template mine.toml (sha256 " in alignment.fingerprint
+    for way in ("mtcnn", "none"):
+        with pytest.raises(UserError, match=f"`template` does not go with `align` {way}"):
+            dataset.alignment(CropSize(112, 96), way, template=path)
+    with pytest.raises(UserError, match="`boxes` does not go with `template`"):
+        dataset.alignment(CropSize(112, 96), boxes=path, template=path)
 
 
 def test_dataset_with_pairs_beside_it(folder):

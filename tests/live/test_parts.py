@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from waiting import wait_until
 
+from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.live.crop import MARGIN, face_crop
@@ -65,6 +66,15 @@ def test_a_crop_at_the_border_is_cut_off_there():
     assert MARGIN < 1
     assert face_crop(image, np.array([-60.0, -60.0, 30.0, 30.0])).min() > 200
     assert face_crop(image, np.array([99.0, 99.0, 300.0, 300.0])).shape == (160, 160, 3)
+
+
+def test_a_crop_that_is_not_square_keeps_the_face_s_aspect():
+    image = np.zeros((250, 250, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(250), np.arange(250)[:, None]
+    crop = face_crop(image, np.array([80.0, 60.0, 173.0, 184.0]), CropSize(112, 96))
+    assert crop.shape == (112, 96, 3)
+    across, down = (np.ptp(crop[..., channel].astype(int)) for channel in (0, 1))
+    assert down / across == pytest.approx(112 / 96, abs=0.02)
 
 
 class Corner(FaceDetector):
