@@ -51,13 +51,13 @@ def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> o
             model = with_initializers(model)
             model = free_batch(model) if any_batch else model
         else:
-            model = fold_constants(model, sizes=False)
+            model = fold_constants(model, name, sizes=False)
             # Before sizes become constants, which those of a fixed batch would be too.
-            model = fold_constants(free_batch(model) if any_batch else model)
+            model = fold_constants(free_batch(model) if any_batch else model, name)
             _require_inference(model, name)
             model = to_common_operators(to_float32(model), name)
             # Operators written as older ones brought constants of their own.
-            model = fold_constants(model)
+            model = fold_constants(model, name)
         drop_unused(model)
         name_nodes(model.graph.node)
         taken = tensor_names(model.graph)

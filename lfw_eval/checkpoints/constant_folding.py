@@ -19,7 +19,7 @@ _SELECTING = frozenset({"NonZero", "Compress", "Unique"})
 _STANDARD = ("", "ai.onnx")
 
 
-def fold_constants(model: onnx.ModelProto, *, sizes: bool = True) -> onnx.ModelProto:
+def fold_constants(model: onnx.ModelProto, name: str, *, sizes: bool = True) -> onnx.ModelProto:
     """Return the model with everything that is constant among its initializers.
 
     That is what nodes compute from constants (weights behind Cast, Transpose, Reshape, Concat), by
@@ -27,6 +27,7 @@ def fold_constants(model: onnx.ModelProto, *, sizes: bool = True) -> onnx.ModelP
     condition gives way to its branch.
 
     Args:
+        name: Of the network's file, for messages.
         sizes: Whether sizes that do not depend on the batch are constants: those of a network that
             was exported for one batch size may.
 
@@ -36,7 +37,7 @@ def fold_constants(model: onnx.ModelProto, *, sizes: bool = True) -> onnx.ModelP
     while True:
         model = with_initializers(model)
         branching = _branching(model)
-        model = _Folder(model, sizes=sizes).fold()
+        model = _Folder(model, name, sizes=sizes).fold()
         # A branch that took the place of its If has constants and sizes of its own.
         if _branching(model) >= branching:
             return model
@@ -47,8 +48,9 @@ def _branching(model: onnx.ModelProto) -> int:
 
 
 class _Folder:
-    def __init__(self, model: onnx.ModelProto, *, sizes: bool) -> None:
+    def __init__(self, model: onnx.ModelProto, name: str, *, sizes: bool) -> None:
         self._model = model
+        self._name = name
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
         measured = sizes and any(node.op_type == "Shape" for node in model.graph.node)
@@ -128,8 +130,8 @@ class _Folder:
             self._bytes += size * helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
         if self._bytes > _MAX_BYTES:
             raise UserError(
-                f"node '{node.name or node.output[0]}' ({node.op_type}) makes the constants of the "
-                f"network larger than {_MAX_BYTES // 2**30} GiB",
+                f"node '{node.name or node.output[0]}' ({node.op_type}) of {self._name} makes its "
+                f"constants larger than {_MAX_BYTES // 2**30} GiB",
                 "export a smaller network",
             )
         return True

@@ -45,7 +45,7 @@ def to_common_operators(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     if version < OLDEST:
         model = _raised(model, version, name)
     elif version > NEWEST:
-        model = _lowered(model)
+        model = _lowered(model, name)
     if operator_set(model) <= NEWEST:
         model.ir_version = IR_VERSION
     return model
@@ -86,12 +86,12 @@ def _raised(model: onnx.ModelProto, version: int, name: str) -> onnx.ModelProto:
     return raised
 
 
-def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
+def _lowered(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Return the model with operator set 17, or as it is where no such network is equal."""
     newer = sorted({node.op_type for node in model.graph.node if _is_newer(node)})
     lowered = onnx.ModelProto.FromString(model.SerializeToString())
     if newer:
-        lowered = _inlined(lowered, newer)
+        lowered = _inlined(lowered, newer, name)
     lowered = _Lowering(lowered).lower()
     kept = [item for item in lowered.opset_import if item.domain not in _STANDARD]
     del lowered.opset_import[:]
@@ -104,7 +104,7 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-def _inlined(model: onnx.ModelProto, operators: list[str]) -> onnx.ModelProto:
+def _inlined(model: onnx.ModelProto, operators: list[str], name: str) -> onnx.ModelProto:
     """Replace operators by their definitions in older ones."""
     model = onnx.shape_inference.infer_shapes(model)
     # The definition may depend on a type; the inliner does not look for those of constants.
@@ -114,12 +114,12 @@ def _inlined(model: onnx.ModelProto, operators: list[str]) -> onnx.ModelProto:
     )
     try:
         model = inliner.inline_selected_functions(
-            model, [("", name) for name in operators], inline_schema_functions=True
+            model, [("", operator) for operator in operators], inline_schema_functions=True
         )
     except RuntimeError:  # an operator without one keeps the network as it is
         return model
     del model.graph.value_info[:]
-    return fold_constants(model)
+    return fold_constants(model, name)
 
 
 def _is_newer(node: onnx.NodeProto) -> bool:
