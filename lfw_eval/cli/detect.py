@@ -15,14 +15,15 @@ from lfw_eval.cli.options import Output, TensorRTVersions, VerifyImages, first_o
 from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
-from lfw_eval.detectors.facedetect import FaceDetect
+from lfw_eval.detectors.engine_detector import EngineDetector
 from lfw_eval.detectors.fitting import Fit
 from lfw_eval.engines.choice import choose_engine
 from lfw_eval.engines.contract import Engine, Precision
 from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_choice import DetectorName, FaceDetectChoice, choose_detector
+from lfw_eval.pipelines.detector_choice import choose_detector
+from lfw_eval.pipelines.engine_detectors import SIDE, EngineDetectorChoice
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.report.detection_sheet import write_detection_sheet
@@ -45,7 +46,9 @@ class ClusteringOptions:
     eps: Annotated[float, typer.Option(min=0, max=1)] = 0.7
     min_boxes: Annotated[float, typer.Option(min=0)] = 3
     confidence: Annotated[Literal["sum", "mean", "maximum"], typer.Option()] = "sum"
-    nms_iou_threshold: Annotated[float, typer.Option(min=0, max=1, help="YuNet's too.")] = 0.3
+    nms_iou_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="All detectors' but MTCNN's.")
+    ] = 0.3
     topk: Annotated[int, typer.Option()] = -1
 
     def chosen(self) -> Clustering:
@@ -63,9 +66,9 @@ class ClusteringOptions:
 
 @dataclass(frozen=True)
 class DetectorEngineOptions(EngineOptions):
-    """What FaceDetect runs on."""
+    """What CenterFace, FaceDetect and ONNX files run on."""
 
-    precision: Annotated[Precision, typer.Option(help="Of FaceDetect's engine.")] = "fp32"
+    precision: Annotated[Precision, typer.Option(help="Of the detector's engine.")] = "fp32"
     batch_size: BatchSize = 8
 
 
@@ -84,18 +87,33 @@ def detect_command(
     annotations: Annotated[
         Path | None, typer.Option(help="Their annotations. Default: those beside the images.")
     ] = None,
-    detector: Annotated[DetectorName, typer.Option()] = "facedetect",
+    detector: Annotated[
+        str,
+        typer.Option(
+            metavar="[centerface|facedetect|yunet|mtcnn|FILE.onnx]",
+            help="A file is read by the shapes of its outputs, as SSD, YOLO or SCRFD.",
+        ),
+    ] = "facedetect",
     model: Annotated[
-        Path | None, typer.Option(help="ONNX file of FaceDetect, as TAO exports it, or of YuNet.")
+        Path | None,
+        typer.Option(
+            help="ONNX file of FaceDetect, as TAO exports it, of YuNet, or of your own CenterFace; "
+            "the published one is fetched."
+        ),
     ] = None,
     fit: Annotated[
         Fit, typer.Option(help="How images are fitted to the input; TAO stretches.")
     ] = "stretch",
     size: Annotated[
-        int,
-        typer.Option("--detection-size", min=32, help="Side of YuNet's input, in pixels."),
+        int | None,
+        typer.Option(
+            "--detection-size",
+            min=32,
+            help="Side of the input in pixels, for CenterFace, YuNet and ONNX files with an input "
+            f"of any size. Default: {SIDE}.",
+        ),
         Formerly("--size"),
-    ] = 832,
+    ] = None,
     definition: Annotated[
         Definition, typer.Option(help="Definition of AP to print first; all three are.")
     ] = "integrate",
@@ -112,7 +130,7 @@ def detect_command(
         ),
     ] = None,
     speed: Annotated[
-        bool, typer.Option("--speed", help="Also time FaceDetect's engine by itself.")
+        bool, typer.Option("--speed", help="Also time the detector's engine by itself.")
     ] = False,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Length of each of its measurements.")
@@ -128,9 +146,10 @@ def detect_command(
     verify_images: VerifyImages = False,
     output: Output = None,
 ) -> None:
-    """Measure a face detector's mAP: FaceDetect, YuNet or MTCNN.
+    """Measure a face detector's mAP: CenterFace, FaceDetect, YuNet, MTCNN or an ONNX file.
 
-    FaceDetect runs on any engine; --tensorrt writes its calibration caches, for INT8.
+    CenterFace is fetched. All but YuNet and MTCNN run on any engine; --tensorrt writes their
+    calibration caches, for INT8.
     Exit codes: 0 success, 1 AP is below --tgt or --check-metrics found a difference, 2 a mistake.
     """
     images = first_of("dataset", dataset, images_argument)
@@ -138,7 +157,8 @@ def detect_command(
         raise UserError("`images_argument` is missing", "give the images to find faces on")
     faces = open_faces(images, annotations, verify_images=verify_images)
     precision = engine.precision
-    path = output or Path("results") / f"{images.stem}-{detector}-{precision}-detection.json"
+    name = Path(detector).stem
+    path = output or Path("results") / f"{images.stem}-{name}-{precision}-detection.json"
     if path.suffix != ".json":
         raise UserError(
             f"--output {path} must end in .json", "the curve goes into a .npz beside it"
@@ -151,7 +171,6 @@ def detect_command(
         detector,
         model=model,
         fit=fit,
-        size=size,
         clustering=clustering.chosen(),
         engine=choose_engine(
             engine.engine,
@@ -162,12 +181,15 @@ def detect_command(
         ),
         calibration_list=calibration_list,
         calibration_cache=gpu.calibration_cache,
+        **({} if size is None else {"size": size}),
     )
-    facedetect = choice if isinstance(choice, FaceDetectChoice) else None
+    on_engine = choice if isinstance(choice, EngineDetectorChoice) else None
     for version in tensorrt or []:
         header_digits(version)
-    if (speed or tensorrt) and not facedetect:
-        raise UserError(f"--speed and --tensorrt are for FaceDetect, not --detector {detector}")
+    if (speed or tensorrt) and not on_engine:
+        raise UserError(
+            f"--speed and --tensorrt are for detectors on engines, not --detector {detector}"
+        )
     if tensorrt and (precision != "int8" or gpu.calibration_cache):
         raise UserError("--tensorrt writes calibration caches", "give --precision int8 alone")
     library = check_with or ("pycocotools" if check_metrics else None)
@@ -175,13 +197,13 @@ def detect_command(
         load_backend(library)
     with choice.open(faces) as opened:
         report = detect(opened, faces, definition, iou)
-        if speed and facedetect and isinstance(opened, FaceDetect):
-            timed = engine_speed(opened.engine, facedetect, faces, seconds)
+        if speed and on_engine and isinstance(opened, EngineDetector):
+            timed = engine_speed(opened.engine, on_engine, faces, seconds)
             report = replace(report, speed=timed)
     save_result(report, path)
     print(detection_table(report))
-    if facedetect and tensorrt:
-        for cache in write_caches_of(facedetect, faces, tensorrt):
+    if on_engine and tensorrt:
+        for cache in write_caches_of(on_engine, faces, tensorrt):
             print(f"{'calibration':<26}{cache}")
     if sheet:
         write_detection_sheet(report, faces, sheet)
@@ -194,16 +216,16 @@ def detect_command(
 
 
 def engine_speed(
-    engine: Engine, choice: FaceDetectChoice, faces: FaceDataset, seconds: float
+    engine: Engine, choice: EngineDetectorChoice, faces: FaceDataset, seconds: float
 ) -> Speed:
-    """Measure FaceDetect's engine on up to 64 images of the data set."""
+    """Measure a detector's engine on up to 64 images of the data set."""
     inputs = choice.inputs(faces, tuple(image.name for image in faces.images[:64]))
     return measure_speed(engine, inputs, choice.engine.batch_size, SpeedPlan(seconds=seconds))
 
 
 def write_caches_of(
-    choice: FaceDetectChoice, faces: FaceDataset, versions: Sequence[str]
+    choice: EngineDetectorChoice, faces: FaceDataset, versions: Sequence[str]
 ) -> list[Path]:
-    """Write FaceDetect's scale table and its calibration cache for each version."""
+    """Write a detector's scale table and its calibration cache for each version."""
     written = export(choice.checkpoint, choice.calibrate(faces), versions)
     return [path for path in written if path.suffix == ".cache"]

@@ -58,13 +58,13 @@ def live_command(
     ] = THRESHOLD,
     detector: Annotated[DetectorName, typer.Option()] = "mtcnn",
     model: Annotated[
-        Path | None, typer.Option(help="ONNX file of FaceDetect, as TAO exports it, or of YuNet.")
+        Path | None, typer.Option(help="ONNX file of FaceDetect, of YuNet or of your CenterFace.")
     ] = None,
     detection_size: Annotated[
         int | None,
         typer.Option(
             min=32,
-            help="Longest side of what MTCNN sees, side of YuNet's input, in pixels. "
+            help="Longest side of what MTCNN sees, side of YuNet's and CenterFace's input, in pixels. "
             f"Default: {DETECTION_SIZE}.",
         ),
     ] = None,
@@ -74,13 +74,11 @@ def live_command(
         Formerly("--least-score"),
     ] = None,
     detector_precision: Annotated[
-        Precision | None, typer.Option(help="Precision of FaceDetect. Default: fp16.")
+        Precision | None, typer.Option(help="Precision of CenterFace or FaceDetect. Default: fp16.")
     ] = None,
     detector_cache: Annotated[
         Path | None,
-        typer.Option(
-            "--detector-calibration-cache", help="Calibration cache of FaceDetect, for int8."
-        ),
+        typer.Option("--detector-calibration-cache", help="Its calibration cache, for int8."),
         Formerly("--detector-cache"),
     ] = None,
     fps: Annotated[

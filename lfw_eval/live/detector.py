@@ -13,7 +13,12 @@ from lfw_eval.system.errors import UserError
 
 DETECTION_SIZE = 640
 """Pixels; the smallest face of MTCNN, 20 pixels there, has 60 in a picture of 1920x1080."""
-MIN_SCORE: dict[DetectorName, float] = {"mtcnn": 0.9, "yunet": 0.6, "facedetect": 0.4}
+MIN_SCORE: dict[DetectorName, float] = {
+    "mtcnn": 0.9,
+    "yunet": 0.6,
+    "centerface": 0.5,
+    "facedetect": 0.4,
+}
 # The mean coverage of a face is between 0 and 1; the sum, TAO's, has no upper end.
 _CLUSTERING = Clustering(confidence="mean")
 
@@ -31,21 +36,23 @@ def open_finder(
     """Load a detector, or build its engine.
 
     Args:
-        model: FaceDetect's or YuNet's ONNX file.
-        size: Longest side of MTCNN's input, side of YuNet's, in pixels; None is
+        model: The ONNX file of FaceDetect, YuNet or one's own CenterFace.
+        size: Longest side of MTCNN's input, side of YuNet's and CenterFace's, in pixels; None is
             `DETECTION_SIZE`.
         min_score: The minimum score of a face; None takes the detector's of `MIN_SCORE`.
-        engine: Of the faces; FaceDetect is on the same, or on this machine beside a server's.
-        precision: FaceDetect's; None is fp16.
-        calibration_cache: FaceDetect's, for int8.
+        engine: Of the faces; FaceDetect and CenterFace are on the same, or on this machine beside a
+            server's.
+        precision: Theirs; None is fp16.
+        calibration_cache: Theirs, for int8.
 
     Raises:
         UserError: For any mistake in the options.
     """
-    if detector != "facedetect" and (precision or calibration_cache):
+    on_engine = detector in ("centerface", "facedetect")
+    if not on_engine and (precision or calibration_cache):
         raise UserError(
-            "`detector_precision` and `detector_calibration_cache` are for `detector` facedetect, "
-            f"not {detector}",
+            "`detector_precision` and `detector_calibration_cache` are for `detector` centerface "
+            f"and facedetect, not {detector}",
             "leave them out",
         )
     if (precision == "int8") != (calibration_cache is not None):
@@ -58,14 +65,15 @@ def open_finder(
     longest = None
     if detector == "mtcnn":
         longest = size or DETECTION_SIZE
-    elif detector == "yunet":
+    elif detector != "facedetect":
         options |= {"fit": "letterbox", "size": size or DETECTION_SIZE, "min_score": score}
     elif size is not None:
         raise UserError("`detection_size` is not for FaceDetect, whose network has a fixed size")
     else:
+        options["clustering"] = _CLUSTERING
+    if on_engine:
         own = replace(engine.reference, precision=precision or "fp16", batch_size=1)
-        options |= {"clustering": _CLUSTERING, "engine": own}
-        options |= {"calibration_cache": calibration_cache}
+        options |= {"engine": own, "calibration_cache": calibration_cache}
     try:
         opened = choose_detector(detector, **options).open()
     except ModuleNotFoundError as error:

@@ -22,6 +22,8 @@ from lfw_eval.system.hardware import cpu_threads
 from lfw_eval.workers.contract import Row, Workers
 
 _BATCH = 16
+# All tensors of a batch are in memory at once: those of a detector's image can take 0.8 GB.
+_BATCH_PIXELS = 16 * 224 * 224
 # Crops that go to another process at once, whole batches; the answer to one is 16 KB a tensor.
 _SHARD = 64
 _COUNTED = "crops"
@@ -100,5 +102,7 @@ class CountCrops:
 
 def batches(crops: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
     """Yield crops in the batches that are counted at once."""
-    for start in range(0, len(crops), _BATCH):
-        yield {CROPS: crops[start : start + _BATCH]}
+    height, width = crops.shape[1:3]
+    size = max(1, min(_BATCH, _BATCH_PIXELS // (height * width)))
+    for start in range(0, len(crops), size):
+        yield {CROPS: crops[start : start + size]}

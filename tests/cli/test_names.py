@@ -18,7 +18,7 @@ from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.lazy import LeafCommand, command_of
 from lfw_eval.cli.options import required_output
 from lfw_eval.engines.choice import EngineChoice
-from lfw_eval.pipelines.detector_choice import FaceDetectChoice
+from lfw_eval.pipelines.engine_detectors import FaceDetectChoice
 from lfw_eval.sources import NoSourceError
 from lfw_eval.system.errors import UserError
 

@@ -20,7 +20,8 @@ from lfw_eval.detectors.fitting import fit
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_choice import FaceDetectChoice, MtcnnChoice, YuNetChoice
+from lfw_eval.pipelines.detector_choice import MtcnnChoice, YuNetChoice
+from lfw_eval.pipelines.engine_detectors import FaceDetectChoice
 from lfw_eval.report.tables.detection import detection_table
 from lfw_eval.results.checks import check_report
 from lfw_eval.results.file import read_result

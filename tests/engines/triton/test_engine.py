@@ -32,7 +32,7 @@ from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.engines.triton.repository import ServedModel, served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
 from lfw_eval.pipelines.detection import detect
-from lfw_eval.pipelines.detector_choice import FaceDetectChoice
+from lfw_eval.pipelines.engine_detectors import FaceDetectChoice
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.system.errors import UserError
 

@@ -1,0 +1,132 @@
+"""A user's own ONNX detector: one image in, any outputs of one row per image."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.onnx_file import (
+    describe_shapes,
+    inputs_of,
+    make_batch_dynamic,
+    onnx_sha256,
+    read_onnx,
+    shape_of,
+)
+from lfw_eval.checkpoints.quantized import quantization_of
+from lfw_eval.system.errors import UserError, first_line
+
+RECIPE = 1
+"""Version of the adoption: raise it when the same file would give another network."""
+
+# From which scales per channel exist.
+_OPSET = 13
+
+
+def open_onnx_detector(path: Path, size: int) -> Checkpoint:
+    """Adopt a network with one float32 input (n, 3, height, width).
+
+    A fixed batch is made dynamic, tried on two images. Outputs that join the places of all images
+    are divided again: (n * k, c) becomes (n, k, c).
+
+    Args:
+        size: Width and height of the input in pixels, where the file leaves them open.
+
+    Returns:
+        The network, as if it normalised by itself.
+
+    Raises:
+        UserError: The file is not such a network.
+    """
+    digest = onnx_sha256(path)
+    built_from = f"{digest} detector {size} recipe {RECIPE} onnx {onnx.__version__}"
+    model = converted(path.stem, digest, built_from, lambda: _adopted(path, size))
+    quantization = quantization_of(onnx.load(model, load_external_data=False), str(path))
+    return Checkpoint(path.stem, model.parent, model, "none", digest, quantization)
+
+
+def _adopted(path: Path, size: int) -> onnx.ModelProto:
+    model = read_onnx(path)
+    inputs = inputs_of(model)
+    shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
+    if len(shape) != 4 or shape[1] not in (0, 3):
+        raise UserError(
+            f"{path} must have one input (n, 3, height, width), but has {describe_shapes(inputs)}",
+            "give a detector with images as its only input",
+        )
+    make_batch_dynamic(inputs[0])
+    for dimension, value in zip(
+        inputs[0].type.tensor_type.shape.dim[1:],
+        (3, shape[2] or size, shape[3] or size),
+        strict=True,
+    ):
+        dimension.dim_value = value
+    # What was inferred is of the file's own batch.
+    del model.graph.input[:], model.graph.value_info[:]
+    model.graph.input.extend(inputs)
+    _divide_by_image(path, model)
+    if quantization_of(model, str(path)):
+        return model
+    if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) < _OPSET:
+        try:
+            model = onnx.version_converter.convert_version(model, _OPSET)
+        except Exception as error:  # the converter raises RuntimeError and classes of its own
+            raise UserError(
+                f"{path} cannot be brought to operator set {_OPSET} ({first_line(error)})",
+                "export it with that operator set",
+            ) from error
+    return onnx.shape_inference.infer_shapes(fold_affine(model))
+
+
+def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:
+    """Give every output its true shape, the batch first."""
+    alone, both = (_run(path, model, batch) for batch in (1, 2))
+    outputs = list(model.graph.output)
+    del model.graph.output[:]
+    for info in outputs:
+        rows, *rest = alone[info.name].shape or (0,)
+        if both[info.name].shape != (2 * rows, *rest) or not rows:
+            raise UserError(
+                f"{path}: its output {info.name} is {list(alone[info.name].shape)} of one image and "
+                f"{list(both[info.name].shape)} of two",
+                "export it with a dynamic batch and without non-maximum suppression",
+            )
+        name, shape = info.name, rest
+        if rows > 1:
+            name, shape = f"{info.name}_by_image", [rows, *rest]
+            target = numpy_helper.from_array(np.array([-1, *shape]), f"{name}_shape")
+            model.graph.initializer.append(target)
+            node = helper.make_node("Reshape", [info.name, target.name], [name], name=name)
+            model.graph.node.append(node)
+        kind = info.type.tensor_type.elem_type
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, ["batch", *shape]))
+
+
+def _run(path: Path, model: onnx.ModelProto, batch: int) -> dict[str, NDArray[np.generic]]:
+    import onnxruntime  # a second, which help texts do without
+
+    image = model.graph.input[0]
+    # The outputs' own shapes may be of another batch.
+    plain = onnx.ModelProto.FromString(model.SerializeToString())
+    for info in plain.graph.output:
+        info.type.tensor_type.ClearField("shape")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # ONNX Runtime's integer kernels reject the float16 scales of a Q/DQ network.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    images = np.zeros((batch, *shape_of(image)[1:]), np.float32)
+    names = [info.name for info in model.graph.output]
+    try:
+        session = onnxruntime.InferenceSession(
+            plain.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return dict(zip(names, session.run(names, {image.name: images}), strict=True))
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise UserError(
+            f"{path} cannot run a batch of {batch} ({first_line(error)})",
+            "export it with a dynamic batch",
+        ) from error
