@@ -10,11 +10,12 @@ from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
     make_batch_dynamic,
-    onnx_sha256,
+    onnx_files,
     read_onnx,
     shape_of,
 )
 from lfw_eval.system.errors import UserError, first_line
+from lfw_eval.system.files import files_sha256
 
 RECIPE = 1
 """Version of the adoption: raise it when the same file would give another network."""
@@ -48,7 +49,7 @@ def open_centerface(path: Path, size: int) -> Checkpoint:
         raise UserError(
             f"`size` {size} is not a multiple of {_MULTIPLE}", "CenterFace's input has to be"
         )
-    digest = onnx_sha256(path)
+    digest = files_sha256(onnx_files(path))
     built_from = f"{digest} centerface {size} recipe {RECIPE} onnx {onnx.__version__}"
     model = converted(path.stem, digest, built_from, lambda: _adopted(path, size))
     return Checkpoint(path.stem, model.parent, model, "none", digest)

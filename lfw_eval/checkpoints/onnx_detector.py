@@ -13,12 +13,13 @@ from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
     make_batch_dynamic,
-    onnx_sha256,
+    onnx_files,
     read_onnx,
     shape_of,
 )
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
+from lfw_eval.system.files import files_sha256
 
 RECIPE = 1
 """Version of the adoption: raise it when the same file would give another network."""
@@ -42,7 +43,7 @@ def open_onnx_detector(path: Path, size: int) -> Checkpoint:
     Raises:
         UserError: The file is not such a network.
     """
-    digest = onnx_sha256(path)
+    digest = files_sha256(onnx_files(path))
     built_from = f"{digest} detector {size} recipe {RECIPE} onnx {onnx.__version__}"
     model = converted(path.stem, digest, built_from, lambda: _adopted(path, size))
     quantization = quantization_of(onnx.load(model, load_external_data=False), str(path))
@@ -91,8 +92,8 @@ def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:
         rows, *rest = alone[info.name].shape or (0,)
         if both[info.name].shape != (2 * rows, *rest) or not rows:
             raise UserError(
-                f"{path}: its output {info.name} is {list(alone[info.name].shape)} of one image and "
-                f"{list(both[info.name].shape)} of two",
+                f"{path}: its output {info.name} is {list(alone[info.name].shape)} for an image "
+                f"and {list(both[info.name].shape)} for two",
                 "export it with a dynamic batch and without non-maximum suppression",
             )
         name, shape = info.name, rest

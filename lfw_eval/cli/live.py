@@ -64,7 +64,8 @@ def live_command(
         int | None,
         typer.Option(
             min=32,
-            help="Longest side of what MTCNN sees, side of YuNet's and CenterFace's input, in pixels. "
+            help="Longest side of what MTCNN sees, side of YuNet's and CenterFace's input, in "
+            "pixels. "
             f"Default: {DETECTION_SIZE}.",
         ),
     ] = None,

@@ -1,0 +1,146 @@
+"""A user's own ONNX detectors: layouts by shape, decoded exactly, on real engines."""
+
+import numpy as np
+import pytest
+from command import lfw_eval, refused
+from detector_networks import SIDE, propose, scrfd_outputs
+from facedetect_like import write_faces
+
+from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.pipelines.detector_choice import choose_detector
+from lfw_eval.system.errors import UserError
+
+# In pixels of the input, the second overlaps the first by an IoU of 0.68.
+BOXES = np.array([[8, 16, 24, 40], [10, 16, 26, 42], [32, 4, 60, 50], [0, 0, 5, 5]], np.float32)
+SCORES = np.array([0.75, 0.5, 0.875, 0.01], np.float32)
+FACES = BOXES[[2, 0]], SCORES[[2, 0]]
+CENTRES = np.hstack([(BOXES[:, :2] + BOXES[:, 2:]) / 2, BOXES[:, 2:] - BOXES[:, :2]])
+COLUMN = SCORES[:, None]
+LANDMARKS = np.full((4, 10), 7, np.float32)
+# A YOLO network proposes more boxes than a row has values.
+NOTHING = np.zeros((30, 1))
+
+
+@pytest.fixture(autouse=True)
+def checkpoints_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+
+def rows(*parts):
+    values = np.hstack(parts)
+    return np.vstack([values, NOTHING.repeat(values.shape[1], axis=1)])
+
+
+LAYOUTS = {
+    "SSD, two classes": {"scores": np.hstack([1 - COLUMN, COLUMN]), "boxes": BOXES / SIDE},
+    "SSD, one class": {"boxes": BOXES / SIDE, "scores": COLUMN},
+    "SSD, plain scores": {"boxes": BOXES / SIDE, "scores": SCORES},
+    "YOLO v5": {"output": rows(CENTRES, COLUMN / 0.5 / 2, np.ones((4, 1)))},
+    "YOLO v5, objectness": {"output": rows(CENTRES, np.ones((4, 1)), COLUMN)},
+    "YOLO v5, landmarks": {"output": rows(CENTRES, COLUMN, LANDMARKS, np.ones((4, 1)))},
+    "YOLO v8": {"output": rows(CENTRES, COLUMN).T},
+    "YOLO v8, landmarks": {"output": rows(CENTRES, COLUMN, LANDMARKS, LANDMARKS[:, :5]).T},
+}
+
+
+def open_detector(path, engine="onnxruntime", precision="fp32", faces=None, **options):
+    options["engine"] = EngineChoice(engine, precision, 4)
+    return choose_detector(str(path), **options).open(faces)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_layouts_are_decoded(tmp_path, layout, engine):
+    path = propose(tmp_path / "own.onnx", LAYOUTS[layout])
+    wide = np.zeros((SIDE, 2 * SIDE, 3), np.uint8)
+    with open_detector(path, engine) as detector:
+        assert detector.settings["layout"] == layout.partition(",")[0].split()[0]
+        assert detector.name == "own"
+        square, stretched = detector.detect([wide[:, :SIDE], wide])
+    boxes, scores = FACES
+    np.testing.assert_allclose(square.boxes, boxes, atol=1e-4)
+    np.testing.assert_allclose(square.scores, scores, atol=1e-6)
+    np.testing.assert_allclose(stretched.boxes, boxes * [2, 1, 2, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("anchors", [1, 2])
+@pytest.mark.parametrize("landmarks", [True, False])
+@pytest.mark.parametrize("joined", [True, False])
+def test_scrfd_is_decoded(tmp_path, anchors, landmarks, joined):
+    """Distances to the sides from (column, row) times the stride, in strides."""
+    faces = {8: (3, 2, [1, 2, 1.5, 1], 0.75), 32: (1, 1, [0.5, 0.25, 0.5, 0.75], 0.5)}
+    outputs = scrfd_outputs(faces, anchors, landmarks)
+    path = propose(tmp_path / "own.onnx", outputs, joined=joined, opset=11)
+    with open_detector(path) as detector:
+        assert detector.settings["layout"] == "SCRFD"
+        (found,) = detector.detect([np.zeros((SIDE, SIDE, 3), np.uint8)])
+    np.testing.assert_allclose(found.boxes, [[8, 8, 28, 32], [16, 24, 48, 56]], atol=1e-4)
+    np.testing.assert_allclose(found.scores, [0.75, 0.5])
+
+
+def test_joined_outputs_are_of_their_own_image(tmp_path):
+    """(n * k, c) holds the images of a batch one after another."""
+    faces = {8: (3, 2, [1, 1, 1, 1], 0.75)}
+    path = propose(
+        tmp_path / "own.onnx", scrfd_outputs(faces), joined=True, shift={"box_8": 128 / 127.5}
+    )
+    black, white = np.zeros((SIDE, SIDE, 3), np.uint8), np.full((SIDE, SIDE, 3), 255, np.uint8)
+    with open_detector(path) as detector:
+        dark, light = detector.detect([black, white])
+    # Normalised to -1 and 1 times 127.5 / 128: distances of 0 and of 2 strides.
+    np.testing.assert_allclose(dark.boxes, [[16, 24, 16, 24]], atol=1e-3)
+    np.testing.assert_allclose(light.boxes, [[0, 8, 32, 40]], atol=1e-3)
+
+
+def test_the_size_of_an_open_input(tmp_path):
+    path = propose(tmp_path / "own.onnx", LAYOUTS["SSD, one class"], side=None)
+    with open_detector(path, size=96) as detector:
+        assert detector.settings["input"].startswith("96x96")
+    fixed = propose(tmp_path / "fixed.onnx", LAYOUTS["SSD, one class"])
+    with pytest.raises(UserError, match="takes images of 64x64"):
+        open_detector(fixed, size=96)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"boxes": BOXES, "scores": COLUMN, "landmarks": LANDMARKS},
+        {"detections": np.zeros((300, 6))},
+        {"output": np.zeros((30, 7))},
+        {"output": np.zeros((30, 5)).T, "more": np.zeros((30, 4))},
+        {"embedding": np.zeros((128,))},
+    ],
+)
+def test_unknown_layouts_are_refused(tmp_path, outputs):
+    path = propose(tmp_path / "own.onnx", outputs)
+    with pytest.raises(UserError, match="have no supported layout") as refusal:
+        open_detector(path)
+    shapes = [f"{name} (n, {', '.join(map(str, v.shape))})" for name, v in outputs.items()]
+    assert refusal.value.problem.startswith(f"{path}: the outputs {', '.join(shapes)} ")
+    assert "SSD: boxes (n, k, 4)" in refusal.value.hint
+
+
+def test_values_of_another_layout_are_refused(tmp_path):
+    black = [np.zeros((SIDE, SIDE, 3), np.uint8)]
+    in_pixels = propose(tmp_path / "a.onnx", {"boxes": BOXES, "scores": COLUMN})
+    logits = propose(tmp_path / "b.onnx", {"boxes": BOXES / SIDE, "scores": COLUMN * 9 - 4})
+    with open_detector(in_pixels) as detector, pytest.raises(UserError, match="not shares of"):
+        list(detector.detect(black))
+    with open_detector(logits) as detector, pytest.raises(UserError, match="not from 0 to 1"):
+        list(detector.detect(black))
+
+
+@pytest.mark.slow
+def test_the_command_with_a_file(tmp_path):
+    path = propose(tmp_path / "own.onnx", LAYOUTS["SSD, one class"])
+    folder = write_faces(tmp_path / "faces")
+    run = lfw_eval("detect", folder, "--detector", path, "--check-metrics", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("own on ")
+    assert "layout                    SSD" in run.stdout
+    (result,) = (tmp_path / "results").glob("*.json")
+    assert result.name == "faces-own-fp32-detection.json"
+    run = lfw_eval("detect", folder, "--detector", path, "--model", path, cwd=tmp_path)
+    assert "are two files" in refused(run)
+    run = lfw_eval("detect", folder, "--detector", "none.onnx", cwd=tmp_path)
+    assert "neither a file nor one of centerface, facedetect" in refused(run)
