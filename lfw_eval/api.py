@@ -24,7 +24,8 @@ from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.datasets.pairs import Pairs, read_pairs
 from lfw_eval.engines.choice import choose_engine
-from lfw_eval.engines.contract import Precision, Scales
+from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.scales import Scales
 from lfw_eval.gate.accuracy import judge_verification
 from lfw_eval.gate.rules import DEFAULT as DEFAULT_RULES
 from lfw_eval.gate.rules import Rules

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import onnx
 
+from lfw_eval.checkpoints.calibratable import calibratable
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
@@ -14,7 +14,7 @@ from lfw_eval.checkpoints.onnx_file import (
     read_onnx,
     shape_of,
 )
-from lfw_eval.system.errors import UserError, first_line
+from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
 
 RECIPE = 1
@@ -27,8 +27,6 @@ HEADS = {"heatmap": 1, "scale": 2, "offset": 2, "landmarks": 10}
 
 # The input is halved five times and doubled three times.
 _MULTIPLE = 32
-# From which scales per channel exist.
-_OPSET = 13
 
 
 def open_centerface(path: Path, size: int) -> Checkpoint:
@@ -79,15 +77,7 @@ def _adopted(path: Path, size: int) -> onnx.ModelProto:
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.extend(inputs)
     _rename_outputs(model)
-    try:
-        model = onnx.version_converter.convert_version(model, _OPSET)
-    except Exception as error:  # the converter raises RuntimeError and classes of its own
-        raise UserError(
-            f"{path} cannot be brought to operator set {_OPSET} ({first_line(error)})",
-            "leave `model` out to fetch CenterFace",
-        ) from error
-    model = fold_affine(model)
-    return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    return calibratable(path, model)
 
 
 def _rename_outputs(model: onnx.ModelProto) -> None:

@@ -7,8 +7,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from lfw_eval.checkpoints.calibratable import calibratable
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
-from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
@@ -23,9 +23,6 @@ from lfw_eval.system.files import files_sha256
 
 RECIPE = 1
 """Version of the adoption: raise it when the same file would give another network."""
-
-# From which scales per channel exist.
-_OPSET = 13
 
 
 def open_onnx_detector(path: Path, size: int) -> Checkpoint:
@@ -70,17 +67,7 @@ def _adopted(path: Path, size: int) -> onnx.ModelProto:
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.extend(inputs)
     _divide_by_image(path, model)
-    if quantization_of(model, str(path)):
-        return model
-    if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) < _OPSET:
-        try:
-            model = onnx.version_converter.convert_version(model, _OPSET)
-        except Exception as error:  # the converter raises RuntimeError and classes of its own
-            raise UserError(
-                f"{path} cannot be brought to operator set {_OPSET} ({first_line(error)})",
-                "export it with that operator set",
-            ) from error
-    return onnx.shape_inference.infer_shapes(fold_affine(model))
+    return model if quantization_of(model, str(path)) else calibratable(path, model)
 
 
 def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:

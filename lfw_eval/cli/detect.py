@@ -23,7 +23,8 @@ from lfw_eval.metrics.detection.average_precision import Definition
 from lfw_eval.metrics.detection.coco_reference import Backend, load_backend
 from lfw_eval.pipelines.detection import detect
 from lfw_eval.pipelines.detector_choice import choose_detector
-from lfw_eval.pipelines.engine_detectors import SIDE, EngineDetectorChoice
+from lfw_eval.pipelines.engine_detector_choice import EngineDetectorChoice
+from lfw_eval.pipelines.engine_detectors import SIDE
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.speed import SpeedPlan, measure_speed
 from lfw_eval.report.detection_sheet import write_detection_sheet
@@ -122,12 +123,16 @@ def detect_command(
     check_with: Annotated[
         Backend | None, typer.Option(help="Check with this library instead of pycocotools.")
     ] = None,
-    calibration_list: Annotated[
+    calibration_images: Annotated[
         Path | None,
         typer.Option(
-            help="Names of the images to calibrate on, one per line. Default: drawn from the "
-            "data set."
+            help="Folder or archive of images to calibrate on, without annotations. Default: those "
+            "of the data set, which are then evaluated too."
         ),
+    ] = None,
+    calibration_list: Annotated[
+        Path | None,
+        typer.Option(help="Names of those to calibrate on, one per line. Default: up to 512."),
     ] = None,
     speed: Annotated[
         bool, typer.Option("--speed", help="Also time the detector's engine by itself.")
@@ -179,6 +184,7 @@ def detect_command(
             strict_precision=engine.strict_precision,
             **{**gpu.asked(), "calibration_cache": None},
         ),
+        calibration_images=calibration_images,
         calibration_list=calibration_list,
         calibration_cache=gpu.calibration_cache,
         **({} if size is None else {"size": size}),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint
-from lfw_eval.engines.contract import BuildRequest, Engine, EngineOptions, Precision, Scales
+from lfw_eval.engines.contract import BuildRequest, Engine, EngineOptions, Precision
+from lfw_eval.engines.scales import Scales
 from lfw_eval.engines.distributed import DistributedEngine
 from lfw_eval.engines.registry import (
     ENGINES,
@@ -132,6 +133,7 @@ class EngineChoice:
             options=self.options,
             strict_precision=self.strict_precision,
             quantization=checkpoint.quantization,
+            float_layers=scales.float_layers if scales else (),
         )
 
     def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":

@@ -93,20 +93,6 @@ class EngineOptions:
         """
 
 
-@dataclass(frozen=True, eq=False)
-class Scales:
-    """Scales for INT8.
-
-    Attributes:
-        table: Of every tensor.
-        crops: Makes the uint8 (n, height, width, 3) crops that they come from, for an engine that
-            calibrates by itself; None where there are none.
-    """
-
-    table: ScaleTable
-    crops: Callable[[], NDArray[np.uint8]] | None
-
-
 @dataclass(frozen=True)
 class BuildRequest:
     """What an engine is built from.
@@ -125,6 +111,7 @@ class BuildRequest:
             be told so.
         quantization: How the model itself is quantised, as `Checkpoint.quantization`; its
             precision is "int8" then, and it runs as it is.
+        float_layers: As `Scales.float_layers`.
     """
 
     model: Path
@@ -137,6 +124,7 @@ class BuildRequest:
     options: EngineOptions = EngineOptions()
     strict_precision: bool = False
     quantization: Quantization | None = None
+    float_layers: tuple[str, ...] = ()
 
     @property
     def batches(self) -> tuple[int, int, int]:

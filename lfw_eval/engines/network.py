@@ -46,7 +46,7 @@ def network(
             signed = replace(types, unsigned=False)
             model = qdq.quantize(model, cached.table, signed, cached.float_nodes)
         elif request.scales:
-            model = qdq.quantize(model, request.scales, types)
+            model = qdq.quantize(model, request.scales, types, request.float_layers)
         else:
             raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
     if request.quantization and not types.unsigned:

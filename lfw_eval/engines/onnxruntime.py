@@ -57,7 +57,7 @@ class OnnxRuntimeEngine(Engine):
         if cached := cached_scales(request):
             options["cache"] = cached.description.sha256
         store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), options)
-        layers = weighted_layers(request.model, request.precision)
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
         executed = executed_types(layers, onnxruntime_types(adapted.model, layers))
         engine = cls(_session(adapted.model), store.key, executed)
         engine.calibration_cache = cached.description if cached else None

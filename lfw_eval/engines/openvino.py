@@ -57,7 +57,7 @@ class OpenVINOEngine(Engine):
         self.arithmetic = _ARITHMETIC.get(hint, hint)
         if request.precision == "fp16" and hint == "f32":
             self.arithmetic = "float32 (this CPU has no 16-bit arithmetic)"
-        layers = weighted_layers(request.model, request.precision)
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
         self.executed = executed_types(layers, openvino_types(compiled, layers))
         if request.precision == "int8":
             simulated = bool(stored.about.get("simulated"))

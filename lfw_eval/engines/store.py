@@ -57,6 +57,7 @@ class EngineStore:
                 "normalisation": request.normalisation,
                 "precision": request.precision,
                 "scales": request.scales.digest() if request.scales else None,
+                **({"float layers": request.float_layers} if request.float_layers else {}),
                 "runtime": runtime,
                 "device": device,
                 "options": dict(options),

@@ -46,13 +46,16 @@ class WeightedLayer:
     constants: tuple[str, ...] = ()
 
 
-def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
+def weighted_layers(
+    path: Path, precision: str, float_layers: Collection[str] = ()
+) -> tuple[WeightedLayer, ...]:
     """Return a network's weighted layers, first to last.
 
     Args:
         path: An ONNX file, whose weights elsewhere are not needed.
         precision: That of the engine: for "int8", all that `calibration.quantize` quantises counts
             as quantised, beside what has Q/DQ nodes in the file.
+        float_layers: Names of those of them that are left in floating point.
 
     Returns:
         None at all where the multiply-adds of one cannot be counted: ONNX does not infer its
@@ -60,6 +63,7 @@ def weighted_layers(path: Path, precision: str) -> tuple[WeightedLayer, ...]:
     """
     model = onnx.load(path, load_external_data=False)
     quantized = set(quantized_layers(model)) if precision == "int8" else set()
+    quantized.difference_update(float_layers)
     dequantized = {
         node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
     }

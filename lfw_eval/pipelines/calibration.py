@@ -17,6 +17,7 @@ from calibration.constants import with_initializers
 from calibration.histogram import FIRST_BATCH, Histogram, load_histograms, save_histograms
 from calibration.quantize import QdqTypes, quantize, require_weights
 from calibration.resemblance import require_resemblance, require_rounding_alone
+from calibration.quantize import layer_name
 from calibration.sampler import CalibrationList, choose_images
 from calibration.scales import ScaleTable, thresholds, with_pooled
 from calibration.thresholds import Method
@@ -24,7 +25,7 @@ from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.datasets.crop_store import open_crop_store
-from lfw_eval.engines.contract import Scales
+from lfw_eval.engines.scales import Scales
 from lfw_eval.pipelines.counting import Counting, batches, count
 from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
@@ -51,6 +52,24 @@ class Calibration(Scales):
     def among(self, names: Collection[str]) -> "Calibration":
         """Return the same, counting which of its images are among these evaluated ones."""
         return replace(self, images=self.images.among(names))
+
+    def without_layers(self, model: onnx.ModelProto, layers: Collection[str]) -> "Calibration":
+        """Return the same for an engine in which these layers of the network stay float.
+
+        What nothing else reads has no scale then: TensorRT takes the types from that.
+        """
+        read = {
+            name
+            for node in model.graph.node
+            if layer_name(node) not in layers
+            for name in node.input
+        }
+        alone = {
+            name for node in model.graph.node if layer_name(node) in layers for name in node.input
+        }.difference(read)
+        amax = {name: value for name, value in self.table.amax.items() if name not in alone}
+        table = replace(self.table, amax=amax)
+        return replace(self, table=table, float_layers=tuple(layers))
 
     def histograms(self) -> dict[str, Histogram]:
         """Return the histogram of every observed tensor."""

@@ -12,8 +12,8 @@ from lfw_eval.detectors.mtcnn import MtcnnDetector
 from lfw_eval.detectors.yunet import YuNet
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import Precision
+from lfw_eval.pipelines.engine_detector_choice import ENGINE
 from lfw_eval.pipelines.engine_detectors import (
-    ENGINE,
     MIN_SCORE,
     SIDE,
     CenterFaceChoice,

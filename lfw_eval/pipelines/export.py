@@ -10,6 +10,7 @@ from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
 from lfw_eval.checkpoints.half import half
+from lfw_eval.engines.scales import Scales
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.sources.roots import calibration_caches
 from lfw_eval.system.files import write_atomically
@@ -31,7 +32,7 @@ def export(checkpoint: Checkpoint, calibrated: Calibration, versions: Iterable[s
         table = folder / f"scales-{calibrated.table.method}.json"
         calibrated.table.save(table)
         caches = write_caches(calibrated.table, versions, folder)
-        networks = write_networks(checkpoint.model, calibrated.table, calibrated.folder)
+        networks = write_networks(checkpoint.model, calibrated, calibrated.folder)
     return [table, *caches, *networks]
 
 
@@ -50,13 +51,15 @@ def write_caches(table: ScaleTable, versions: Iterable[str], folder: Path) -> li
     return list(texts)
 
 
-def write_networks(model: Path, table: ScaleTable, folder: Path) -> list[Path]:
+def write_networks(model: Path, scales: Scales, folder: Path) -> list[Path]:
     """Write the network with Q/DQ nodes, the rest in float32 and in float16.
 
     TensorRT 11 and TensorRT-RTX take all types from the network; activations are signed, as they
     require.
     """
-    network = quantize(onnx.load(model), table, QdqTypes(unsigned=False))
+    table = scales.table
+    types = QdqTypes(unsigned=False)
+    network = quantize(onnx.load(model), table, types, scales.float_layers)
     written = {
         f"int8-{table.method}-qdq.onnx": network,
         f"int8-{table.method}-qdq-fp16.onnx": half(network),

@@ -24,10 +24,10 @@ class ImageFiles(ABC):
     """Images by their path below a folder or in an archive, with forward slashes."""
 
     def __init__(self, path: Path, files: Iterable[str]) -> None:
-        self.path = path
+        self.path, self.files = path, tuple(files)
         # None where two files have the same ending.
         self._by_ending: dict[str, str | None] = {}
-        for file in files:
+        for file in self.files:
             for ending in _endings(file):
                 owner = self._by_ending.setdefault(ending, file)
                 self._by_ending[ending] = file if owner == file else None

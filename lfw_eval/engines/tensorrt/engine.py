@@ -80,7 +80,7 @@ class TensorRTEngine(Engine):
         self.size = len(stored.content)
         self.path = stored.path
         self.build_seconds = float(stored.about.get("seconds", 0))
-        layers = weighted_layers(request.model, request.precision)
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
         inspected = inspected_layers(self._lanes[0].inspect(trt))
         # A plan of a network with Q/DQ nodes is built without FP16, unless the network has it.
         floating = "float32" if quantization == "qdq" and not capabilities.strongly_typed else None

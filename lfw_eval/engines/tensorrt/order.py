@@ -65,7 +65,9 @@ def make_order(
     int8_layers: tuple[str, ...] = ()
     if quantization and not explicit:
         require_weights(model)
-        int8_layers = tuple(quantized_layers(model)) if request.strict_precision else ()
+        if request.strict_precision:
+            layers = quantized_layers(model)
+            int8_layers = tuple(name for name in layers if name not in request.float_layers)
     path = folder / "network.onnx"
     onnx.save(model, path)
     crops = None
