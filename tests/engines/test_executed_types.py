@@ -7,8 +7,8 @@ from layered_network import MULTIPLY_ADDS, any_scales, layered_network
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import BuildRequest
-from lfw_eval.engines.scales import Scales
 from lfw_eval.engines.registry import engine_class
+from lfw_eval.engines.scales import Scales
 from lfw_eval.engines.strict import require_int8
 from lfw_eval.system.errors import UserError
 

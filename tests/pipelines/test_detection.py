@@ -164,7 +164,7 @@ def test_mistakes_of_the_command(model, tmp_path):
     options = ("--model", model, "--calibration-list", "none.txt")
     assert "for --precision int8" in refused(lfw_eval("detect", folder, *options, cwd=tmp_path))
     run = lfw_eval("detect", folder, "--detector", "mtcnn", "--speed", cwd=tmp_path)
-    assert "are for FaceDetect" in refused(run)
+    assert "are for detectors on engines" in refused(run)
     (folder / "0.png").unlink()
     assert "0.png" in refused(lfw_eval("detect", folder, "--model", model, cwd=tmp_path))
     assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True
