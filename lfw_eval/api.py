@@ -1,7 +1,6 @@
 """The public calls over arrays, as `lfw_eval` exports them.
 
-Calibrations are cached beside the checkpoint, as by the command: a second call with the same crops
-costs next to nothing.
+Calibrations are cached beside the checkpoint, as by the command.
 """
 
 from collections.abc import Sequence

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import onnx
 
-from lfw_eval.checkpoints.calibratable import calibratable
+from lfw_eval.checkpoints.canonical import canonical
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
+from lfw_eval.checkpoints.equivalence import require_equal
+from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
@@ -25,6 +27,7 @@ STRIDE = 4
 HEADS = {"heatmap": 1, "scale": 2, "offset": 2, "landmarks": 10}
 """The outputs and their channels, in the order of the file, which has numbers for names."""
 
+_NORMALISATION = "none"
 # The input is halved five times and doubled three times.
 _MULTIPLE = 32
 
@@ -50,12 +53,12 @@ def open_centerface(path: Path, size: int) -> Checkpoint:
     digest = files_sha256(onnx_files(path))
     built_from = f"{digest} centerface {size} recipe {RECIPE} onnx {onnx.__version__}"
     model = converted(path.stem, digest, built_from, lambda: _adopted(path, size))
-    return Checkpoint(path.stem, model.parent, model, "none", digest)
+    return Checkpoint(path.stem, model.parent, model, _NORMALISATION, digest)
 
 
 def _adopted(path: Path, size: int) -> onnx.ModelProto:
-    model = read_onnx(path)
-    inputs, outputs = inputs_of(model), model.graph.output
+    original = read_onnx(path)
+    inputs, outputs = inputs_of(original), original.graph.output
     shapes = [shape_of(info) for info in outputs]
     channels = [shape[1] for shape in shapes if len(shape) == 4]
     if (
@@ -73,11 +76,12 @@ def _adopted(path: Path, size: int) -> onnx.ModelProto:
         make_batch_dynamic(info)
         for dimension in info.type.tensor_type.shape.dim[2:]:
             dimension.dim_value = side
-    # The inputs include training's counters, and what was inferred is of a dummy image's size.
-    del model.graph.input[:], model.graph.value_info[:]
-    model.graph.input.extend(inputs)
-    _rename_outputs(model)
-    return calibratable(path, model)
+    # What was inferred is of a dummy image's size.
+    del original.graph.value_info[:]
+    _rename_outputs(original)
+    model = fold_affine(canonical(original, str(path)))
+    require_equal(original, model, _NORMALISATION, str(path))
+    return model
 
 
 def _rename_outputs(model: onnx.ModelProto) -> None:

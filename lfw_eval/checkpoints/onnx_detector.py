@@ -7,12 +7,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from lfw_eval.checkpoints.calibratable import calibratable
+from lfw_eval.checkpoints.canonical import canonical
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
+from lfw_eval.checkpoints.equivalence import require_equal
+from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
+from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.names import tensor_names, unique
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,
-    make_batch_dynamic,
     onnx_files,
     read_onnx,
     shape_of,
@@ -24,12 +27,15 @@ from lfw_eval.system.files import files_sha256
 RECIPE = 1
 """Version of the adoption: raise it when the same file would give another network."""
 
+# What the comparison with the original normalises by, whatever the layout's turns out to be.
+_TRIED_WITH = "fixed"
+
 
 def open_onnx_detector(path: Path, size: int) -> Checkpoint:
     """Adopt a network with one float32 input (n, 3, height, width).
 
-    A fixed batch is made dynamic, tried on two images. Outputs that join the places of all images
-    are divided again: (n * k, c) becomes (n, k, c).
+    See `canonical` for its form; batch normalisation is folded into the weights. Outputs that join
+    the places of all images are divided again: (n * k, c) becomes (n, k, c).
 
     Args:
         size: Width and height of the input in pixels, where the file leaves them open.
@@ -48,26 +54,23 @@ def open_onnx_detector(path: Path, size: int) -> Checkpoint:
 
 
 def _adopted(path: Path, size: int) -> onnx.ModelProto:
-    model = read_onnx(path)
-    inputs = inputs_of(model)
+    original = mend_mistakes(read_onnx(path))
+    inputs = inputs_of(original)
     shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
     if len(shape) != 4 or shape[1] not in (0, 3):
         raise UserError(
             f"{path} must have one input (n, 3, height, width), but has {describe_shapes(inputs)}",
             "give a detector with images as its only input",
         )
-    make_batch_dynamic(inputs[0])
-    for dimension, value in zip(
-        inputs[0].type.tensor_type.shape.dim[1:],
-        (3, shape[2] or size, shape[3] or size),
-        strict=True,
-    ):
+    sizes = (3, shape[2] or size, shape[3] or size)
+    for dimension, value in zip(inputs[0].type.tensor_type.shape.dim[1:], sizes, strict=True):
         dimension.dim_value = value
-    # What was inferred is of the file's own batch.
-    del model.graph.input[:], model.graph.value_info[:]
-    model.graph.input.extend(inputs)
+    model = canonical(original, str(path))
+    if not quantization_of(model, str(path)):
+        model = fold_affine(model)
+    require_equal(original, model, _TRIED_WITH, str(path))
     _divide_by_image(path, model)
-    return model if quantization_of(model, str(path)) else calibratable(path, model)
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:
@@ -85,8 +88,9 @@ def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:
             )
         name, shape = info.name, rest
         if rows > 1:
-            name, shape = f"{info.name}_by_image", [rows, *rest]
-            target = numpy_helper.from_array(np.array([-1, *shape]), f"{name}_shape")
+            taken = tensor_names(model.graph)
+            name, shape = unique(f"{info.name}_by_image", taken), [rows, *rest]
+            target = numpy_helper.from_array(np.array([-1, *shape]), unique(f"{name}_shape", taken))
             model.graph.initializer.append(target)
             node = helper.make_node("Reshape", [info.name, target.name], [name], name=name)
             model.graph.node.append(node)

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal
 import typer
 
 from calibration.cache import header_digits
+from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.cli.checks import CheckMetrics, require_agreement
-from lfw_eval.cli.engine_options import BatchSize, EngineOptions, GpuOptions
+from lfw_eval.cli.engine_options import WAYS, BatchSize, EngineOptions, GpuOptions
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import Output, TensorRTVersions, VerifyImages, first_of
 from lfw_eval.cli.target import require
@@ -102,6 +103,18 @@ def detect_command(
             "the published one is fetched."
         ),
     ] = None,
+    normalisation: Annotated[
+        str | None,
+        typer.Option(
+            metavar=WAYS,
+            help="Of an ONNX file's images. Default: none where it normalises by itself, else that "
+            "of its layout: fixed for SSD and SCRFD, unit for YOLO.",
+        ),
+    ] = None,
+    channel_order: Annotated[
+        ChannelOrder | None,
+        typer.Option(case_sensitive=False, help="In which an ONNX file takes them. Default: rgb."),
+    ] = None,
     fit: Annotated[
         Fit, typer.Option(help="How images are fitted to the input; TAO stretches.")
     ] = "stretch",
@@ -175,6 +188,8 @@ def detect_command(
     choice = choose_detector(
         detector,
         model=model,
+        normalisation=normalisation,
+        channel_order=channel_order,
         fit=fit,
         clustering=clustering.chosen(),
         engine=choose_engine(

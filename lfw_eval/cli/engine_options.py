@@ -23,12 +23,12 @@ from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
 MAX_BATCH_SIZE = 8192
 BatchSize = Annotated[int, typer.Option("--batch-size", "--bs", min=1, max=MAX_BATCH_SIZE)]
-_WAYS = "per-image|fixed|unit|arcface|none|MEAN,STD"
+WAYS = "per-image|fixed|unit|arcface|none|MEAN,STD"
 CropNormalisation = Annotated[
     str | None,
     typer.Option(
         "--normalisation",
-        metavar=_WAYS,
+        metavar=WAYS,
         help="How the network's training images were normalised; MEAN,STD of pixels from 0 to 255, "
         "or three of each in the network's order of channels. Default: as the checkpoint says.",
     ),
@@ -88,7 +88,7 @@ class CandidateOptions:
     candidate_normalisation: Annotated[
         str | None,
         typer.Option(
-            metavar=_WAYS,
+            metavar=WAYS,
             help="Of the candidate. Default: as it says, or else that of --checkpoint.",
         ),
     ] = None

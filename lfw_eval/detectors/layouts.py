@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from lfw_eval.checkpoints.normalisation import Normalisation
 from lfw_eval.detectors.dense import Floats
 from lfw_eval.engines.contract import Outputs
 from lfw_eval.system.errors import UserError
@@ -34,7 +33,7 @@ class Layout(ABC):
     """
 
     name: ClassVar[str]
-    normalisation: ClassVar[Normalisation]
+    normalisation: ClassVar[str]
 
     @abstractmethod
     def proposals(self, outputs: Outputs, width: int, height: int) -> tuple[Floats, Floats]:

@@ -11,6 +11,8 @@ from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.checkpoints.facedetect import open_facedetect
 from lfw_eval.checkpoints.onnx_detector import open_onnx_detector
 from lfw_eval.checkpoints.onnx_file import shape_of
+from lfw_eval.checkpoints.own_normalisation import own_normalisation
+from lfw_eval.checkpoints.preprocessing import ChannelOrder, Preprocessing
 from lfw_eval.detectors.centerface import CenterFace
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.facedetect import FaceDetect
@@ -99,6 +101,9 @@ class OnnxDetectorChoice(EngineDetectorChoice):
 
     Attributes:
         size: Of its square input in pixels, where the file leaves it open; None is `SIDE`.
+        normalisation: Of its images, as in a `Preprocessing`; None is that of the layout, or none
+            where the network normalises by itself.
+        channel_order: In which the network takes the channels; None is RGB.
         min_score: The minimum score of a face.
         clustering: Such detectors have `nms_iou_threshold` only.
     """
@@ -106,6 +111,8 @@ class OnnxDetectorChoice(EngineDetectorChoice):
     kind = OnnxDetector
 
     size: int | None = None
+    normalisation: str | None = None
+    channel_order: ChannelOrder | None = None
     min_score: float = MIN_SCORE
     clustering: Clustering = field(default_factory=Clustering)
 
@@ -124,7 +131,12 @@ class OnnxDetectorChoice(EngineDetectorChoice):
                 f"`size` {self.size} is not that of {path}, which takes images of {width}x{height}",
                 "leave it out",
             )
-        return replace(network, normalisation=self.layout_of(network).normalisation)
+        own = own_normalisation(onnx.load(network.model, load_external_data=False))
+        usual = "none" if own else self.layout_of(network).normalisation
+        way = Preprocessing.parse(self.normalisation or usual)
+        if self.channel_order:
+            way = replace(way, channel_order=self.channel_order)
+        return replace(network, normalisation=str(way), own_normalisation=own)
 
     def layout_of(self, network: Checkpoint) -> Layout:
         """Return the layout of a network's outputs.
@@ -145,7 +157,7 @@ class OnnxDetectorChoice(EngineDetectorChoice):
         Raises:
             UserError: An option is of clustering.
         """
-        return OnnxDetector(
+        detector = OnnxDetector(
             engine,
             self.layout_of(self.checkpoint),
             self.fit,
@@ -154,6 +166,8 @@ class OnnxDetectorChoice(EngineDetectorChoice):
             min_score=self.min_score,
             nms_iou=nms_iou_alone(self.clustering, str(self.model)),
         )
+        detector.settings["normalisation"] = self.checkpoint.normalisation
+        return detector
 
 
 def nms_iou_alone(clustering: Clustering, detector: str) -> float:

@@ -35,8 +35,8 @@ LAYOUTS = {
     "SSD, two classes": {"scores": np.hstack([1 - COLUMN, COLUMN]), "boxes": BOXES / SIDE},
     "SSD, one class": {"boxes": BOXES / SIDE, "scores": COLUMN},
     "SSD, plain scores": {"boxes": BOXES / SIDE, "scores": SCORES},
-    "YOLO v5": {"output": rows(CENTRES, COLUMN / 0.5 / 2, np.ones((4, 1)))},
-    "YOLO v5, objectness": {"output": rows(CENTRES, np.ones((4, 1)), COLUMN)},
+    "YOLO v5": {"output": rows(CENTRES, np.full((4, 1), 0.9375), COLUMN / 0.9375)},
+    "YOLO v5, objectness alone": {"output": rows(CENTRES, COLUMN, np.ones((4, 1)))},
     "YOLO v5, landmarks": {"output": rows(CENTRES, COLUMN, LANDMARKS, np.ones((4, 1)))},
     "YOLO v8": {"output": rows(CENTRES, COLUMN).T},
     "YOLO v8, landmarks": {"output": rows(CENTRES, COLUMN, LANDMARKS, LANDMARKS[:, :5]).T},
@@ -99,6 +99,18 @@ def test_the_size_of_an_open_input(tmp_path):
     fixed = propose(tmp_path / "fixed.onnx", LAYOUTS["SSD, one class"])
     with pytest.raises(UserError, match="takes images of 64x64"):
         open_detector(fixed, size=96)
+
+
+def test_how_images_are_normalised(tmp_path):
+    """As the network from which the layout has its name, unless the user says otherwise."""
+    path = propose(tmp_path / "own.onnx", LAYOUTS["SSD, one class"], shift={"boxes": 0.25})
+    white = [np.full((SIDE, SIDE, 3), 255, np.uint8)]
+    asked = {"normalisation": "0,510", "channel_order": "bgr"}
+    for options, brightness, words in (({}, 127.5 / 128, "fixed"), (asked, 0.5, "0,510 BGR")):
+        with open_detector(path, **options) as detector:
+            assert detector.settings["normalisation"] == words
+            (shifted,) = detector.detect(white)
+        np.testing.assert_allclose(shifted.boxes, FACES[0] + brightness * 16, atol=1e-4)
 
 
 @pytest.mark.parametrize(
