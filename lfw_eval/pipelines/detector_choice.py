@@ -97,7 +97,8 @@ def choose_detector(detector: str, **options: Any) -> DetectorChoice:
     if kind is OnnxDetectorChoice:
         options["model"] = _own_file(detector, options.get("model"))
     own = _options(kind)
-    plain = [choice() for choice in DETECTORS.values()]
+    kinds = {**DETECTORS, "FILE.onnx": OnnxDetectorChoice}
+    plain = [choice() for choice in kinds.values()]
     defaults = {
         item.name: getattr(choice, item.name) for choice in plain for item in fields(choice)
     }
@@ -105,7 +106,7 @@ def choose_detector(detector: str, **options: Any) -> DetectorChoice:
         value, default = options[name], defaults[name]
         if value != default:
             shown = _changed(value, default) if isinstance(value, EngineChoice) else name
-            owners = [owner for owner, choice in DETECTORS.items() if name in _options(choice)]
+            owners = [owner for owner, choice in kinds.items() if name in _options(choice)]
             raise UserError(
                 f"`detector` {detector} has no `{shown}`",
                 f"leave it out, or take `detector` {' or '.join(owners)}",

@@ -6,6 +6,7 @@ from command import lfw_eval, refused
 from detector_networks import SIDE, propose, scrfd_outputs
 from facedetect_like import write_faces
 
+from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.pipelines.detector_choice import choose_detector
 from lfw_eval.system.errors import UserError
@@ -90,6 +91,16 @@ def test_joined_outputs_are_of_their_own_image(tmp_path):
     # Normalised to -1 and 1 times 127.5 / 128: distances of 0 and of 2 strides.
     np.testing.assert_allclose(dark.boxes, [[16, 24, 16, 24]], atol=1e-3)
     np.testing.assert_allclose(light.boxes, [[0, 8, 32, 40]], atol=1e-3)
+
+
+def test_options_of_other_detectors(tmp_path):
+    path = propose(tmp_path / "own.onnx", LAYOUTS["SSD, one class"])
+    with pytest.raises(UserError, match="has no `normalisation`") as refusal:
+        choose_detector("mtcnn", normalisation="unit")
+    assert refusal.value.hint == "leave it out, or take `detector` FILE.onnx"
+    choose_detector("mtcnn", normalisation=None, channel_order=None)
+    with pytest.raises(UserError, match="clusters by NMS only"):
+        open_detector(path, clustering=Clustering("nms"))
 
 
 def test_the_size_of_an_open_input(tmp_path):
