@@ -8,6 +8,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 import pytest
+from archives import make_zip
 from pictures import NAMES, encoded, picture
 
 from lfw_eval.checkpoints.crop_size import CropSize
@@ -387,3 +388,11 @@ def test_lfw_by_name_may_be_unpacked(folder, tmp_path, monkeypatch, name):
     (tmp_path / "pairs.txt").write_text(PAIRS["pairs.txt"])
     folder.rename(tmp_path / name)
     assert open_dataset(name).name == name
+
+
+def test_lfw_by_name_may_be_a_zip(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
+    (tmp_path / "pairs.txt").write_text(PAIRS["pairs.txt"])
+    make_zip(tmp_path / "lfw.zip", {f"lfw/{f.name}": f.read_bytes() for f in folder.rglob("*.jpg")})
+    folder.rename(tmp_path / "elsewhere")
+    assert open_dataset("lfw").photographs.names == open_photographs(tmp_path / "elsewhere").names

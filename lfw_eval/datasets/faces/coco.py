@@ -37,7 +37,7 @@ def read_coco(path: Path) -> Listing:
         raise UserError(f"{path} is not a COCO annotation file: expected an object with `images`")
     category = _face_category(path, document)
     images = _entries(path, document, "images")
-    faces: dict[int | str, list[Face]] = {}
+    faces: dict[float | str, list[Face]] = {}
     for where, entry in images:
         image = _identifier(where, entry, "id")
         if image in faces:
@@ -47,7 +47,9 @@ def read_coco(path: Path) -> Listing:
     for where, entry in _entries(path, document, "annotations"):
         image = _identifier(where, entry, "image_id")
         if image not in faces:
-            _refuse(where, f"no image has the id {image!r}")
+            alike = next((stated for stated in faces if str(stated) == str(image)), None)
+            other = "" if alike is None else f", though one has {alike!r}, which is another type"
+            _refuse(where, f"no image has the id {image!r}{other}")
         if _identifier(where, entry, "category_id") == category:
             faces[image].append(_face(where, entry))
             subsets = DIFFICULTIES if "difficulty" in entry else subsets
@@ -116,9 +118,10 @@ def _entries(path: Path, document: dict[str, Any], key: str) -> list[tuple[str, 
     return [(f"{key}[{index}] of {path}", entry) for index, entry in enumerate(entries)]
 
 
-def _identifier(where: str, entry: dict[str, Any], key: str) -> int | str:
+def _identifier(where: str, entry: dict[str, Any], key: str) -> float | str:
+    """Return what identifies an entry; 1.0 is the same as 1, as for pycocotools, but "1" is not."""
     value = entry.get(key)
-    if not isinstance(value, int | str):
+    if not isinstance(value, int | float | str) or value != value:
         _refuse(where, f"expected a number or a string as `{key}`")
     return value
 
@@ -130,7 +133,9 @@ def _image(where: str, entry: dict[str, Any], faces: list[Face]) -> ListedImage:
     width, height = entry.get("width"), entry.get("height")
     if width is None and height is None:
         return ListedImage(name, where, faces)
-    if not isinstance(width, int) or not isinstance(height, int) or min(width, height) <= 0:
+    if not (isinstance(width, int | float) and isinstance(height, int | float)) or not (
+        width > 0 and height > 0
+    ):
         _refuse(where, "expected `width` and `height` in pixels")
     return ListedImage(name, where, faces, (width, height))
 

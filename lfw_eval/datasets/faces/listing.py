@@ -31,7 +31,7 @@ class ListedImage(NamedTuple):
     name: str
     where: str
     faces: Sequence[Face]
-    size: tuple[int, int] | None = None
+    size: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,18 @@ def test_kitti(tmp_path):
     assert open_faces(kitti / "image_3", kitti / "label_2").digest == faces.digest
 
 
+def test_coco_numbers_may_be_written_as_fractions(tmp_path):
+    """As pandas writes a column that had a gap."""
+    folder = coco(tmp_path, boxes=[([1, 2, 3, 4], {}), ([5, 6, 7, 8], {})])
+    before = open_faces(folder)
+    file = folder / "faces.json"
+    document = json.loads(file.read_text())
+    for entry in [*document["images"], *document["annotations"], *document["categories"]]:
+        entry |= {key: float(value) for key, value in entry.items() if isinstance(value, int)}
+    file.write_text(json.dumps(document))
+    assert open_faces(folder).digest == before.digest
+
+
 def test_coco(tmp_path):
     boxes = [
         ([1, 2, 3, 4], {"iscrowd": 1}),

@@ -129,6 +129,14 @@ def test_kitti_out_of_order(tmp_path, line, match):
         ({"images": [{**IMAGE, "width": 63}]}, r"images\[0\].*64 x 48 pixels, not 63 x 48"),
         ({"images": [{**IMAGE, "file_name": 3}]}, r"images\[0\].* string as `file_name`"),
         ({"images": [IMAGE, IMAGE]}, r"images\[1\] of .*: an earlier image has the same id, 0"),
+        (
+            {"images": [{**IMAGE, "id": "0"}]},
+            r"annotations\[0\] .* no image has the id 0, though one has '0', which is another type",
+        ),
+        (
+            {"images": [{**IMAGE, "id": float("nan")}]},
+            r"images\[0\] of .*: expected a number or a string as `id`",
+        ),
         ({"images": [IMAGE, {**IMAGE, "id": 2}]}, r"images\[1\] .*: a.jpg is listed twice"),
         (
             {"images": [{**IMAGE, "file_name": "../../etc/x.jpg"}]},
