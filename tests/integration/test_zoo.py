@@ -1,17 +1,13 @@
 """Networks of every kind that users bring, converted, calibrated and run as they would be."""
 
-from pathlib import Path
-
 import numpy as np
-import onnxruntime
 import pytest
 from zoo import ZOO, write
 from zoo_net import SIDE
+from zoo_runs import ENGINES, NORMALISATION, embeddings, mean_cosine, original
 
 import lfw_eval as le
 
-NORMALISATION = "arcface"
-ENGINES = ("onnxruntime", "openvino")
 # Where the original computes in float16, the suite computes its weights in float32.
 OF_HALF = {"float16-weights", "float16-image-and-embedding"}
 FAST = ("opset7", "names-of-the-suite", "axes", "vit-opset13")
@@ -29,30 +25,6 @@ def crops() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def checkpoints_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path))
-
-
-def original(path: Path, crops: np.ndarray) -> np.ndarray:
-    """Return the embeddings by ONNX Runtime of the file as it is."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    image = session.get_inputs()[0]
-    images = (crops.astype(np.float32) - 127.5) / 127.5
-    if image.shape[1] == 3:
-        images = images.transpose(0, 3, 1, 2)
-    images = np.ascontiguousarray(images, np.float16 if "float16" in image.type else np.float32)
-    size = image.shape[0] if isinstance(image.shape[0], int) else len(images)
-    parts = [images[start : start + size] for start in range(0, len(images), size)]
-    outputs = [session.run(None, {image.name: part})[0].reshape(size, -1) for part in parts]
-    return np.concatenate(outputs).astype(np.float64)
-
-
-def embeddings(path: Path, crops: np.ndarray, engine: str, **options: object) -> np.ndarray:
-    with le.load_engine(path, engine=engine, normalisation=NORMALISATION, **options) as network:
-        return network.embed(crops).astype(np.float64)
-
-
-def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(np.mean((one * other).sum(axis=1) / lengths))
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
