@@ -7,10 +7,10 @@ from math import prod
 from pathlib import Path
 
 import onnx
-from onnx import helper
 
 from calibration.placement import layer_name
 from calibration.quantize import quantized_layers
+from calibration.tensor_types import without_weights
 from lfw_eval.results.executed import UNIDENTIFIED, ExecutedTypes, Work
 
 # Where they have their two factors among their inputs.
@@ -23,8 +23,6 @@ _INTEGER = {
 }
 # Operators with products of their own, which are not counted here.
 _UNCOUNTED = re.compile(r".*(Attention|Einsum|LSTM|GRU|RNN|QGemm|MatMul.+|Fused.+|QuantizeMatMul)")
-# Shapes are computed from tensors as small as this; larger ones are weights.
-_SMALL = 1024
 
 
 @dataclass(frozen=True)
@@ -126,29 +124,15 @@ def _work(layers: Iterable[WeightedLayer]) -> Work:
 
 
 def _shapes_of_one_image(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor whose dimensions are all known, in a batch of 1.
-
-    The weights are taken out of the model first, which makes this as fast as reading it.
-    """
-    graph = model.graph
-    constants = list(graph.initializer)
-    del graph.initializer[:], graph.value_info[:]
-    names = {tensor.name for tensor in constants}
-    inputs = [info for info in graph.input if info.name not in names]
-    for info in inputs:
-        if info.type.tensor_type.shape.dim:
+    """Return the shape of every tensor whose dimensions are all known, in a batch of 1."""
+    light = without_weights(model)
+    constants = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    del light.graph.output[:]
+    for info in light.graph.input:
+        if info.name not in constants and info.type.tensor_type.shape.dim:
             info.type.tensor_type.shape.dim[0].dim_value = 1
-    del graph.input[:], graph.output[:]
-    graph.input.extend(inputs)
-    for tensor in constants:
-        if prod(tensor.dims) <= _SMALL and not tensor.external_data:
-            graph.initializer.append(tensor)
-        else:
-            shape = list(tensor.dims)
-            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, shape)
-            graph.input.append(info)
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in constants}
+    inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    shapes = dict(constants)
     for info in (*inferred.input, *inferred.value_info):
         dimensions = info.type.tensor_type.shape.dim
         if info.type.tensor_type.HasField("shape") and all(
