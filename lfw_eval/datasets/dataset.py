@@ -98,7 +98,7 @@ class Dataset:
 
     def alignment(
         self,
-        size: CropSize = FACENET_SIZE,
+        size: tuple[int, int] = FACENET_SIZE,
         way: Align | None = None,
         boxes: Path | None = None,
         margin: int = 32,
@@ -111,7 +111,7 @@ class Dataset:
         five points, and all others by MTCNN's box.
 
         Args:
-            size: What the network takes.
+            size: Height and width of what the network takes.
             way: What the user asked for.
             boxes: The user's CSV file of faces, instead of MTCNN's.
             margin: MTCNN's, in pixels of the photograph.
@@ -121,6 +121,7 @@ class Dataset:
             UserError: `boxes` or `template` is given for an alignment that takes none, or the
                 template cannot be read or is for crops of another shape.
         """
+        size = CropSize(*size)
         if boxes and template:
             raise UserError("`boxes` does not go with `template`", "leave one out")
         if boxes:

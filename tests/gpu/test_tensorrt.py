@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from colour_network import colour_network
 
 import lfw_eval.engines.cuda
 from calibration.cache import CalibrationCache, calibration_cache, changes
@@ -200,6 +201,31 @@ def test_agrees_with_onnx_runtime(
     with build(request_for(precision, **options), folder) as engine:
         assert (engine.inputs[0].dtype, engine.inputs[0].shape) == ("uint8", (-1, 160, 160, 3))
         assert mean_cosine(reference, embed(engine, crops)).minimum > cosine
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "cosine"),
+    [
+        ("fp32", {"tf32": False}, 0.999999),
+        ("fp16", {}, 0.9999),
+        ("int8", {"quantization": "cache"}, 0.99),
+        ("int8", {"quantization": "qdq"}, 0.99),
+    ],
+)
+def test_bgr_crops_that_are_not_square(tmp_path, scale_table, precision, options, cosine):
+    way, path, network = "104,117,123,57,58,59 BGR", tmp_path / "colours.onnx", colour_network()
+    onnx.save(network, path)
+    crops = np.random.default_rng(0).integers(0, 256, (64, 40, 32, 3), np.uint8)
+    accepting = accept_crops(network, way)
+    table = scale_table(network, accepting, [{"crops": crops}]) if precision == "int8" else None
+    reversed_crops = np.ascontiguousarray(crops[..., ::-1])
+    rgb = BuildRequest(path, way.removesuffix(" BGR"), "fp32", batch_size=32)
+    with engine_class("onnxruntime").build(rgb, tmp_path) as engine:
+        expected = embed(engine, reversed_crops)
+    request = BuildRequest(path, way, precision, table, 32, options=TensorRTOptions(**options))
+    with build(request, tmp_path) as engine:
+        assert (engine.inputs[0].dtype, engine.inputs[0].shape) == ("uint8", (-1, 40, 32, 3))
+        assert mean_cosine(expected, embed(engine, crops)).minimum > cosine
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfa
 from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.compared import Compared, compared_runs
-from lfw_eval.results.engine import EngineDescription, EnginePass
+from lfw_eval.results.engine import EngineDescription, EnginePass, ModelDescription
 from lfw_eval.results.speed import PairedSpeed
 from lfw_eval.system.machine_load import MachineLoad
 
@@ -55,10 +55,13 @@ def network_notes(result: Compared) -> Iterator[str]:
             yield from _indented(f"{model.name}: {run.engine.adaptation}")
     if result.candidate and result.cosine is None:
         yield "            no mean cosine: the embeddings are of different lengths"
-    ways = list(dict.fromkeys(model.normalised for model, _ in runs))
-    if len(ways) > 1:
-        ways = [f"{model.name} {model.normalised}" for model, _ in runs]
-    yield f"normalised  {', '.join(ways)}"
+    yield f"normalised  {normalisations([model for model, _ in runs])}"
+
+
+def normalisations(models: Sequence[ModelDescription]) -> str:
+    """Return how networks' inputs are normalised, by network where that differs."""
+    ways = list(dict.fromkeys(model.normalised for model in models))
+    return ", ".join(ways if len(ways) == 1 else (f"{m.name} {m.normalised}" for m in models))
 
 
 def cosine_label(result: Compared) -> str:

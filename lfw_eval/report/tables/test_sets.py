@@ -10,6 +10,7 @@ from lfw_eval.report.tables.side_by_side import (
     cache_notes,
     calibrated_on,
     executed_notes,
+    normalisations,
     sample_notes,
 )
 from lfw_eval.report.undetected import undetected_note
@@ -67,6 +68,8 @@ def _notes(result: SetsResult) -> Iterator[str]:
         yield f"*** {failure.name} FAILED: {failure.reason} ***"
     engine = result.engine
     yield _note("engine", f"{engine.runtime} on {engine.device}, batch {result.batch_size}")
+    networks = filter(None, (result.model, result.candidate_model))
+    yield _note("normalised", normalisations(list(networks)))
     yield from executed_notes(engine)
     yield from cache_notes(engine)
     if calibration := result.calibration:

@@ -55,7 +55,7 @@ def test_small_network(builder, tiny_facenet, precision):
     assert built.types == ["FLOAT", "FLOAT"], "host code keeps its buffers"
 
 
-@pytest.mark.parametrize("normalisation", ["per-image", "fixed"])
+@pytest.mark.parametrize("normalisation", ["per-image", "fixed", "104,117,123,57,58,59 BGR"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_small_network_of_crops(builder, tiny_facenet, precision, normalisation):
     network = accept_crops(in_precision(fold_affine(tiny_facenet), "fp32"), normalisation)
