@@ -263,3 +263,34 @@ def test_convert_command(network, tmp_path):
 def test_facenet_on_crops(facenet, crops):
     network = accept_crops(onnx.load(facenet.model), facenet.normalisation)
     assert cosine(run(network, crops[:8]), run(half(network), crops[:8])).min() > 0.9999
+
+
+def test_tensors_named_like_ours_stay_apart(network, images):
+    """A user's tensor that ends in the suffix of float16 versions, read in float32."""
+    model = onnx.ModelProto.FromString(network.SerializeToString())
+    first = model.graph.node[0].output[0]
+    for name, factor in (("large", -1e6), ("small", -1e-6)):
+        values = np.array(factor, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    steps = [
+        helper.make_node("Identity", [first], [f"{first}.half"], name="same"),
+        helper.make_node("Mul", [f"{first}.half", "large"], ["up"], name="up"),
+        helper.make_node("Mul", ["up", "small"], ["down"], name="down"),
+    ]
+    rest = [onnx.NodeProto.FromString(n.SerializeToString()) for n in model.graph.node[1:]]
+    for node in rest:
+        node.input[:] = ["down" if name == first else name for name in node.input]
+    del model.graph.node[1:]
+    model.graph.node.extend(steps + rest)
+    onnx.checker.check_model(model, full_check=True)
+    assert cosine(run(half(model), images), run(network, images)).min() > 0.999
+
+
+def test_operators_of_unknown_types_are_refused(network):
+    model = onnx.ModelProto.FromString(network.SerializeToString())
+    relu = next(node for node in model.graph.node if node.op_type == "Relu")
+    relu.op_type, relu.domain, relu.name = "Gelu", "com.microsoft", "act"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    del model.graph.value_info[:]
+    with pytest.raises(UserError, match=r"node 'act' \(Gelu\) is no standard operator"):
+        half(model)
