@@ -17,6 +17,7 @@ from lfw_eval.datasets.list_text import numbered_lines, shown
 from lfw_eval.datasets.pair_files import PairFile
 from lfw_eval.datasets.pair_labels import SAME, SAME_IN_WORDS, plain_label, require_clear
 from lfw_eval.datasets.pairs import Pairs, refuse_people, write_pairs
+from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 
@@ -109,6 +110,9 @@ def _rows(text: str, path: PairFile, finder: ImageFinder) -> list[_Row]:
     lines = list(_lines(text, path))
     if not lines:
         raise UserError(f"the pair list {path} is empty", "give a list of pairs")
+    if all(len(line.fields) < 3 for line in lines):
+        for line in lines[:2]:
+            refuse_people(path, line.number, line.fields)
     header = lines[0] if _is_header(lines, finder) else None
     lines = [line for line in lines[bool(header) :] if not _is_numbers_header(line.fields)]
     if not lines:
@@ -118,7 +122,6 @@ def _rows(text: str, path: PairFile, finder: ImageFinder) -> list[_Row]:
             else f"{path} has no pairs",
             "give a list of pairs",
         )
-    refuse_people(path, lines[0].number, lines[0].fields)
     read = _numbered_row if _is_numbered(lines[0].fields, finder) else _labelled_row
     rows = [read(path, line, finder) for line in lines]
     if read is _labelled_row:
@@ -166,14 +169,16 @@ def _is_header(lines: Sequence[_Line], finder: ImageFinder) -> bool:
     A column may be headed `same`, which is an answer where another line has it too.
     """
     fields = lines[0].fields
-    if any(finder.find(field) for field in fields[:2]):
+    if len(fields) < 3 or any(map(_is_path, fields)) or any(map(finder.find, fields[:2])):
         return False
-    if len(fields) < 3:
-        return True
     label = plain_label(fields[2])
     answers = {plain_label(line.fields[2]) for line in lines[1:] if len(line.fields) > 2}
     answered = label in SAME and (not label.isalpha() or label in answers)
     return not answered and _image_number(fields[1]) is None
+
+
+def _is_path(field: str) -> bool:
+    return field.lower().endswith(SUFFIXES) or "/" in field or "\\" in field
 
 
 def _is_numbers_header(fields: Sequence[str]) -> bool:

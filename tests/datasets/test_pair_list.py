@@ -175,6 +175,9 @@ def test_accents_are_the_same_however_they_are_written(tmp_path, form, row):
     ("lines", "why"),
     [
         (["Nobody,1,2", "Nobody,1,3"], "line 1: there is no image 'Nobody_0001'"),
+        (["foo", "bar"], "line 1: expected name,name,same or name,name,same,fold, not 'foo'"),
+        (["Nobody.jpg,Else.jpg,maybe"] * 2, "line 1: expected 1, true, .*, not 'maybe'"),
+        (["Nobody Else same"] * 2, "line 1: there is no image 'Nobody'"),
         (["Nobody.jpg,Else.jpg,1"], "line 1: there is no image 'Nobody.jpg'"),
         ([*kaggle()[:3], "Cy,x,2", "Nobody,1,2"], "line 4: expected name,i,j or name,i,name,j"),
         ([*kaggle()[:3], "Cy,1,2,3,4"], "line 4: expected name,i,j or name,i,name,j"),
