@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from lfw_eval.datasets.photographs import SUFFIXES
+from lfw_eval.datasets.photographs import SUFFIXES, is_hidden, is_image
 from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.file_stamp import FileStamp
 from lfw_eval.workers.contract import Row
@@ -153,8 +153,8 @@ def _files(source: Path) -> Iterator[Path]:
     if source.is_file():
         yield source
     for folder, folders, names in os.walk(source):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (Path(folder, name) for name in names if not is_hidden(name))
 
 
 def _form(path: Path) -> Form | None:
@@ -215,7 +215,8 @@ def _check_end(path: Path, archive: tarfile.TarFile) -> None:
 def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in archive:
         # A sparse member claims bytes that the file does not have.
-        if member.isfile() and not member.issparse() and member.name.lower().endswith(SUFFIXES):
+        plain = member.isfile() and not member.issparse()
+        if plain and is_image(str(PurePosixPath(member.name))):
             yield member
 
 
