@@ -48,8 +48,7 @@ def convert(
             another than that of its own graph, or an ONNX network and its original differ.
     """
     asked = Preprocessing.parse(normalisation) if normalisation else None
-    form = _require_format(path)
-    model, implied = form.read(path)
+    model, implied = read_network(path)
     own = own_normalisation(model)
     if own and asked and asked.normalisation != "none":
         raise UserError(
@@ -57,7 +56,6 @@ def convert(
             "do it twice",
             "leave it out",
         )
-    implied = implied or normalisation_of(model)
     stated = Preprocessing.parse(text) if (text := implied or default_normalisation) else None
     ways = list(filter(None, (asked, stated)))
     if not (ways or own):
@@ -68,6 +66,32 @@ def convert(
     if channel_order is None:
         channel_order = "bgr" if any(way.channel_order == "bgr" for way in ways) else "rgb"
     way = Preprocessing("none" if own else ways[0].normalisation, channel_order)
+    return complete(path, model, way, fold=fold)
+
+
+def read_network(path: Path) -> tuple[onnx.ModelProto, str | None]:
+    """Read a checkpoint of any of `FORMATS`.
+
+    Returns:
+        The network, not folded, and the text of the `Preprocessing` that its format implies or its
+        metadata states; None if there is none.
+
+    Raises:
+        UserError: The file is none of these.
+    """
+    model, implied = _require_format(path).read(path)
+    return model, implied or normalisation_of(model)
+
+
+def complete(
+    path: Path, model: onnx.ModelProto, way: Preprocessing, *, fold: bool = True
+) -> onnx.ModelProto:
+    """Fold a network that was read, compare it with its original, and note its preprocessing.
+
+    Raises:
+        UserError: An ONNX network and its original differ.
+    """
+    form = _require_format(path)
     if fold and quantization_of(model, str(path)) is None:
         model = fold_affine(model)
     if form.original:

@@ -18,7 +18,10 @@ _NAMED = {
 }
 """Mean and deviation that each name stands for; "per-image" takes those of each crop."""
 
-WAYS = f"{', '.join(_NAMED)} or MEAN,STD"
+NAMES = tuple(_NAMED)
+"""Normalisations that have a name."""
+
+WAYS = f"{', '.join(NAMES)} or MEAN,STD"
 """What can be asked for, in words."""
 
 

@@ -109,6 +109,12 @@ VERBS = (
         _PREPARE,
     ),
     Verb(
+        "inspect",
+        "lfw_eval.cli.inspect:inspect_command",
+        "Show what a network is, and which normalisation it wants.",
+        _PREPARE,
+    ),
+    Verb(
         "convert",
         "lfw_eval.cli.convert:convert_command",
         "Convert a checkpoint to ONNX, without TensorFlow or PyTorch.",

@@ -59,7 +59,11 @@ def weighted_layers(
         None at all where the multiply-adds of one cannot be counted: ONNX does not infer its
         shapes, or it is a layer of another kind.
     """
-    model = onnx.load(path, load_external_data=False)
+    return layers_of(onnx.load(path, load_external_data=False), precision)
+
+
+def layers_of(model: onnx.ModelProto, precision: str) -> tuple[WeightedLayer, ...]:
+    """Return the same of a network in memory, which loses its weights to this."""
     quantized = set(quantized_layers(model)) if precision == "int8" else set()
     quantized.difference_update(float_layers)
     dequantized = {
