@@ -59,10 +59,12 @@ def weighted_layers(
         None at all where the multiply-adds of one cannot be counted: ONNX does not infer its
         shapes, or it is a layer of another kind.
     """
-    return layers_of(onnx.load(path, load_external_data=False), precision)
+    return layers_of(onnx.load(path, load_external_data=False), precision, float_layers)
 
 
-def layers_of(model: onnx.ModelProto, precision: str) -> tuple[WeightedLayer, ...]:
+def layers_of(
+    model: onnx.ModelProto, precision: str, float_layers: Collection[str] = ()
+) -> tuple[WeightedLayer, ...]:
     """Return the same of a network in memory, which loses its weights to this."""
     quantized = set(quantized_layers(model)) if precision == "int8" else set()
     quantized.difference_update(float_layers)
