@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from lfw_eval.datasets.photographs import SUFFIXES, is_hidden, is_image
-from lfw_eval.system.errors import UserError, first_line
+from lfw_eval.system.errors import UserError, first_line, unreadable
 from lfw_eval.system.file_stamp import FileStamp
 from lfw_eval.workers.contract import Row
 
@@ -138,9 +138,7 @@ def _stamps(paths: Sequence[Path]) -> dict[Path, FileStamp | None]:
         except UnicodeEncodeError as error:
             raise UserError(f"{path!r} has a name that is not UTF-8", "rename it") from error
         except OSError as error:
-            raise UserError(
-                f"{path} cannot be read: {error.strerror}", "repair or remove it"
-            ) from error
+            raise unreadable(path, error) from error
         stamps[path] = stamp if stamp.settled(now) else None
     return stamps
 
@@ -215,8 +213,8 @@ def _check_end(path: Path, archive: tarfile.TarFile) -> None:
 def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in archive:
         # A sparse member claims bytes that the file does not have.
-        plain = member.isfile() and not member.issparse()
-        if plain and is_image(str(PurePosixPath(member.name))):
+        image = is_image(str(PurePosixPath(member.name)))
+        if image and member.isfile() and not member.issparse():
             yield member
 
 
