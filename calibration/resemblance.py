@@ -109,7 +109,7 @@ def _with_layers_beside(
 
 def _run(
     network: onnx.ModelProto, tensors: Sequence[str], batch: Batch
-) -> list[NDArray[np.float64]]:
+) -> list[NDArray[np.float32]]:
     """Return tensors of a network; Q/DQ nodes run as they are, in float32."""
     import onnxruntime  # a second, which help texts do without
 
@@ -123,12 +123,13 @@ def _run(
     session = onnxruntime.InferenceSession(
         shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return [value.astype(np.float64) for value in session.run(list(tensors), dict(batch))]
+    values: list[NDArray[np.float32]] = session.run(list(tensors), dict(batch))
+    return values
 
 
-def _mean_cosine(expected: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+def _mean_cosine(expected: NDArray[np.float32], got: NDArray[np.float32]) -> float:
     """Return the mean over rows; a row of zeros, where the other is none, counts as 0."""
-    rows = [values.reshape(len(values), -1) for values in (expected, got)]
+    rows = [values.reshape(len(values), -1).astype(np.float64) for values in (expected, got)]
     products = (rows[0] * rows[1]).sum(axis=1)
     lengths = np.linalg.norm(rows[0], axis=1) * np.linalg.norm(rows[1], axis=1)
     cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
@@ -136,10 +137,12 @@ def _mean_cosine(expected: NDArray[np.float64], got: NDArray[np.float64]) -> flo
     return float(cosines.mean())
 
 
-def _relative_error(expected: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+def _relative_error(expected: NDArray[np.float32], got: NDArray[np.float32]) -> float:
     if expected.shape != got.shape:
         return math.inf
-    signal, noise = np.square(expected).sum(), np.square(got - expected).sum()
+    # Of one layer at a time: those of a detector take hundreds of megabytes together.
+    exact = expected.astype(np.float64)
+    signal, noise = np.square(exact).sum(), np.square(got - exact).sum()
     if signal == 0:
         return math.inf if noise else 0.0
     return math.sqrt(noise / signal) if np.isfinite(noise) else math.inf

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calibration import RECIPE
+from calibration.activations import Batch
 from calibration.constants import with_initializers
 from calibration.histogram import FIRST_BATCH, Histogram, load_histograms, save_histograms
 from calibration.placement import layer_name
@@ -189,32 +190,31 @@ def calibrate(
             counting = Counting(model, checkpoint.normalisation)
             saved = folder / _HISTOGRAMS
             if not saved.is_file():
-                _check_layers(counting, crops[:_LAYERS_TRIED_ON], checkpoint.name)
+                tried_on = next(batches(crops[:_LAYERS_TRIED_ON]))
+                _check_layers(counting, tried_on, checkpoint.name)
             histograms = _observe(counting, crops, first_batch, saved, workers)
             table = ScaleTable(amax=thresholds(model, histograms, method), **about)
-            _check_table(counting, table, crops[:_TABLE_TRIED_ON], checkpoint.name)
+            tried_on = next(batches(crops[:_TABLE_TRIED_ON]))
+            _check_table(counting, table, tried_on, checkpoint.name)
             table.save(path)
     return Calibration(table, lambda: crops, images, folder)
 
 
-def _check_layers(counting: Counting, crops: NDArray[np.uint8], name: str) -> None:
+def _check_layers(counting: Counting, batch: Batch, name: str) -> None:
     """Run every layer in INT8 beside itself in FP32, with scales of these crops alone.
 
     Raises:
         UserError: One computes something else.
     """
-    batch = {CROPS: crops}
     amax = with_pooled(counting.model, counting.observer.amax(batch))
     # Counting says which tensor is not finite.
     if np.isfinite(list(amax.values())).all():
-        table = ScaleTable(amax, "minmax", model="", images="", crops=len(crops))
+        table = ScaleTable(amax, "minmax", model="", images="", crops=len(batch[CROPS]))
         quantized = quantize(counting.model, table, QdqTypes(unsigned=False))
         require_rounding_alone(counting.network, quantized, batch, name)
 
 
-def _check_table(
-    counting: Counting, table: ScaleTable, crops: NDArray[np.uint8], name: str
-) -> None:
+def _check_table(counting: Counting, table: ScaleTable, batch: Batch, name: str) -> None:
     """Run an embedder in INT8 beside itself in FP32; detectors have no embedding.
 
     Raises:
@@ -223,7 +223,7 @@ def _check_table(
     if len(counting.model.graph.output) == 1:
         quantized = quantize(counting.model, table, QdqTypes(unsigned=False))
         taking_crops = accept_crops(quantized, counting.normalisation)
-        require_resemblance(counting.network, taking_crops, {CROPS: crops}, name)
+        require_resemblance(counting.network, taking_crops, batch, name)
 
 
 def _read_table(path: Path, about: Mapping[str, object]) -> ScaleTable | None:
