@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import openvino
+from detector_networks import propose, scrfd_outputs
 from facedetect_like import facedetect_like
 from facenet_pytorch_like import state_dict
 
@@ -21,7 +22,13 @@ from calibration.histogram import Histogram
 from calibration.quantize import QdqTypes
 from calibration.scales import ScaleTable, observed_tensors, thresholds
 from calibration.thresholds import METHODS
-from lfw_eval.checkpoints import conversion, facedetect, normalisation
+from lfw_eval.checkpoints import (
+    centerface,
+    conversion,
+    facedetect,
+    normalisation,
+    onnx_detector,
+)
 from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
@@ -45,8 +52,11 @@ from lfw_eval.datasets.celebrities import celebrity_files
 from lfw_eval.datasets.photographs import FolderPhotographs
 from lfw_eval.detectors import contract as detections
 from lfw_eval.detectors import mtcnn_cascade
+from lfw_eval.detectors.centerface import boxes_of
 from lfw_eval.detectors.clustering import Clustering
+from lfw_eval.detectors.dense import faces_among
 from lfw_eval.detectors.gridbox import GridBox
+from lfw_eval.detectors.layouts import find_layout
 from lfw_eval.detectors.mtcnn_cascade import Faces
 from lfw_eval.engines import network
 from lfw_eval.engines.contract import BuildRequest
@@ -274,6 +284,36 @@ def _adopted(folder: Path) -> dict[str, Any]:
     return {"facedetect": onnx.load(opened.model)}
 
 
+def _adopted_detectors(folder: Path) -> dict[str, Any]:
+    path = propose(
+        folder / "own.onnx", scrfd_outputs({8: (3, 2, [1, 2, 1.5, 1], 0.75)}), joined=True
+    )
+    with patch.dict("os.environ", LFW_EVAL_CHECKPOINTS=str(folder / "checkpoints")):
+        return {"own": onnx.load(onnx_detector.open_onnx_detector(path, 64).model)}
+
+
+def _adopted_centerface(folder: Path) -> dict[str, Any]:
+    collection = checkpoints()
+    path = fetch(collection.entry("centerface"), collection)
+    with patch.dict("os.environ", LFW_EVAL_CHECKPOINTS=str(folder / "checkpoints")):
+        return {"centerface": onnx.load(centerface.open_centerface(path, 64).model)}
+
+
+def _decoded_proposals(folder: Path) -> dict[str, Any]:
+    ramp = np.linspace(-1, 1, 2 * 2 * 4 * 4, dtype=np.float32).reshape(2, 2, 4, 4)
+    boxes = boxes_of(ramp, ramp[:, ::-1] / 2)
+    scores = np.abs(ramp[:, 0].reshape(2, -1))
+    found = faces_among(boxes, scores, 0.1, 0.3)
+    outputs: dict[str, Any] = {}
+    for index, faces in enumerate(found):
+        outputs |= {f"boxes {index}": faces.boxes, f"scores {index}": faces.scores}
+    raw = scrfd_outputs({8: (3, 2, [1, 2, 1.5, 1], 0.75)})
+    shapes = {name: values.shape for name, values in raw.items()}
+    batch = {name: values[np.newaxis] for name, values in raw.items()}
+    boxes, scores = find_layout(shapes, 64, 64).proposals(batch, 64, 64)
+    return outputs | {"SCRFD's boxes": boxes, "SCRFD's scores": scores}
+
+
 def _ordered(folder: Path) -> dict[str, Any]:
     outputs: dict[str, Any] = {}
     for version, precision, quantization in (
@@ -343,6 +383,9 @@ STAGES = {
         {**_CV2, **_OPENVINO}, 1e-4,
     ),
     "detections": Stage(detections.RECIPE, "lfw_eval/detectors/contract.py", _clustered, {}, 1e-5),
+    "proposals": Stage(
+        detections.RECIPE, "lfw_eval/detectors/contract.py", _decoded_proposals, {}, 1e-5,
+    ),
     "scale tables": Stage(calibration.RECIPE, "calibration/__init__.py", _calibrated, _ORT, 1e-5),
     "Q/DQ networks": Stage(qdq.RECIPE, "calibration/quantize.py", _quantized, _ONNX),
     "normalisation": Stage(
@@ -361,6 +404,12 @@ STAGES = {
     ),
     "FaceDetect's network": Stage(
         facedetect.RECIPE, "lfw_eval/checkpoints/facedetect.py", _adopted, _ONNX,
+    ),
+    "ONNX detectors": Stage(
+        onnx_detector.RECIPE, "lfw_eval/checkpoints/onnx_detector.py", _adopted_detectors, _ONNX,
+    ),
+    "CenterFace's network": Stage(
+        centerface.RECIPE, "lfw_eval/checkpoints/centerface.py", _adopted_centerface, _ONNX,
     ),
     "TensorRT's orders": Stage(
         order.RECIPE, "lfw_eval/engines/tensorrt/order.py", _ordered, _ONNX,

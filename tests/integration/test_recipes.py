@@ -19,8 +19,11 @@ RECORD = Path(__file__).with_name("recipes.json")
 WRITE = bool(os.environ.get("LFW_EVAL_WRITE_GOLDEN"))
 
 
+SLOW = ("CenterFace's network", "conversion of Keras", "conversion of PyTorch")
+
+
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow] if name in ("conversion of Keras", "conversion of PyTorch") else []
+    return [pytest.mark.slow] if name in SLOW else []
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=_marks(n)) for n in STAGES])

@@ -159,7 +159,7 @@ def test_the_command_with_a_file(tmp_path):
     folder = write_faces(tmp_path / "faces")
     run = lfw_eval("detect", folder, "--detector", path, "--check-metrics", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("own on ")
+    assert run.stdout.startswith("own in FP32 on ")
     assert "layout                    SSD" in run.stdout
     (result,) = (tmp_path / "results").glob("*.json")
     assert result.name == "faces-own-fp32-detection.json"

@@ -19,7 +19,9 @@ def detection_table(report: DetectionReport) -> str:
 
 def _heading(report: DetectionReport) -> Iterator[str]:
     data = report.data
-    yield f"{report.detector} on {data.title}"
+    precision = report.settings.get("precision")
+    label = f"{report.detector} in {str(precision).upper()}" if precision else report.detector
+    yield f"{label} on {data.title}"
     yield f"{data.images:,} images, {data.faces:,} faces, {data.ignored:,} ignored regions"
 
 
