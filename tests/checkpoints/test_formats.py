@@ -16,6 +16,7 @@ from lfw_eval.system.errors import UserError
         (b"\x78\x01\0\0\0\0\0\0{", ".safetensors"),
         (b"\x12\x01\0\0\0\0\0\0\0", "MXNet .params"),
         (b'{\n  "nodes": [', "MXNet .params"),
+        (b"\x0a\x14\x0a\x05input\x12", "TensorFlow .pb"),
         (b"\x08\x08", ".onnx"),
         (b"", ".onnx"),
     ],
