@@ -11,7 +11,7 @@ import typer
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.engines.contract import Engine, Precision
-from lfw_eval.live.crop import MARGIN
+from lfw_eval.live.crop import MARGIN, crop_for, template_for
 from lfw_eval.live.detector import DETECTION_SIZE, MIN_SCORE, open_finder
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.gallery_folder import GalleryFolder
@@ -132,7 +132,8 @@ def live_command(
         )
         finder = stack.enter_context(opened)
         engine = stack.enter_context(job.engine.build(job.checkpoint, calibrate_if_needed(job)))
-        recognizer = Recognizer(finder, Embedder(engine, job.engine.batch_size), threshold)
+        embedder = Embedder(engine, job.engine.batch_size)
+        recognizer = Recognizer(finder, embedder, threshold, crop_for(job.alignment))
         watched = stack.enter_context(GalleryFolder(gallery, recognizer.embed_portrait))
         if not len(watched.people.names):
             print(f"{gallery} shows nobody yet: everyone will be unknown", file=sys.stderr)
@@ -163,7 +164,7 @@ def live_command(
 
 def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -> dict[str, object]:
     """Return the description of the run in the JSON file."""
-    finder = recognizer.finder
+    finder, template = recognizer.finder, template_for(job.alignment)
     return {
         "source": pictures.title,
         "fps": pictures.fps,
@@ -176,6 +177,7 @@ def _about(job: Job, pictures: Source, recognizer: Recognizer, engine: Engine) -
         "model": asdict(job.checkpoint.describe()),
         "engine": asdict(describe_engine(engine, job.engine.precision)),
         "threshold": recognizer.threshold,
-        "margin": MARGIN,
+        "margin": None if template else MARGIN,
+        "template": template.words if template else None,
         "environment": asdict(environment()),
     }

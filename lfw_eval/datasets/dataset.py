@@ -20,6 +20,7 @@ from lfw_eval.datasets.alignment import (
     Template,
     arcface_template,
     read_template,
+    takes_five_points,
 )
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
@@ -134,7 +135,7 @@ class Dataset:
             return self._five_points(read_template(template).resized(size))
         if way == "none" or (way is None and self.aligned):
             return AlreadyAligned(size)
-        if way == "mtcnn" or (way is None and size.is_square and size != ARCFACE_SIZE):
+        if way == "mtcnn" or (way is None and not takes_five_points(size)):
             return MtcnnAlignment(margin, size)
         return self._five_points(arcface_template(size))
 

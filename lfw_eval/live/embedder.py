@@ -5,7 +5,6 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.engines.contract import Engine
 from lfw_eval.live.frame import Image
 from lfw_eval.metrics.verification.distance import normalise
@@ -18,12 +17,6 @@ class Embedder:
         """Take an engine, whose largest batch is `batch_size`."""
         self._engine, self._batch_size = engine, batch_size
         self._lock = threading.Lock()
-
-    @property
-    def crop_size(self) -> CropSize:
-        """Of the crops that the engine takes."""
-        _, height, width, _ = self._engine.inputs[0].shape
-        return CropSize(height, width)
 
     def embed(self, crops: list[Image]) -> NDArray[np.float64]:
         """Return the embeddings, float64 (n, d), of length 1, of crops uint8 (height, width, 3).

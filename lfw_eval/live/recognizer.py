@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.alignment import central_face
-from lfw_eval.live.crop import face_crop
+from lfw_eval.live.crop import Crop, face_crop
 from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.finder import FaceFinder
 from lfw_eval.live.frame import Face, Frame, Image
@@ -21,11 +21,13 @@ class Recognizer:
 
     Attributes:
         threshold: A face nearer than this to somebody in the gallery is named.
+        crop: How faces are cropped for the engine.
     """
 
     finder: FaceFinder
     embedder: Embedder
     threshold: float
+    crop: Crop = face_crop
 
     def steps(self, people: Callable[[], Gallery]) -> list[Callable[[Frame], Frame]]:
         """Return the stages, which name by the gallery of the moment."""
@@ -48,8 +50,7 @@ class Recognizer:
         if not frame.faces:
             return frame
         started = time.perf_counter()
-        size = self.embedder.crop_size
-        crops = [face_crop(frame.pixels, np.array(face.box), size) for face in frame.faces]
+        crops = [self.crop(frame.pixels, np.array(face.box)) for face in frame.faces]
         faces = list(frame.faces)
         for row, (nearest, distance) in enumerate(gallery.nearest(self.embedder.embed(crops))):
             name = nearest if distance < self.threshold else None
@@ -69,8 +70,7 @@ class Recognizer:
         if not len(boxes):
             return None
         box = boxes[central_face(boxes.astype(np.float32), image)]
-        crop = face_crop(image, box, self.embedder.crop_size)
-        embedding: NDArray[np.float64] = self.embedder.embed([crop])[0]
+        embedding: NDArray[np.float64] = self.embedder.embed([self.crop(image, box)])[0]
         return embedding
 
 

@@ -16,9 +16,17 @@ from hypothesis.extra import numpy as arrays
 from waiting import wait_until
 
 from lfw_eval.checkpoints.crop_size import CropSize
+from lfw_eval.datasets.alignment import (
+    ARCFACE_SIZE,
+    AlreadyAligned,
+    FivePointAlignment,
+    MtcnnAlignment,
+    arcface_template,
+)
+from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
-from lfw_eval.live.crop import MARGIN, face_crop
+from lfw_eval.live.crop import MARGIN, crop_for, face_crop, template_for
 from lfw_eval.live.detector import open_finder
 from lfw_eval.live.drawing import caption, draw, transliterated
 from lfw_eval.live.finder import FaceFinder
@@ -75,6 +83,31 @@ def test_a_crop_that_is_not_square_keeps_the_face_s_aspect():
     assert crop.shape == (112, 96, 3)
     across, down = (np.ptp(crop[..., channel].astype(int)) for channel in (0, 1))
     assert down / across == pytest.approx(112 / 96, abs=0.02)
+
+
+@pytest.mark.usefixtures("mtcnn_weights")
+@pytest.mark.parametrize("factor", [1, 4])
+def test_a_crop_by_five_points_is_that_of_the_evaluation(real_data, factor):
+    photographs = open_photographs(real_data / "lfw.tgz")
+    ((_, image),) = photographs.read(["Aaron_Eckhart_0001"])
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    alignment = FivePointAlignment(arcface_template(CropSize(112, 96)))
+    wanted = alignment.align(["a"], [image]).crops[0]
+    box = factor * np.array([30.0, 18.0, 118.0, 134.0])
+    crop = crop_for(alignment)(image, box)
+    assert crop.shape == (112, 96, 3)
+    assert np.abs(crop.astype(int) - wanted).mean() < 6, "landmarks a pixel apart"
+    assert np.abs(face_crop(image, box, CropSize(112, 96)).astype(int) - wanted).mean() > 12
+    nobody = np.full_like(image, 128)
+    assert (crop_for(alignment)(nobody, box) == 128).all()
+
+
+def test_faces_are_cropped_as_the_network_s_photographs_are():
+    for five_points in (FivePointAlignment(), AlreadyAligned(ARCFACE_SIZE)):
+        assert template_for(five_points).size == ARCFACE_SIZE
+    for boxes in (MtcnnAlignment(), AlreadyAligned(), MtcnnAlignment(size=ARCFACE_SIZE)):
+        assert template_for(boxes) is None
+        assert crop_for(boxes)(GREY, np.array([20.0, 20, 60, 60])).shape == (*boxes.size, 3)
 
 
 class Corner(FaceDetector):

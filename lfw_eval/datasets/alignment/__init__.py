@@ -10,7 +10,12 @@ from lfw_eval.datasets.alignment.five_point import (
     LandmarkAlignment,
 )
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment, central_face
-from lfw_eval.datasets.alignment.template import ARCFACE_SIZE, Template, arcface_template
+from lfw_eval.datasets.alignment.template import (
+    ARCFACE_SIZE,
+    Template,
+    arcface_template,
+    takes_five_points,
+)
 from lfw_eval.datasets.alignment.template_file import read_template
 
 __all__ = [
@@ -28,4 +33,5 @@ __all__ = [
     "arcface_template",
     "central_face",
     "read_template",
+    "takes_five_points",
 ]

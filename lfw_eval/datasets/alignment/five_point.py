@@ -54,7 +54,7 @@ class FivePointAlignment:
             faces.landmarks[central_face(faces.boxes, image)] if len(faces.boxes) else None
             for faces, image in zip(find_faces(images), images, strict=True)
         ]
-        return _crop(images, landmarks, self.template)
+        return crop_by_landmarks(images, landmarks, self.template)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +100,15 @@ class LandmarkAlignment:
 
     def align(self, names: Sequence[str], images: Sequence[Image]) -> AlignedFaces:
         """Crop the face of each photograph; the centre box where there are none."""
-        return _crop(images, [self.landmarks.points.get(name) for name in names], self.template)
+        return crop_by_landmarks(
+            images, [self.landmarks.points.get(name) for name in names], self.template
+        )
 
 
-def _crop(
+def crop_by_landmarks(
     images: Sequence[Image], landmarks: Sequence[Landmarks | None], template: Template
 ) -> AlignedFaces:
+    """Crop each photograph with its landmarks at the template; the centre box without any."""
     count, size = len(images), template.size
     crops = np.empty((count, *size, 3), np.uint8)
     boxes, detected = np.empty((count, 4)), np.zeros(count, bool)

@@ -59,6 +59,14 @@ class Template:
         return Template(size, self.points * (size.height / self.size.height), self.origin)
 
 
+def takes_five_points(size: CropSize) -> bool:
+    """Return whether networks of a size are usually trained on crops by five points.
+
+    Those of 112x112 are, as ArcFace, and those that are not square, as SphereFace.
+    """
+    return size == ARCFACE_SIZE or not size.is_square
+
+
 def arcface_template(size: CropSize) -> Template:
     """Return ArcFace's template for crops of a size.
 
