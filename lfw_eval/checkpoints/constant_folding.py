@@ -70,6 +70,8 @@ class _Folder:
             elif not self._is_constant(node) or not self._evaluate(node):
                 nodes.append(node)
         graph = self._model.graph
+        if len(self._constants) == len(graph.initializer) and len(nodes) == len(graph.node):
+            return self._model  # the weights of a large network take long to copy
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         tensors = [TensorProto.FromString(t.SerializeToString()) for t in self._constants.values()]
         del graph.node[:], graph.initializer[:]
