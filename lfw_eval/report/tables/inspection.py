@@ -13,6 +13,7 @@ from lfw_eval.system.printing import first_names
 _LABEL, _WIDTH = 14, 100
 _SHOWN = 4
 _BOX = 4
+_ALIKE = 0.01  # of the largest value
 _Row = tuple[str, str]
 
 
@@ -48,6 +49,7 @@ def _rows(inspection: Inspection) -> Iterator[_Row]:
     yield "normalisation", _stated(adopted)
     if inspection.tried:
         yield from _trial_rows(inspection.tried)
+        yield from verdict_rows(inspection.tried.trial, adopted.default)
     else:
         yield "not tried", inspection.untried
 
@@ -71,7 +73,8 @@ def _file(inspection: Inspection) -> Iterator[str]:
         yield f"producer {network.producer}"
     yield f"{network.nodes:,} nodes"
     for kind, count in network.weights.items():
-        if kind.startswith(("float", "bfloat")) or "int8" in kind:
+        # A zero point is one value in 8 bits.
+        if kind.startswith(("float", "bfloat")) or ("int8" in kind and count > 1):
             yield f"{count:,} weights in {kind}"
     if network.files:
         yield f"weights in {first_names(list(network.files))}"
@@ -113,19 +116,23 @@ def _arithmetic(adopted: Adopted) -> Iterator[_Row]:
         yield "quantised", f"{adopted.quantization}: runs as it is, and is not calibrated"
     layers = adopted.layers
     if not layers:
-        yield "layers", "their multiply-adds cannot be counted"
+        yield "INT8", f"{len(adopted.quantized)} layers; multiply-adds cannot be counted"
         return
     total = sum(layer.multiply_adds for layer in layers)
     eight = [layer for layer in layers if layer.quantized]
     share = sum(layer.multiply_adds for layer in eight) / total
     yield "multiply-adds", f"{total / 1e6:,.1f} million per crop"
-    yield (
-        "INT8",
-        f"{len(eight)} of {len(layers)} layers, {percent(share)} of the multiply-adds",
-    )
-    if floating := [layer for layer in layers if not layer.quantized]:
-        names = first_names([layer.name for layer in floating])
-        yield "float", f"{names}: no constant weights, or of a kind that is not quantised"
+    yield "INT8", f"{len(eight)} of {len(layers)} layers, {percent(share)} of the multiply-adds"
+    floating = [layer for layer in layers if not layer.quantized]
+    products = [layer.name for layer in floating if not layer.constants]
+    others = [layer.name for layer in floating if layer.constants]
+    if products:
+        yield "float", f"{first_names(products)}: of two activations, without weights"
+    if others:
+        yield (
+            "float",
+            f"{first_names(others)}: only Conv over images, Gemm and MatMul are quantised",
+        )
 
 
 def _stated(adopted: Adopted) -> str:
@@ -145,7 +152,6 @@ def _trial_rows(tried: TriedOnFaces) -> Iterator[_Row]:
     yield "", f"{'':<22}{'AUC':>8}  separation  behind the best"
     for way in trial.tried:
         yield "", _tried_row(way)
-    yield from _verdict(trial)
 
 
 def _tried_row(tried: Tried) -> str:
@@ -158,7 +164,12 @@ def _tried_row(tried: Tried) -> str:
     return f"{name:<22}{tried.auc:>8.4f}  {tried.separation:>10.3f}  {behind:>15}{note}".rstrip()
 
 
-def _verdict(trial: Trial) -> Iterator[_Row]:
+def verdict_rows(trial: Trial, default: Preprocessing | None) -> Iterator[_Row]:
+    """Yield what to take from a trial.
+
+    Args:
+        default: How crops are normalised where nothing is asked for; None if that is refused.
+    """
     if not trial.recognises:
         area = trial.tried[0].auc
         reached = "no embeddings can be compared" if area is None else f"the best AUC is {area:.2f}"
@@ -168,10 +179,33 @@ def _verdict(trial: Trial) -> Iterator[_Row]:
             "may be random, or it was trained on other crops (see `align`)",
         )
         return
-    likely, *others = map(_option, trial.best)
-    yield "likely", likely
-    if others:
-        yield "or", f"{'; '.join(others)}: {trial.genuine} pairs do not tell them from it"
+    likely, *others = trial.best
+    yield "likely", _option(likely) + _as_default(likely, default)
+    for way in others:
+        why = f"{trial.genuine} pairs do not tell it from that"
+        alike = ", and the two hardly differ" if _hardly_differ(likely, way) else ""
+        yield "or", f"{_option(way)}{_as_default(way, default)}: {why}{alike}"
+    if default and default not in trial.best:
+        yield "caution", f"the file says {default}, which is worse on these faces"
+
+
+def _as_default(way: Preprocessing, default: Preprocessing | None) -> str:
+    return " (the default of this file)" if way == default else ""
+
+
+def _hardly_differ(one: Preprocessing, other: Preprocessing) -> bool:
+    """Return whether two ways give nearly the same from 0 to 255."""
+    values = one.mean_and_std, other.mean_and_std
+    if one.channel_order != other.channel_order or None in values:
+        return False
+    ends = [
+        [(white - m) / s for white in (0, 255) for m, s in zip(*way, strict=True)]
+        for way in filter(None, values)
+    ]
+    if len(ends[0]) != len(ends[1]):
+        return False
+    largest = max(abs(a - b) for a, b in zip(*ends, strict=True))
+    return bool(largest <= _ALIKE * max(map(abs, ends[0])))
 
 
 def _option(way: Preprocessing) -> str:
