@@ -103,7 +103,8 @@ def _crop_size(text: str) -> CropSize:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) >= _MIN_SIDE for side in sides):
         raise UserError(
-            f"`crop_size` {text!r} is neither a side nor height x width of {_MIN_SIDE} pixels up",
+            f"`crop_size` {text!r} is neither a side nor height x width, each at least "
+            f"{_MIN_SIDE} pixels",
             "give 160 or 112x96, for example",
         )
     return CropSize(int(sides[0]), int(sides[-1]))

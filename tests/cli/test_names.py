@@ -17,6 +17,7 @@ from lfw_eval.cli.flatten import group_of, with_values
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.cli.lazy import LeafCommand, command_of
 from lfw_eval.cli.options import required_output
+from lfw_eval.datasets.crop_store import open_crop_store
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.pipelines.engine_detectors import FaceDetectChoice
 from lfw_eval.sources import NoSourceError
@@ -118,6 +119,21 @@ def test_errors_name_the_options_of_the_verb():
     assert as_options("an object with `images`, by `lfw-eval detect`", {}) == (
         "an object with 'images', by `lfw-eval detect`"
     )
+
+
+@pytest.mark.parametrize("option", ["--crop-size", "--side"])
+@pytest.mark.parametrize(
+    ("text", "size"), [("112x96", (112, 96)), ("128", (128, 128)), ("112X96", (112, 96))]
+)
+def test_the_size_of_prepared_crops(small, monkeypatch, capsys, option, text, size):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(small / "data"))
+    images, boxes = str(small / "faces"), str(small / "boxes.csv")
+    command("prepare").main([images, "--boxes", boxes, option, text], standalone_mode=False)
+    (store,) = (small / "data" / "prepared" / "faces").glob("crops-*")
+    assert open_crop_store(store).crops.shape == (4, *size, 3)
+    for wrong in ("20", "112x", "112x96x3", "big", "-112x96"):
+        with pytest.raises(UserError, match=f"--crop-size '{wrong}' is neither a side nor"):
+            command("prepare").main([images, option, wrong], standalone_mode=False)
 
 
 @pytest.mark.parametrize("options", [[], ["--verify-images"]])

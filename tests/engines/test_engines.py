@@ -1,5 +1,7 @@
 import numpy as np
+import onnx
 import pytest
+from colour_network import colour_network
 
 from calibration.scales import ScaleTable
 from lfw_eval.engines.contract import BuildRequest
@@ -76,6 +78,18 @@ def test_a_damaged_engine_is_built_again(model, crops, tmp_path):
     blob.write_bytes(blob.read_bytes()[:1000])
     with engine_class("openvino").build(request, tmp_path) as engine:
         np.testing.assert_array_equal(embed(engine, crops), first)
+
+
+def test_the_dummy_engine_averages_crops_of_any_size(model, tmp_path):
+    onnx.save(colour_network(), tmp_path / "colours.onnx")
+    for path, (height, width) in ((model, (160, 160)), (tmp_path / "colours.onnx", (40, 32))):
+        crops = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
+        engine = engine_class("dummy").build(BuildRequest(path, "fixed", "fp32"), tmp_path)
+        assert engine.inputs[0].shape == (-1, height, width, 3)
+        moved = np.roll(crops, height // 2, axis=1)
+        assert np.abs(embed(engine, crops) - embed(engine, moved)).max() > 1
+        flat = np.full((2, height, width, 3), 77, np.uint8)
+        np.testing.assert_allclose(embed(engine, flat), 0, atol=1e-3)
 
 
 def test_key_changes_with_what_is_built(model, scales, tmp_path):
