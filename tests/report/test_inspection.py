@@ -35,8 +35,9 @@ def test_the_option_to_give(best, option):
 
 
 def test_ways_that_are_not_told_apart():
-    likely, alike, other = verdict(FIXED, ARCFACE, BGR, UNIT, equal=3)
-    assert likely == "likely: `normalisation` fixed"
+    assert verdict(FIXED, ARCFACE, UNIT, equal=2)[0] == "likely: `normalisation` fixed"
+    perhaps, alike, other = verdict(FIXED, ARCFACE, BGR, UNIT, equal=3)
+    assert perhaps == "perhaps: `normalisation` fixed"
     assert alike == (
         "or: `normalisation` arcface: 64 pairs do not tell it from that, and the two hardly differ"
     )
@@ -49,6 +50,9 @@ def test_what_the_file_says():
     assert verdict(FIXED, UNIT, default=FIXED) == [
         "likely: `normalisation` fixed (the default of this file)"
     ]
+    likely, other = verdict(FIXED, UNIT, equal=2, default=UNIT)
+    assert likely == "likely: `normalisation` unit (the default of this file)"
+    assert other == "or: `normalisation` fixed: 64 pairs do not tell it from that"
     assert verdict(FIXED, UNIT, default=UNIT)[1] == (
         "caution: the file says unit, which is worse on these faces"
     )

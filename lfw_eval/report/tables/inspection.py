@@ -179,12 +179,14 @@ def verdict_rows(trial: Trial, default: Preprocessing | None) -> Iterator[_Row]:
             "may be random, or it was trained on other crops (see `align`)",
         )
         return
-    likely, *others = trial.best
-    yield "likely", _option(likely) + _as_default(likely, default)
-    for way in others:
+    # What the file says stands until faces contradict it.
+    likely = default if default in trial.best else trial.best[0]
+    others = {way: _hardly_differ(likely, way) for way in trial.best if way != likely}
+    certain = likely == default or all(others.values())
+    yield "likely" if certain else "perhaps", _option(likely) + _as_default(likely, default)
+    for way, alike in others.items():
         why = f"{trial.genuine} pairs do not tell it from that"
-        alike = ", and the two hardly differ" if _hardly_differ(likely, way) else ""
-        yield "or", f"{_option(way)}{_as_default(way, default)}: {why}{alike}"
+        yield "or", f"{_option(way)}: {why}{', and the two hardly differ' * alike}"
     if default and default not in trial.best:
         yield "caution", f"the file says {default}, which is worse on these faces"
 
