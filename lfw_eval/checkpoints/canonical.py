@@ -7,14 +7,8 @@ from calibration.constants import with_initializers
 from lfw_eval.checkpoints.constant_folding import fold_constants
 from lfw_eval.checkpoints.dynamic_batch import free_batch
 from lfw_eval.checkpoints.float32 import to_float32
-from lfw_eval.checkpoints.names import (
-    name_nodes,
-    read_names,
-    rename_tensor,
-    tensor_names,
-    unique,
-)
-from lfw_eval.checkpoints.normalisation import CROPS
+from lfw_eval.checkpoints.names import name_nodes, read_names
+from lfw_eval.checkpoints.normalisation import free_reserved_name
 from lfw_eval.checkpoints.operator_set import OLDEST, operator_set, to_common_operators
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
@@ -60,9 +54,7 @@ def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> o
             model = fold_constants(model, name)
         drop_unused(model)
         name_nodes(model.graph.node)
-        taken = tensor_names(model.graph)
-        if CROPS in taken:
-            rename_tensor(model.graph, CROPS, unique(CROPS, taken))
+        free_reserved_name(model)
         onnx.checker.check_model(model)
         return onnx.shape_inference.infer_shapes(model)
     except (

@@ -1,5 +1,6 @@
 """Run two networks that should compute the same side by side, and find where they part."""
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper
 from lfw_eval.checkpoints.constant_folding import fold_constants
 from lfw_eval.checkpoints.dynamic_batch import fixing_node
 from lfw_eval.checkpoints.float32 import to_float32
-from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
+from lfw_eval.checkpoints.normalisation import CROPS, accept_crops, free_reserved_name
 from lfw_eval.checkpoints.onnx_file import inputs_of, shape_of
 from lfw_eval.system.errors import UserError, first_line
 
@@ -120,11 +121,13 @@ def _first_difference(
 
 
 def _runnable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model in float32 if it is in double and ONNX Runtime lacks that for a layer."""
+    """Return the model with free names, and in float32 where ONNX Runtime lacks double."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    free_reserved_name(model)
     if all(tensor.data_type != TensorProto.DOUBLE for tensor in model.graph.initializer):
         return model
     try:
-        _session(model)
+        reference_session(model)
     except Exception:  # ONNX Runtime's own exceptions share no base class
         return to_float32(model)
     return model
@@ -143,7 +146,7 @@ def _images(model: onnx.ModelProto, normalisation: str) -> NDArray[np.float32]:
     identity = helper.make_node("Identity", ["image"], ["same"])
     graph = helper.make_graph([identity], "images", [image], [result])
     alone = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    images: NDArray[np.float32] = _session(accept_crops(alone, normalisation)).run(
+    images: NDArray[np.float32] = reference_session(accept_crops(alone, normalisation)).run(
         None, {CROPS: crops}
     )[0]
     return images
@@ -158,20 +161,21 @@ def _run_original(
     """Return tensors of a network in its author's types, layout and batch size."""
     (image,) = inputs_of(model)
     shape = shape_of(image)
-    if shape[1] != 3:
-        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     kind = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
     typed = (np.rint(images) if np.issubdtype(kind, np.integer) else images).astype(kind)
+    layouts = [typed] if shape[1] in (0, 3) else []
+    if shape[1] != 3:
+        layouts.append(np.ascontiguousarray(typed.transpose(0, 2, 3, 1)))
     # A network for any batch may still have been traced with one image.
     sizes = [shape[0]] if shape[0] else [len(typed), 1]
     session = None
-    for size in sizes:
+    for layout, size in itertools.product(layouts, sizes):
         # A batch that is not full is filled up with its last image.
         rows = np.minimum(np.arange(-(-len(typed) // size) * size), len(typed) - 1)
         try:
-            session = session or _session(_with_outputs(model, tensors))
+            session = session or reference_session(_with_outputs(model, tensors))
             parts = [
-                session.run(list(tensors), {image.name: typed[rows[start : start + size]]})
+                session.run(list(tensors), {image.name: layout[rows[start : start + size]]})
                 for start in range(0, len(rows), size)
             ]
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
@@ -192,7 +196,7 @@ def _run_converted(
 ) -> dict[str, NDArray[np.float64]]:
     """Return tensors of the converted network for all images at once."""
     try:
-        session = _session(_with_outputs(model, tensors))
+        session = reference_session(_with_outputs(model, tensors))
         values = session.run(list(tensors), {model.graph.input[0].name: images})
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise UserError(
@@ -263,7 +267,8 @@ def _with_outputs(model: onnx.ModelProto, tensors: Iterable[str]) -> onnx.ModelP
     return model
 
 
-def _session(model: onnx.ModelProto) -> Any:
+def reference_session(model: onnx.ModelProto) -> Any:
+    """Return an ONNX Runtime session that computes Q/DQ in floating point, and logs nothing."""
     import onnxruntime  # a second, which help texts do without
 
     options = onnxruntime.SessionOptions()

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from lfw_eval.checkpoints.names import tensor_names, unique
+from lfw_eval.checkpoints.names import rename_tensor, tensor_names, unique
 from lfw_eval.checkpoints.preprocessing import Preprocessing
 
 CROPS = "crops"
@@ -81,6 +81,13 @@ def accept_crops(
     graph.input.append(helper.make_tensor_value_info(CROPS, TensorProto.UINT8, shape))
     onnx.checker.check_model(model)
     return model
+
+
+def free_reserved_name(model: onnx.ModelProto) -> None:
+    """Rename a tensor of a network that is called `crops`, as the input of engines is."""
+    taken = tensor_names(model.graph)
+    if CROPS in taken:
+        rename_tensor(model.graph, CROPS, unique(CROPS, taken))
 
 
 def _free_names(

@@ -15,9 +15,12 @@ from lfw_eval.checkpoints.onnx_file import (
     make_batch_dynamic,
     shape_of,
 )
+from lfw_eval.checkpoints.trial_run import output_shapes
 from lfw_eval.system.errors import UserError
 
-_ANY_SIZE = 160, 160  # FaceNet's, for networks that take any
+# Height and width, for networks that leave them open: FaceNet's, ArcFace's, those of transformers
+# and of VGGFace2, and SphereFace's.
+_SIZES = ((160, 160), (112, 112), (224, 224), (128, 128), (112, 96), (96, 96))
 _MIN_SIDE = 32
 
 
@@ -25,7 +28,8 @@ def adopt_onnx(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """Reduce a network to a float32 input (n, 3, height, width) and its embedding.
 
     The input is the only graph input without an initializer; its size is the one in the network,
-    such as ArcFace's 112x112, or 160x160 where it takes any. Channels-last networks get a
+    such as ArcFace's 112x112, or where the file leaves it open the first of some usual ones that it
+    runs on: 160x160 where it takes any. Channels-last networks get a
     transposition in front; float16, double and uint8 images become float32. The embedding is the
     only output of two dimensions, or of four whose last two are 1, that is longer than a face
     attribute (at least 32). For the rest of the form see `canonical`.
@@ -34,8 +38,56 @@ def adopt_onnx(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         UserError: The network has no such input or output, or `canonical` refuses it.
     """
     model = canonical(mend_mistakes(model), str(path))
+    image_shape = _image_shape(path, model)
+    _complete_outputs(model, image_shape)
     _keep_only_embedding(path, model)
-    return _channels_first(path, model)
+    return _channels_first(model, image_shape)
+
+
+def _image_shape(path: Path, model: onnx.ModelProto) -> tuple[int, ...]:
+    """Return the shape of an image, (3, height, width) or (height, width, 3)."""
+    inputs = inputs_of(model)
+    shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
+    kind = inputs[0].type.tensor_type.elem_type if len(inputs) == 1 else None
+    first: list[tuple[int, ...]] = [(3, *size) for size in _SIZES]
+    last: list[tuple[int, ...]] = [(*size, 3) for size in _SIZES]
+    shapes: list[tuple[int, ...]] | None = None
+    match shape:
+        case (_, 3, 0, 0):
+            shapes = first
+        case (_, 0, 0, 3):
+            shapes = last
+        case (_, 0, 0, 0):
+            shapes = first + last
+        case (_, 3, height, width) | (_, height, width, 3) if min(height, width) >= _MIN_SIDE:
+            shapes = [shape[1:]]
+    if shapes is None or kind not in (TensorProto.FLOAT, TensorProto.UINT8):
+        raise UserError(
+            f"{path} must have one input (n, 3, height, width) or (n, height, width, 3) of "
+            f"at least {_MIN_SIDE} pixels, in floating point or uint8, but has "
+            f"{describe_shapes(inputs)}",
+            "give a network of face crops, such as FaceNet's 160x160 or ArcFace's 112x112",
+        )
+    if len(shapes) == 1:
+        return shapes[0]
+    if found := output_shapes(model, shapes):
+        return found[0]
+    sizes = ", ".join(f"{height}x{width}" for height, width in _SIZES)
+    raise UserError(
+        f"{path} does not say its input's size, and takes none of {sizes} (height x width)",
+        "export it with its input's height and width",
+    )
+
+
+def _complete_outputs(model: onnx.ModelProto, image_shape: tuple[int, ...]) -> None:
+    """Give outputs whose sizes the file leaves open those that they have for an image."""
+    outputs = model.graph.output
+    if all(info.type.tensor_type.HasField("shape") and all(shape_of(info)[1:]) for info in outputs):
+        return
+    if found := output_shapes(model, [image_shape]):
+        for info in outputs:
+            kind, sizes = info.type.tensor_type.elem_type, ["batch", *found[1][info.name]]
+            info.CopyFrom(helper.make_tensor_value_info(info.name, kind, sizes))
 
 
 def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
@@ -64,28 +116,17 @@ def _is_embedding(shape: tuple[int, ...]) -> bool:
     return len(shape) in (2, 4) and shape[1] >= 32 and shape[2:] in ((), (1, 1))
 
 
-def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    inputs = inputs_of(model)
-    shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
-    kind = inputs[0].type.tensor_type.elem_type if len(inputs) == 1 else None
-    size = _size(shape)
-    if kind not in (TensorProto.FLOAT, TensorProto.UINT8) or size is None:
-        raise UserError(
-            f"{path} must have one input (n, 3, height, width) or (n, height, width, 3) of "
-            f"at least {_MIN_SIDE} pixels, in floating point or uint8, but has "
-            f"{describe_shapes(inputs)}",
-            "give a network of face crops, such as FaceNet's 160x160 or ArcFace's 112x112",
-        )
-    image = inputs[0]
-    channels_last = shape[3] == 3
-    name = image.name
-    if channels_last:
+def _channels_first(model: onnx.ModelProto, image_shape: tuple[int, ...]) -> onnx.ModelProto:
+    image = model.graph.input[0]
+    name, size = image.name, image_shape[1:]
+    if image_shape[0] != 3:
+        size = image_shape[:2]
         name = unique(f"{name}_nchw", tensor_names(model.graph))
-    if channels_last:
         transpose = helper.make_node(
             "Transpose", [name], [image.name], name=f"{name}_transposed", perm=[0, 2, 3, 1]
         )
         model.graph.node.insert(0, transpose)
+    kind = image.type.tensor_type.elem_type
     del model.graph.input[:], model.graph.value_info[:]
     model.graph.input.append(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, *size])
@@ -93,13 +134,3 @@ def _channels_first(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     if kind == TensorProto.UINT8:
         drop_empty_casts(model)
     return onnx.shape_inference.infer_shapes(model)
-
-
-def _size(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Return height and width of an input's images, or None if they are not those of crops."""
-    match shape:
-        case (_, 3, 0, 0) | (_, 0, 0, 3):
-            return _ANY_SIZE
-        case (_, 3, height, width) | (_, height, width, 3) if min(height, width) >= _MIN_SIDE:
-            return height, width
-    return None

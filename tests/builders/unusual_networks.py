@@ -367,6 +367,52 @@ def _embedding_without_a_shape() -> onnx.ModelProto:
     return model
 
 
+@_kind
+def _all_sizes_open() -> onnx.ModelProto:
+    """As transformers are exported: only the positions know that images are 224x224."""
+    net = Net()
+    x = net.op("Conv", net.image, net.weights(16, 3, 32, 32), strides=[32, 32])
+    x = net.op("Transpose", net.reshape(x, 0, 16, -1), perm=[0, 2, 1])
+    x = net.op("Add", x, net.uniform(-1, 1, 49, 16))
+    model = net.model(_dense(net, net.op("ReduceMean", x, axes=[1], keepdims=0), 16))
+    for axis, dimension in enumerate(model.graph.input[0].type.tensor_type.shape.dim):
+        dimension.dim_param = "bchw"[axis]
+    return model
+
+
+@_kind
+def _all_sizes_open_channels_last() -> onnx.ModelProto:
+    net = Net()
+    x = net.stem(net.op("Transpose", net.image, perm=[0, 3, 1, 2]))
+    x = net.op("Flatten", net.op("GlobalAveragePool", x))
+    return net.model(_dense(net, x, 16), shape=("b", "h", "w", "c"))
+
+
+@_kind
+def _embedding_of_a_size_that_is_computed() -> onnx.ModelProto:
+    net = Net()
+    x = net.stem()
+    length = net.op("Mul", net.op("Size", net.weights(32, 2)), net.constant(np.array(1)))
+    half = net.op("Unsqueeze", net.op("Div", length, net.constant(np.array(1))),
+                  net.constant(np.array([0])))  # fmt: skip
+    batch = net.slice(net.op("Shape", x), 0, 1, 0)
+    x = net.op("Reshape", net.head(x, 16), net.op("Concat", batch, half, axis=0))
+    return net.model(x, output_shape=("n", "d"))
+
+
+@_kind
+def _embedding_called_crops() -> onnx.ModelProto:
+    net = Net()
+    return net.model(net.head(net.stem(), 16, output="crops"))
+
+
+@_refused("does not say its input's size, and takes none of 160x160, ")
+def _size_that_is_open_and_unusual() -> onnx.ModelProto:
+    net = Net()
+    x = _dense(net, net.op("Flatten", net.image), 3 * 40 * 40)
+    return net.model(x, shape=("b", 3, "h", "w"))
+
+
 @_refused(r"node 'ConstantOfShape_0' .* larger than 1 GiB")
 def _huge_constant() -> onnx.ModelProto:
     net = Net()

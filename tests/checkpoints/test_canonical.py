@@ -15,9 +15,10 @@ from lfw_eval.checkpoints.float32 import to_float32
 from lfw_eval.checkpoints.onnx_file import inputs_of, read_onnx
 from lfw_eval.system.errors import UserError
 
-CROPS = np.random.default_rng(5).integers(0, 256, (5, 3, SIDE, SIDE), np.uint8)
 # ONNX Runtime runs these only in another form.
 MENDED = {"double", "slopes_in_a_vector", "one_name_for_all_nodes"}
+# Those whose file leaves the size of images open.
+OPEN_SIZES = {"all_sizes_open": 224, "all_sizes_open_channels_last": 160}
 FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
@@ -36,7 +37,8 @@ def original(model: onnx.ModelProto, embedding: str, images: np.ndarray) -> np.n
     )
     (image,) = inputs_of(model)
     rows = image.type.tensor_type.shape.dim[0].dim_value or 1
-    if image.type.tensor_type.shape.dim[1].dim_value != 3:
+    last = image.type.tensor_type.shape.dim[3]
+    if last.dim_value == 3 or last.dim_param == "c":
         images = images.transpose(0, 2, 3, 1)
     images = images.astype(onnx.helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type))
     outputs = [
@@ -46,9 +48,10 @@ def original(model: onnx.ModelProto, embedding: str, images: np.ndarray) -> np.n
     return np.concatenate(outputs).reshape(len(images), -1)
 
 
-def images_for(model: onnx.ModelProto) -> np.ndarray:
+def images_for(model: onnx.ModelProto, size: list[int]) -> np.ndarray:
     raw = inputs_of(model)[0].type.tensor_type.elem_type == TensorProto.UINT8
-    return CROPS.astype(np.float32) if raw else (CROPS.astype(np.float32) - 127.5) / 127.5
+    crops = np.random.default_rng(5).integers(0, 256, (5, 3, *size), np.uint8).astype(np.float32)
+    return crops if raw else (crops - 127.5) / 127.5
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
@@ -59,10 +62,14 @@ def test_networks_of_unusual_form(name, tmp_path):
     before = read_onnx(path)
     if name in MENDED:
         with pytest.raises(Exception, match="ONNXRuntimeError"):
-            run(before, CROPS.astype(np.float64 if name == "double" else np.float32))
+            run(
+                before, np.zeros((5, 3, SIDE, SIDE), np.float64 if name == "double" else np.float32)
+            )
         before = to_float32(mend_mistakes(before))
-    images = images_for(before)
-    expected = original(before, model.graph.output[0].name, images)
+    size = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]]
+    images = images_for(before, size)
+    embedding = model.graph.output[0].name.replace("crops_", "crops")
+    expected = original(before, embedding, images)
     half = "float16" in name
     np.testing.assert_allclose(
         run(model, images), expected, atol=(5e-3 if half else 1e-5) * np.abs(expected).max()
@@ -82,7 +89,8 @@ def test_the_form(name, tmp_path):
     assert 13 <= next(item.version for item in model.opset_import if not item.domain) <= 17
     assert not model.functions
     image, embedding = graph.input[0], graph.output[0]
-    assert [d.dim_value for d in image.type.tensor_type.shape.dim] == [0, 3, SIDE, SIDE]
+    sides = OPEN_SIZES.get(name, SIDE)
+    assert [d.dim_value for d in image.type.tensor_type.shape.dim] == [0, 3, sides, sides]
     assert [d.dim_value for d in embedding.type.tensor_type.shape.dim] == [0, 64]
     infos = (*graph.input, *graph.output, *graph.value_info)
     types = {info.type.tensor_type.elem_type for info in infos}
