@@ -188,7 +188,7 @@ def parse_pairs(text: str, path: PairFile) -> Pairs:
     sides: list[tuple[str, str]] = []
     lines_of: dict[frozenset[str], int] = {}
     for number, line in lines:
-        if not sides:
+        if not (sides or folds_stated):  # as people.txt begins
             refuse_people(path, number, _fields(line))
         if len(sides) == expected:
             _refuse(path, number, line, f"the end after {expected} pairs, as stated on line 1")
