@@ -45,7 +45,8 @@ def own_normalisation(model: onnx.ModelProto) -> OwnNormalisation | None:
     These are additions, subtractions, multiplications and divisions by constants, and batch
     normalisations, in front of everything else: insightface's packs have a `Sub` of 127.5 and a
     `Mul` by 1/128, or a batch normalisation `bn_data`. What the graph does to an input that is
-    normalised already, such as 2 x - 1, is none.
+    normalised already, such as 2 x - 1, is none. Channels may be turned around among them; values
+    of each are in the order in which they are after that.
     """
     inputs = inputs_of(model)
     if len(inputs) != 1:
@@ -54,10 +55,14 @@ def own_normalisation(model: onnx.ModelProto) -> OwnNormalisation | None:
     tensor, scale, shift = inputs[0].name, np.ones(1), np.zeros(1)
     while True:
         consumers = [node for node in model.graph.node if tensor in node.input]
-        affine = _affine(consumers[0], tensor, constants) if len(consumers) == 1 else None
-        if affine is None:
+        if len(consumers) != 1:
             break
-        scale, shift = scale * affine[0], shift * affine[0] + affine[1]
+        if _turns_channels(consumers[0], tensor, constants):
+            scale, shift = scale[::-1], shift[::-1]
+        elif affine := _affine(consumers[0], tensor, constants):
+            scale, shift = scale * affine[0], shift * affine[0] + affine[1]
+        else:
+            break
         tensor = consumers[0].output[0]
     ends = np.stack(np.broadcast_arrays(shift, scale * _WHITE + shift))
     if np.abs(ends).max() > _MAX_MAGNITUDE or np.ptp(ends, axis=0).min() < _MIN_RANGE:
@@ -70,6 +75,20 @@ def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     nodes = (node for node in graph.node if node.op_type == "Constant")
     values = ((node.output[0], a) for node in nodes for a in node.attribute if a.name == "value")
     return constants | {name: attribute.t for name, attribute in values}
+
+
+def _turns_channels(
+    node: onnx.NodeProto, tensor: str, constants: Mapping[str, TensorProto]
+) -> bool:
+    """Return whether a node makes BGR of RGB, or RGB of BGR."""
+    last = constants.get(node.input[-1])
+    if node.input[0] != tensor or last is None or prod(last.dims) not in (1, 3):
+        return False
+    values = numpy_helper.to_array(last).reshape(-1).tolist()
+    if node.op_type == "Gather":
+        return bool(values == [2, 1, 0])
+    # Its fifth input has the steps.
+    return node.op_type == "Slice" and len(node.input) == 5 and bool(values == [-1])
 
 
 def _affine(

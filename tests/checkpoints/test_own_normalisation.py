@@ -1,7 +1,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
@@ -90,6 +90,24 @@ def test_input_that_is_subtracted():
     node = model.graph.node[0]
     node.input[0], node.input[1] = node.input[1], node.input[0]
     assert own_normalisation(model) is None
+
+
+@pytest.mark.parametrize("operator", ["Gather", "Slice"])
+def test_channels_that_are_turned_around(operator):
+    """Subtracted before, divided after: the values are in the order of the network's channels."""
+    model = network(("Sub", per_channel(MEAN)), ("Div", per_channel(STD)))
+    numbers = {"Gather": [[2, 1, 0]], "Slice": [[-1], [-4], [1], [-1]]}[operator]
+    names = [f"turn{index}" for index in range(len(numbers))]
+    for name, values in zip(names, numbers, strict=True):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values), name))
+    attributes = {"axis": 1} if operator == "Gather" else {}
+    turn = helper.make_node(operator, ["step0", *names], ["turned"], **attributes)
+    model.graph.node[1].input[0] = "turned"
+    model.graph.node.insert(1, turn)
+    onnx.checker.check_model(model)
+    assert (
+        str(own_normalisation(model)) == "(x - (103.53, 116.28, 123.675)) / (58.395, 57.12, 57.375)"
+    )
 
 
 def test_constants_as_nodes():

@@ -95,7 +95,7 @@ def _changes(file: OnnxDescription, adopted: Adopted) -> Iterator[str]:
     network = adopted.network
     if file.opset != network.opset:
         yield f"opset {file.opset} to {network.opset}"
-    if {"float16", "double", "bfloat16"} & (file.weights.keys() - network.weights.keys()):
+    if {"float16", "float64", "bfloat16"} & (file.weights.keys() - network.weights.keys()):
         yield "weights to float32"
     if file.inputs and file.inputs[0].dtype != network.inputs[0].dtype:
         yield f"input from {file.inputs[0].dtype} to {network.inputs[0].dtype}"
@@ -150,17 +150,17 @@ def _trial_rows(tried: TriedOnFaces) -> Iterator[_Row]:
         f"{tried.undetected} of {2 * trial.genuine} images",
     )
     yield "", f"{'':<22}{'AUC':>8}  separation  behind the best"
-    for way in trial.tried:
-        yield "", _tried_row(way)
+    for place, way in enumerate(trial.tried):
+        yield "", _tried_row(way, best=not place)
 
 
-def _tried_row(tried: Tried) -> str:
+def _tried_row(tried: Tried, *, best: bool) -> str:
     way = tried.way
     name = f"{PUBLISHED.get(way, way.normalisation)} {way.channel_order.upper()}"
     if tried.separation is None or tried.auc is None:
         return f"{name:<22}  embeddings that cannot be compared"
-    behind = f"{tried.behind:.3f} ± {tried.standard_error:.3f}" if tried.behind else ""
-    note = "" if tried.worse or not tried.behind else "  not told apart"
+    behind = "" if best else f"{tried.behind:.3f} ± {tried.standard_error:.3f}"
+    note = "" if best or tried.worse else "  not told apart"
     return f"{name:<22}{tried.auc:>8.4f}  {tried.separation:>10.3f}  {behind:>15}{note}".rstrip()
 
 
