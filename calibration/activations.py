@@ -62,11 +62,7 @@ class Observer:
     def amax(self, batch: Batch) -> dict[str, float]:
         """Return the largest |x| of every tensor: the histograms' references."""
         outputs = self._session.run(self._tensors, dict(batch))
-        # A tensor may be empty, such as a slice of nothing.
-        largest = self._pool.map(
-            lambda values: max(-values.min(initial=0), values.max(initial=0)), outputs
-        )
-        return dict(zip(self._tensors, map(float, largest), strict=True))
+        return dict(zip(self._tensors, self._pool.map(_largest, outputs), strict=True))
 
     def observe(self, batch: Batch, histograms: Mapping[str, Histogram]) -> None:
         """Count the activations of one batch.
@@ -85,3 +81,11 @@ class Observer:
                 ) from error
 
         list(self._pool.map(count, self._tensors, outputs))
+
+
+def _largest(values: NDArray[np.float32]) -> float:
+    """Return the largest |x|; 0 of no values. As in histograms, minus infinity does not count."""
+    low, high = values.min(initial=0), values.max(initial=0)
+    if low == -np.inf:
+        low = values[values > low].min(initial=0)
+    return float(max(-low, high))

@@ -58,6 +58,9 @@ class Histogram:
     def update(self, values: NDArray[np.float32]) -> None:
         """Count float32 values of any shape.
 
+        Minus infinity is left out: masks of attention are full of it, and any scale quantises it to
+        the lowest level.
+
         Raises:
             ValueError: A value is NaN or infinite.
         """
@@ -67,6 +70,11 @@ class Histogram:
 
     def _update(self, values: NDArray[np.float32]) -> None:
         low, high = float(values.min()), float(values.max())
+        if low == -np.inf:
+            values = values[values > low]
+            if not values.size:
+                return
+            low = float(values.min())
         amax = max(-low, high)
         if not np.isfinite(amax):
             raise ValueError("values that are NaN or infinite cannot be calibrated")
