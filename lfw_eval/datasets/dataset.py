@@ -134,7 +134,7 @@ class Dataset:
                 raise UserError(f"`template` does not go with `align` {way}", "leave one out")
             return self._five_points(read_template(template).resized(size))
         if way == "none" or (way is None and self.aligned):
-            return AlreadyAligned(size)
+            return AlreadyAligned(size, self.aligned)
         if way == "mtcnn" or (way is None and not takes_five_points(size)):
             return MtcnnAlignment(margin, size)
         return self._five_points(arcface_template(size))
@@ -150,7 +150,7 @@ class Dataset:
         Args:
             size: What the network takes.
         """
-        if not self.aligned or size == ARCFACE_SIZE:
+        if not self.aligned or max(size) == ARCFACE_SIZE.height:
             return self
         return replace(self, caution="resized")
 

@@ -10,6 +10,7 @@ from lfw_eval.datasets.alignment.contract import AlignedFaces, Image
 from lfw_eval.datasets.alignment.crop import (
     FACENET_SIZE,
     RESAMPLING,
+    central_part,
     crop_regions,
     size_in_words,
 )
@@ -22,14 +23,18 @@ class AlreadyAligned:
 
     Attributes:
         size: Of the crops.
+        for_arcface: The images are ArcFace's square crops: crops that are not square show the
+            central part of them, as `arcface_template` does.
     """
 
     size: CropSize = FACENET_SIZE
+    for_arcface: bool = False
 
     @property
     def fingerprint(self) -> str:
         """The recipe in words."""
-        return f"already aligned, at most resized{size_in_words(self.size)}"
+        how = "cut to the central part" if self._cut else "at most resized"
+        return f"already aligned, {how}{size_in_words(self.size)}"
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -42,13 +47,21 @@ class AlreadyAligned:
         Raises:
             UserError: An image has another aspect than the crops.
         """
+        wanted = FACENET_SIZE if self._cut else self.size
         for name, image in zip(names, images, strict=True):
             own = CropSize(*image.shape[:2])
-            if not own.has_aspect_of(self.size):
+            if not own.has_aspect_of(wanted):
                 raise UserError(
                     f"{name} has {own} pixels (height x width), but aligned crops must be "
-                    f"{'square' if self.size.is_square else f'{self.size} or as much larger'}",
+                    f"{'square' if wanted.is_square else f'{wanted} or as much larger'}",
                     "align photographs with `align` mtcnn or `align` five-point",
                 )
-        whole = [np.array([0, 0, image.shape[1], image.shape[0]]) for image in images]
-        return crop_regions(images, whole, self.size)
+        if self._cut:
+            regions = [central_part(image, len(image), self.size) for image in images]
+        else:
+            regions = [np.array([0, 0, image.shape[1], image.shape[0]]) for image in images]
+        return crop_regions(images, regions, self.size)
+
+    @property
+    def _cut(self) -> bool:
+        return self.for_arcface and not self.size.is_square

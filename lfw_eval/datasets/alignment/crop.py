@@ -51,8 +51,12 @@ def face_region(box: NDArray[np.float64], image: Image, size: CropSize) -> Regio
 
 def centre_region(image: Image, size: CropSize) -> Region:
     """Return the centre box of a photograph, cut to a crop's aspect."""
+    return central_part(image, round(CENTRE_FRACTION * min(image.shape[:2])), size)
+
+
+def central_part(image: Image, side: int, size: CropSize) -> Region:
+    """Return the central square of an image, of that side, cut to a crop's aspect."""
     whole = np.array([image.shape[1], image.shape[0]])
-    side = round(CENTRE_FRACTION * whole.min())
     extent = np.array([side * size.width, side * size.height]) // max(size)
     corner = (whole - extent) // 2
     return np.concatenate([corner, corner + extent])

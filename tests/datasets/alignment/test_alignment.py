@@ -193,6 +193,12 @@ def test_aligned_crops_must_have_the_aspect_of_the_network():
     np.testing.assert_array_equal(same.crops[0], tall)
     assert same.boxes.tolist() == [[0, 0, 96, 112]]
     assert AlreadyAligned(CropSize(56, 48)).align(["a"], [tall]).crops.shape == (1, 56, 48, 3)
+    square = picture(112, 112)
+    cut = AlreadyAligned(CropSize(112, 96), for_arcface=True)
+    np.testing.assert_array_equal(cut.align(["a"], [square]).crops[0], square[:, 8:-8])
+    assert cut.fingerprint == "already aligned, cut to the central part, 112x96"
+    with pytest.raises(UserError, match=r"a has 112x96 pixels .* aligned crops must be square;"):
+        cut.align(["a"], [tall])
     with pytest.raises(UserError, match=r"a has 112x96 pixels .* aligned crops must be square;"):
         AlreadyAligned().align(["a"], [tall])
     with pytest.raises(UserError, match=r"a has 112x112 .* must be 112x96 or as much larger;"):
