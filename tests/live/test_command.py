@@ -363,7 +363,7 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
         short, *with_gallery, *facedetect, "--detector-precision", "int8"
     )
     assert "finds no faces" in sentence(short, *with_gallery, *facedetect)
-    assert "for --detector facedetect" in sentence(
+    assert "for --detector centerface and facedetect" in sentence(
         short, *with_gallery, "--detector-precision", "fp16"
     )
     yunet = ("--detector", "yunet", "--model", real_data / "yunet_n_dynamic.onnx")
