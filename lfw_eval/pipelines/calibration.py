@@ -55,20 +55,24 @@ class Calibration(Scales):
         return replace(self, images=self.images.among(names))
 
     def without_layers(self, model: onnx.ModelProto, layers: Collection[str]) -> "Calibration":
-        """Return the same for an engine in which these layers of the network stay float.
+        """Return the same for an engine in which these output layers of the network stay float.
 
-        What nothing else reads has no scale then: TensorRT takes the types from that.
+        What they alone read, and all that comes after them, has no scale then: TensorRT takes the
+        types from that, and would clip scores at the threshold of most places, which have no face.
         """
-        read = {
-            name
-            for node in model.graph.node
-            if layer_name(node) not in layers
-            for name in node.input
-        }
-        alone = {
-            name for node in model.graph.node if layer_name(node) in layers for name in node.input
-        }.difference(read)
-        amax = {name: value for name, value in self.table.amax.items() if name not in alone}
+        before: set[str] = set()
+        after: set[str] = set()
+        read: set[str] = set()
+        for node in model.graph.node:
+            if layer_name(node) in layers:
+                before.update(node.input)
+                after.update(node.output)
+            elif after.intersection(node.input):
+                after.update(node.output)
+            else:
+                read.update(node.input)
+        dropped = (before - read) | after
+        amax = {name: value for name, value in self.table.amax.items() if name not in dropped}
         table = replace(self.table, amax=amax)
         return replace(self, table=table, float_layers=tuple(layers))
 

@@ -43,9 +43,6 @@ class EngineDetectorChoice(ABC):
     """
 
     kind: ClassVar[type[EngineDetector]]
-    outputs_in_float: ClassVar[bool] = True
-    """Whether our calibration leaves the layers that give the outputs out of INT8: a step of a
-    size's logarithm, or of a score near 0, is too coarse, and they are little work."""
 
     model: Path | None = None
     fit: Fit = "stretch"
@@ -119,7 +116,7 @@ class EngineDetectorChoice(ABC):
         return self.calibrate(faces)
 
     def calibrate(self, faces: FaceDataset) -> Calibration:
-        """Calibrate, or read what was calibrated before.
+        """Calibrate, or read what was calibrated before; output layers stay in floating point.
 
         Args:
             faces: The evaluated ones, calibrated on where no other images are named.
@@ -139,8 +136,7 @@ class EngineDetectorChoice(ABC):
             images = choose_images(names, names, self.calibration_list)
             pixels = ((image.name, values) for image, values in faces.read(images.names))
         calibrated = calibrate(self.checkpoint, self._prepared(images.names, pixels), images)
-        if not self.outputs_in_float:
-            return calibrated
+        # A step of a size's logarithm or of a score near 0 is too coarse, and they are little work.
         model = onnx.load(self.checkpoint.model)
         return calibrated.without_layers(model, output_layers(model))
 

@@ -34,8 +34,6 @@ class FaceDetectChoice(EngineDetectorChoice):
     """FaceDetect, whose file only the user has."""
 
     kind = FaceDetect
-    # NVIDIA's caches have scales for these too.
-    outputs_in_float = False
 
     clustering: Clustering = field(default_factory=Clustering)
 

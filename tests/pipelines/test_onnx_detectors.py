@@ -1,13 +1,19 @@
 """A user's own ONNX detectors: layouts by shape, decoded exactly, on real engines."""
 
 import numpy as np
+import onnx
 import pytest
 from command import lfw_eval, refused
 from detector_networks import SIDE, propose, scrfd_outputs
 from facedetect_like import write_faces
+from onnx import helper, numpy_helper
 
+from calibration.quantize import QdqTypes, output_layers, quantize
+from calibration.sampler import CalibrationList
+from calibration.scales import ScaleTable, observed_tensors
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.detector_choice import choose_detector
 from lfw_eval.system.errors import UserError
 
@@ -101,6 +107,40 @@ def test_options_of_other_detectors(tmp_path):
     choose_detector("mtcnn", normalisation=None, channel_order=None)
     with pytest.raises(UserError, match="clusters by NMS only"):
         open_detector(path, clustering=Clustering("nms"))
+
+
+def test_int8_ends_before_the_layers_that_give_the_outputs(tmp_path):
+    """Their input, their outputs and what is made of these have no scale, on any engine."""
+    nodes = [
+        helper.make_node("Conv", ["image", "a"], ["inner"]),
+        helper.make_node("Relu", ["inner"], ["shared"]),
+        helper.make_node("Conv", ["shared", "b"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["scores"]),
+        helper.make_node("Conv", ["shared", "b"], ["boxes"]),
+        helper.make_node("Concat", ["scores", "boxes"], ["output"], axis=1),
+    ]
+    kernel = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "a")
+    other = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "b")
+    shapes = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", channels, 8, 8])
+        for name, channels in (("image", 3), ("output", 6))
+    ]
+    graph = helper.make_graph(nodes, "heads", shapes[:1], shapes[1:], [kernel, other])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    assert output_layers(model) == ["logits", "boxes"]
+    table = ScaleTable(dict.fromkeys(observed_tensors(model), 1.0), "entropy", "", "", 1)
+    calibrated = Calibration(
+        table, lambda: np.zeros(0, np.uint8), CalibrationList((), ""), tmp_path
+    )
+    left = calibrated.without_layers(model, output_layers(model))
+    assert set(left.table.amax) == {"image", "inner"}
+    assert left.float_layers == ("logits", "boxes")
+    quantized = quantize(model, left.table, QdqTypes(unsigned=False), left.float_layers)
+    read = [n.input[0] for n in quantized.graph.node if n.op_type == "QuantizeLinear"]
+    assert read == ["image"]
+    only_heads = onnx.ModelProto.FromString(model.SerializeToString())
+    del only_heads.graph.node[:2]
+    assert output_layers(only_heads) == []
 
 
 def test_the_size_of_an_open_input(tmp_path):
