@@ -16,7 +16,7 @@ if __name__ == "__main__":  # its tests find this file by importing it, without 
     v1 = tf.compat.v1
 
 RANDOM = np.random.default_rng(16)
-CROPS = 3
+CONTRASTS = (0.2, 1, 5)
 
 
 def weight(name, shape, low, high):
@@ -201,7 +201,9 @@ def write_objects(folder):
 def write_graphs(folder):
     v1.disable_v2_behavior()
     v1.disable_resource_variables()
-    crops = RANDOM.normal(size=(CROPS, 160, 160, 3)).astype(np.float32)
+    # Of different contrast: embeddings of noise alone hardly differ.
+    noise = RANDOM.normal(size=(len(CONTRASTS), 160, 160, 3))
+    crops = (noise * np.reshape(CONTRASTS, (-1, 1, 1, 1))).astype(np.float32)
     for dimensions in (512, 128):
         with tf.Graph().as_default(), v1.Session() as session:
             images = v1.placeholder(tf.float32, (None, 160, 160, 3), "input")
