@@ -23,14 +23,15 @@ from lfw_eval.workers.ray_cluster import LOCAL, RayCluster
 
 MAX_BATCH_SIZE = 8192
 BatchSize = Annotated[int, typer.Option("--batch-size", "--bs", min=1, max=MAX_BATCH_SIZE)]
-WAYS = "per-image|fixed|unit|arcface|none|MEAN,STD"
+WAYS = "NAME|MEAN,STD"
 CropNormalisation = Annotated[
     str | None,
     typer.Option(
         "--normalisation",
         metavar=WAYS,
-        help="How the network's training images were normalised; MEAN,STD of pixels from 0 to 255, "
-        "or three of each in the network's order of channels. Default: as the checkpoint says.",
+        help="How the network's training images were normalised: per-image, fixed, unit, arcface, "
+        "none, or MEAN,STD of pixels from 0 to 255, or three of each in the network's order of "
+        "channels. Default: as the checkpoint says.",
     ),
 ]
 CropChannels = Annotated[
