@@ -7,7 +7,7 @@ import typer
 
 from lfw_eval.checkpoints.formats import CHECKPOINTS
 from lfw_eval.cli.errors import as_options
-from lfw_eval.cli.options import AlignmentOptions
+from lfw_eval.cli.options import AlignmentOptions, DrawPairs, PairList
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.datasets.lfw import local_lfw
 from lfw_eval.pipelines.inspection import TRIAL_PAIRS, inspect
@@ -28,7 +28,8 @@ def inspect_command(
             "Default: LFW if it is on this machine, or else the celebrities.",
         ),
     ] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Its pair list.")] = None,
+    pairs: PairList = None,
+    draw_pairs: DrawPairs = None,
     trial_pairs: Annotated[
         int,
         typer.Option(min=0, help="Genuine pairs to try normalisations on; 0: do not try."),
@@ -41,15 +42,15 @@ def inspect_command(
 
     Exit codes: 0 success, also for a network that is refused; 2 the file cannot be read.
     """
-    faces = _open(dataset, pairs) if trial_pairs else None
+    faces = _open(dataset, pairs, draw_pairs) if trial_pairs else None
     inspection = inspect(checkpoint, faces, alignment.of, trial_pairs)
     print(as_options(inspection_table(inspection), {}))
 
 
-def _open(dataset: str | None, pairs: Path | None) -> Dataset | None:
+def _open(dataset: str | None, pairs: Path | None, draw_pairs: int | None) -> Dataset | None:
     """Return the pairs of faces that are at hand; None where there are none."""
-    if dataset or pairs:
-        return open_dataset(dataset, pairs)
+    if dataset or pairs or draw_pairs:
+        return open_dataset(dataset, pairs, draw_pairs=draw_pairs)
     try:
         return open_dataset(local_lfw() or "celebrities")
     except NoSourceError:

@@ -12,7 +12,6 @@ from lfw_eval.system.printing import first_names
 
 _LABEL, _WIDTH = 14, 100
 _SHOWN = 4
-_BOX = 4
 _ALIKE = 0.01  # of the largest value
 _Row = tuple[str, str]
 
@@ -38,8 +37,11 @@ def _rows(inspection: Inspection) -> Iterator[_Row]:
         yield from _several("output", shown.outputs)
     if adopted is None:
         yield "refused", inspection.refusal
-        if shown and any(output.shape[-1:] == (_BOX,) for output in shown.outputs):
-            yield "detector?", "it has an output of boxes: measure detectors by lfw-eval detect"
+        if shown and any(_has_places(output) for output in shown.outputs):
+            yield (
+                "detector?",
+                "its outputs are of places in an image: measure detectors by lfw-eval detect",
+            )
         return
     yield "crops", f"{adopted.size}, {_layout(shown)}"
     yield "embedding", f"{adopted.network.outputs[0].name}, {adopted.dimensions} dimensions"
@@ -52,6 +54,11 @@ def _rows(inspection: Inspection) -> Iterator[_Row]:
         yield from verdict_rows(inspection.tried.trial, adopted.default)
     else:
         yield "not tried", inspection.untried
+
+
+def _has_places(output: TensorDescription) -> bool:
+    """Return whether an output has rows or maps, as boxes and scores have."""
+    return len(output.shape) > 2 and output.shape[2:] != (1, 1)
 
 
 def _several(label: str, tensors: Sequence[TensorDescription]) -> Iterator[_Row]:
