@@ -34,10 +34,7 @@ class QdqTypes:
 
 
 def quantized_layers(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the layers that `quantize` quantises, first to last: those with weights.
-
-    Concatenations, poolings and sums are quantised only for their sake.
-    """
+    """Return the names of the layers that `quantize` quantises, first to last."""
     return Placement(model).layers
 
 
@@ -83,11 +80,12 @@ def quantize(
 ) -> onnx.ModelProto:
     """Return the model with Q/DQ nodes: symmetric, per channel for weights.
 
-    It quantises the inputs of convolutions, dense layers, concatenations and poolings, and the
-    input of a residual sum that is not the output of a convolution for this sum alone (such a
-    convolution fuses the sum, and its accumulator is wider). Concatenation and pooling move values
+    It quantises the inputs of layers: convolutions over images, and dense layers whose weights are
+    a constant matrix. For their sake alone it also quantises the inputs of a concatenation or
+    pooling that something reads in INT8, and the input of a sum beside a convolution for this sum
+    alone (which fuses the sum; its accumulator is wider). Concatenation and pooling move values
     without arithmetic, so all their tensors share a scale. Weights are int8 with a scale per output
-    channel; biases and everything after the last dense layer stay float.
+    channel; biases and all else stay float.
 
     Args:
         model: FP32 model, batch normalisation folded.
