@@ -45,7 +45,7 @@ VERBS = (
     Verb(
         "detect",
         "lfw_eval.cli.detect:detect_command",
-        "Measure a face detector's mAP: FaceDetect, YuNet or MTCNN.",
+        "Measure a face detector's mAP: CenterFace, FaceDetect, YuNet, MTCNN or an ONNX file.",
         _EVALUATE,
     ),
     Verb(
