@@ -97,5 +97,6 @@ def test_changes_of_a_conversion(tmp_path):
     path = tmp_path / "net.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
     table = " ".join(inspection_table(described(path)).split())
+    assert "INT8 refused: no Conv" in table
     assert "crops 32x32, channels last, exported for a batch of 1" in table
     assert "input to channels first; the batch becomes dynamic; outputs left out: age" in table

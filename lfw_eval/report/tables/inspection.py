@@ -121,6 +121,9 @@ def _changes(file: OnnxDescription, adopted: Adopted) -> Iterator[str]:
 def _arithmetic(adopted: Adopted) -> Iterator[_Row]:
     if adopted.quantization:
         yield "quantised", f"{adopted.quantization}: runs as it is, and is not calibrated"
+    elif not adopted.quantized:
+        yield "INT8", "refused: no Conv over images, Gemm or MatMul has constants for weights"
+        return
     layers = adopted.layers
     if not layers:
         yield "INT8", f"{len(adopted.quantized)} layers; multiply-adds cannot be counted"
