@@ -39,6 +39,7 @@ from lfw_eval.live.source import Capture, ImageFolder, open_source
 from lfw_eval.live.stats import Tally
 from lfw_eval.live.video_file import video_file
 from lfw_eval.metrics.detection.boxes import Detections
+from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
 
 GREY = np.full((120, 160, 3), 120, np.uint8)
@@ -307,6 +308,20 @@ def test_rates(tmp_path):
     assert [frame.pixels.shape for frame in frames] == [(20, 40, 3)] * 3
     assert frames[0].pixels.max() == 9, "the first one fills its size"
     assert frames[2].pixels.max() == 127, "the others are letterboxed"
+
+
+def test_centerface_on_an_engine(centerface, real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path))
+    engine = EngineChoice("openvino", "int8", 64)
+    photograph = next(iter_members(real_data / "lfw.tgz", (".jpg",)))[1]
+    image = cv2.imdecode(np.frombuffer(photograph, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    with open_finder("centerface", centerface, engine=engine, precision="fp32", size=160) as finder:
+        (box,) = finder.find(image).boxes
+    # The face of LFW is in the middle, and about half as wide as these crops.
+    assert np.abs((box[:2] + box[2:]) / 2 - 75).max() < 20
+    assert 50 < box[2] - box[0] < 110
+    with pytest.raises(UserError, match="centerface and facedetect, not mtcnn"):
+        open_finder("mtcnn", engine=engine, precision="fp16")
 
 
 def test_facedetect_on_an_engine(tmp_path, monkeypatch):
