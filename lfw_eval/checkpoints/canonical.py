@@ -22,7 +22,8 @@ def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> o
 
     That is float32; operator set 13 to 17, newer only where that is impossible; any batch size;
     constants, and what depends on them alone, as initializers that are no inputs; no functions, and
-    no nodes that no output needs; a name of its own for every node. Tensors keep their names, but
+    no nodes that no output needs; convolutions with `kernel_shape`; a name of its own for every
+    node. Tensors keep their names, but
     for one called `crops`. A quantised network keeps its nodes, types and operator set.
 
     Args:
@@ -52,6 +53,7 @@ def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> o
             model = to_common_operators(to_float32(model), name)
             # Operators written as older ones brought constants of their own.
             model = fold_constants(model, name)
+            _state_kernel_shapes(model)
         drop_unused(model)
         name_nodes(model.graph.node)
         free_reserved_name(model)
@@ -66,6 +68,20 @@ def canonical(model: onnx.ModelProto, name: str, *, any_batch: bool = True) -> o
             f"{name} cannot be brought to operator set {OLDEST} in float32 ({first_line(error)})",
             f"export it with operator set {OLDEST} to 17",
         ) from error
+
+
+def _state_kernel_shapes(model: onnx.ModelProto) -> None:
+    """Write out `kernel_shape`, which ONNX infers from the weights.
+
+    TensorRT 8's parser does not where these pass through Q/DQ nodes.
+    """
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
+            continue
+        if all(attribute.name != "kernel_shape" for attribute in node.attribute):
+            shape = list(weights[node.input[1]][2:])
+            node.attribute.append(onnx.helper.make_attribute("kernel_shape", shape))
 
 
 def _drop_constant_inputs(model: onnx.ModelProto) -> None:

@@ -113,3 +113,15 @@ def test_what_has_no_such_form_is_refused_by_its_node(name, tmp_path):
         convert(tmp_path / "net.onnx", normalisation="arcface")
     assert "net.onnx" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_kernel_sizes_are_stated(tmp_path):
+    """TensorRT 8's parser does not infer those of quantised weights."""
+    path = write("depthwise-prelu", tmp_path)
+
+    def without(model: onnx.ModelProto) -> list[str]:
+        convolutions = (node for node in model.graph.node if node.op_type == "Conv")
+        return [n.name for n in convolutions if "kernel_shape" not in {a.name for a in n.attribute}]
+
+    assert without(onnx.load(path))
+    assert not without(convert(path, default_normalisation="arcface"))
