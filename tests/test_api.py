@@ -225,7 +225,7 @@ def test_paths_may_be_strings(tmp_path):
         ({"engine": "openvin"}, "`engine` 'openvin' is unknown; did you mean 'openvino'"),
         ({"precision": "int4"}, "`engine` openvino has no int4"),
         ({"checkpoint": "facenet"}, "`checkpoint` facenet is neither a file nor one of"),
-        ({"normalisation": "whole"}, "`normalisation` 'whole' is unknown; choose one of per-im"),
+        ({"normalisation": "whole"}, "`normalisation` 'whole' is unknown; choose per-image"),
     ],
 )
 def test_engines_that_cannot_be(options, message, small_network):
