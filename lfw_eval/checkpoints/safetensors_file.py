@@ -39,7 +39,7 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         if size > _MAX_BYTES:
             raise _unusable(path, f"it is larger than {_MAX_BYTES // 2**30} GiB")
         # The library's own way to NumPy knows no bfloat16.
-        tensors = deserialize(path.read_bytes())
+        tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:
         raise unreadable(path, error) from error
     except SafetensorError as error:

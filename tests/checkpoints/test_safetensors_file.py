@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 from arcface_torch_like import Reference, iresnet_state_dict
 from facenet_pytorch_like import state_dict
+from safetensors.numpy import save_file
 
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
-from lfw_eval.system.errors import UserError
-
-pytest.importorskip("safetensors")
-
-from safetensors.numpy import save_file
-
 from lfw_eval.checkpoints.safetensors_file import read_safetensors
+from lfw_eval.system.errors import UserError
 
 
 def raw(header, data=b"", length=None):
