@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from calibration.branches import read_names
 from calibration.constants import with_initializers
 from calibration.errors import UserError
 from calibration.placement import Placement, layer_name
@@ -154,7 +155,7 @@ class _Quantizer:
             if place in self._placement.axes:
                 node.input[1] = self._weights(node.input[1], self._placement.axes[place])
             self._nodes.append(node)
-        used = {name for node in self._nodes for name in node.input}
+        used = {name for node in self._nodes for name in (*node.input, *read_names(node))}
         constants = [
             onnx.TensorProto.FromString(tensor.SerializeToString())
             for name, tensor in self._constants.items()

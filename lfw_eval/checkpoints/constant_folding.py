@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from calibration.branches import branches
 from calibration.constants import with_initializers
-from lfw_eval.checkpoints.names import branches, tensor_names, unique
+from lfw_eval.checkpoints.names import tensor_names, unique
 from lfw_eval.system.errors import UserError
 
 _MAX_BYTES = 2**30
@@ -61,7 +62,7 @@ class _Folder:
     def fold(self) -> onnx.ModelProto:
         nodes: list[onnx.NodeProto] = []
         for node in self._model.graph.node:
-            if node.op_type == "If" and node.input[0] in self._constants:
+            if node.op_type == "If" and self._is_true_or_false(node.input[0]):
                 nodes += self._branch(node)
             elif self._outputs.intersection(node.output):
                 nodes.append(node)
@@ -78,6 +79,10 @@ class _Folder:
         graph.node.extend(nodes)
         graph.initializer.extend(tensors)
         return self._model
+
+    def _is_true_or_false(self, name: str) -> bool:
+        tensor = self._constants.get(name)
+        return tensor is not None and math.prod(tensor.dims) == 1
 
     def _is_constant(self, node: onnx.NodeProto) -> bool:
         names = [name for name in node.input if name]
@@ -157,7 +162,11 @@ class _Folder:
         dims = dims[bounds.get("start", 0) : bounds.get("end", len(dims))]
         known = np.array([-1 if dim is None else dim for dim in dims], dtype=np.int64)
         if indices is not None:
-            if np.any(indices >= len(known)) or np.any(indices < -len(known)):
+            if (
+                indices.dtype.kind != "i"
+                or np.any(indices >= len(known))
+                or np.any(indices < -len(known))
+            ):
                 return None
             known = known[indices]
         return None if np.any(known < 0) else np.asarray(known)

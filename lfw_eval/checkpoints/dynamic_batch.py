@@ -113,7 +113,7 @@ class _Rewriter:
 
     def _reshape(self, node: onnx.NodeProto, shapes: Shapes) -> list[onnx.NodeProto] | None:
         target, before = self._constants.get(node.input[1]), shapes.get(node.input[0])
-        if target is None or before is None:
+        if target is None or target.data_type != TensorProto.INT64 or before is None:
             return None
         old = numpy_helper.to_array(target)
         new = _any_batch(old.tolist(), before, self._batch)
@@ -128,7 +128,7 @@ class _Rewriter:
         before = shapes.get(node.input[0])
         if sizes is None or before is None or _batch_axis(before) != axis % len(before):
             return None
-        if len(set(numpy_helper.to_array(sizes).tolist())) != 1:
+        if len(set(numpy_helper.to_array(sizes).ravel().tolist())) != 1:
             return None
         del node.input[1:]
         return []
@@ -141,7 +141,7 @@ class _Rewriter:
         added: list[onnx.NodeProto] = []
         for index, name in enumerate(node.input):
             tensor = self._constants.get(name)
-            if tensor is None or tensor.dims[0] != self._batch:
+            if tensor is None or list(tensor.dims[:1]) != [self._batch]:
                 continue
             rows = numpy_helper.to_array(tensor)
             if np.any(rows != rows[:1]):

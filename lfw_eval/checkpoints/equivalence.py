@@ -31,6 +31,7 @@ the original's weights in float32 too, to within `TOLERANCE`.
 _ROUNDING = 2.0**-20  # Of several additions in float32.
 _ABOVE_NOISE = 4
 _CROPS = 3  # Exporters fix a batch of 1 or a power of 2.
+_MAX_BATCH = 1024
 _HALF = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _FATAL = 4  # What ONNX Runtime logs of an error is in the exception.
 
@@ -163,6 +164,10 @@ def _run_original(
     shape = shape_of(image)
     kind = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
     typed = (np.rint(images) if np.issubdtype(kind, np.integer) else images).astype(kind)
+    if shape[0] > _MAX_BATCH:
+        raise UserError(
+            f"{name} takes a batch of {shape[0]:,} images only", "export it with a dynamic batch"
+        )
     layouts = [typed] if shape[1] in (0, 3) else []
     if shape[1] != 3:
         layouts.append(np.ascontiguousarray(typed.transpose(0, 2, 3, 1)))

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from lfw_eval.checkpoints.names import branches
+from calibration.branches import branches
 
 OTHER_FLOATS = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE})
 # Attributes that hold the type of an output.

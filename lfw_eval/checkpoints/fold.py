@@ -9,8 +9,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calibration.branches import read_names
 from calibration.constants import with_initializers
-from lfw_eval.checkpoints.names import read_names, tensor_names, unique
+from lfw_eval.checkpoints.names import tensor_names, unique
 
 
 def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -42,8 +43,7 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
             affine is not None
             and before is not None
             and consumers[node.input[0]] == 1
-            # A factor of more dimensions would give the result more.
-            and affine[0].ndim <= len(constants[before.input[1]].dims)
+            and _fits(affine[0], constants[before.input[1]])
         ):
             _apply(before, *affine, constants, taken)
             before.output[0] = node.output[0]
@@ -53,7 +53,7 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
         nodes.append(node)
         if _is_foldable(node, constants, consumers):
             producers[node.output[0]] = node
-    used = {name for node in nodes for name in node.input}
+    used = {name for node in nodes for name in _reads(node)}
     used_constants = [tensor for name, tensor in constants.items() if name in used]
     tensors = used | {name for node in nodes for name in node.output}
     shapes = [info for info in graph.value_info if info.name in tensors]
@@ -67,6 +67,11 @@ def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:
         field.extend(values)
     onnx.checker.check_model(model)
     return model
+
+
+def _fits(scale: NDArray[np.float64], weights: onnx.TensorProto) -> bool:
+    """Return whether weights (out, ...) have that many channels, and the result no more axes."""
+    return scale.size in (1, weights.dims[0]) and scale.ndim <= len(weights.dims)
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
@@ -94,6 +99,8 @@ def _affine(
     """Return scale and shift of an affine node, float64 of one value or (channels,), or None."""
     if node.op_type == "BatchNormalization" and all(name in constants for name in node.input[1:]):
         gamma, beta, mean, variance = (_array(constants[name]) for name in node.input[1:])
+        if len({parameter.shape for parameter in (gamma, beta, mean, variance)}) > 1:
+            return None  # which no runtime accepts, and says better
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
         scale = gamma / np.sqrt(variance + epsilon)
         return scale, beta - mean * scale

@@ -1,8 +1,10 @@
 """Names of tensors and nodes that no other has."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import onnx
+
+from calibration.branches import branches
 
 
 def unique(name: str, taken: set[str]) -> str:
@@ -23,24 +25,6 @@ def tensor_names(graph: onnx.GraphProto) -> set[str]:
         for branch in branches(node):
             names |= tensor_names(branch)
     return names - {""}
-
-
-def branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """Yield the graphs inside a node, such as those of an If."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def read_names(node: onnx.NodeProto) -> set[str]:
-    """Return the names of the tensors that a node reads, in its branches too."""
-    names = {name for name in node.input if name}
-    for branch in branches(node):
-        names |= {info.name for info in branch.output}
-        for inner in branch.node:
-            names |= read_names(inner)
-    return names
 
 
 def rename_tensor(graph: onnx.GraphProto, old: str, new: str) -> None:

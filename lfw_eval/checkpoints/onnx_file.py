@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from lfw_eval.system.errors import UserError, first_line
@@ -30,6 +31,14 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             # The checker wants one of every output.
             model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model)
+        # The checker takes weights of another size than their shape's, and names that are no text.
+        for tensor in _tensors(model):
+            if tensor.data_type != onnx.TensorProto.UNDEFINED:  # an attribute without one
+                numpy_helper.to_array(tensor)
+        for node in model.graph.node:
+            # Protocol buffers hand out what is not UTF-8 as bytes.
+            if not all(isinstance(n, str) for n in (node.name, *node.input, *node.output)):
+                raise ValueError("the name of a node or tensor is not UTF-8")
     except (
         DecodeError,
         OSError,

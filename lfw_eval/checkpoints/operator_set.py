@@ -7,10 +7,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper, version_converter
 
+from calibration.branches import branches
 from lfw_eval.checkpoints.constant_folding import fold_constants
 from lfw_eval.checkpoints.graph_builder import IR_VERSION
 from lfw_eval.checkpoints.graph_builder import OPSET as NEWEST
-from lfw_eval.checkpoints.names import branches, tensor_names, unique
+from lfw_eval.checkpoints.names import tensor_names, unique
 from lfw_eval.system.errors import UserError, first_line
 
 OLDEST = 13
@@ -167,7 +168,7 @@ class _Lowering:
 
     def _axes_as_attribute(self, node: onnx.NodeProto) -> None:
         axes = self._constants.get(node.input[1]) if len(node.input) > 1 else None
-        if axes is None:
+        if axes is None or axes.dtype != np.int64 or not axes.size:
             return
         del node.input[1:]
         no_axes = next((a for a in node.attribute if a.name == "noop_with_empty_axes"), None)

@@ -21,7 +21,7 @@ from lfw_eval.system.errors import UserError
 # Height and width, for networks that leave them open: FaceNet's, ArcFace's, those of transformers
 # and of VGGFace2, and SphereFace's.
 _SIZES = ((160, 160), (112, 112), (224, 224), (128, 128), (112, 96), (96, 96))
-_MIN_SIDE = 32
+_MIN_SIDE, _MAX_SIDE = 32, 4096
 
 
 def adopt_onnx(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -59,12 +59,14 @@ def _image_shape(path: Path, model: onnx.ModelProto) -> tuple[int, ...]:
             shapes = last
         case (_, 0, 0, 0):
             shapes = first + last
-        case (_, 3, height, width) | (_, height, width, 3) if min(height, width) >= _MIN_SIDE:
+        case (_, 3, height, width) | (_, height, width, 3) if (
+            min(height, width) >= _MIN_SIDE and max(height, width) <= _MAX_SIDE
+        ):
             shapes = [shape[1:]]
     if shapes is None or kind not in (TensorProto.FLOAT, TensorProto.UINT8):
         raise UserError(
             f"{path} must have one input (n, 3, height, width) or (n, height, width, 3) of "
-            f"at least {_MIN_SIDE} pixels, in floating point or uint8, but has "
+            f"{_MIN_SIDE} to {_MAX_SIDE} pixels, in floating point or uint8, but has "
             f"{describe_shapes(inputs)}",
             "give a network of face crops, such as FaceNet's 160x160 or ArcFace's 112x112",
         )

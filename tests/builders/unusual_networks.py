@@ -234,9 +234,9 @@ def _if_of_a_size() -> onnx.ModelProto:
 @_kind
 def _if_of_the_image() -> onnx.ModelProto:
     net = Net()
-    x = net.stem()
+    x, bias = net.stem(), net.uniform(-0.3, 0.3, 16, 1, 1)
     peak = net.op("Greater", net.op("ReduceMax", x, keepdims=0), net.constant(np.float32(0)))
-    nodes = [helper.make_node(kind, [x], ["r"]) for kind in ("Neg", "Identity")]
+    nodes = [helper.make_node(kind, [x, bias], ["r"]) for kind in ("Sub", "Add")]
     return _of(net, _branches(net, peak, *nodes))
 
 

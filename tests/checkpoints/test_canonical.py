@@ -9,6 +9,7 @@ from unusual_networks import REFUSED, UNUSUAL
 from zoo import ZOO, write
 from zoo_net import SIDE
 
+from calibration.branches import read_names
 from lfw_eval.checkpoints.conversion import convert
 from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
 from lfw_eval.checkpoints.float32 import to_float32
@@ -97,7 +98,7 @@ def test_the_form(name, tmp_path):
     types |= {tensor.data_type for tensor in graph.initializer}
     assert not types & FLOATS
     constants = {tensor.name for tensor in graph.initializer}
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in graph.node for name in read_names(node)}
     assert constants <= read
     assert not any(constants.issuperset(filter(None, node.input)) for node in graph.node)
     names = [node.name for node in graph.node]

@@ -93,3 +93,19 @@ def test_values_that_are_no_numbers_are_refused(external):
     locate(external, length="many")
     with pytest.raises(UserError):
         open_checkpoint(str(external), "fixed")
+
+
+def test_what_the_checker_takes_and_no_reader_can(tmp_path, tiny_facenet):
+    """Weights of another size than their shape's, and a name that is no text."""
+    long = onnx.ModelProto.FromString(tiny_facenet.SerializeToString())
+    long.graph.initializer[0].raw_data = long.graph.initializer[0].raw_data + bytes(4)
+    (tmp_path / "net.onnx").write_bytes(long.SerializeToString())
+    with pytest.raises(UserError, match=r"net\.onnx is not a valid ONNX network: cannot reshape"):
+        read_onnx(tmp_path / "net.onnx")
+    name = tiny_facenet.graph.node[1].name.encode()
+    broken = tiny_facenet.SerializeToString().replace(name, b"\xff" * len(name))
+    (tmp_path / "net.onnx").write_bytes(broken)
+    with pytest.raises(
+        UserError, match=r"net\.onnx is not a valid ONNX network: the name of a node"
+    ):
+        read_onnx(tmp_path / "net.onnx")
