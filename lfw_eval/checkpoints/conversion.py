@@ -13,7 +13,7 @@ from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
 
-RECIPE = 3
+RECIPE = 4
 """Version of the conversion: raise it when the same checkpoint would give another network."""
 
 _NORMALISATION = "lfw_eval.normalisation"
