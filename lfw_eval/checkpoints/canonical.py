@@ -80,8 +80,8 @@ def _state_kernel_shapes(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
             continue
-        if all(attribute.name != "kernel_shape" for attribute in node.attribute):
-            shape = list(weights[node.input[1]][2:])
+        shape = list(weights[node.input[1]][2:])
+        if shape and all(attribute.name != "kernel_shape" for attribute in node.attribute):
             node.attribute.append(onnx.helper.make_attribute("kernel_shape", shape))
 
 

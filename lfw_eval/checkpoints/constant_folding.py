@@ -129,6 +129,8 @@ class _Folder:
         for info in single.graph.output:
             kind = info.type.tensor_type
             dims = kind.shape.dim
+            if not kind.elem_type:
+                return False
             if not kind.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
                 if node.op_type in _SELECTING:
                     continue

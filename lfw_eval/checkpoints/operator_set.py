@@ -174,7 +174,7 @@ class _Lowering:
         no_axes = next((a for a in node.attribute if a.name == "noop_with_empty_axes"), None)
         if no_axes is not None:
             node.attribute.remove(no_axes)
-        node.attribute.append(helper.make_attribute("axes", axes.tolist()))
+        node.attribute.append(helper.make_attribute("axes", axes.ravel().tolist()))
 
     def _split_sizes(
         self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]
