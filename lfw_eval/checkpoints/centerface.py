@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx
 
-from lfw_eval.checkpoints.canonical import canonical
+from lfw_eval.checkpoints.canonical.form import canonical
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
 from lfw_eval.checkpoints.equivalence import require_equal
 from lfw_eval.checkpoints.fold import fold_affine

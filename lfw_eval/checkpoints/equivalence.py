@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from lfw_eval.checkpoints.constant_folding import fold_constants
-from lfw_eval.checkpoints.dynamic_batch import fixing_node
-from lfw_eval.checkpoints.float32 import to_float32
+from lfw_eval.checkpoints.canonical.constant_folding import fold_constants
+from lfw_eval.checkpoints.canonical.dynamic_batch import fixing_node
+from lfw_eval.checkpoints.canonical.float32 import to_float32
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops, free_reserved_name
 from lfw_eval.checkpoints.onnx_file import inputs_of, shape_of
 from lfw_eval.system.errors import UserError, first_line

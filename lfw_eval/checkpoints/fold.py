@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from calibration.branches import read_names
 from calibration.constants import with_initializers
-from lfw_eval.checkpoints.names import tensor_names, unique
+from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 
 
 def fold_affine(model: onnx.ModelProto) -> onnx.ModelProto:

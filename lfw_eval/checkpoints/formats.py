@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfw_eval.checkpoints.tensorflow_bundle import bundle_files, is_bundle
-from lfw_eval.checkpoints.tensorflow_graph import is_graph, is_saved_model, saved_model_files
+from lfw_eval.checkpoints.tensorflow.bundle import bundle_files, is_bundle
+from lfw_eval.checkpoints.tensorflow.graph import is_graph, is_saved_model, saved_model_files
 from lfw_eval.system.errors import UserError
 
 if TYPE_CHECKING:  # help texts list the formats, and do without a second for onnx
@@ -56,8 +56,8 @@ def _read_keras(path: Path) -> "Network":
 
 
 def _read_torch(path: Path) -> "Network":
-    from lfw_eval.checkpoints.state_dict import convert_tensors
-    from lfw_eval.checkpoints.torch_archive import read_tensors
+    from lfw_eval.checkpoints.torch.archive import read_tensors
+    from lfw_eval.checkpoints.torch.state_dict import convert_tensors
 
     return convert_tensors(path, read_tensors(path))
 
@@ -68,8 +68,8 @@ def _is_safetensors(path: Path, start: bytes) -> bool:
 
 
 def _read_safetensors(path: Path) -> "Network":
-    from lfw_eval.checkpoints.safetensors_file import read_safetensors
-    from lfw_eval.checkpoints.state_dict import convert_tensors
+    from lfw_eval.checkpoints.torch.safetensors_file import read_safetensors
+    from lfw_eval.checkpoints.torch.state_dict import convert_tensors
 
     return convert_tensors(path, read_safetensors(path))
 
@@ -93,19 +93,19 @@ def _mxnet_files(path: Path) -> dict[str, Path]:
 
 
 def _read_frozen_graph(path: Path) -> "Network":
-    from lfw_eval.checkpoints.facenet_tensorflow import convert_frozen_graph
+    from lfw_eval.checkpoints.tensorflow.facenet import convert_frozen_graph
 
     return convert_frozen_graph(path)
 
 
 def _read_saved_model(path: Path) -> "Network":
-    from lfw_eval.checkpoints.facenet_tensorflow import convert_saved_model
+    from lfw_eval.checkpoints.tensorflow.facenet import convert_saved_model
 
     return convert_saved_model(path)
 
 
 def _read_variables(path: Path) -> "Network":
-    from lfw_eval.checkpoints.facenet_tensorflow import convert_variables
+    from lfw_eval.checkpoints.tensorflow.facenet import convert_variables
 
     return convert_variables(path)
 
@@ -122,7 +122,7 @@ def _read_onnx(path: Path) -> "Network":
 
 
 def _original_onnx(path: Path) -> "onnx.ModelProto":
-    from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
+    from lfw_eval.checkpoints.canonical.exporter_mistakes import mend_mistakes
     from lfw_eval.checkpoints.onnx_file import read_onnx
 
     return mend_mistakes(read_onnx(path))

@@ -5,7 +5,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from lfw_eval.checkpoints.names import tensor_names
+from lfw_eval.checkpoints.canonical.names import tensor_names
 from lfw_eval.system.errors import UserError, first_line
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

@@ -20,7 +20,7 @@ def convert_state_dict(tensors: Tensors) -> onnx.ModelProto:
     named after the PyTorch modules.
 
     Args:
-        tensors: Weights by name, as `torch_archive.read_tensors` returns them.
+        tensors: Weights by name, as `torch.archive.read_tensors` returns them.
 
     Returns:
         Model from `input`, float32 (n, 3, 160, 160), to `last_bn`, float32 (n, dimensions).

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from onnx.shape_inference import InferenceError
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
-from lfw_eval.checkpoints.torch_archive import read_tensors
+from lfw_eval.checkpoints.torch.archive import read_tensors
 from lfw_eval.system.errors import UserError
 
 

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from lfw_eval.checkpoints.names import rename_tensor, tensor_names, unique
+from lfw_eval.checkpoints.canonical.names import rename_tensor, tensor_names, unique
 from lfw_eval.checkpoints.preprocessing import Preprocessing
 
 CROPS = "crops"

@@ -5,10 +5,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from lfw_eval.checkpoints.canonical import canonical, drop_unused
-from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
-from lfw_eval.checkpoints.float32 import drop_empty_casts
-from lfw_eval.checkpoints.names import tensor_names, unique
+from lfw_eval.checkpoints.canonical.exporter_mistakes import mend_mistakes
+from lfw_eval.checkpoints.canonical.float32 import drop_empty_casts
+from lfw_eval.checkpoints.canonical.form import canonical, drop_unused
+from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
     inputs_of,

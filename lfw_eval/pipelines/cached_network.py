@@ -6,7 +6,7 @@ import onnx
 
 from calibration.cache import CalibrationCache
 from calibration.quantize import QdqTypes, coverage, quantize
-from lfw_eval.checkpoints.canonical import canonical
+from lfw_eval.checkpoints.canonical.form import canonical
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line

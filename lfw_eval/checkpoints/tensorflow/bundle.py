@@ -13,8 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lfw_eval.checkpoints.protobuf_wire import MalformedError, MessageReader, Value, text, varint
-from lfw_eval.checkpoints.tensorflow_tensor import StoredTensor, element_bytes, read_shape
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import (
+    MalformedError,
+    MessageReader,
+    Value,
+    text,
+    varint,
+)
+from lfw_eval.checkpoints.tensorflow.tensor import StoredTensor, element_bytes, read_shape
 from lfw_eval.system.errors import UserError
 
 _MAX_INDEX_BYTES = 2**24  # FaceNet's has 22,400

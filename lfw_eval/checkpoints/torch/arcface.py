@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import onnx
 
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
-from lfw_eval.checkpoints.torch_layers import INPUT, Array, TorchLayers, WeightError
+from lfw_eval.checkpoints.torch.layers import INPUT, Array, TorchLayers, WeightError
 
 _STRIDE = 16  # of the last map, in both
 

@@ -8,8 +8,8 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lfw_eval.checkpoints.protobuf_wire import MalformedError, MessageReader, Value, text
-from lfw_eval.checkpoints.tensorflow_tensor import (
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError, MessageReader, Value, text
+from lfw_eval.checkpoints.tensorflow.tensor import (
     UNSUPPORTED,
     StoredTensor,
     element_bytes,

@@ -16,10 +16,10 @@ import onnx
 from numpy.typing import NDArray
 
 from lfw_eval.checkpoints.inception_resnet_v1 import Tensors, convert_state_dict
-from lfw_eval.checkpoints.protobuf_wire import MalformedError
-from lfw_eval.checkpoints.tensorflow_bundle import is_bundle, read_variables
-from lfw_eval.checkpoints.tensorflow_graph import Graph, read_graph, read_saved_model
-from lfw_eval.checkpoints.tensorflow_tensor import StoredTensor
+from lfw_eval.checkpoints.tensorflow.bundle import is_bundle, read_variables
+from lfw_eval.checkpoints.tensorflow.graph import Graph, read_graph, read_saved_model
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError
+from lfw_eval.checkpoints.tensorflow.tensor import StoredTensor
 from lfw_eval.system.errors import UserError, first_line
 
 Network = tuple[onnx.ModelProto, Literal["fixed", "per-image"] | None]

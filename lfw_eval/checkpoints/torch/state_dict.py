@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from lfw_eval.checkpoints.arcface_torch import convert_iresnet, convert_mobilefacenet
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
+from lfw_eval.checkpoints.torch.arcface import convert_iresnet, convert_mobilefacenet
 from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.printing import first_names, printable
 

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper, numpy_helper
 from zoo_net import SIDE, Net
 
-from lfw_eval.checkpoints.dynamic_batch import fixing_node, free_batch
+from lfw_eval.checkpoints.canonical.dynamic_batch import fixing_node, free_batch
 
 
 def constant(model: onnx.ModelProto, operator: str) -> list[int]:

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from lfw_eval.checkpoints.names import tensor_names, unique
+from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 from lfw_eval.checkpoints.onnx_file import make_batch_dynamic
 from lfw_eval.system.errors import first_line
 

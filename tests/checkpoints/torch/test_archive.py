@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lfw_eval.checkpoints.torch_archive import read_tensors
+from lfw_eval.checkpoints.torch.archive import read_tensors
 from lfw_eval.system.errors import UserError
 
 STORAGES = {"f8": "Double", "f4": "Float", "f2": "Half", "i8": "Long", "i4": "Int", "u1": "Byte"}

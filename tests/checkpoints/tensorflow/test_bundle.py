@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tensorflow_files import field, shape_proto, table, varint, write_bundle
 
-from lfw_eval.checkpoints import tensorflow_bundle
-from lfw_eval.checkpoints.protobuf_wire import MalformedError
-from lfw_eval.checkpoints.tensorflow_bundle import bundle_files, is_bundle, read_variables
+from lfw_eval.checkpoints.tensorflow import bundle
+from lfw_eval.checkpoints.tensorflow.bundle import bundle_files, is_bundle, read_variables
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError
 from lfw_eval.system.errors import UserError
 
 VALUES = {
@@ -123,9 +123,9 @@ def test_tables_that_are_refused(entries, message, prefix):
 
 
 def test_the_number_of_variables_is_limited(prefix, monkeypatch):
-    monkeypatch.setattr(tensorflow_bundle, "_MAX_ENTRIES", 3)
+    monkeypatch.setattr(bundle, "_MAX_ENTRIES", 3)
     with pytest.raises(MalformedError, match="more than 3 variables"):
         read_variables(prefix)
-    monkeypatch.setattr(tensorflow_bundle, "_MAX_INDEX_BYTES", 3)
+    monkeypatch.setattr(bundle, "_MAX_INDEX_BYTES", 3)
     with pytest.raises(MalformedError, match="more than 3 bytes"):
         read_variables(prefix)

@@ -1,8 +1,8 @@
 import pytest
 from tensorflow_files import field, varint
 
-from lfw_eval.checkpoints import protobuf_wire
-from lfw_eval.checkpoints.protobuf_wire import MalformedError, MessageReader
+from lfw_eval.checkpoints.tensorflow import protobuf_wire
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError, MessageReader
 
 
 def read(message):

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.inception_resnet_v1 import convert_state_dict
-from lfw_eval.checkpoints.safetensors_file import read_safetensors
+from lfw_eval.checkpoints.torch.safetensors_file import read_safetensors
 from lfw_eval.system.errors import UserError
 
 

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lfw_eval.checkpoints.operator_set import operator_set, to_common_operators
+from lfw_eval.checkpoints.canonical.operator_set import operator_set, to_common_operators
 from lfw_eval.system.errors import UserError
 
 SHAPE = (2, 4, 6, 6)

@@ -5,12 +5,12 @@ from onnx import inliner, numpy_helper
 
 from calibration.branches import read_names
 from calibration.constants import with_initializers
-from lfw_eval.checkpoints.constant_folding import fold_constants
-from lfw_eval.checkpoints.dynamic_batch import free_batch
-from lfw_eval.checkpoints.float32 import to_float32
-from lfw_eval.checkpoints.names import name_nodes
+from lfw_eval.checkpoints.canonical.constant_folding import fold_constants
+from lfw_eval.checkpoints.canonical.dynamic_batch import free_batch
+from lfw_eval.checkpoints.canonical.float32 import to_float32
+from lfw_eval.checkpoints.canonical.names import name_nodes
+from lfw_eval.checkpoints.canonical.operator_set import OLDEST, operator_set, to_common_operators
 from lfw_eval.checkpoints.normalisation import free_reserved_name
-from lfw_eval.checkpoints.operator_set import OLDEST, operator_set, to_common_operators
 from lfw_eval.checkpoints.quantized import quantization_of
 from lfw_eval.system.errors import UserError, first_line
 

@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 from arcface_torch_like import Reference, iresnet_state_dict, mobilefacenet_state_dict
 
-from lfw_eval.checkpoints.state_dict import convert_tensors
+from lfw_eval.checkpoints.torch.state_dict import convert_tensors
 from lfw_eval.system.errors import UserError
 
 

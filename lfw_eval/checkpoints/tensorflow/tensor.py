@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.checkpoints.protobuf_wire import MalformedError, MessageReader
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError, MessageReader
 
 # Numbers of types in tensorflow/core/framework/types.proto; NumPy lacks bfloat16.
 _DTYPES = {1: "<f4", 2: "<f8", 19: "<f2", 14: "<u2"}

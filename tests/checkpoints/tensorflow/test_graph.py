@@ -11,9 +11,9 @@ from tensorflow_files import (
     tensor_proto,
 )
 
-from lfw_eval.checkpoints import tensorflow_graph
-from lfw_eval.checkpoints.protobuf_wire import MalformedError
-from lfw_eval.checkpoints.tensorflow_graph import is_graph, read_graph, read_saved_model
+from lfw_eval.checkpoints.tensorflow import graph as graph_module
+from lfw_eval.checkpoints.tensorflow.graph import is_graph, read_graph, read_saved_model
+from lfw_eval.checkpoints.tensorflow.protobuf_wire import MalformedError
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
 
@@ -106,6 +106,6 @@ def test_damage_at_any_byte_is_told_or_harmless(graph):
 
 
 def test_huge_files_are_not_read(graph, monkeypatch):
-    monkeypatch.setattr(tensorflow_graph, "_MAX_BYTES", 10)
+    monkeypatch.setattr(graph_module, "_MAX_BYTES", 10)
     with pytest.raises(MalformedError, match="GiB"):
         graph(graph_def({}))

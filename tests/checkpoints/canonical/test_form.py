@@ -10,9 +10,9 @@ from zoo import ZOO, write
 from zoo_net import SIDE
 
 from calibration.branches import read_names
+from lfw_eval.checkpoints.canonical.exporter_mistakes import mend_mistakes
+from lfw_eval.checkpoints.canonical.float32 import to_float32
 from lfw_eval.checkpoints.conversion import convert
-from lfw_eval.checkpoints.exporter_mistakes import mend_mistakes
-from lfw_eval.checkpoints.float32 import to_float32
 from lfw_eval.checkpoints.onnx_file import inputs_of, read_onnx
 from lfw_eval.system.errors import UserError
 

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 from zoo_net import FLOAT, FLOAT16, SIDE, Net
 
-from lfw_eval.checkpoints.constant_folding import fold_constants
+from lfw_eval.checkpoints.canonical.constant_folding import fold_constants
 from lfw_eval.system.errors import UserError
 
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibration.branches import branches
 from calibration.constants import with_initializers
-from lfw_eval.checkpoints.names import tensor_names, unique
+from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 from lfw_eval.system.errors import UserError
 
 _MAX_BYTES = 2**30

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper, version_converter
 
 from calibration.branches import branches
-from lfw_eval.checkpoints.constant_folding import fold_constants
+from lfw_eval.checkpoints.canonical.constant_folding import fold_constants
+from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 from lfw_eval.checkpoints.graph_builder import IR_VERSION
 from lfw_eval.checkpoints.graph_builder import OPSET as NEWEST
-from lfw_eval.checkpoints.names import tensor_names, unique
 from lfw_eval.system.errors import UserError, first_line
 
 OLDEST = 13

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from lfw_eval.checkpoints.names import name_nodes, tensor_names, unique
+from lfw_eval.checkpoints.canonical.names import name_nodes, tensor_names, unique
 
 
 def mend_mistakes(model: onnx.ModelProto) -> onnx.ModelProto:

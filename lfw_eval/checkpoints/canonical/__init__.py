@@ -1,0 +1,1 @@
+"""Any ONNX network in one form."""

@@ -1,0 +1,1 @@
+"""Networks that TensorFlow wrote, read without it."""

@@ -1,0 +1,1 @@
+"""Networks that PyTorch wrote, read without it."""
