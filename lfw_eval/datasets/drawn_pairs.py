@@ -30,7 +30,8 @@ def draw_pairs(paths: Mapping[str, str], number: int, where: str) -> Pairs:
 
     Args:
         paths: Of each image below the data set, by its name. The person is the folder that an image
-            is in; where all are in one folder, what stands before the number in its name.
+            is in; where all are in one folder, what stands before the number in its name. Of
+            images that differ in suffix alone, the same photograph, the first is drawn from.
         number: Of pairs, a multiple of `STEP`.
         where: Names the data set in errors.
 
@@ -47,9 +48,10 @@ def draw_pairs(paths: Mapping[str, str], number: int, where: str) -> Pairs:
         if room >= number:
             return _draw(groups, number // (2 * folds))
         most = max(most, room - room % STEP)
-    several = sum(len(images) > 1 for images in people.values())
+    images = sum(map(len, people.values()))
+    several = sum(len(own) > 1 for own in people.values())
     raise UserError(
-        f"{where} has {len(paths):,} images of {len(people):,} people, {several:,} of them with "
+        f"{where} has {images:,} images of {len(people):,} people, {several:,} of them with "
         f"more than one image: too few for {number:,} pairs with no person in two folds",
         f"draw {most:,} or fewer"
         if most
@@ -61,7 +63,12 @@ def _people(paths: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the names of each person's images; both sorted."""
     in_folders = len({path.rpartition("/")[0] for path in paths.values()}) > 1
     people: dict[str, list[str]] = {}
+    photographs: set[str] = set()
     for name, path in sorted(paths.items()):
+        photograph = path.rpartition(".")[0]
+        if photograph in photographs:
+            continue
+        photographs.add(photograph)
         folder, _, file = path.rpartition("/")
         person = folder.rpartition("/")[2] if in_folders else _person(file)
         people.setdefault(unicodedata.normalize("NFC", person), []).append(name)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.system.errors import UserError
@@ -11,16 +11,20 @@ from lfw_eval.system.errors import UserError
 class ImageFinder:
     """Finds the image that is meant by a file's name or path, with or without suffix.
 
-    Of a path the end is enough: `Ann/1`, `1.jpg` and `1` all mean `photos/Ann/1.jpg`. Names are
-    compared in Unicode's normal form C: macOS writes accents apart from their letters.
+    Of a path the end is enough: `Ann/1`, `1.jpg` and `1` all mean `photos/Ann/1.jpg`. An absolute
+    one has to be below the root. Names are compared in Unicode's normal form C: macOS writes
+    accents apart from their letters.
     """
 
-    def __init__(self, paths: Mapping[str, str]) -> None:
-        """Take the relative path of each image by its name."""
+    def __init__(self, paths: Mapping[str, str], root: Path | None = None) -> None:
+        """Take the relative path of each image by its name, and what it is relative to."""
+        self._paths = paths
+        roots = (root.absolute(), root.resolve()) if root else ()
+        self._roots = {_normal(str(path)) for path in roots}
         self._by_path: dict[str, list[str]] = {}
         self._by_end: dict[str, list[str]] = {}
         for name, path in paths.items():
-            path = unicodedata.normalize("NFC", path)
+            path = _normal(path)
             parts = PurePosixPath(path).parts
             for written in {path, _without_suffix(path)}:
                 self._by_path.setdefault(written, []).append(name)
@@ -31,7 +35,10 @@ class ImageFinder:
 
     def find(self, written: str) -> Collection[str]:
         """Return the names of the images that this can mean: one, none, or several."""
-        path = str(PurePosixPath(unicodedata.normalize("NFC", written.replace("\\", "/"))))
+        path = _normal(written)
+        for root in self._roots:
+            if path.startswith(f"{root}/"):
+                return self._by_path.get(path[len(root) + 1 :], ())
         for index in (self._by_path, self._by_end):
             if path in index:
                 return index[path]
@@ -49,7 +56,7 @@ class ImageFinder:
         """
         names = self.find(written)
         if not names:
-            raise UserError(f"{where}: there is no image {written!r}", "correct the line")
+            raise UserError(f"{where}: there is no image {written!r}", self._hint(written))
         if len(names) > 1:
             shown = ", ".join(sorted(names)[:3])
             raise UserError(
@@ -58,6 +65,20 @@ class ImageFinder:
             )
         (name,) = names
         return name
+
+    def _hint(self, written: str) -> str:
+        """Return how to correct what means no image."""
+        path = _without_suffix(_normal(written))
+        near = self.find(path) or self.find(PurePosixPath(path).name)
+        if near:
+            return f"write {self._paths[min(near)]}, say, as the data set has it"
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
+            return "write paths relative to the data set"
+        return "correct the line"
+
+
+def _normal(path: str) -> str:
+    return str(PurePosixPath(unicodedata.normalize("NFC", path.replace("\\", "/"))))
 
 
 def _without_suffix(path: str) -> str:

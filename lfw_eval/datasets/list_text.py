@@ -13,6 +13,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16-BE",
 }
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_COMMENTS = re.compile(r"(?:\s*#[^\r\n]*)+")
 
 
 def read_list(path: PairFile) -> str:
@@ -39,6 +40,13 @@ def read_list(path: PairFile) -> str:
     if "\0" in text:
         raise _binary(path, content)
     return text
+
+
+def without_comments(text: str) -> str:
+    """Return a text with empty lines in place of those at its top that begin with `#`."""
+    comments = _COMMENTS.match(text)
+    end = comments.end() if comments else 0
+    return "".join(_LINE_END.findall(text[:end])) + text[end:]
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:

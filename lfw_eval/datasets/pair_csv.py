@@ -130,7 +130,7 @@ def _rows(text: str, path: PairFile, finder: ImageFinder) -> list[_Row]:
     for row in rows:
         first = line_of.setdefault(frozenset((row.left, row.right)), row.line)
         if first != row.line:
-            _refuse(path, row.line, f"the same pair is on line {first}")
+            _refuse(path, row.line, f"the same pair is on line {first}", "delete one of the two")
     return rows
 
 
@@ -261,5 +261,5 @@ def _check_folds(path: PairFile, rows: Sequence[_Row], fold: NDArray[np.intp]) -
             _refuse(path, row.line, f"fold {row.fold} has only {kind} pairs, but needs both kinds")
 
 
-def _refuse(path: PairFile, line: int, problem: str) -> NoReturn:
-    raise UserError(f"{path}, line {line}: {problem}", "correct the line")
+def _refuse(path: PairFile, line: int, problem: str, hint: str = "correct the line") -> NoReturn:
+    raise UserError(f"{path}, line {line}: {problem}", hint)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from lfw_eval.datasets.image_finder import ImageFinder
-from lfw_eval.datasets.list_text import numbered_lines, read_list
+from lfw_eval.datasets.list_text import numbered_lines, read_list, without_comments
 from lfw_eval.datasets.pair_csv import parse_pair_table
 from lfw_eval.datasets.pair_files import PairFile
 from lfw_eval.datasets.paired_lines import is_paired_line, parse_paired_lines
@@ -12,25 +13,28 @@ from lfw_eval.datasets.pairs import Pairs, is_pair_count, parse_pairs
 from lfw_eval.system.errors import UserError
 
 
-def read_pair_list(path: PairFile, images: Mapping[str, str]) -> Pairs:
+def read_pair_list(path: PairFile, images: Mapping[str, str], root: Path | None = None) -> Pairs:
     """Read pairs from a file in LFW's format, that of CALFW and CPLFW, or as a table.
 
-    Its first line tells which it is.
+    Its first line tells which it is, below comments that begin with `#`.
 
     Args:
         path: The file.
         images: The relative path of each image, by its name.
+        root: Below which they are, for lists with absolute paths.
 
     Raises:
         UserError: The file cannot be read or is malformed, or images are missing or ambiguous; the
             message names the line.
     """
     text = read_list(path)
-    finder = ImageFinder(images)
+    if not any("/#" in f"/{image}" for image in images.values()):
+        text = without_comments(text)
+    finder = ImageFinder(images, root)
     _, first = next(numbered_lines(text), (1, ""))
     if is_pair_count(first):
         return _with_images(path, parse_pairs(text, path), finder)
-    if is_paired_line(first):
+    if is_paired_line(first, finder):
         return parse_paired_lines(text, path, finder)
     return parse_pair_table(text, path, finder)
 

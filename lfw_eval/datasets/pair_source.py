@@ -85,7 +85,7 @@ class PairSource:
             return _drawn(photographs, path, name, self.number)
         listed = self.file or _list_beside(photographs, path, self.needed)
         if listed:
-            pairs = read_pair_list(listed, photographs.paths)
+            pairs = read_pair_list(listed, photographs.paths, path)
             return SourcedPairs(pairs, _title(path, listed, pairs))
         if self.needed:
             return SourcedPairs(_official_pairs(photographs, path), f"LFW layout, {path}")
@@ -111,7 +111,8 @@ def _list_beside(photographs: Photographs, path: Path, needed: bool) -> PairFile
     if len(photographs.pair_lists) > 1:
         members = ", ".join(file.member for file in photographs.pair_lists)
         raise UserError(
-            f"{path} has several pair lists: {members}", "name one outside of it with `pairs`"
+            f"{path} has several pair lists: {members}",
+            "leave one in it, or evaluate it with `pairs`",
         )
     if photographs.pair_lists:
         return photographs.pair_lists[0]
@@ -123,7 +124,11 @@ def _official_pairs(photographs: Photographs, path: Path) -> Pairs:
     """Return LFW's own pairs, for images that are LFW's."""
     collection = datasets()
     lacking = f"neither in {path} nor beside it is a pair list ({', '.join(NAMES)})"
-    hint = "name one with `pairs`, or draw pairs of a folder of people with `draw_pairs` 1000"
+    # In words that fit the verbs that take no list, too.
+    hint = (
+        "put one there, or evaluate the data set with `pairs` or, if it has a folder of images for "
+        "each person, with `draw_pairs` 1000"
+    )
     try:
         listed = fetch(collection.entry("lfw-pairs"), collection)
     except NoSourceError as error:
@@ -132,6 +137,6 @@ def _official_pairs(photographs: Photographs, path: Path) -> Pairs:
             f"{hint}; for LFW's own, {error.hint}",
         ) from error
     try:
-        return read_pair_list(listed, photographs.paths)
+        return read_pair_list(listed, photographs.paths, path)
     except UserError as error:
         raise UserError(f"{lacking}, and LFW's does not fit: {error.problem}", hint) from error

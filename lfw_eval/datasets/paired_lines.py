@@ -20,10 +20,16 @@ from lfw_eval.system.errors import UserError
 _LINE = re.compile(r"(\S.*)\s(\d{1,9})", re.DOTALL)
 
 
-def is_paired_line(line: str) -> bool:
-    """Return whether a line is an image file and a number."""
+def is_paired_line(line: str, finder: ImageFinder) -> bool:
+    """Return whether a line is an image file and a number.
+
+    Two names and a number are the row of a table: only one that the images have holds a space.
+    """
     match = _LINE.fullmatch(line)
-    return match is not None and match[1].rstrip().lower().endswith(SUFFIXES) and "," not in line
+    name = match[1].rstrip() if match else ""
+    if not name.lower().endswith(SUFFIXES) or "," in name:
+        return False
+    return len(name.split()) == 1 or bool(finder.find(name))
 
 
 def parse_paired_lines(text: str, path: PairFile, finder: ImageFinder) -> Pairs:

@@ -195,13 +195,14 @@ def parse_pairs(text: str, path: PairFile) -> Pairs:
         images = _images(path, number, line, matched=len(sides) // per_kind % 2 == 0)
         first = lines_of.setdefault(frozenset(images), number)
         if first != number:
-            _refuse(path, number, line, f"a new pair, but it repeats line {first}")
+            hint = "delete it, and correct the counts in the first line"
+            _refuse(path, number, line, f"a new pair, but it repeats line {first}", hint)
         sides.append(images)
     if len(sides) < expected:
         raise UserError(
             f"{path} ends after {len(sides)} of the {expected} pairs stated on its first line "
             f"({folds} folds of {per_kind} matched and {per_kind} mismatched)",
-            "get a complete copy",
+            "get a complete copy, or correct the counts in the first line",
         )
     left, right = zip(*sides, strict=True)
     block = np.arange(expected) // per_kind
@@ -290,7 +291,7 @@ def _person(path: Path, image: str) -> tuple[str, str]:
     return match[1], str(int(match[2]))
 
 
-def _refuse(path: PairFile, number: int, line: str, expected: str) -> NoReturn:
-    raise UserError(
-        f"{path}, line {number}: expected {expected}, not {shown(line)}", "correct the line"
-    )
+def _refuse(
+    path: PairFile, number: int, line: str, expected: str, hint: str = "correct the line"
+) -> NoReturn:
+    raise UserError(f"{path}, line {number}: expected {expected}, not {shown(line)}", hint)

@@ -99,6 +99,15 @@ def test_people_of_a_single_folder_are_told_by_their_names():
     assert int(draw_pairs(split, 20, "set").genuine.sum()) == 10
 
 
+def test_copies_in_another_format_are_the_same_photograph():
+    paths = folder_of(*[3] * 20)
+    copies = {f"{path[:-4]}{suffix}" for path in paths.values() for suffix in (".jpg", ".bmp")}
+    pairs = draw_pairs({path: path for path in copies}, 60, "set")
+    assert all(name.endswith(".bmp") for name in pairs.names)
+    with pytest.raises(UserError, match="set has 60 images of 20 people"):
+        draw_pairs({path: path for path in copies}, 200, "set")
+
+
 @pytest.mark.parametrize("number", [0, -20, 7, 1001])
 def test_numbers_that_do_not_fill_folds(number):
     with pytest.raises(UserError, match=f"`draw_pairs` {number} is not a multiple of 20"):
@@ -137,5 +146,7 @@ def test_a_folder_without_a_list_is_told_of_it(faces, tmp_path, monkeypatch):
     official = tmp_path / "official.txt"
     official.write_text("1\nNobody\t1\t2\nNobody\t1\tElse\t1\n")
     monkeypatch.setattr("lfw_eval.datasets.pair_source.fetch", lambda *_: official)
-    with pytest.raises(UserError, match=r"nor beside it .* does not fit: 3 of .*`draw_pairs` 1000"):
+    with pytest.raises(
+        UserError, match=r"nor beside it .* fit: 3 of .*; put one there, .*`draw_pairs` 1000"
+    ):
         open_dataset(faces)

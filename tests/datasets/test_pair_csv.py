@@ -94,7 +94,11 @@ def test_ten_consecutive_folds_of_both_kinds(folder):
         ("1,4,1", r"line 7: '1' can be any of 2 images \(a/1.jpg, b/1.jpg\)"),
         ("3,4,1", "line 7: '3' can be any of 2 images"),
         ("a/1,a/1.jpg,1", "line 7: expected two different images, but both are a/1.jpg"),
-        ("2,a/1.jpg,0", "line 7: the same pair is on line 1"),
+        ("2,a/1.jpg,0", "line 7: the same pair is on line 1; delete one of the two"),
+        ("a/1.bmp,4,0", "line 7: there is no image 'a/1.bmp'; write a/1.jpg, say, as the data"),
+        ("/other/b/v1.2.png,4,0", "line 7: .*; write b/v1.2.jpg, say, as the data"),
+        ("/other/nobody.png,4,0", "line 7: .*; write paths relative to the data set"),
+        (r"C:\other\nobody.png,4,0", "line 7: .*; write paths relative to the data set"),
         ("a/1,b/1,1,x", "line 7: expected the number of a fold, not 'x'"),
         ("a/1,b/1,1,-1", "line 7: expected the number of a fold"),
         ("a/1,b/1,1,3", "line 1: this line has no fold, but others do"),
@@ -157,6 +161,16 @@ def test_finder_takes_the_end_of_a_path():
     assert list(finder.find("b/y")) == ["b/y.jpg"]
     assert len(finder.find("y")) == 2
     assert not finder.find("z") and not finder.find("x.png") and not finder.find("")
+
+
+def test_absolute_paths_below_the_data_set(folder):
+    absolute = [line.split(",") for line in PAIRS.splitlines()]
+    files = {"4": "4.jpeg", "2": "a/2.JPG", "v1.2": "b/v1.2.jpg", "./2": "a/2.JPG"}
+    lines = [",".join(str(folder / files.get(side, side)) for side in row[:2]) for row in absolute]
+    text = "".join(f"{line},{row[2]}\n" for line, row in zip(lines, absolute, strict=True))
+    assert named(opened(folder, text)) == named(opened(folder, PAIRS))
+    with pytest.raises(UserError, match=r"there is no image .*; write 4\.jpeg, say"):
+        opened(folder, text.replace("4.jpeg", "a/4.jpeg"))
 
 
 def test_names_that_several_images_share(folder):

@@ -1,6 +1,7 @@
 """Lists of pairs in every form that is around, over the same images."""
 
 import codecs
+import re
 import unicodedata
 
 import numpy as np
@@ -66,6 +67,11 @@ FORMS = {
     "fractions": [*kaggle()[:-1], "Bo,3.0,Cy,3.0"],
     "CALFW": paired(),
     "with suffixes": [line.replace("_0001,", "_0001.jpg,") for line in labelled()],
+    "with suffixes and tabs": [re.sub(r"(_\d{4})", r"\1.jpg", line) for line in labelled("\t")],
+    "with suffixes and spaces": [re.sub(r"(_\d{4})", r"\1.jpg", line) for line in labelled(" ")],
+    "below comments": ["# made by hand", "", " # twice, of course, 1", *labelled()],
+    "below a comment and a header": ["#pairs", "left,right,label", *labelled()],
+    "view 1 below a comment": ["# of ours", *lfw("6")],
     "mixed case": labelled(same="TRUE", different="False"),
     "a header that is an answer": ["first,second,same", *labelled()],
     "old line ends": ["\r".join(labelled())],
@@ -115,6 +121,28 @@ def test_calfw_without_folds(tmp_path):
     lines = [f"{line.rpartition(' ')[0]} {int(not line.endswith(' 0'))}" for line in paired(".JPG")]
     pairs = read(tmp_path, [line.replace(".JPG", ".jpg") for line in lines])
     assert (pairs.folds, pairs.folds_stated) == (6, False)
+
+
+def test_calfw_with_spaces_in_names(tmp_path):
+    images = {name.replace("_", " "): path.replace("_", " ") for name, path in IMAGES.items()}
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(paired()).replace("_", " "))
+    pairs = read_pair_list(path, images)
+    assert (len(pairs), set(pairs.names) <= set(images)) == (12, True)
+
+
+def test_no_line_is_a_comment_where_names_begin_with_its_sign(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(labelled()).replace("Ann", "#Ann"))
+    images = {
+        name.replace("Ann", "#Ann"): path.replace("Ann", "#Ann") for name, path in IMAGES.items()
+    }
+    assert len(read_pair_list(path, images)) == 12
+
+
+def test_lines_keep_their_numbers_below_comments(tmp_path):
+    with pytest.raises(UserError, match="line 14: there is no image 'Nobody'"):
+        read(tmp_path, ["# made by hand", *labelled(), "Nobody,Bo_0001,1"])
 
 
 @pytest.mark.parametrize(

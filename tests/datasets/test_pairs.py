@@ -105,7 +105,7 @@ def test_harmless_differences(write, ending):
         (3, "Ann\t1\tBob", "a mismatched pair"),
         (3, "Ann\t1\tAnn\t2", "a mismatched pair"),
         (3, "Ann\t1\t\t2", "a mismatched pair"),
-        (4, "Ann\t2\t1", "repeats line 2"),
+        (4, "Ann\t2\t1", "repeats line 2, not 'Ann\\t2\\t1'; delete it, and correct the counts"),
         (5, "Bob\t3\tAnn\t1", "repeats line 3"),
     ],
 )
@@ -122,7 +122,9 @@ def test_malformed_line(write, number, line, expected):
 
 
 def test_wrong_count(write):
-    with pytest.raises(UserError, match="ends after 3 of the 4 pairs"):
+    with pytest.raises(
+        UserError, match=r"ends after 3 of the 4 pairs .*copy, or correct the counts"
+    ):
         read_pairs(write(LINES[:-1]))
     with pytest.raises(UserError, match=r"line 6: expected the end after 4 pairs.*'Dan\\t1\\t2'"):
         read_pairs(write([*LINES, "Dan\t1\t2"]))
