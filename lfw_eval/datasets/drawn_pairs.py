@@ -51,8 +51,8 @@ def draw_pairs(paths: Mapping[str, str], number: int, where: str) -> Pairs:
     images = sum(map(len, people.values()))
     several = sum(len(own) > 1 for own in people.values())
     raise UserError(
-        f"{where} has {images:,} images of {len(people):,} people, {several:,} of them with "
-        f"more than one image: too few for {number:,} pairs with no person in two folds",
+        f"{where} has {images:,} different images of {len(people):,} people, {several:,} of them "
+        f"with more than one image: too few for {number:,} pairs with no person in two folds",
         f"draw {most:,} or fewer"
         if most
         else "give a folder with a subfolder of images for each person",

@@ -30,6 +30,12 @@ def combined_sha256(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
+def repeated(hashes: Mapping[str, str]) -> set[str]:
+    """Return what has the hash of something before it."""
+    first: dict[str, str] = {}
+    return {name for name, sha256 in hashes.items() if first.setdefault(sha256, name) != name}
+
+
 def require_unchanged(content: bytes, sha256: str, where: str) -> None:
     """Refuse an image that is not the one that was hashed.
 

@@ -41,6 +41,10 @@ class PackedCrops(Photographs):
         """Return the names: a .bin has no paths."""
         return {name: name for name in self.names}
 
+    def copies(self) -> Collection[str]:
+        """Return none."""
+        return ()
+
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named crops, sorted by name."""
         for name in sorted(names):

@@ -100,7 +100,9 @@ def _title(path: Path, listed: PairFile, pairs: Pairs) -> str:
 
 
 def _drawn(photographs: Photographs, path: Path, name: str, number: int) -> SourcedPairs:
-    pairs = draw_pairs(photographs.paths, number, str(path))
+    copies = photographs.copies()
+    paths = {name: file for name, file in photographs.paths.items() if name not in copies}
+    pairs = draw_pairs(paths, number, str(path))
     # Not in the folder of the images, which may be shared or read-only.
     file = datasets().root / "prepared" / name / f"drawn-{number}-{pairs.digest()[:8]}.csv"
     write_pair_table(pairs, file)

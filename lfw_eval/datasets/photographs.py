@@ -1,5 +1,6 @@
 """A set of photographs: a folder or archive in LFW's layout, read one image at a time."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,7 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.image_hashes import changed, combined_sha256, image_hashes, read_unchanged
+from lfw_eval.datasets.image_hashes import (
+    changed,
+    combined_sha256,
+    image_hashes,
+    read_unchanged,
+    repeated,
+)
 from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.jpeg_end import is_cut_off
 from lfw_eval.datasets.pair_files import NAMES as PAIR_LISTS
@@ -47,6 +54,14 @@ class Photographs(ABC):
     @abstractmethod
     def paths(self) -> Mapping[str, str]:
         """The path of each image within the folder or archive, by name."""
+
+    @abstractmethod
+    def copies(self) -> Collection[str]:
+        """Return the names of images with the very bytes of one before, in the order of names.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
 
     @abstractmethod
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -93,6 +108,11 @@ class FolderPhotographs(Photographs):
             for name, path in self._files.items()
         }
 
+    def copies(self) -> Collection[str]:
+        """Return the names of repeated files; their hashes are remembered for the digest."""
+        hashes = image_hashes(self._files.values(), verify_images=self._verify_images)
+        return repeated(dict(zip(self._files, hashes, strict=True)))
+
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images, sorted by name."""
         for name in sorted(names):
@@ -133,6 +153,13 @@ class ArchivePhotographs(Photographs):
     def paths(self) -> Mapping[str, str]:
         """The path of each image within the archive."""
         return self._members
+
+    def copies(self) -> Collection[str]:
+        """Return the names of repeated members, after a pass through the archive."""
+        members = iter_members(self._path, SUFFIXES, {*self._members.values()})
+        hashes = {member: hashlib.sha256(content).hexdigest() for member, content in members}
+        self._require_unchanged()
+        return repeated({name: hashes[self._members[name]] for name in self.names})
 
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images in the order of the archive."""

@@ -13,16 +13,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def faces(tmp_path):
-    """Twenty people in two pictures each, which are the same."""
+    """Twenty people in two files each, which show the same."""
     pairs = ["2\t10"]
     for fold in range(2):
         people = [f"P{10 * fold + index:02d}" for index in range(10)]
         for seed, person in enumerate(people):
             folder = tmp_path / "faces" / person
             folder.mkdir(parents=True)
-            for number in (1, 2):
+            for number, suffix in ((1, ".png"), (2, ".bmp")):
                 image = picture(100 * fold + seed, 64, 64)
-                (folder / f"{person}_{number:04d}.png").write_bytes(encoded(image, ".png"))
+                file = folder / f"{person}_{number:04d}{suffix}"
+                file.write_bytes(encoded(image, suffix))
         pairs += [f"{person}\t1\t2" for person in people]
         pairs += [f"{person}\t1\t{people[i - 1]}\t2" for i, person in enumerate(people)]
     (tmp_path / "faces" / "pairs.txt").write_text("\n".join(pairs) + "\n")

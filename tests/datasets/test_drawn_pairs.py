@@ -1,6 +1,7 @@
 """Pairs drawn from a folder of people."""
 
 import re
+import tarfile
 
 import numpy as np
 import pytest
@@ -67,7 +68,10 @@ def test_any_folder_gives_what_is_asked_for_or_says_what_it_can(counts, number):
         pairs = draw_pairs(paths, number, "set")
     except UserError as error:
         several = sum(count > 1 for count in counts)
-        assert f"set has {len(paths)} images of {len(counts)} people, {several} of" in str(error)
+        assert (
+            f"set has {len(paths)} different images of {len(counts)} people, {several} of"
+            in str(error)
+        )
         if most := re.search(r"draw (\d+) or fewer", str(error)):
             assert int(most[1]) < number
             check(draw_pairs(paths, int(most[1]), "set"), int(most[1]))
@@ -104,7 +108,7 @@ def test_copies_in_another_format_are_the_same_photograph():
     copies = {f"{path[:-4]}{suffix}" for path in paths.values() for suffix in (".jpg", ".bmp")}
     pairs = draw_pairs({path: path for path in copies}, 60, "set")
     assert all(name.endswith(".bmp") for name in pairs.names)
-    with pytest.raises(UserError, match="set has 60 images of 20 people"):
+    with pytest.raises(UserError, match="set has 60 different images of 20 people"):
         draw_pairs({path: path for path in copies}, 200, "set")
 
 
@@ -132,6 +136,19 @@ def test_the_list_is_written_and_named(faces):
     again = open_dataset(faces, file)
     assert again.pairs.digest() == dataset.pairs.digest()
     assert (again.caution, again.title) == ("", f"{faces}, pairs of {file.name}")
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_the_same_file_twice_is_drawn_from_once(faces, tmp_path, archived):
+    expected = open_dataset(faces, draw_pairs=60).pairs.digest()
+    for image in [*faces.rglob("*.jpg")]:
+        image.with_name(f"{image.stem}_copy.jpg").write_bytes(image.read_bytes())
+    source = faces
+    if archived:
+        source = tmp_path / "set.tar"
+        with tarfile.open(source, "w") as archive:
+            archive.add(faces, "set")
+    assert open_dataset(source, draw_pairs=60).pairs.digest() == expected
 
 
 def test_what_draws_no_pairs(faces, tmp_path):
