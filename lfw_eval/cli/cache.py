@@ -231,8 +231,6 @@ def to_qdq_command(
     """
     path = required_output(output, output_argument, "name the Q/DQ network to write")
     cache, model = CalibrationCache.load(file), _path(checkpoint)
-    if path.resolve() == model.resolve():
-        raise UserError(f"{path} is the FP32 network itself", "name another file to write")
     network = quantize_with_cache(read_onnx(model), model, cache, file)
     save_model(network, path)
     print(f"{path}: {quantized_tensors(network):,} tensors in signed int8")

@@ -13,6 +13,7 @@ from lfw_eval.cli.checks import CheckMetrics, require_agreement
 from lfw_eval.cli.engine_options import WAYS, BatchSize, EngineOptions, GpuOptions
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import Output, TensorRTVersions, VerifyImages, first_of
+from lfw_eval.cli.overwriting import require_other
 from lfw_eval.cli.target import require
 from lfw_eval.datasets.faces import FaceDataset, open_faces
 from lfw_eval.detectors.clustering import Clustering
@@ -183,6 +184,7 @@ def detect_command(
         )
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg"):
         raise UserError(f"--sheet {sheet} must end in .jpg, since it is a JPEG")
+    require_other("output", path, "the annotations", faces.annotations)
     for written in filter(None, (path, sheet)):
         require_writable(written)
     choice = choose_detector(

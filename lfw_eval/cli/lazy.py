@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from lfw_eval.cli.errors import name_options
 from lfw_eval.cli.flatten import Bare, flattened, marks_of, with_values
+from lfw_eval.cli.overwriting import require_inputs_kept
 from lfw_eval.system.errors import UserError
 
 
@@ -64,8 +65,9 @@ class LeafCommand(_ShowsFlags, TyperCommand):
         return super().parse_args(ctx, with_values(args, self.bare))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb."""
+        """Run the verb, unless it would write over what it reads."""
         try:
+            require_inputs_kept(ctx.params)
             return super().invoke(ctx)
         except UserError as error:
             name_options(error, self.params)

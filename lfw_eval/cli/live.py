@@ -114,8 +114,6 @@ def live_command(
         raise UserError(f"--output {output} must end in .mp4, since it is an MPEG-4 video")
     if json and json.suffix.lower() != ".json":
         raise UserError(f"--json {json} must end in .json")
-    if output and source and output.resolve() == source.resolve():
-        raise UserError(f"--output {output} is the video to be read", "name another file")
     for written in filter(None, (output, json)):
         require_writable(written)
     job = options.job()

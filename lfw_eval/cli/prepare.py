@@ -9,6 +9,7 @@ import typer
 from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.cli.flatten import Formerly
 from lfw_eval.cli.options import AlignmentOptions, DataOptions, OutputArgument, first_of
+from lfw_eval.cli.overwriting import require_other
 from lfw_eval.datasets.alignment import FACENET_SIZE, read_template
 from lfw_eval.datasets.contact_sheet import write_contact_sheet
 from lfw_eval.datasets.dataset import Dataset
@@ -71,11 +72,14 @@ def _write_annotations(
     if images is None or output is None or output.suffix != ".json":
         raise UserError(f"--layout {layout} needs images and an output", "give IMAGES -o OUT.json")
     faces = open_faces(Path(images), form=layout, verify_images=verify_images)
+    require_other("output", output, "the annotations", faces.annotations)
     write_coco(faces, output)
     print(
         f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} ignored regions, "
         f"{output}"
     )
+    if faces.others:
+        print(f"{faces.others:,} boxes of categories other than {faces.category} are left out")
 
 
 def _align(dataset: Dataset, alignment: AlignmentOptions, crop_size: str | None) -> None:

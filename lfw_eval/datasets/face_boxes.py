@@ -5,6 +5,9 @@ import math
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
+import numpy as np
+
+from lfw_eval.datasets.box_units import require_no_fractions
 from lfw_eval.datasets.photographs import SUFFIXES
 from lfw_eval.system.errors import UserError, unreadable
 
@@ -46,12 +49,8 @@ def read_face_boxes(path: Path) -> dict[str, FaceBox]:
         _refuse(path, rows.line_num, f"not CSV ({error})")
     except UnicodeDecodeError as error:
         raise UserError(f"`boxes` {path} is not UTF-8 text", "give a CSV file") from error
-    if boxes and all(0 <= value <= 1 for box in boxes.values() for value in box[:4]):
-        raise UserError(
-            f"`boxes` {path}: all numbers are within 0 and 1, which looks like fractions of the "
-            "photograph",
-            "give pixels",
-        )
+    values = np.array([box[:4] for box in boxes.values()]).reshape(-1, 4)
+    require_no_fractions(f"`boxes` {path}", values, "photographs")
     return boxes
 
 

@@ -48,6 +48,8 @@ def detect(
             outside=faces.outside,
             empty=faces.empty,
             digest=faces.digest,
+            category=faces.category,
+            others=faces.others if faces.category else None,
         ),
         detector=detector.name,
         settings=detector.settings,

@@ -14,7 +14,11 @@ INT8_SHARE = "int8_share"
 
 @dataclass(frozen=True)
 class FaceDataDescription:
-    """The data that was evaluated on; `faces` are those that count."""
+    """The data that was evaluated on; `faces` are those that count.
+
+    `category` is what the annotations call them, `others` the number of boxes of other categories,
+    which were left out; None in older results, and where the format has faces only.
+    """
 
     title: str
     images: int
@@ -24,6 +28,8 @@ class FaceDataDescription:
     outside: int
     empty: int
     digest: str
+    category: str | None = None
+    others: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

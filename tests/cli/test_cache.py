@@ -208,7 +208,7 @@ def test_to_qdq_refusals(cache_command, cache, tiny, tmp_path):
         return refused(cache_command("to-qdq", *arguments))
 
     complete = tmp_path / "tiny.cache"
-    assert "tiny.onnx is the FP32 network itself" in refusal(complete, tiny, "./tiny.onnx")
+    assert "--output tiny.onnx would overwrite MODEL" in refusal(complete, tiny, "./tiny.onnx")
     without(complete, "input", "stem_r", "pool")
     sentence = refusal(complete, tiny, "qdq.onnx")
     assert "no scale for" in sentence

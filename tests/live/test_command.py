@@ -352,7 +352,7 @@ def test_mistakes(short, gallery, tmp_path, real_data, monkeypatch):
     assert "--camera 97 cannot be opened" in sentence("--camera", "97", *with_gallery)
     assert "must end in .mp4" in sentence(short, *with_gallery, "--output", "x.avi")
     assert "must end in .json" in sentence(short, *with_gallery, "--json", "x.mp4")
-    assert "is the video to be read" in sentence(short, *with_gallery, "--output", short)
+    assert "would overwrite SOURCE" in sentence(short, *with_gallery, "--output", short)
     assert "needs a --model" in sentence(short, *with_gallery, "--detector", "yunet")
     assert "leave it out" in sentence(short, *with_gallery, "--model", short)
     facedetect = ("--detector", "facedetect", "--model", short)

@@ -1,7 +1,7 @@
 """FaceDetect and other detectors, from image files to AP, on real engines."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from command import lfw_eval, refused
+from evaluation_results import detection_report
 from facedetect_like import IMAGES, facedetect_like, write_faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -229,6 +230,25 @@ class Overreaching(FaceDetector):
 
     def close(self):
         pass
+
+
+def test_the_table_says_settings_in_words_and_what_is_left_out():
+    report = detection_report(2, images=20)
+    settings = {
+        "int8_share": 0.9876,
+        "left_float": "scale, offset",
+        "min_score": 0.02,
+        "calibration_images": 20,
+        "calibration_evaluated": 20,
+        "pre_cluster_threshold": 0.2,
+    }
+    data = replace(report.data, category="person", others=12)
+    table = detection_table(replace(report, settings=settings, data=data))
+    assert "category person is evaluated; 12 boxes of other categories are left out" in table
+    assert f"{'multiply-adds in INT8':<26}98.7 %\n" in table
+    assert f"{'minimum score':<26}0.02\n" in table
+    assert "_" not in table
+    assert "category" not in detection_table(report)
 
 
 def test_boxes_of_any_detector_are_cut_at_the_edge_of_the_image(tmp_path):

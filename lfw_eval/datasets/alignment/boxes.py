@@ -16,12 +16,11 @@ from lfw_eval.datasets.alignment.crop import (
     face_region,
     size_in_words,
 )
+from lfw_eval.datasets.box_units import JUDGED, require_pixels
 from lfw_eval.datasets.face_boxes import FaceBox, read_face_boxes
 from lfw_eval.system.errors import UserError, unreadable
 from lfw_eval.system.files import file_sha256
 
-_JUDGED = 8
-"""Boxes that are too few to tell what their numbers mean."""
 _SMALL = 16
 """Pixels: a face of fewer has no features, and fills a quarter of a larger photograph at most."""
 
@@ -82,7 +81,7 @@ class BoxAlignment:
 
         Raises:
             UserError: The file is malformed, a box lies outside its photograph, or the boxes look
-                like corners or like those of smaller photographs.
+                like corners or like those of other photographs.
         """
         self._require_pixels(names, images)
         regions = [
@@ -111,21 +110,12 @@ class BoxAlignment:
             for name, image in zip(names, images, strict=True)
             if name in self._boxes
         ]
-        if len(both) < _JUDGED:
+        if len(both) < JUDGED:
             return
-        values = np.array([box[:4] for box, _ in both])
-        corners, sizes = values[:, :2], values[:, 2:]
+        values = np.array([box[:4] for box, _ in both], np.float64)
         photographs = np.array([photograph for _, photograph in both])
-        # Right of left and below top, as corners are; nearly none of MTCNN's boxes reaches so far.
-        ordered = (sizes > corners).all(axis=1)
-        beyond = (corners + sizes > 1.05 * photographs).any(axis=1)
-        if ordered.mean() > 0.9 and beyond.mean() > 0.15:
-            raise UserError(
-                f"`boxes` {self.path}: {beyond.sum()} of {len(both)} boxes reach beyond the right "
-                "or lower edge of their photographs, which looks like x0,y0,x1,y1",
-                "give x,y,w,h: left, top, width and height",
-            )
-        small = sizes.min(axis=1) < np.minimum(_SMALL, photographs.min(axis=1) / 4)
+        require_pixels(f"`boxes` {self.path}", values, photographs, "photographs")
+        small = values[:, 2:].min(axis=1) < np.minimum(_SMALL, photographs.min(axis=1) / 4)
         if small.mean() > 0.5:
             raise UserError(
                 f"`boxes` {self.path}: {small.sum()} of {len(both)} boxes are smaller than "

@@ -18,6 +18,7 @@ from lfw_eval.datasets.faces.listing import (
 )
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
+from lfw_eval.system.printing import first_names
 
 
 def read_coco(path: Path) -> Listing:
@@ -35,7 +36,8 @@ def read_coco(path: Path) -> Listing:
         raise UserError(f"{path} is not JSON ({error})", "give the annotation file") from error
     if not isinstance(document, dict):
         raise UserError(f"{path} is not a COCO annotation file: expected an object with `images`")
-    category = _face_category(path, document)
+    category, name = _face_category(path, document)
+    others = 0
     images = _entries(path, document, "images")
     faces: dict[float | str, list[Face]] = {}
     for where, entry in images:
@@ -53,11 +55,13 @@ def read_coco(path: Path) -> Listing:
         if _identifier(where, entry, "category_id") == category:
             faces[image].append(_face(where, entry))
             subsets = DIFFICULTIES if "difficulty" in entry else subsets
+        else:
+            others += 1
     listed = [_image(where, entry, faces[entry["id"]]) for where, entry in images]
     info = document.get("info")
     described = info.get("description") if isinstance(info, dict) else None
     title = described if isinstance(described, str) and described.strip() else f"COCO, {path}"
-    return Listing(path, title, listed, subsets)
+    return Listing(path, title, listed, subsets, category=name, others=others)
 
 
 def write_coco(faces: FaceDataset, path: Path) -> None:
@@ -97,17 +101,19 @@ def write_coco(faces: FaceDataset, path: Path) -> None:
     write_atomically(path, json.dumps(document).encode())
 
 
-def _face_category(path: Path, document: dict[str, Any]) -> object:
+def _face_category(path: Path, document: dict[str, Any]) -> tuple[object, str]:
+    """Return the id and the name of the evaluated category."""
     categories = {
-        str(entry.get("name")).lower(): _identifier(where, entry, "id")
+        _identifier(where, entry, "id"): str(entry.get("name"))
         for where, entry in _entries(path, document, "categories")
     }
     if len(categories) == 1:
-        return next(iter(categories.values()))
-    if "face" not in categories:
-        names = ", ".join(categories) or "none"
+        return next(iter(categories.items()))
+    faces = [(key, name) for key, name in categories.items() if name.lower() == "face"]
+    if len(faces) != 1:
+        names = first_names(list(categories.values())) or "none"
         _refuse(f"categories of {path}", f"expected a single one, or one called face, not {names}")
-    return categories["face"]
+    return faces[0]
 
 
 def _entries(path: Path, document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:

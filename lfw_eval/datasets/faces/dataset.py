@@ -3,13 +3,14 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.box_units import require_no_fractions, require_pixels
 from lfw_eval.datasets.faces.image_files import ImageFiles, open_images
 from lfw_eval.datasets.faces.listing import Box, Face, ListedImage, Listing
 from lfw_eval.datasets.image_header import ImageHeader
@@ -46,6 +47,7 @@ class FaceDataset:
 
     Attributes:
         title: For people.
+        annotations: Their file or folder.
         images: In the order of the annotations.
         files: Where the images are.
         digest: Hexadecimal; the same for the same images and faces, whatever format has them.
@@ -53,9 +55,12 @@ class FaceDataset:
         clipped: Number of boxes that reached out of their image and were cut at its edge.
         outside: Number of boxes that lay out of their image and were left out.
         empty: Number of boxes without area, which no detection can match and were left out.
+        category: What the boxes are called; None where the format has faces only.
+        others: Number of boxes of other categories, which were left out.
     """
 
     title: str
+    annotations: Path
     images: tuple[AnnotatedImage, ...]
     files: ImageFiles
     digest: str
@@ -63,6 +68,8 @@ class FaceDataset:
     clipped: int
     outside: int
     empty: int
+    category: str | None
+    others: int
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,12 +114,13 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
     Raises:
         UserError: There is no image or no face; a file is listed twice, missing, not an image, too
             large or of another size than the annotations say; a box is not finite or its size is
-            negative.
+            negative; or their numbers are no pixels of these images.
     """
     folders = (path / folder for folder in listing.folders)
     images_path = next((folder for folder in folders if folder.is_dir()), path)
     files = open_images(images_path, verify_images=verify_images)
     matched = _match_files(listing, files)
+    _require_pixels(listing, [(image, files.header(file)) for file, image in matched.items()])
     tally: Counter[str] = Counter()
     images = [
         _image(listed, file, files.header(file), listing.subsets, tally)
@@ -123,6 +131,7 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
         digest.update(f"{sha256} {_canonical(image)}\n".encode())
     dataset = FaceDataset(
         title=listing.title,
+        annotations=listing.path,
         images=tuple(images),
         files=files,
         digest=digest.hexdigest(),
@@ -130,6 +139,8 @@ def face_dataset(listing: Listing, path: Path, *, verify_images: bool = False) -
         clipped=tally["clipped"],
         outside=tally["outside"],
         empty=tally["empty"],
+        category=listing.category,
+        others=listing.others,
     )
     if not dataset.faces:
         raise UserError(
@@ -163,6 +174,26 @@ def _match_files(listing: Listing, files: ImageFiles) -> dict[str, ListedImage]:
     if not matched:
         raise UserError(f"{listing.path} lists no images", "give annotations with at least one")
     return matched
+
+
+def _require_pixels(listing: Listing, images: Sequence[tuple[ListedImage, ImageHeader]]) -> None:
+    """Refuse annotations whose numbers mean something else; see `require_pixels`."""
+    faces = [
+        (face.box, (header.width, header.height))
+        for image, header in images
+        for face in image.faces
+        if not face.ignore and _has_area(face.box)
+    ]
+    if faces:
+        corners = np.array([box for box, _ in faces])
+        boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+        sizes = np.array([size for _, size in faces])
+        require_no_fractions(str(listing.path), boxes, "images")
+        require_pixels(str(listing.path), boxes, sizes, "images")
+
+
+def _has_area(box: Box) -> bool:
+    return all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]
 
 
 def _image(

@@ -44,6 +44,8 @@ class Listing:
         images: In the order of the file.
         subsets: Names of the parts of the evaluation that faces may belong to.
         folders: Where the format has its images, below the folder of the data set.
+        category: What the boxes are called; None where the format has faces only.
+        others: Number of boxes of other categories, which were left out.
     """
 
     path: Path
@@ -51,6 +53,8 @@ class Listing:
     images: Sequence[ListedImage]
     subsets: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    category: str | None = None
+    others: int = 0
 
 
 def corners(x: float, y: float, width: float, height: float) -> Box:

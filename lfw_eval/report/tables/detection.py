@@ -5,10 +5,19 @@ from collections.abc import Iterator
 from lfw_eval.metrics.detection.protocol import AveragePrecision
 from lfw_eval.report.tables.side_by_side import few_images_note
 from lfw_eval.report.tables.speed import speed_rows
-from lfw_eval.results.detection import DetectionReport
+from lfw_eval.results.detection import INT8_SHARE, DetectionReport
+from lfw_eval.results.executed import percent
+from lfw_eval.system.printing import printable
 
 _LABEL = 26
 _WIDER = ("easy", "medium", "hard")
+# Labels of settings, where theirs is not their name with spaces.
+_SETTINGS = {
+    INT8_SHARE: "multiply-adds in INT8",
+    "calibration_evaluated": "  also evaluated",
+    "left_float": "in floating point",
+    "min_score": "minimum score",
+}
 _SIDES = {"small": "up to 32 px", "medium": "32 to 96 px", "large": "from 96 px"}
 
 
@@ -23,6 +32,11 @@ def _heading(report: DetectionReport) -> Iterator[str]:
     label = f"{report.detector} in {str(precision).upper()}" if precision else report.detector
     yield f"{label} on {data.title}"
     yield f"{data.images:,} images, {data.faces:,} faces, {data.ignored:,} ignored regions"
+    if data.category and (data.others or data.category.lower() != "face"):
+        yield (
+            f"category {printable(data.category)} is evaluated; {data.others or 0:,} boxes of "
+            "other categories are left out"
+        )
 
 
 def _precisions(report: DetectionReport) -> Iterator[str]:
@@ -87,7 +101,8 @@ def _notes(report: DetectionReport) -> Iterator[str]:
         for label, words in speed_rows(report.speed):
             yield f"{label:<{_LABEL}}{words}"
     for name, value in report.settings.items():
-        yield f"{name:<{_LABEL}}{value}"
+        shown = percent(float(value)) if name == INT8_SHARE else value
+        yield f"{_SETTINGS.get(name, name.replace('_', ' ')):<{_LABEL}}{shown}"
     if evaluated := report.settings.get("calibration_evaluated"):
         yield f"*** {evaluated:,} OF THE CALIBRATION IMAGES ARE ALSO EVALUATED ***"
     if images := report.settings.get("calibration_images"):

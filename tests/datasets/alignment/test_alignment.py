@@ -90,7 +90,7 @@ def test_a_box_outside_its_photograph_is_refused(tmp_path):
 
 def test_fractions_are_refused(tmp_path):
     path = boxes_file(tmp_path, "a,0.1,0.2,0.3,0.4", "b,0,0,1,1")
-    with pytest.raises(UserError, match=r"fractions of the photograph.*give pixels"):
+    with pytest.raises(UserError, match=r"fractions .* of the photograph.*give pixels"):
         BoxAlignment(path).align(["a"], [picture(100, 150)])
 
 
@@ -98,6 +98,8 @@ def test_fractions_are_refused(tmp_path):
     ("row", "problem"),
     [
         ("60,70,130,150", "10 of 10 boxes reach beyond .* looks like x0,y0,x1,y1.*give x,y,w,h"),
+        ("60,70,130,50", "10 of 10 boxes .* looks like boxes of larger photographs; give pixels"),
+        ("0.6,0.7,0.1,0.1", "no number of its boxes is above 1, .* fractions of the sides"),
         ("60,70,12,15", "10 of 10 boxes are smaller than 16 pixels.*give pixels of these"),
     ],
 )

@@ -171,6 +171,7 @@ def test_kitti(tmp_path):
         ("000000.jpg", [[1.5, 2.5, 11.5, 22.5], [1, 1, 5, 5]], [False, True], {}),
         ("000001.jpg", [], [], {}),
     ]
+    assert (faces.category, faces.others) == ("face", 1)
     assert faces.files.path == kitti / "image_2"
     assert open_faces(kitti / "image_2").digest == faces.digest
     assert open_faces(kitti / "image_3", kitti / "label_2").digest == faces.digest
@@ -197,6 +198,7 @@ def test_coco(tmp_path):
     ]
     categories = [{"id": 8, "name": "person"}, {"id": 7, "name": "Face"}]
     faces = open_faces(coco(tmp_path, boxes=boxes, categories=categories))
+    assert (faces.category, faces.others) == ("Face", 1)
     assert truths(faces) == [
         (
             "a.jpg",

@@ -120,6 +120,10 @@ def test_kitti_out_of_order(tmp_path, line, match):
         ({"annotations": [3]}, r"faces.json is not a COCO .* list of objects `annotations`"),
         ({"annotations": []}, "faces.json has no faces that count in its 2 images"),
         ({"images": []}, r"annotations\[0\] of .*faces.json: no image has the id 0"),
+        (
+            {"categories": [{"id": 7, "name": "face"}, {"id": 8, "name": "FACE"}]},
+            "expected a single one, or one called face, not face, FACE",
+        ),
         ({"categories": []}, "categories of .*faces.json: expected a single one.*not none"),
         (
             {"images": [{**IMAGE, "id": [1]}]},
@@ -231,3 +235,31 @@ def test_none_of_the_formats(tmp_path):
     refuses(r"several .json files \(one.json, two.json\); name one with `annotations`", tmp_path)
     put(tmp_path / "list.txt", "")
     refuses("list.txt has no face annotations", tmp_path, tmp_path / "list.txt")
+
+
+def scaled(box):
+    return [3 * value for value in box]
+
+
+def fractions(box):
+    return [box[0] / WIDTH, box[1] / HEIGHT, box[2] / WIDTH, box[3] / HEIGHT]
+
+
+def as_corners(box):
+    return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (fractions, "no number of its boxes is above 1, .* fractions .* images; give pixels"),
+        (as_corners, "8 of 12 boxes reach beyond .* images, .* x0,y0,x1,y1; give x,y,w,h"),
+        (scaled, "12 of 12 boxes reach beyond .* like boxes of larger images; give pixels of the"),
+    ],
+)
+def test_numbers_that_are_no_pixels_of_the_images(tmp_path, change, match):
+    boxes = [[20 + column, 14 + row, 9, 8] for column in (0, 8, 16, 24) for row in (0, 7, 14)]
+    assert open_faces(coco(tmp_path, boxes=[(box, {}) for box in boxes])).faces == 12
+    refuses(match, coco(tmp_path, boxes=[(change(box), {}) for box in boxes]))
+    crowd = [([50, 1, 5, 5], {}), *((change(box), {"iscrowd": 1}) for box in boxes)]
+    assert open_faces(coco(tmp_path, boxes=crowd)).faces == 1  # as regions mean little
