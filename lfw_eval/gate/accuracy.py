@@ -164,21 +164,25 @@ def verification_findings(
 def verification_tests(own: VerificationResult, other: VerificationResult) -> Iterator[MetricTest]:
     """Test ACC, AUC, EER and, where it is resolved, VAL of a candidate on the same pairs."""
     genuine = other.genuine
-    samples = len(genuine), "pairs"
+    # A rate of each kind goes into AUC and EER, and the rarer kind has the coarser one.
+    genuine_pairs, impostor_pairs = int(np.sum(genuine)), int(np.sum(~genuine))
+    rarer = min((genuine_pairs, "genuine pairs"), (impostor_pairs, "impostor pairs"))
     changes = compare(other, own)
     accuracy = accuracy_difference(
         changes.accuracy_change, (changes.right_to_wrong, changes.wrong_to_right), len(genuine)
     )
-    yield MetricTest("ACC", own.accuracy.value, other.accuracy.value, accuracy, samples)
+    yield MetricTest(
+        "ACC", own.accuracy.value, other.accuracy.value, accuracy, (len(genuine), "pairs")
+    )
     auc = auc_difference(other.distances, own.distances, genuine)
-    yield MetricTest("AUC", own.auc.value, other.auc.value, auc, samples)
+    yield MetricTest("AUC", own.auc.value, other.auc.value, auc, rarer)
     rises = resampled(
         weighted_eer(other.distances, genuine),
         weighted_eer(own.distances, genuine),
         2 * other.fold + genuine,
     )
     eer = resampled_difference(own.eer.value - other.eer.value, rises)
-    yield MetricTest("EER", own.eer.value, other.eer.value, eer, samples)
+    yield MetricTest("EER", own.eer.value, other.eer.value, eer, rarer)
     yield from val_test(own, other)
 
 

@@ -1,5 +1,6 @@
 """How differences become findings."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,19 @@ from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.metrics.paired.difference import Difference
 from lfw_eval.metrics.paired.several_tests import shared_level
 
+MIN_SAMPLES = 30
+"""Fewer images or pairs are not tested, for better or worse: a bootstrap of so few draws the same
+ones over and over, so that its bounds and p-values are far too sure (of one image it has no spread
+at all)."""
+
 
 @dataclass(frozen=True)
 class MetricTest:
     """A metric of a candidate beside a baseline, to be judged by its difference.
 
     Attributes:
-        samples: Their number and unit, such as "pairs".
+        samples: How many independent ones the metric is of, and their unit, such as "images". Of
+            pairs, those of the rarer kind where each kind has a rate of its own.
     """
 
     metric: Metric
@@ -26,7 +33,8 @@ class MetricTest:
 
 def judge_tests(tests: Sequence[MetricTest], rules: Rules) -> Iterator[Finding]:
     """Judge all tests of a gate; they share the significance of its rules."""
-    level = shared_level([test.difference.p_value for test in tests], rules.significance)
+    p_values = [test.difference.p_value if _testable(test) else 1.0 for test in tests]
+    level = shared_level(p_values, rules.significance)
     for test in tests:
         yield _finding(test, rules, level)
 
@@ -34,12 +42,21 @@ def judge_tests(tests: Sequence[MetricTest], rules: Rules) -> Iterator[Finding]:
 def _finding(test: MetricTest, rules: Rules, level: float) -> Finding:
     """Judge a metric, a regression at a level of its own."""
     metric, difference, rule = test.metric, test.difference, rules.metrics[test.metric]
-    bounds = difference.limits(level, rules.significance)
+    bounds, p_value = None, None
+    if _testable(test):
+        bounds, p_value = difference.limits(level, rules.significance), difference.p_value
     if rule.never_worse:
         verdict, reason = _any_loss(difference)
+    elif bounds is None:
+        verdict, reason = "cannot tell", _shortage(test, MIN_SAMPLES)
     elif difference.worse_by > rule.allowed_drop and difference.p_value <= level:
         verdict = "regressed"
         reason = "worse by more than allowed, and more than chance explains"
+    elif bounds[1] <= rule.allowed_drop and test.samples[0] < _resolving(rule):
+        # A single sample that changes in new data would exceed the rule: bounds within it only say
+        # that none did here.
+        bounds = None
+        verdict, reason = "cannot tell", _shortage(test, _resolving(rule), rule.allowed_drop)
     elif bounds[1] <= rule.allowed_drop:
         verdict, reason = "passed", f"a {_change(metric)} beyond what is allowed is ruled out"
     else:
@@ -58,10 +75,28 @@ def _finding(test: MetricTest, rules: Rules, level: float) -> Finding:
         candidate=test.candidate,
         worse_by=difference.worse_by,
         bounds=bounds,
-        p_value=difference.p_value,
+        p_value=p_value,
         allowed=0 if rule.never_worse else rule.allowed_drop,
         reason=reason,
     )
+
+
+def _testable(test: MetricTest) -> bool:
+    return test.samples[0] >= MIN_SAMPLES
+
+
+def _resolving(rule: MetricRule) -> int:
+    """Return of how many samples a single one weighs no more than the allowed drop."""
+    # Rounded, since 1 / 0.003 and the like are not exact.
+    return math.ceil(round(1 / rule.allowed_drop, 6))
+
+
+def _shortage(test: MetricTest, needed: int, allowed: float | None = None) -> str:
+    """Return that there are too few samples; with `allowed`, that one weighs more than that."""
+    n, unit = test.samples
+    weighs = f": one of {n:,} weighs {1 / n:.3g}" if allowed else ""
+    more = f", more than the allowed {allowed:g}" if allowed else ""
+    return f"{n:,} {unit[:-1] if n == 1 else unit}, at least {needed:,} are needed{weighs}{more}"
 
 
 def _any_loss(difference: Difference) -> tuple[Verdict, str]:

@@ -17,7 +17,8 @@ class Finding:
         worse_by: How much worse the candidate is, in the metric's unit; below 0 it is better. For
             FPS, whose values are multiples of FP32's, the share of the baseline's that is missing.
         bounds: Confidence bounds of `worse_by`: the lower one at the level at which the gate tests
-            for a regression, the upper one at the significance of its rules; None without a test.
+            for a regression, the upper one at the significance of its rules; None without a test
+            and where samples are too few for one.
         p_value: Chance of a candidate as bad as this if it were no worse; None without a test.
         allowed: The largest `worse_by` that passes; None where the rule has none.
         reason: Why, in words, and with "cannot tell" what it would take.

@@ -49,11 +49,11 @@ def test_worse_is_a_drop_and_of_eer_a_rise(metric, change):
             standard_error=needed**0.5 * allowed / z,
             limits=lambda *_: (-0.01, upper),
         )
-        test = MetricTest(metric, 0.5, 0.5, difference, (100, "pairs"))
+        test = MetricTest(metric, 0.5, 0.5, difference, (1000, "pairs"))
         (finding,) = judge_tests([test], DEFAULT)
         return finding.reason
 
-    assert f"about 200 pairs would show a {change} of {allowed:g}" in reason(0.01, 2)
+    assert f"about 2,000 pairs would show a {change} of {allowed:g}" in reason(0.01, 2)
     assert f"the observed {change} is close to the allowed {allowed:g}" in reason(0.01, 0.5)
     assert reason(0.0011, 2) == f"a {change} beyond what is allowed is ruled out"
 
@@ -69,6 +69,44 @@ def normal_test(metric, worse_by, standard_error=0.001):
         ),
     )
     return MetricTest(metric, 0.5, 0.5, difference, (6000, "pairs"))
+
+
+@pytest.mark.parametrize("pairs", [20, 40, 240])
+def test_few_pairs_rule_nothing_out(pairs):
+    """Also where nothing changed, and DeLong's test and the bootstrap have an error of 0."""
+    result = accuracy_result(pairs)
+    gate = judge(result, result, DEFAULT, NAMES)
+    assert gate.verdict == "cannot tell"
+    findings = {finding.metric: finding for finding in gate.findings}
+    assert {findings[metric].verdict for metric in ("ACC", "AUC", "EER")} == {"cannot tell"}
+    genuine = pairs // 2
+    needed = {"AUC": "30", "EER": "30"} if genuine < 30 else {"AUC": "1,000", "EER": "334"}
+    for metric, least in needed.items():
+        assert findings[metric].bounds is None
+        said = f"{genuine} genuine pairs, at least {least} are needed"
+        assert findings[metric].reason.startswith(said)
+    if genuine >= 30:
+        weighs = "one of 120 weighs 0.00833, more than the allowed 0.001"
+        assert findings["AUC"].reason.endswith(weighs)
+
+
+def test_pairs_that_resolve_the_allowed_drop_rule_it_out():
+    """The 2,000 pairs of celebrities do, with 1,000 of each kind: 0.1 points of AUC."""
+    result = accuracy_result(2000)
+    findings = {f.metric: f for f in judge(result, result, DEFAULT, NAMES).findings}
+    assert {findings[metric].verdict for metric in ("ACC", "AUC", "EER")} == {"passed"}
+    assert findings["AUC"].bounds == (0, 0)
+
+
+def test_a_rule_of_no_loss_and_a_floor_hold_for_few_pairs_too():
+    """They are of these pairs alone, and claim nothing of others."""
+    result = accuracy_result(20)
+    never = MetricRule(0.002, never_worse=True)
+    metrics = {**DEFAULT.metrics, "ACC": never, "EER": MetricRule(0.003, floor=0.0)}
+    findings = judge(result, result, replace(DEFAULT, metrics=metrics), NAMES).findings
+    accuracy = findings[0]
+    assert (accuracy.verdict, accuracy.bounds, accuracy.p_value) == ("passed", None, None)
+    assert findings[2].verdict == ("regressed" if findings[2].candidate else "cannot tell")
 
 
 def test_a_clear_regression_of_one_metric_leaves_its_share_to_the_others():
@@ -216,13 +254,33 @@ def test_detection():
     (worse,) = judge(detection_report(14), good, DEFAULT, NAMES).findings
     assert (worse.metric, worse.verdict) == ("AP", "regressed")
     assert worse.worse_by == pytest.approx(worse.baseline - worse.candidate)
-    few = judge(detection_report(7.0, 10, 1), detection_report(6.5, 10), DEFAULT, NAMES)
+    few = judge(detection_report(7.0, 40, 1), detection_report(6.5, 40), DEFAULT, NAMES)
     assert few.verdict == "cannot tell"
     assert "images" in few.findings[0].reason
     with pytest.raises(UserError, match="different faces"):
         judge(replace(good, data=replace(good.data, digest="x")), good, DEFAULT, NAMES)
     with pytest.raises(UserError, match="boxes not cut at the image's edge, now cut at its edge"):
         judge(good, replace(good, clipped=None), DEFAULT, NAMES)
+
+
+@pytest.mark.parametrize("worse", [2, 14])
+@pytest.mark.parametrize(("images", "reason"), [(1, "1 image, at"), (10, "10 images, at")])
+def test_few_images_neither_pass_nor_regress(images, reason, worse):
+    good, other = detection_report(2, images), detection_report(worse, images)
+    (finding,) = judge(other, good, DEFAULT, NAMES).findings
+    assert finding.verdict == "cannot tell"
+    assert finding.reason == f"{reason} least 30 are needed"
+    assert (finding.bounds, finding.p_value) == (None, None)
+
+
+def test_images_that_weigh_more_than_the_allowed_drop_do_not_pass():
+    (finding,) = judge(detection_report(2, 50), detection_report(2, 50), DEFAULT, NAMES).findings
+    assert finding.verdict == "cannot tell"
+    assert finding.reason == (
+        "50 images, at least 100 are needed: one of 50 weighs 0.02, more than the allowed 0.01"
+    )
+    (worse,) = judge(detection_report(14, 50), detection_report(2, 50), DEFAULT, NAMES).findings
+    assert worse.verdict == "regressed"
 
 
 def test_detection_beside_accuracy():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from evaluation_results import accuracy_result
 
 from lfw_eval.report.tables.accuracy import accuracy_table
@@ -31,6 +32,30 @@ def test_a_detector_finds_no_face():
     text = aligned("MTCNN, margin 32 px", 50)
     assert "MTCNN, margin 32 px; no face detected in 50 of 400 images (centre box)" in text
     assert "***" not in text
+
+
+@pytest.mark.parametrize(
+    ("auc", "runtime"), [(0.68, "OpenVINO 1"), (0.91, "OpenVINO 1"), (0.68, "dummy")]
+)
+def test_a_reference_near_chance_is_said(auc, runtime):
+    result = accuracy_result(200)
+    verification = result.reference.verification
+    weak = replace(verification, auc=replace(verification.auc, value=auc))
+    engine = replace(result.reference.engine, runtime=runtime)
+    reference = replace(result.reference, verification=weak, engine=engine)
+    said = "*** FP32 hardly tells people apart (AUC 0.68): check normalisation, order of channels"
+    text = table(replace(result, reference=reference))
+    assert (said in text) == (auc < 0.9 and runtime != "dummy")
+    assert "hardly" not in text.replace(said, "")
+
+
+def test_a_weak_candidate_beside_a_good_reference_is_no_matter_of_input():
+    result = accuracy_result(200)
+    assert result.candidate
+    verification = result.candidate.verification
+    weak = replace(verification, auc=replace(verification.auc, value=0.6))
+    candidate = replace(result.candidate, verification=weak)
+    assert "hardly" not in table(replace(result, candidate=candidate))
 
 
 def test_an_auc_below_chance_is_said():

@@ -54,6 +54,17 @@ def specs_of(page: str) -> dict[str, dict]:
     return json.loads(page.split(SPECS)[1])
 
 
+def test_a_reference_near_chance_is_said(roots: Path) -> None:
+    evaluated = Evaluated()
+    good, said = evaluated.result("int8"), "FP32 hardly tells people apart"
+    assert good.reference.verification.auc.value > 0.9
+    assert said not in reported(saved(roots, good=good), roots)
+    evaluated.exact = np.random.default_rng(1).normal(size=evaluated.exact.shape)
+    evaluated.exact += 0.5 * evaluated.centres
+    page = reported(saved(roots, weak=evaluated.result("int8")), roots)
+    assert page.count(said) == 1
+
+
 def test_what_is_seen_first(roots: Path) -> None:
     evaluated = Evaluated()
     int8 = evaluated.result("int8")

@@ -38,8 +38,8 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
         f"{data.pairs:,} pairs in {data.folds} folds, {data.images:,} images; "
         f"{result.protocol['distance']} distance, flip {result.protocol['flip']}"
     )
-    runs = [run for run in (result.reference, result.candidate) if run]
-    for sentence in accuracy_cautions(data, (run.verification.auc.value for run in runs)):
+    candidates = [result.candidate] if result.candidate else []
+    for sentence in accuracy_cautions(data, [result.reference], candidates):
         yield f"*** {sentence} ***"
 
 
