@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from pictures import encoded, picture
 
@@ -42,8 +43,10 @@ class Counted(DummyEngine):
 
 
 @pytest.fixture
-def engine(store, tmp_path) -> Counted:
-    request = BuildRequest(store.folder / "crops.npy", "fixed", "fp32", batch_size=2)
+def engine(tiny_facenet, tmp_path) -> Counted:
+    model = tmp_path / "model.onnx"
+    onnx.save(tiny_facenet, model)
+    request = BuildRequest(model, "fixed", "fp32", batch_size=2)
     built = Counted.build(request, tmp_path)
     assert isinstance(built, Counted)
     return built

@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx
 from pictures import encoded, picture
 
 from lfw_eval.datasets.alignment import AlreadyAligned
@@ -17,12 +18,14 @@ from lfw_eval.pipelines.side_by_side import run_engine
 from lfw_eval.workers.in_process import HERE
 
 
-def test_two_runs_at_once_embed_in_turn(tmp_path, monkeypatch, capfd):
+def test_two_runs_at_once_embed_in_turn(tiny_facenet, tmp_path, monkeypatch, capfd):
     for seed in range(3):
         (tmp_path / f"Bo_000{seed}.png").write_bytes(encoded(picture(seed, 60, 60), ".png"))
     photographs = open_photographs(tmp_path)
     store = build_crop_store(photographs, photographs.names, AlreadyAligned(), tmp_path / "stores")
-    request = BuildRequest(store.folder / "crops.npy", "none", "fp32", batch_size=2)
+    model = tmp_path / "model.onnx"
+    onnx.save(tiny_facenet, model)
+    request = BuildRequest(model, "none", "fp32", batch_size=2)
     spec = EngineSpec(EngineChoice("dummy", "fp32", 2), request, tmp_path)
     running, at_once = [], []
 

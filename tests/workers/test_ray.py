@@ -273,7 +273,7 @@ def test_every_form_gives_the_same_images(images, tmp_path, form):
         ({"a.png": b"", "b.tar": b""}, "holds folder and tar; give one kind"),
         ({"a.tar": b"x" * 2000}, "is cut off, or no uncompressed tar file"),
         ({"a.tar": damaged_tar()}, "is damaged after 2,048 bytes"),
-        ({"a.parquet": b"x" * 2000}, "is not a Parquet file"),
+        ({"a.parquet": b"x" * 2000}, "is damaged, or not a Parquet file"),
     ],
 )
 def test_sources_that_are_none(tmp_path, files, complaint):
