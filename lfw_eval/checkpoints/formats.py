@@ -181,6 +181,8 @@ def _unreadable(path: Path, error: UserError) -> UserError:
             "is something else",
             "give another `checkpoint`",
         )
+    if path.suffix.lower() == ".onnx":
+        return error
     return UserError(
         f"{path} is not a readable checkpoint ({CHECKPOINTS}): {error.problem}",
         error.hint or "give another `checkpoint`",

@@ -27,6 +27,8 @@ from lfw_eval.system.files import files_sha256
 RECIPE = 2
 """Version of the adoption: raise it when the same file would give another network."""
 
+_YUNET = {"cls_8", "obj_8", "bbox_8"}
+"""Outputs of the network as libfacedetection exports it."""
 # What the comparison with the original normalises by, whatever the layout's turns out to be.
 _TRIED_WITH = "fixed"
 
@@ -55,6 +57,11 @@ def open_onnx_detector(path: Path, size: int) -> Checkpoint:
 
 def _adopted(path: Path, size: int) -> onnx.ModelProto:
     original = mend_mistakes(read_onnx(path))
+    if {info.name for info in original.graph.output} >= _YUNET:
+        raise UserError(
+            f"{path} is a YuNet, which has decoding of its own",
+            "take `detector` yunet and give the file as its `model`",
+        )
     inputs = inputs_of(original)
     shape = shape_of(inputs[0]) if len(inputs) == 1 else ()
     if len(shape) != 4 or shape[1] not in (0, 3):

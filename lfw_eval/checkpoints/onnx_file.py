@@ -10,6 +10,7 @@ from onnx.external_data_helper import ExternalDataInfo
 
 from lfw_eval.system.errors import UserError, first_line
 
+_SHOWN = 5  # inputs or outputs in a message
 _MAX_BYTES = 2**31  # a whole network is one protobuf message, which cannot hold more
 
 
@@ -25,6 +26,8 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     try:
         # By default, onnx would derive the format from the file's name.
         model = onnx.load(path, format="protobuf", load_external_data=False)
+        if not model.ByteSize():
+            raise DecodeError("the file is empty")
         _weight_files(path, model)
         onnx.load_external_data_for_model(model, str(path.parent))
         if not all(info.type.tensor_type.HasField("shape") for info in model.graph.output):
@@ -39,8 +42,12 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             # Protocol buffers hand out what is not UTF-8 as bytes.
             if not all(isinstance(n, str) for n in (node.name, *node.input, *node.output)):
                 raise ValueError("the name of a node or tensor is not UTF-8")
+    except DecodeError as error:
+        raise UserError(
+            f"{path} is not a valid ONNX network: it is truncated, or in another format",
+            "fetch or export it again",
+        ) from error
     except (
-        DecodeError,
         OSError,
         ValueError,
         onnx.checker.ValidationError,
@@ -80,8 +87,10 @@ def make_batch_dynamic(info: onnx.ValueInfoProto) -> None:
 
 
 def describe_shapes(infos: Iterable[onnx.ValueInfoProto]) -> str:
-    """Return names and shapes, for messages."""
-    return ", ".join(f"{info.name} {list(shape_of(info))}" for info in infos)
+    """Return names and shapes of the first few, for messages."""
+    shown = [f"{info.name} {list(shape_of(info))}" for info in infos]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
 
 
 def _weight_files(path: Path, model: onnx.ModelProto) -> dict[str, Path]:

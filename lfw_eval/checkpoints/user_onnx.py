@@ -1,5 +1,6 @@
 """Adopt a user's own ONNX network: find its input and embedding in the graph."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -99,7 +100,7 @@ def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
         raise UserError(
             f"{path} must have one output that is an embedding, (n, 32 or more), but has "
             f"{describe_shapes(outputs)}",
-            "remove the others from the graph",
+            _instead(outputs, len(embeddings)),
         )
     embedding = onnx.ValueInfoProto.FromString(embeddings[0].SerializeToString())
     if len(shape_of(embedding)) == 4:
@@ -112,6 +113,19 @@ def _keep_only_embedding(path: Path, model: onnx.ModelProto) -> None:
     del outputs[:]
     outputs.append(embedding)
     drop_unused(model)
+
+
+def _instead(outputs: Sequence[onnx.ValueInfoProto], embeddings: int) -> str:
+    """Return what to give instead of a network with another number of embeddings than one."""
+    if embeddings:
+        return "remove the others from the graph"
+    shapes = map(shape_of, outputs)
+    if any(len(shape) > 2 and shape[2:] != (1, 1) for shape in shapes):
+        return (
+            "these look like a detector's: measure it by lfw-eval detect, or give a network that "
+            "makes embeddings"
+        )
+    return "give a network that makes embeddings"
 
 
 def _is_embedding(shape: tuple[int, ...]) -> bool:

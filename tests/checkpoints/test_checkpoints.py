@@ -299,7 +299,7 @@ def test_junk_is_called_what_its_suffix_says(name, kind, content, tmp_path):
 def test_users_onnx_that_will_not_do(tmp_path, tiny_facenet):
     path = tmp_path / "mine.onnx"
     path.write_bytes(b"no model at all")
-    with pytest.raises(UserError, match=r"mine\.onnx is not a readable checkpoint"):
+    with pytest.raises(UserError, match=r"mine\.onnx is not a valid ONNX network: it is truncated"):
         convert(path)
     path.write_bytes(b"")
     with pytest.raises(UserError, match=r"mine\.onnx"):

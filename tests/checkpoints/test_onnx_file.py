@@ -109,3 +109,16 @@ def test_what_the_checker_takes_and_no_reader_can(tmp_path, tiny_facenet):
         UserError, match=r"net\.onnx is not a valid ONNX network: the name of a node"
     ):
         read_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_what_is_no_onnx_network(tmp_path, tiny_facenet, content):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(tiny_facenet.SerializeToString()[:-1000] if content is None else content)
+    with pytest.raises(UserError, match="it is truncated, or in another format"):
+        open_checkpoint(str(path), "fixed")
+
+
+def test_a_detector_is_no_embedder(real_data):
+    with pytest.raises(UserError, match=r"and 7 more; these look like a detector's"):
+        open_checkpoint(str(real_data / "yunet_n_dynamic.onnx"), "fixed")

@@ -207,3 +207,9 @@ def test_the_command_with_a_file(tmp_path):
     assert "are two files" in refused(run)
     run = lfw_eval("detect", folder, "--detector", "none.onnx", cwd=tmp_path)
     assert "neither a file nor one of centerface, facedetect" in refused(run)
+
+
+def test_yunet_has_a_detector_of_its_own(real_data):
+    path = real_data / "yunet_n_dynamic.onnx"
+    with pytest.raises(UserError, match=r"is a YuNet.*take `detector` yunet"):
+        choose_detector(str(path), engine=EngineChoice())
