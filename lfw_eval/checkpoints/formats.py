@@ -117,6 +117,8 @@ def _read_onnx(path: Path) -> "Network":
     try:
         model = read_onnx(path)
     except UserError as error:
+        if path.suffix.lower() == ".onnx":
+            raise
         raise _unreadable(path, error) from error
     return adopt_onnx(path, model), None
 
@@ -181,8 +183,6 @@ def _unreadable(path: Path, error: UserError) -> UserError:
             "is something else",
             "give another `checkpoint`",
         )
-    if path.suffix.lower() == ".onnx":
-        return error
     return UserError(
         f"{path} is not a readable checkpoint ({CHECKPOINTS}): {error.problem}",
         error.hint or "give another `checkpoint`",

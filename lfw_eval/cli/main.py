@@ -86,6 +86,8 @@ def _bug() -> int:
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
-    while error and not isinstance(error, KeyboardInterrupt):
+    seen: list[BaseException] = []  # an error may be its own cause
+    while error and error not in seen and not isinstance(error, KeyboardInterrupt):
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return error is not None
+    return isinstance(error, KeyboardInterrupt)

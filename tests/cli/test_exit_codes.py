@@ -13,6 +13,7 @@ from command import REPOSITORY, lfw_eval, refused
 
 from lfw_eval.cli import app, main
 from lfw_eval.cli.exit_codes import BROKEN_PIPE, BUG, INTERRUPTED, MISTAKE
+from lfw_eval.system.errors import UserError
 
 CI_GATE = REPOSITORY / "scripts" / "ci_gate.sh"
 
@@ -182,3 +183,13 @@ def test_ci_gate_keeps_the_codes_apart(gate, evaluate, judge, code):
     assert run.returncode == code, run.stderr
     if "verdict" in judge:
         assert "verdict" in run.stdout
+
+
+def test_an_error_that_is_its_own_cause(monkeypatch, capsys):
+    def call(arguments):
+        error = UserError("no such thing")
+        raise error from error
+
+    monkeypatch.setattr("lfw_eval.cli.app.call", call)
+    assert main.run(["evaluate"]) == MISTAKE
+    assert capsys.readouterr().err == "lfw-eval: no such thing\n"
