@@ -212,4 +212,4 @@ def test_the_command_with_a_file(tmp_path):
 def test_yunet_has_a_detector_of_its_own(real_data):
     path = real_data / "yunet_n_dynamic.onnx"
     with pytest.raises(UserError, match=r"is a YuNet.*take `detector` yunet"):
-        choose_detector(str(path), engine=EngineChoice())
+        open_detector(path)
