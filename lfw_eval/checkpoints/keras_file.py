@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.npz import read_npz
+from lfw_eval.system.errors import first_line
 
 Layer = dict[str, Any]
 Weights = dict[str, dict[str, NDArray[np.float32]]]
@@ -116,7 +117,7 @@ def _main() -> None:
     try:
         np.savez(arrays, allow_pickle=False, **_read(source))
     except Exception as error:  # h5py raises whatever fits what it stumbled over
-        print(str(error).partition("\n")[0] or type(error).__name__)
+        print(first_line(error))
         sys.exit(1)
 
 

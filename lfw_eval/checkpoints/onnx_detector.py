@@ -11,7 +11,7 @@ from lfw_eval.checkpoints.canonical.exporter_mistakes import mend_mistakes
 from lfw_eval.checkpoints.canonical.form import canonical
 from lfw_eval.checkpoints.canonical.names import tensor_names, unique
 from lfw_eval.checkpoints.checkpoint import Checkpoint, converted
-from lfw_eval.checkpoints.equivalence import require_equal
+from lfw_eval.checkpoints.equivalence import reference_session, require_equal
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.onnx_file import (
     describe_shapes,
@@ -106,23 +106,15 @@ def _divide_by_image(path: Path, model: onnx.ModelProto) -> None:
 
 
 def _run(path: Path, model: onnx.ModelProto, batch: int) -> dict[str, NDArray[np.generic]]:
-    import onnxruntime  # a second, which help texts do without
-
     image = model.graph.input[0]
     # The outputs' own shapes may be of another batch.
     plain = onnx.ModelProto.FromString(model.SerializeToString())
     for info in plain.graph.output:
         info.type.tensor_type.ClearField("shape")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # ONNX Runtime's integer kernels reject the float16 scales of a Q/DQ network.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
     images = np.zeros((batch, *shape_of(image)[1:]), np.float32)
     names = [info.name for info in model.graph.output]
     try:
-        session = onnxruntime.InferenceSession(
-            plain.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = reference_session(plain)
         return dict(zip(names, session.run(names, {image.name: images}), strict=True))
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise UserError(
