@@ -8,10 +8,19 @@ from typing import Any
 
 import cuda.bindings
 import numpy as np
-from cuda.bindings import runtime
+from cuda.bindings import driver, runtime
 from numpy.typing import DTypeLike, NDArray
 
-from lfw_eval.engines.cuda.device import Device, Event, Graph, Stream, byte_size
+from lfw_eval.engines.cuda.device import (
+    Device,
+    Event,
+    Graph,
+    Kernel,
+    Module,
+    Stream,
+    blocks_along,
+    byte_size,
+)
 from lfw_eval.system.errors import UserError
 
 _OUT_OF_MEMORY = runtime.cudaError_t.cudaErrorMemoryAllocation
@@ -26,8 +35,10 @@ _TO_HOST = runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
 def _check(result: tuple[Any, ...]) -> Any:
     """Return what a call returned besides its status."""
     status, *values = result
-    if status != runtime.cudaError_t.cudaSuccess:
-        _, text = runtime.cudaGetErrorString(status)
+    if status:
+        of_driver = isinstance(status, driver.CUresult)
+        describe = driver.cuGetErrorString if of_driver else runtime.cudaGetErrorString
+        _, text = describe(status)
         raise UserError(f"CUDA failed: {text.decode()} ({status.name})", "run lfw-eval doctor")
     return values[0] if values else None
 
@@ -68,6 +79,9 @@ class _Stream(Stream):
         copy = runtime.cudaMemcpyAsync
         _check(copy(host.ctypes.data, address, host.nbytes, _TO_HOST, self.handle))
 
+    def zero(self, address: int, size: int) -> None:
+        _check(runtime.cudaMemsetAsync(address, 0, size, self.handle))
+
     def synchronize(self) -> None:
         _check(runtime.cudaStreamSynchronize(self.handle))
 
@@ -82,6 +96,38 @@ class _Stream(Stream):
         finally:
             graph = runtime.cudaStreamEndCapture(self.handle)
         return _Graph(_check(graph))
+
+
+class _Kernel(Kernel):
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def launch(
+        self,
+        stream: Stream,
+        grid: int | tuple[int, int, int],
+        block: int,
+        *arguments: np.generic,
+    ) -> None:
+        x, y, z = blocks_along(grid)
+        if 0 in (x, y, z):
+            return
+        values = [np.array(argument) for argument in arguments]
+        addresses = np.array([value.ctypes.data for value in values], np.uint64)
+        size, parameters = (block, 1, 1, 0), addresses.ctypes.data
+        _check(driver.cuLaunchKernel(self._function, x, y, z, *size, stream.handle, parameters, 0))
+
+
+class _Module(Module):
+    def __init__(self, cubin: bytes) -> None:
+        self._module = _check(driver.cuModuleLoadData(cubin))
+
+    def kernel(self, name: str) -> Kernel:
+        return _Kernel(_check(driver.cuModuleGetFunction(self._module, name.encode())))
+
+    def variable(self, name: str) -> int:
+        status, address, _ = driver.cuModuleGetGlobal(self._module, name.encode())
+        return int(_check((status, address)))
 
 
 class CudaPythonDevice(Device):
@@ -141,3 +187,9 @@ class CudaPythonDevice(Device):
 
     def stream(self) -> Stream:
         return _Stream()
+
+    def load(self, cubin: bytes) -> Module:
+        # Before CUDA 12 the context is made by the first call that needs it, which none of the
+        # driver's does.
+        _check(runtime.cudaFree(0))
+        return _Module(cubin)

@@ -41,6 +41,10 @@ class Stream(ABC):
         """Enqueue a copy from the device into a page-locked array."""
 
     @abstractmethod
+    def zero(self, address: int, size: int) -> None:
+        """Enqueue the setting of `size` bytes on the device to zero."""
+
+    @abstractmethod
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done.
 
@@ -58,6 +62,40 @@ class Stream(ABC):
         For devices whose `graphs` is true.
         """
         raise NotImplementedError(type(self).__name__)
+
+
+class Kernel(ABC):
+    """A function that the GPU runs in parallel."""
+
+    @abstractmethod
+    def launch(
+        self,
+        stream: Stream,
+        grid: int | tuple[int, int, int],
+        block: int,
+        *arguments: np.generic,
+    ) -> None:
+        """Enqueue the kernel; nothing, where the grid has no blocks.
+
+        Args:
+            stream: Where to.
+            grid: Blocks, along x or along x, y and z.
+            block: Threads of a block.
+            arguments: np.int32, np.float32 and, for addresses, np.uint64, of exactly the sizes of
+                the kernel's parameters and in their order.
+        """
+
+
+class Module(ABC):
+    """Compiled kernels on one GPU, where they stay until the process ends."""
+
+    @abstractmethod
+    def kernel(self, name: str) -> Kernel:
+        """Return the kernel of an `extern "C"` name."""
+
+    @abstractmethod
+    def variable(self, name: str) -> int:
+        """Return the address of an `extern "C"` variable, such as one in `__constant__` memory."""
 
 
 class Device(ABC):
@@ -124,6 +162,14 @@ class Device(ABC):
     def stream(self) -> Stream:
         """Make a stream."""
 
+    @abstractmethod
+    def load(self, cubin: bytes) -> Module:
+        """Load compiled kernels.
+
+        Raises:
+            UserError: They are not for this GPU, or newer than its driver.
+        """
+
     @contextmanager
     def allocated(self, size: int) -> Iterator[int]:
         """Yield the address of `size` bytes, given back afterwards."""
@@ -141,6 +187,11 @@ class Device(ABC):
             f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free",
             "take a smaller `batch_size` or fewer `streams`, or stop what else uses the GPU",
         )
+
+
+def blocks_along(grid: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the blocks of a grid along x, y and z."""
+    return grid if isinstance(grid, tuple) else (grid, 1, 1)
 
 
 def byte_size(shape: tuple[int, ...], dtype: DTypeLike) -> int:

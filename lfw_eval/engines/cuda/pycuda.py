@@ -5,11 +5,20 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pycuda
 from numpy.typing import DTypeLike, NDArray
 from pycuda import driver
 
-from lfw_eval.engines.cuda.device import Device, Event, Stream, byte_size
+from lfw_eval.engines.cuda.device import (
+    Device,
+    Event,
+    Kernel,
+    Module,
+    Stream,
+    blocks_along,
+    byte_size,
+)
 from lfw_eval.system.errors import UserError
 
 _NON_BLOCKING = 1
@@ -28,23 +37,58 @@ class _Event(Event):
 
 class _Stream(Stream):
     def __init__(self) -> None:
-        self._stream = driver.Stream(_NON_BLOCKING)
-        self.handle = int(self._stream.handle)
+        self.stream = driver.Stream(_NON_BLOCKING)
+        self.handle = int(self.stream.handle)
 
     def to_device(self, address: int, host: NDArray[Any]) -> None:
-        driver.memcpy_htod_async(address, host, self._stream)
+        driver.memcpy_htod_async(address, host, self.stream)
 
     def to_host(self, host: NDArray[Any], address: int) -> None:
-        driver.memcpy_dtoh_async(host, address, self._stream)
+        driver.memcpy_dtoh_async(host, address, self.stream)
+
+    def zero(self, address: int, size: int) -> None:
+        driver.memset_d8_async(address, 0, size, self.stream)
 
     def synchronize(self) -> None:
         try:
-            self._stream.synchronize()
+            self.stream.synchronize()
         except driver.Error as error:
             raise UserError(f"CUDA failed: {error}", "run lfw-eval doctor") from error
 
     def record(self) -> Event:
-        return _Event(self._stream)
+        return _Event(self.stream)
+
+
+class _Kernel(Kernel):
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def launch(
+        self,
+        stream: Stream,
+        grid: int | tuple[int, int, int],
+        block: int,
+        *arguments: np.generic,
+    ) -> None:
+        assert isinstance(stream, _Stream)
+        blocks = blocks_along(grid)
+        if 0 not in blocks:
+            self._function(*arguments, grid=blocks, block=(block, 1, 1), stream=stream.stream)
+
+
+class _Module(Module):
+    def __init__(self, cubin: bytes) -> None:
+        try:
+            self._module = driver.module_from_buffer(cubin)
+        except driver.Error as error:
+            raise UserError(f"CUDA failed: {error}", "run lfw-eval doctor") from error
+
+    def kernel(self, name: str) -> Kernel:
+        return _Kernel(self._module.get_function(name))
+
+    def variable(self, name: str) -> int:
+        address, _ = self._module.get_global(name)
+        return int(address)
 
 
 @cache
@@ -118,3 +162,6 @@ class PycudaDevice(Device):
 
     def stream(self) -> Stream:
         return _Stream()
+
+    def load(self, cubin: bytes) -> Module:
+        return _Module(cubin)

@@ -1,0 +1,43 @@
+// Photographs on the GPU, and their averages over areas.
+#pragma once
+
+// uint8 RGB, interleaved; IMAGE of images.py.
+struct Image {
+    const unsigned char* pixels;
+    int height, width;
+    int stride;  // bytes from one row to the next
+    int unused;
+};
+
+struct Pixel {
+    float red, green, blue;
+};
+
+// Old pixels along one axis: first is the first, end follows the last.
+struct Span {
+    int first, end;
+};
+
+// What new pixel `index` of `count` touches of `size` old ones that begin at `start`. The products
+// of whole photographs stay within int: 2^31 is 2^15 pixels resized to 2^15.
+__device__ inline Span touched(int start, int size, int index, int count)
+{
+    return {start + index * size / count, start + ((index + 1) * size + count - 1) / count};
+}
+
+// The mean of the pixels within rows and columns, bit for bit that of area_resampling.py: a sum of
+// integers, one division.
+__device__ inline Pixel area_mean(const Image& image, Span rows, Span columns)
+{
+    int red = 0, green = 0, blue = 0;
+    for (int y = rows.first; y < rows.end; ++y) {
+        const unsigned char* row = image.pixels + (long long)y * image.stride;
+        for (int x = columns.first; x < columns.end; ++x) {
+            red += row[3 * x];
+            green += row[3 * x + 1];
+            blue += row[3 * x + 2];
+        }
+    }
+    const float count = float((rows.end - rows.first) * (columns.end - columns.first));
+    return {float(red) / count, float(green) / count, float(blue) / count};
+}

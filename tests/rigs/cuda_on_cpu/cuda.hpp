@@ -1,0 +1,62 @@
+// What kernels use of CUDA, for a processor that runs their blocks one by one, each as one thread.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+#define __constant__
+#define __shared__ static thread_local
+
+struct uint3 { unsigned x, y, z; };
+using dim3 = uint3;
+static thread_local uint3 blockIdx, gridDim, threadIdx{0, 0, 0};
+static const uint3 blockDim{1, 1, 1};
+
+struct float2 { float x, y; };
+struct float3 { float x, y, z; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct int2 { int x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct uchar4 { unsigned char x, y, z, w; };
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+using std::max;
+using std::min;
+inline void __syncthreads() {}
+template <class T> T __ldg(const T* address) { return *address; }
+template <class T, class U> T atomicAdd(T* place, U value)
+{
+    const T before = *place;
+    *place = before + T(value);
+    return before;
+}
+template <class T, class U> T atomicMax(T* place, U value)
+{
+    const T before = *place;
+    *place = std::max(before, T(value));
+    return before;
+}
+template <class T, class U> T atomicOr(T* place, U value)
+{
+    const T before = *place;
+    *place = before | T(value);
+    return before;
+}
+template <class To, class From> To same_bits(From value)
+{
+    To result;
+    static_assert(sizeof result == sizeof value);
+    std::memcpy(&result, &value, sizeof value);
+    return result;
+}
+inline int __float_as_int(float value) { return same_bits<int>(value); }
+inline unsigned __float_as_uint(float value) { return same_bits<unsigned>(value); }
+inline float __int_as_float(int value) { return same_bits<float>(value); }
+inline float __uint_as_float(unsigned value) { return same_bits<float>(value); }
