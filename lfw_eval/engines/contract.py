@@ -100,7 +100,8 @@ class BuildRequest:
     Attributes:
         model: ONNX file with one float32 input (n, 3, height, width), dynamic batch.
         normalisation: Built in before it, so that the engine takes uint8 (n, height, width, 3);
-            text of a `lfw_eval.checkpoints.preprocessing.Preprocessing`.
+            text of a `lfw_eval.checkpoints.preprocessing.Preprocessing`. Where it is empty, the
+            file is built as it is, whatever shape its float32 input has.
         precision: "fp16" means the 16-bit type that the device has.
         scales: Needed for "int8".
         batch_size: The one to optimise for.
@@ -112,6 +113,7 @@ class BuildRequest:
         quantization: How the model itself is quantised, as `Checkpoint.quantization`; its
             precision is "int8" then, and it runs as it is.
         float_layers: As `Scales.float_layers`.
+        title: What a build's progress calls the network; it may be empty.
     """
 
     model: Path
@@ -125,6 +127,7 @@ class BuildRequest:
     strict_precision: bool = False
     quantization: Quantization | None = None
     float_layers: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def batches(self) -> tuple[int, int, int]:

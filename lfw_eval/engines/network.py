@@ -26,7 +26,7 @@ def network(
     half_precision: bool = False,
     layer_normalisation: bool = False,
 ) -> onnx.ModelProto:
-    """Return the network that takes uint8 crops.
+    """Return the network that takes uint8 crops, or without a normalisation what the file takes.
 
     Args:
         types: What Q/DQ nodes store. With the scales of a calibration cache always int8, as in
@@ -54,4 +54,6 @@ def network(
         model = with_float_constants(model, weights=types.float_weights)
     if half_precision:
         model = half(model)
+    if not request.normalisation:
+        return model
     return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

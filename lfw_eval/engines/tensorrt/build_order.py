@@ -14,11 +14,12 @@ class Order:
     """What to build; files are given as paths.
 
     Attributes:
-        network: ONNX file whose one input is uint8 (n, 160, 160, 3) crops; Q/DQ nodes and float16
-            tensors are in it where the version is strongly typed.
+        title: What progress calls it.
+        network: ONNX file, such as one whose input is uint8 (n, 160, 160, 3) crops; Q/DQ nodes and
+            float16 tensors are in it where the version is strongly typed.
         plan: The file to write.
         log: The file for TensorRT's warnings.
-        image: The tensor of normalised crops. What makes it stays in FP32 whatever the precision.
+        image: The tensor of normalised images. What makes it stays in FP32 whatever the precision.
         int8_layers: Names of the layers that may run in INT8 alone, for quantization by a cache or
             "live"; Q/DQ nodes say so by themselves.
         batches: Smallest, optimal and largest batch.
@@ -30,6 +31,7 @@ class Order:
         workspace: Bytes; None for what is free.
     """
 
+    title: str
     network: str
     plan: str
     log: str

@@ -101,7 +101,7 @@ def build_in_process(order: Order, gpu: int) -> Built:
 def _answer(process: "subprocess.Popen[str]", order: Order) -> dict[str, Any] | None:
     """Show how far the build is, and return how it ended; None if it did not say."""
     assert process.stdout is not None
-    title = f"build {order.precision}"
+    title = f"build {order.title}"
     bar = tqdm(desc=f"{title} (minutes)", disable=None, bar_format="{desc}: {elapsed}")
     with bar, _ticking(bar):
         for line in process.stdout:

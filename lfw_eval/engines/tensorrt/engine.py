@@ -7,25 +7,20 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import LifoQueue
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
-from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.cuda.device import Device
-from lfw_eval.engines.store import EngineStore, StoredEngine
-from lfw_eval.engines.tensorrt.builder import build_plan
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.inspection import inspected_layers, tensorrt_types
-from lfw_eval.engines.tensorrt.lane import Lane, tensor_specs
+from lfw_eval.engines.tensorrt.lane import Lane
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
-from lfw_eval.engines.tensorrt.log import Messages
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
-from lfw_eval.engines.tensorrt.order import options_of
 from lfw_eval.engines.tensorrt.quantized import require_signed_qdq
+from lfw_eval.engines.tensorrt.resident import ResidentNetwork, ResidentPlan
+from lfw_eval.engines.tensorrt.stored_plan import StoredPlan, load_or_build_plan
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.errors import UserError
@@ -38,50 +33,45 @@ class TensorRTEngine(Engine):
     """A plan, deserialised on each GPU, with several lanes there that run at once.
 
     Thread-safe: each call takes a lane, and waits while none is free.
+
+    Attributes:
+        devices: The GPUs that it runs on.
     """
 
     precisions = ("fp32", "fp16", "int8")
     thread_safe = True
 
     def __init__(
-        self,
-        trt: ModuleType,
-        devices: list[Device],
-        stored: StoredEngine,
-        key: str,
-        request: BuildRequest,
-        quantization: Quantization | None,
+        self, plan: StoredPlan, request: BuildRequest, quantization: Quantization | None
     ) -> None:
-        self._devices = devices
-        self._messages = Messages(trt)
-        self._engines: list[Any] = []
+        self.devices = devices = plan.devices
+        self._plans: list[ResidentPlan] = []
         self._lanes: list[Lane] = []
-        capabilities = capabilities_of(trt)
+        capabilities = capabilities_of(plan.trt)
         options = request.options_as(TensorRTOptions)
         streams = options.streams if capabilities.shared_profile else 1
-        *_, largest = request.batches
         try:
             for device in devices:
-                engine = self._deserialize(trt, device, stored.content)
-                self.inputs, self.outputs = tensor_specs(trt, engine)
+                resident = ResidentPlan(plan.trt, device, plan.stored.content)
+                self._plans.append(resident)
                 for _ in range(streams):
-                    lane = Lane(device, engine, self.inputs, self.outputs, largest)
-                    self._lanes.append(lane)
+                    self._lanes.append(Lane(resident))
         except BaseException:
             self.close()
             raise
+        self.inputs, self.outputs = self._plans[0].inputs, self._plans[0].outputs
         # Neighbouring lanes are on different GPUs, so that all GPUs have work from the start.
         self._lanes = [lane for i in range(streams) for lane in self._lanes[i::streams]]
         self._free: LifoQueue[Lane] = LifoQueue()
         for lane in self._lanes:
             self._free.put(lane)
         self._threads = ThreadPoolExecutor(len(self._lanes), "lane")
-        self.key = key
-        self.size = len(stored.content)
-        self.path = stored.path
-        self.build_seconds = float(stored.about.get("seconds", 0))
+        self.key = plan.key
+        self.size = len(plan.stored.content)
+        self.path = plan.stored.path
+        self.build_seconds = float(plan.stored.about.get("seconds", 0))
         layers = weighted_layers(request.model, request.precision, request.float_layers)
-        inspected = inspected_layers(self._lanes[0].inspect(trt))
+        inspected = inspected_layers(self._lanes[0].execution.inspect(plan.trt))
         # A plan of a network with Q/DQ nodes is built without FP16, unless the network has it.
         floating = "float32" if quantization == "qdq" and not capabilities.strongly_typed else None
         self.executed = executed_types(layers, tensorrt_types(inspected, layers, floating))
@@ -99,8 +89,7 @@ class TensorRTEngine(Engine):
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "TensorRTEngine":
         """Build the plan on the first GPU, or load what was built from the same before."""
-        trt = load_tensorrt()
-        capabilities = capabilities_of(trt)
+        capabilities = capabilities_of(load_tensorrt())
         options = request.options_as(TensorRTOptions)
         asked = options.quantization
         if request.quantization:
@@ -114,25 +103,8 @@ class TensorRTEngine(Engine):
                 "MODEL.onnx OUT.onnx",
             )
         cached = cached_scales(request)
-        devices = open_devices(options.gpus)
-        if len({device.name for device in devices}) > 1:
-            names = ", ".join(f"{device.index}: {device.name}" for device in devices)
-            raise UserError(
-                f"`gpu` names GPUs of several models ({names})", "name GPUs of one model"
-            )
-        store = EngineStore.of(
-            folder,
-            request,
-            capabilities.title,
-            f"{devices[0].name}, compute capability {'.'.join(map(str, devices[0].capability))}",
-            options_of(request, quantization),
-        )
-        stored = store.load_or_build(
-            lambda: build_plan(
-                request, quantization, capabilities, store, devices[0].name, devices[0].index
-            )
-        )
-        built = cls(trt, devices, stored, store.key, request, quantization)
+        plan = load_or_build_plan(request, quantization, folder)
+        built = cls(plan, request, quantization)
         built.calibration_cache = cached.description if cached else None
         return built
 
@@ -178,9 +150,19 @@ class TensorRTEngine(Engine):
             latencies.append(self._lanes[0].time())
         return ResidentTiming(fps, np.array(latencies))
 
+    def resident(self, device: Device) -> ResidentNetwork:
+        """Return an execution context for crops that lie on one of the engine's GPUs already.
+
+        It is the caller's, to be closed before the engine is.
+
+        Raises:
+            UserError: The GPU has too little memory.
+        """
+        return next(plan for plan in self._plans if plan.device.index == device.index).execution()
+
     def hardware(self) -> dict[str, str]:
         """Return versions and, where nvidia-smi is installed, the current clocks."""
-        device = self._devices[0]
+        device = self.devices[0]
         versions = {"cuda_driver": device.driver(), "cuda_library": device.library}
         query = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw"
         command = ["nvidia-smi", f"--id={device.bus_id}", f"--query-gpu={query}"]
@@ -199,18 +181,8 @@ class TensorRTEngine(Engine):
             self._threads.shutdown()
         while self._lanes:
             self._lanes.pop().close()
-        self._engines.clear()
-
-    def _deserialize(self, trt: ModuleType, device: Device, plan: bytes) -> Any:
-        with device.active():
-            runtime = trt.Runtime(self._messages.logger)
-            engine = runtime.deserialize_cuda_engine(plan)
-            if engine is None:
-                if self._messages.out_of_memory():
-                    raise device.out_of_memory("the engine")
-                raise UserError(f"TensorRT cannot load the engine: {self._messages.failure()}")
-        self._engines.append(engine)
-        return engine
+        while self._plans:
+            self._plans.pop().close()
 
 
 def _arithmetic(

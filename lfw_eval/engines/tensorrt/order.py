@@ -19,6 +19,8 @@ from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+
 RECIPE = 3
 """Of builds: raise it when the same request would give another order, or the order another plan."""
 
@@ -83,12 +85,13 @@ def make_order(
     options = request.options_as(TensorRTOptions)
     name = f"timing-{capabilities.title}-{device}.cache".replace(" ", "-")
     return Order(
+        title=" ".join(filter(None, (request.title, request.precision))),
         network=str(path),
         plan=str(folder / "plan"),
         log=str(store.file(".log")),
         precision=request.precision,
         quantization=quantization,
-        image=onnx.load(request.model, load_external_data=False).graph.input[0].name,
+        image=_image(request),
         int8_layers=int8_layers,
         batches=request.batches,
         algorithm=_algorithm(request, cache),
@@ -101,6 +104,14 @@ def make_order(
         workspace=options.workspace,
         level=options.optimization_level,
     )
+
+
+def _image(request: BuildRequest) -> str:
+    """Return the tensor of normalised images: what the file's input becomes, or what it has."""
+    graph = onnx.load(request.model, load_external_data=False).graph
+    if request.normalisation:
+        return str(graph.input[0].name)
+    return str(next(node.input[0] for node in graph.node if node.op_type in _PRODUCTS))
 
 
 def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCache:

@@ -21,6 +21,7 @@ from waiting import wait_until
 
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.fold import fold_affine
+from lfw_eval.checkpoints.mtcnn import output_network
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.tensorrt import plan
 from lfw_eval.engines.tensorrt.build_order import Order
@@ -94,6 +95,21 @@ def test_facenet(builder, product, facenet_request, precision):
     # Of INT8 it says two things, each as often as there are convolutions.
     assert built.warnings == len(said) == (2 if precision == "int8" else 0)
     assert all(line.startswith("warning (132 times): ") for line in said)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_network_as_it_is(builder, product, mtcnn_weights, tmp_path, precision):
+    """MTCNN's O-Net takes float32 (n, 48, 48, 3), which nothing is built in before."""
+    path = tmp_path / "onet.onnx"
+    onnx.save(output_network(mtcnn_weights["onet"]), path)
+    request = BuildRequest(path, "", precision, batch_size=256, title="O-Net")
+    with product.order(request) as order:
+        assert (order.title, order.image) == (f"O-Net {precision}", "channels")
+        assert build_in_process(order, gpu=0).warnings == 0
+        network = builder.build(onnx.load(order.network))
+    typed = "FLOAT" if precision == "fp32" else "HALF"
+    assert network.types_of("CONVOLUTION") == network.types_of("MATRIX_MULTIPLY") == {typed}
+    assert network.types == ["FLOAT"] * 4
 
 
 def test_build_is_kept(product, small):
