@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lfw_eval.datasets.image_hashes import combined_sha256
 from lfw_eval.datasets.pairs import Pairs
-from lfw_eval.datasets.photographs import Photographs, decode
+from lfw_eval.datasets.photographs import EncodedPhotograph, Photographs
 from lfw_eval.datasets.pickled_arrays import NAMES, PickledArray
 from lfw_eval.sources.pickled_objects import CodeError, MalformedError
 from lfw_eval.sources.plain_pickle import PickleReader
@@ -45,10 +44,11 @@ class PackedCrops(Photographs):
         """Return none."""
         return ()
 
-    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def encoded(self, names: Collection[str]) -> Iterator[EncodedPhotograph]:
         """Yield the named crops, sorted by name."""
         for name in sorted(names):
-            yield name, decode(self._crops[name], f"image {int(name)} of {self._path}")
+            where = f"image {int(name)} of {self._path}"
+            yield EncodedPhotograph(name, self._crops[name], where)
 
 
 def read_insightface_bin(path: Path) -> tuple[PackedCrops, Pairs]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +32,20 @@ RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+class EncodedPhotograph(NamedTuple):
+    """A photograph that has not been decoded.
+
+    Attributes:
+        name: As `Photographs` names it.
+        content: Of its file.
+        where: Names the file in errors.
+    """
+
+    name: str
+    content: bytes
+    where: str
 
 
 class Photographs(ABC):
@@ -64,6 +79,14 @@ class Photographs(ABC):
         """
 
     @abstractmethod
+    def encoded(self, names: Collection[str]) -> Iterator[EncodedPhotograph]:
+        """Yield the named images as their files have them, in the cheapest order.
+
+        Raises:
+            UserError: An image is missing or not what `digest` was taken of; the message names its
+                file.
+        """
+
     def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield the named images, uint8 (height, width, 3) RGB, in the cheapest order.
 
@@ -71,6 +94,8 @@ class Photographs(ABC):
             UserError: An image is missing, corrupt or not what `digest` was taken of; the message
                 names its file.
         """
+        for photograph in self.encoded(names):
+            yield photograph.name, decode(photograph.content, photograph.where)
 
 
 class FolderPhotographs(Photographs):
@@ -113,12 +138,12 @@ class FolderPhotographs(Photographs):
         hashes = image_hashes(self._files.values(), verify_images=self._verify_images)
         return repeated(dict(zip(self._files, hashes, strict=True)))
 
-    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def encoded(self, names: Collection[str]) -> Iterator[EncodedPhotograph]:
         """Yield the named images, sorted by name."""
         for name in sorted(names):
             path = self._files[name]
             content = read_unchanged(path, self._hashes.get(name))
-            yield name, decode(content, str(path))
+            yield EncodedPhotograph(name, content, str(path))
 
 
 class ArchivePhotographs(Photographs):
@@ -161,11 +186,11 @@ class ArchivePhotographs(Photographs):
         self._require_unchanged()
         return repeated({name: hashes[self._members[name]] for name in self.names})
 
-    def read(self, names: Collection[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def encoded(self, names: Collection[str]) -> Iterator[EncodedPhotograph]:
         """Yield the named images in the order of the archive."""
         wanted = {self._members[name]: name for name in names}
         for member, content in iter_members(self._path, SUFFIXES, wanted):
-            yield wanted[member], decode(content, f"{member} in {self._path}")
+            yield EncodedPhotograph(wanted[member], content, f"{member} in {self._path}")
         self._require_unchanged()
 
     def __getstate__(self) -> dict[str, object]:
