@@ -17,6 +17,9 @@ from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.torch.archive import read_tensors
 from lfw_eval.system.errors import UserError
 
+RECIPE = 1
+"""Of these networks: raise it when the same weights would give another one."""
+
 
 def proposal_network(weights: Path) -> ModelProto:
     """Return P-Net, which slides a 12x12 window with stride 2 over images of any size.

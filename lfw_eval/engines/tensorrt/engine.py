@@ -22,10 +22,8 @@ from lfw_eval.engines.tensorrt.quantized import require_signed_qdq
 from lfw_eval.engines.tensorrt.resident import ResidentNetwork, ResidentPlan
 from lfw_eval.engines.tensorrt.stored_plan import StoredPlan, load_or_build_plan
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
-from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.errors import UserError
 
-_AMPERE = (8, 0)
 _LAUNCHES = 20
 
 
@@ -41,9 +39,8 @@ class TensorRTEngine(Engine):
     precisions = ("fp32", "fp16", "int8")
     thread_safe = True
 
-    def __init__(
-        self, plan: StoredPlan, request: BuildRequest, quantization: Quantization | None
-    ) -> None:
+    def __init__(self, plan: StoredPlan, quantization: Quantization | None) -> None:
+        request = plan.request
         self.devices = devices = plan.devices
         self._plans: list[ResidentPlan] = []
         self._lanes: list[Lane] = []
@@ -52,7 +49,7 @@ class TensorRTEngine(Engine):
         streams = options.streams if capabilities.shared_profile else 1
         try:
             for device in devices:
-                resident = ResidentPlan(plan.trt, device, plan.stored.content)
+                resident = plan.resident(device)
                 self._plans.append(resident)
                 for _ in range(streams):
                     self._lanes.append(Lane(resident))
@@ -77,7 +74,10 @@ class TensorRTEngine(Engine):
         self.executed = executed_types(layers, tensorrt_types(inspected, layers, floating))
         implicit = quantization in ("cache", "live")
         self.constrained = capabilities.strongly_typed or (request.strict_precision and implicit)
-        self.arithmetic = _arithmetic(request, quantization, devices[0], self.executed)
+        self.arithmetic = plan.floating_arithmetic
+        if quantization:
+            types = "/".join(self.executed.by_type) if self.executed else "int8/float16"
+            self.arithmetic = f"{types}, {quantization}"
         many = f"{len(devices)} x " if len(devices) > 1 else ""
         self.device = f"{many}{devices[0].name}"
 
@@ -103,8 +103,7 @@ class TensorRTEngine(Engine):
                 "MODEL.onnx OUT.onnx",
             )
         cached = cached_scales(request)
-        plan = load_or_build_plan(request, quantization, folder)
-        built = cls(plan, request, quantization)
+        built = cls(load_or_build_plan(request, quantization, folder), quantization)
         built.calibration_cache = cached.description if cached else None
         return built
 
@@ -183,18 +182,3 @@ class TensorRTEngine(Engine):
             self._lanes.pop().close()
         while self._plans:
             self._plans.pop().close()
-
-
-def _arithmetic(
-    request: BuildRequest,
-    quantization: Quantization | None,
-    device: Device,
-    executed: ExecutedTypes | None,
-) -> str:
-    if quantization:
-        types = "/".join(executed.by_type) if executed else "int8/float16"
-        return f"{types}, {quantization}"
-    if request.precision == "fp16":
-        return "float16"
-    tf32 = request.options_as(TensorRTOptions).tf32 and device.capability >= _AMPERE
-    return "float32 (TF32)" if tf32 else "float32"

@@ -13,7 +13,10 @@ from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.order import options_of
+from lfw_eval.engines.tensorrt.resident import ResidentPlan
 from lfw_eval.system.errors import UserError
+
+_AMPERE = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,34 @@ class StoredPlan:
     """A plan on disk.
 
     Attributes:
+        request: What it was built from.
         trt: TensorRT.
         devices: The GPUs that the request names, of one model.
         stored: The plan.
-        key: Of all that it was built from.
+        key: Identifies all that it was built from.
     """
 
+    request: BuildRequest
     trt: ModuleType
     devices: tuple[Device, ...]
     stored: StoredEngine
     key: str
+
+    def resident(self, device: Device) -> ResidentPlan:
+        """Deserialise the plan on one of the GPUs.
+
+        Raises:
+            UserError: TensorRT cannot load it, or the GPU has too little memory.
+        """
+        return ResidentPlan(self.trt, device, self.stored.content)
+
+    @property
+    def floating_arithmetic(self) -> str:
+        """What it computes in where nothing is quantised, in words."""
+        if self.request.precision == "fp16":
+            return "float16"
+        tf32 = self.request.options_as(TensorRTOptions).tf32
+        return "float32 (TF32)" if tf32 and self.devices[0].capability >= _AMPERE else "float32"
 
 
 def load_or_build_plan(
@@ -58,4 +79,4 @@ def load_or_build_plan(
     stored = store.load_or_build(
         lambda: build_plan(request, quantization, capabilities, store, first.name, first.index)
     )
-    return StoredPlan(trt, tuple(devices), stored, store.key)
+    return StoredPlan(request, trt, tuple(devices), stored, store.key)
