@@ -1,0 +1,102 @@
+"""The short way to a JPEG's size: it says nothing that the long way would not."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pictures import encoded, picture
+
+from lfw_eval.datasets.baseline_jpeg import baseline_size
+from lfw_eval.datasets.image_header import header_of
+from lfw_eval.datasets.jpeg_end import is_cut_off
+
+PICTURE = picture(3)
+FLAGS = {
+    "4:2:0": [],
+    "4:4:4": [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    "optimised": [cv2.IMWRITE_JPEG_OPTIMIZE, 1],
+    "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 2],
+}
+
+
+def jpeg(*flags: int, image: np.ndarray = PICTURE) -> bytes:
+    return cv2.imencode(".jpg", image, flags)[1].tobytes()
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def adobe(transform: int) -> bytes:
+    return segment(0xEE, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform))
+
+
+def after_start(content: bytes, *segments: bytes) -> bytes:
+    return content[:2] + b"".join(segments) + content[2:]
+
+
+@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+def test_ordinary_files(flags):
+    assert baseline_size(jpeg(*flags)) == (60, 50)
+    assert baseline_size(jpeg(*flags) + b"trailing") == (60, 50)
+
+
+def test_grey_applications_and_comments():
+    assert baseline_size(jpeg(image=PICTURE[:, :, 0])) == (60, 50)
+    thumbnail = segment(0xE1, b"Exif\0\0" + jpeg())
+    assert baseline_size(after_start(jpeg(), thumbnail, segment(0xFE, b"x"), adobe(1))) == (60, 50)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xd8",
+        encoded(PICTURE, ".png"),
+        jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        jpeg()[:-2],
+        after_start(jpeg(), adobe(0)),
+        after_start(jpeg(), segment(0xC0, struct.pack(">BHHB", 8, 9, 9, 1) + b"\1\x11\0")),
+        after_start(jpeg(), b"between two segments"),
+        jpeg().replace(b"\xff\xc0", b"\xff\xc1"),
+        jpeg().replace(b"\0\x3c\0\x32", b"\xff\xff\xff\xff"),
+        jpeg().replace(b"\0\x3c\0\x32", b"\0\0\0\x32"),
+        jpeg().replace(b"\x03\x01\x22\0\x02\x11\x01\x03\x11", b"\x03R\x22\0G\x11\x01B\x11"),
+    ],
+    ids=[
+        "nothing",
+        "start",
+        "PNG",
+        "progressive",
+        "cut off",
+        "Adobe RGB",
+        "two frames",
+        "junk",
+        "extended",
+        "huge",
+        "no height",
+        "RGB",
+    ],
+)
+def test_other_files_are_left_to_the_long_way(content):
+    assert baseline_size(content) is None
+
+
+mutations = st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(max_size=3)), max_size=4)
+
+
+@given(st.sampled_from(list(FLAGS)), mutations, st.floats(0, 1), st.booleans())
+@example("4:2:0", [(300, b"\xff\xc4")], 1.0, True)
+def test_a_damaged_file_is_judged_as_the_long_way_does(kind, damage, part, in_header):
+    content = jpeg(*FLAGS[kind])
+    for at, put in damage:
+        at %= 620 if in_header else len(content)
+        content = content[:at] + put + content[at + len(put) :]
+    content = content[: int(len(content) * part)]
+    if size := baseline_size(content):
+        header = header_of(content, "x")
+        assert size == (header.height, header.width)
+        assert not is_cut_off(content)
