@@ -1,0 +1,151 @@
+"""Photographs on a device: the pixels of the CPU path, and errors that cost one file alone."""
+
+import ctypes
+import io
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from cuda_on_cpu.device import CpuDevice, CpuStream
+from host_codec import CodecDevice, HostCodec
+from pictures import encoded, picture
+
+from lfw_eval.datasets.decoder_choice import open_decoder
+from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
+from lfw_eval.datasets.host_decoding import HostDecoder
+from lfw_eval.datasets.photographs import decode
+from lfw_eval.system.errors import UserError
+
+PICTURE = picture(3)
+
+
+def exif(orientation: int) -> bytes:
+    content = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01"
+    content += struct.pack(">HHI", orientation, 0, 0)
+    return struct.pack(">BBH", 0xFF, 0xE1, len(content) + 2) + content
+
+
+def turned(orientation: int) -> bytes:
+    content = encoded(PICTURE)
+    return content[:2] + exif(orientation) + content[2:]
+
+
+def jpeg(image: np.ndarray = PICTURE, *flags: int) -> bytes:
+    return cv2.imencode(".jpg", image, flags)[1].tobytes()
+
+
+GOOD = {
+    "large.jpg": encoded(picture(5, 431, 333)),
+    "grey.jpg": jpeg(PICTURE[:, :, 0]),
+    "progressive.jpg": jpeg(PICTURE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "restarts.jpg": jpeg(PICTURE, cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+    "trailing.jpg": encoded(PICTURE) + b"trailing",
+    "deep.png": encoded((PICTURE.astype(np.uint16) << 8) + 77, ".png"),
+    "bitmap.bmp": encoded(PICTURE, ".bmp"),
+    "web.webp": encoded(PICTURE, ".webp"),
+    "one.jpg": encoded(picture(6, 1, 1)),
+} | {f"exif{orientation}.jpg": turned(orientation) for orientation in range(1, 10)}
+BAD = {
+    "empty.jpg": b"",
+    "cut off.jpg": encoded(PICTURE)[:-300],
+    "huge.jpg": encoded(PICTURE).replace(b"\0\x3c\0\x32", b"\xff\xff\xff\xff"),
+    "text.jpg": b"text",
+    "cut off.png": encoded(PICTURE, ".png")[:-20],
+}
+
+
+def codec() -> DeviceDecoder:
+    pytest.importorskip("nvidia.nvimgcodec")
+    device = CodecDevice()
+    return HostCodec(device, HostDecoder(device))
+
+
+@pytest.fixture(params=["threads", "one thread", "nvImageCodec"])
+def decoder(request):
+    threads = {"threads": 3, "one thread": 1}.get(request.param)
+    with HostDecoder(CpuDevice(), threads) if threads else codec() as decoder:
+        yield decoder
+
+
+def pixels(batch: DecodedBatch) -> list[np.ndarray]:
+    """Read the images of a batch out of the memory where they lie."""
+    images = []
+    for address, height, width, stride, _ in batch.images.table.tolist():
+        memory = (ctypes.c_uint8 * (height * stride)).from_address(address)
+        rows = np.frombuffer(memory, np.uint8).reshape(height, stride)
+        images.append(rows[:, : width * 3].reshape(height, width, 3).copy())
+    return images
+
+
+def decoded(decoder: DeviceDecoder, files: dict[str, bytes]) -> DecodedBatch:
+    return decoder.decode(list(files.values()), list(files), CpuStream())
+
+
+def test_photographs_of_all_kinds(decoder):
+    batch = decoded(decoder, GOOD)
+    assert (batch.rows.tolist(), batch.unreadable) == (list(range(len(GOOD))), {})
+    for (name, content), image in zip(GOOD.items(), pixels(batch), strict=True):
+        np.testing.assert_array_equal(image, decode(content, name), name)
+
+
+def test_errors_cost_one_file_alone(decoder):
+    files = dict(sorted((GOOD | BAD).items(), key=lambda file: file[0][::-1]))
+    batch = decoded(decoder, files)
+    good = [place for place, name in enumerate(files) if name in GOOD]
+    assert batch.rows.tolist() == good
+    for place, image in zip(good, pixels(batch), strict=True):
+        name = list(files)[place]
+        np.testing.assert_array_equal(image, decode(files[name], name), name)
+    for place, name in enumerate(files):
+        if name in BAD:
+            with pytest.raises(UserError) as error:
+                decode(BAD[name], name)
+            assert str(batch.unreadable[place]) == str(error.value)
+    assert len(batch.unreadable) == len(BAD)
+
+
+def test_damaged_pixels_are_those_of_the_cpu_path(decoder):
+    """A decoder that refuses what libjpeg makes the best of is not the last to be asked."""
+    content = bytearray(GOOD["large.jpg"])
+    content[2000:2010] = bytes(10)
+    (image,) = pixels(decoded(decoder, {"damaged.jpg": bytes(content)}))
+    np.testing.assert_array_equal(image, decode(bytes(content), "damaged.jpg"))
+
+
+@pytest.mark.parametrize("files", [{}, BAD], ids=["none", "all bad"])
+def test_batches_without_photographs(decoder, files):
+    batch = decoded(decoder, files)
+    assert len(batch.images.table) == len(batch.rows) == 0
+    assert len(batch.unreadable) == len(files)
+
+
+def test_cmyk(decoder):
+    image = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    image.fromarray(PICTURE).convert("CMYK").save(file, "JPEG")
+    batch = decoded(decoder, {"cmyk.jpg": file.getvalue()})
+    np.testing.assert_array_equal(pixels(batch)[0], decode(file.getvalue(), "cmyk.jpg"))
+
+
+def test_batches_under_way_share_no_memory(decoder):
+    batches = [decoded(decoder, {"a": encoded(picture(seed))}) for seed in range(4)]
+    for seed, batch in enumerate(batches):
+        np.testing.assert_array_equal(pixels(batch)[0], decode(encoded(picture(seed)), "a"))
+
+
+def test_memory_serves_again_when_its_owner_is_gone():
+    with HostDecoder(CpuDevice(), 2) as decoder:
+        large = decoded(decoder, GOOD).images.table["address"][0]
+        assert decoded(decoder, GOOD).images.table["address"][0] == large
+        kept = decoded(decoder, GOOD)
+        assert decoded(decoder, GOOD).images.table["address"][0] != large
+        assert kept.images.table["address"][0] == large
+
+
+def test_without_nvimagecodec_the_host_decodes_and_says_why(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "nvidia.nvimgcodec", None)
+    with open_decoder(CpuDevice()) as decoder:
+        assert isinstance(decoder, HostDecoder)
+        assert "nvImageCodec cannot be loaded" in decoder.description
+        assert len(decoded(decoder, GOOD).rows) == len(GOOD)
