@@ -1,21 +1,24 @@
 """Downloads that resume, verify and land atomically."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import requests
-import urllib3
 from tqdm import tqdm
 
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.transport import SourceFailedError, Transport
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.locks import locked_file
+
+if TYPE_CHECKING:
+    import requests
 
 _ANOTHER = "set LFW_EVAL_DATASETS or LFW_EVAL_CHECKPOINTS to another folder"
 
@@ -155,6 +158,8 @@ def _append(response: requests.Response, part: BinaryIO, offset: int, size: int 
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
+    import urllib3
+
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -1,5 +1,7 @@
 """Fetch distributions from pip's configured package indexes, without running them."""
 
+from __future__ import annotations
+
 import contextlib
 import html.parser
 import json
@@ -7,16 +9,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname
-
-import requests
 
 from lfw_eval.sources.checksum import measure, verify
 from lfw_eval.sources.download import download
 from lfw_eval.sources.manifest import Package
 from lfw_eval.sources.pip_settings import PipSettings, pip_settings
 from lfw_eval.sources.transport import SourceFailedError, Transport, redact
+
+if TYPE_CHECKING:
+    import requests
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
@@ -114,6 +118,8 @@ def _local_path(location: str) -> Path | None:
 
 def _read_page(response: requests.Response) -> list[Link]:
     """Read a page of the simple repository API: PEP 503 (HTML) or PEP 691 (JSON)."""
+    import requests
+
     try:
         body = response.content
     except requests.RequestException as error:

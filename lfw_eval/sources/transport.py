@@ -1,11 +1,15 @@
 """HTTP for fetching: quick to fail, and silent about credentials."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import requests
+if TYPE_CHECKING:
+    import requests
 
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
@@ -49,6 +53,8 @@ class Transport:
             SourceFailedError: No response, or one whose status is neither success nor 416 (range
                 not satisfiable), which the caller handles when resuming.
         """
+        import requests  # a tenth of a second, which runs that fetch nothing do without
+
         try:
             parts = urlsplit(url)
             response = requests.get(
@@ -83,6 +89,8 @@ class Transport:
 
 
 def _reason(error: Exception) -> str:
+    import requests
+
     # requests' own messages may quote URLs that contain a token, so none is repeated here.
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is not trusted: set PIP_CERT or REQUESTS_CA_BUNDLE"

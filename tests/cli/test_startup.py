@@ -16,6 +16,7 @@ from lfw_eval.cli.lazy import command_of
 
 HEAVY = {"numpy", "onnx", "cv2", "scipy", "openvino", "onnxruntime", "ray", "torch"}
 RUNTIMES = {"openvino", "onnxruntime", "ray", "torch", "tensorrt", "pyarrow", "altair"}
+SLOW = {"scipy.stats", "scipy.optimize", "scipy.io", "requests", "urllib3", "sklearn"}
 SUBVERBS = [("cache", verb) for verb in cache._VERBS] + [("export", verb) for verb in export._VERBS]
 LEAVES = [("", verb) for verb in VERBS if not verb.target.endswith(":app")] + SUBVERBS
 
@@ -52,6 +53,12 @@ def test_help_of_a_verb_loads_no_runtime():
     commands = [(*group.split(), verb.name, "--help") for group, verb in LEAVES]
     for arguments, packages in loaded(*commands).items():
         assert not RUNTIMES & set(packages), arguments
+
+
+def test_evaluate_loads_nothing_slow_that_it_does_not_use():
+    code = "import sys, lfw_eval.cli.evaluate; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not SLOW & set(run.stdout.split())
 
 
 @pytest.mark.parametrize(

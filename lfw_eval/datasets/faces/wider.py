@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from lfw_eval.datasets.faces.listing import (
     DIFFICULTIES,
@@ -140,6 +139,8 @@ def _with_subsets(
 
 def _cells(path: Path, required: str, optional: str = "") -> list[_Cell]:
     """Read a .mat file's variables that hold a cell for each event, and in it one per image."""
+    from scipy.io import loadmat  # a tenth of a second, which other layouts do without
+
     try:
         # Such a file holds numbers, text and cells of them; scipy runs and unpickles nothing.
         content = loadmat(path, variable_names=["event_list", "file_list", required, optional])

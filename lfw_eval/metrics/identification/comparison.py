@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
+from lfw_eval.metrics.distributions import sign_test
 from lfw_eval.metrics.identification.open_set import IdentificationRate
 from lfw_eval.metrics.identification.outcome import Outcome
 from lfw_eval.metrics.paired.bootstrap import Weighted, resampled
@@ -41,8 +41,7 @@ class TpirChange(Change):
 def compare_rank1(reference: Outcome, candidate: Outcome) -> Rank1Change:
     """Compare the nearest people of the mated probes."""
     lost, gained = _changed(*(run.ranks[run.mated] == 1 for run in (reference, candidate)))
-    p_value = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-    return Rank1Change(lost, gained, float(p_value))
+    return Rank1Change(lost, gained, sign_test(lost, gained))
 
 
 def compare_tpir(

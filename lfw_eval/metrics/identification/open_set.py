@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lfw_eval.metrics.distributions import binomial_limits
 from lfw_eval.metrics.identification.search import Float32Array
 from lfw_eval.metrics.verification.arrays import IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits, shortage, threshold_ranks
+from lfw_eval.metrics.verification.interval import shortage, threshold_ranks
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.metrics.verification.pooled_result import allowed_accepts
 

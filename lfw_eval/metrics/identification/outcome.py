@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lfw_eval.metrics.distributions import binomial_limits
 from lfw_eval.metrics.identification.cmc import cmc, mate_ranks
 from lfw_eval.metrics.identification.open_set import IdentificationRate, tpir_at
 from lfw_eval.metrics.identification.search import Candidates, Float32Array
 from lfw_eval.metrics.verification.arrays import BoolArray, IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits
 from lfw_eval.metrics.verification.metric import Metric
 
 FPIR_TARGETS = (0.01, 0.1)

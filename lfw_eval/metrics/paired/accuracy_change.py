@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
 
+from lfw_eval.metrics.distributions import normal_isf, normal_ppf, normal_sf
 from lfw_eval.metrics.paired.retraining import resampled_accuracy_changes
+from lfw_eval.metrics.root import root
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
 
 METHOD = "smoothed bootstrap of pairs, thresholds retrained"
@@ -65,7 +65,7 @@ def accuracy_change(
         value=value,
         standard_error=error,
         interval=accuracy_limits(value, error, (lost, gained), len(fold), 0.025, 0.025),
-        p_value=2 * float(norm.sf(abs(value) / error)) if error else 1.0,
+        p_value=2 * normal_sf(abs(value) / error) if error else 1.0,
         method=METHOD,
     )
 
@@ -90,11 +90,11 @@ def accuracy_limits(
     lost, gained = changed
     # Folds of unequal size weigh pairs differently: then the change is not that of all pairs.
     from_pooled = value - (gained - lost) / pairs
-    low = from_pooled + _score_limit(gained, lost, pairs, norm.isf(lower))
-    high = from_pooled + _score_limit(gained, lost, pairs, norm.ppf(upper))
+    low = from_pooled + _score_limit(gained, lost, pairs, normal_isf(lower))
+    high = from_pooled + _score_limit(gained, lost, pairs, normal_ppf(upper))
     return (
-        float(max(min(low, value - norm.isf(lower) * error), -1)),
-        float(min(max(high, value + norm.isf(upper) * error), 1)),
+        float(max(min(low, value - normal_isf(lower) * error), -1)),
+        float(min(max(high, value + normal_isf(upper) * error), 1)),
     )
 
 
@@ -111,4 +111,4 @@ def _score_limit(b: int, c: int, n: int, z: float) -> float:
     edge = 1 - 1e-12
     if distance(-edge) * distance(edge) >= 0:
         return -1.0 if z > 0 else 1.0
-    return float(brentq(distance, -edge, edge))
+    return root(distance, -edge, edge)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
+from lfw_eval.metrics.distributions import normal_isf, normal_sf
 from lfw_eval.metrics.paired.accuracy_change import AccuracyChange, accuracy_limits
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.auc import placements
@@ -39,7 +39,7 @@ class Difference:
             allowed: What its upper bound is to be within, in 19 of 20 tries; above 0.
             significance: Of the upper bound.
         """
-        z = norm.isf(significance) + norm.isf(0.05)
+        z = normal_isf(significance) + normal_isf(0.05)
         return float((z * self.standard_error / allowed) ** 2)
 
 
@@ -86,12 +86,12 @@ def auc_difference(baseline: FloatArray, candidate: FloatArray, genuine: BoolArr
 
     def limits(lower: float, upper: float) -> tuple[float, float]:
         return (
-            float(worse_by - norm.isf(lower) * error),
-            float(worse_by + norm.isf(upper) * error),
+            float(worse_by - normal_isf(lower) * error),
+            float(worse_by + normal_isf(upper) * error),
         )
 
     # Without an error nothing changed: an error of 0 beside a difference needs equal placements.
-    p_value = float(norm.sf(worse_by / error)) if error else 1.0
+    p_value = normal_sf(worse_by / error) if error else 1.0
     return Difference(worse_by, p_value, error, limits)
 
 

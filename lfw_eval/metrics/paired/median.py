@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
+
+from lfw_eval.metrics.distributions import binomial_cdf, binomial_ppf
 
 _LEVEL = 0.95
 
@@ -39,9 +40,9 @@ def median_bounds(values: Sequence[float], miss: float) -> tuple[float, float] |
         The lower and the upper bound; None where there are too few values for that chance.
     """
     ordered = sorted(values)
-    below = int(binom.ppf(miss, len(ordered), 0.5))
+    below = binomial_ppf(miss, len(ordered), 0.5)
     # The quantile is the smallest count whose chance reaches `miss`: it may exceed it.
-    if binom.cdf(below, len(ordered), 0.5) > miss:
+    if binomial_cdf(below, len(ordered), 0.5) > miss:
         below -= 1
     if below < 0:
         return None

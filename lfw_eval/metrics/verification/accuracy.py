@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
+from lfw_eval.metrics.distributions import binomial_limits, student_ppf
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits
 from lfw_eval.metrics.verification.metric import Metric, standard_error
 from lfw_eval.metrics.verification.roc import accepted
 
@@ -32,7 +31,7 @@ class Accuracy(Metric):
         alone is too narrow: together they cover in 93 % of simulated runs or more
         (benchmarks/val_coverage.py).
         """
-        half = float(t.ppf(0.975, len(self.per_fold) - 1)) * self.standard_error
+        half = student_ppf(0.975, len(self.per_fold) - 1) * self.standard_error
         right = round(self.value * self.n)
         low, high = binomial_limits(right, right, self.n)
         return max(min(low, self.value - half), 0.0), min(max(high, self.value + half), 1.0)

@@ -1,8 +1,8 @@
 """AUC: the area under the ROC."""
 
 import numpy as np
-from scipy.stats import gamma, rankdata
 
+from lfw_eval.metrics.distributions import average_ranks, gamma_ppf
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.metric import Metric
 
@@ -56,7 +56,7 @@ def auc_interval(distances: FloatArray, genuine: BoolArray) -> tuple[float, floa
 
 
 def _gamma_limit(mean: float, variance: float, level: float) -> float:
-    return float(gamma.ppf(level, mean**2 / variance, scale=variance / mean))
+    return gamma_ppf(level, mean**2 / variance, variance / mean)
 
 
 def placements(distances: FloatArray, genuine: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -65,9 +65,9 @@ def placements(distances: FloatArray, genuine: BoolArray) -> tuple[FloatArray, F
     Returns:
         Those of the genuine and of the impostor pairs; the mean of either is the AUC.
     """
-    ranks = rankdata(distances)
+    ranks = average_ranks(distances)
     impostors, genuines = np.sum(~genuine), np.sum(genuine)
     return (
-        1 - (ranks[genuine] - rankdata(distances[genuine])) / impostors,
-        (ranks[~genuine] - rankdata(distances[~genuine])) / genuines,
+        1 - (ranks[genuine] - average_ranks(distances[genuine])) / impostors,
+        (ranks[~genuine] - average_ranks(distances[~genuine])) / genuines,
     )

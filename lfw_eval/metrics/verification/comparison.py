@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
+from lfw_eval.metrics.distributions import sign_test
 from lfw_eval.metrics.paired.accuracy_change import AccuracyChange, accuracy_change
 from lfw_eval.metrics.verification.distance import normalise
 from lfw_eval.metrics.verification.metric import Metric, standard_error
@@ -73,11 +73,10 @@ def compare(reference: VerificationResult, candidate: VerificationResult) -> Com
     is_right = candidate.decisions == candidate.genuine
     right_to_wrong = int(np.sum(was_right & ~is_right))
     wrong_to_right = int(np.sum(~was_right & is_right))
-    changed = right_to_wrong + wrong_to_right
     return Comparison(
         right_to_wrong=right_to_wrong,
         wrong_to_right=wrong_to_right,
-        mcnemar_p=float(binomtest(right_to_wrong, changed).pvalue) if changed else 1.0,
+        mcnemar_p=sign_test(right_to_wrong, wrong_to_right),
         accuracy_change=accuracy_change(
             reference.distances,
             candidate.distances,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import chi2
 
+from lfw_eval.metrics.distributions import chi_squared_ppf
+from lfw_eval.metrics.root import root
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.metric import Metric
 from lfw_eval.metrics.verification.roc import roc
@@ -69,7 +69,7 @@ def eer_interval(distances: FloatArray, genuine: BoolArray) -> tuple[float, floa
     curve = roc(distances, genuine)
     frr = 1 - curve.tar
     impostors, genuines = int(np.sum(~genuine)), int(np.sum(genuine))
-    allowed = float(chi2.ppf(0.95, 1))
+    allowed = chi_squared_ppf(0.95, 1)
 
     def contradiction(rate: float) -> float:
         squares = impostors * np.square(curve.far - rate) + genuines * np.square(frr - rate)
@@ -81,6 +81,6 @@ def eer_interval(distances: FloatArray, genuine: BoolArray) -> tuple[float, floa
     if contradiction(middle) >= 0:
         # Ties leave no threshold where the rates are near each other.
         return 0.0, 1.0
-    low = brentq(contradiction, _EDGE, middle) if contradiction(_EDGE) > 0 else 0.0
-    high = brentq(contradiction, middle, 1 - _EDGE) if contradiction(1 - _EDGE) > 0 else 1.0
+    low = root(contradiction, _EDGE, middle) if contradiction(_EDGE) > 0 else 0.0
+    high = root(contradiction, middle, 1 - _EDGE) if contradiction(1 - _EDGE) > 0 else 1.0
     return float(low), float(high)

@@ -10,7 +10,7 @@ Lippman-Hand 1983, "If nothing goes wrong, is everything all right?", the rule o
 
 from math import ceil, floor, log, log1p, log10
 
-from scipy.stats import binom, binomtest
+from lfw_eval.metrics.distributions import binomial_cdf, binomial_isf, binomial_ppf
 
 MISSED = 0.05
 """Share of intervals that may miss."""
@@ -43,19 +43,10 @@ def threshold_ranks(impostors: int, far_target: float) -> tuple[int, int] | None
     if impostors < _needed(far_target):
         return None
     # The distance of rank r is above the threshold if at most r pairs are below.
-    lower = max(int(binom.ppf(MISSED / 2, impostors, far_target)) - 1, 0)
-    missed = binom.cdf(lower, impostors, far_target)
+    lower = max(binomial_ppf(MISSED / 2, impostors, far_target) - 1, 0)
+    missed = binomial_cdf(lower, impostors, far_target)
     # And below it if more than r are.
-    return lower, min(int(binom.isf(MISSED - missed, impostors, far_target)), impostors)
-
-
-def binomial_limits(lower: int, upper: int, n: int) -> tuple[float, float]:
-    """Return 95 % limits of a share: the lower limit of `lower` in n, the upper of `upper` in n.
-
-    Exact (Clopper & Pearson 1934).
-    """
-    low, high = (binomtest(count, n).proportion_ci() for count in (lower, upper))
-    return float(low.low), float(high.high)
+    return lower, min(binomial_isf(MISSED - missed, impostors, far_target), impostors)
 
 
 def _needed(target: float) -> float:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.metrics.distributions import binomial_limits
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.metrics.verification.distance import SAME, all_tied
-from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.interval import threshold_ranks
 from lfw_eval.metrics.verification.pooled_result import (
     ROC_POINTS,
     PooledRate,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.metrics.distributions import binomial_limits
 from lfw_eval.metrics.verification.accept_counts import AcceptCounts
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.metrics.verification.distance import all_tied
-from lfw_eval.metrics.verification.interval import binomial_limits, threshold_ranks
+from lfw_eval.metrics.verification.interval import threshold_ranks
 from lfw_eval.metrics.verification.pooled import FAR_TARGETS
 from lfw_eval.metrics.verification.pooled_result import (
     ROC_POINTS,

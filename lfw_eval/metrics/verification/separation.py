@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
+from lfw_eval.metrics.distributions import normal_sf
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray
 from lfw_eval.metrics.verification.metric import Metric, standard_error
 
@@ -57,7 +57,7 @@ def p_value(difference: Metric) -> float:
     if not difference.value:
         return 1.0
     with np.errstate(divide="ignore"):
-        return float(2 * norm.sf(np.abs(difference.value / np.float64(difference.standard_error))))
+        return 2 * normal_sf(np.abs(difference.value / np.float64(difference.standard_error)))
 
 
 def _in_deviations(

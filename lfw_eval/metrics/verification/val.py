@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lfw_eval.metrics.distributions import binomial_limits
 from lfw_eval.metrics.verification.arrays import BoolArray, FloatArray, IntArray
-from lfw_eval.metrics.verification.interval import binomial_limits, shortage, threshold_ranks
+from lfw_eval.metrics.verification.interval import shortage, threshold_ranks
 from lfw_eval.metrics.verification.metric import Metric, standard_error
 from lfw_eval.metrics.verification.roc import accepted
 from lfw_eval.system.errors import UserError
