@@ -33,15 +33,6 @@ from lfw_eval.system.errors import UserError
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module", autouse=True)
-def gpu():
-    try:
-        load_tensorrt()
-        open_devices((0,))
-    except UserError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(params=LIBRARIES)
 def library(request, monkeypatch):
     """Each of the libraries by itself."""

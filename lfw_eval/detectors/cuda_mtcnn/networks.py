@@ -35,7 +35,7 @@ _NETWORKS = {
     "onet": _Network("O-Net", output_network, patches=1024),
 }
 
-_LEVEL = 3
+LEVEL = 3
 """`TensorRTOptions.optimization_level` of the builds."""
 
 
@@ -66,7 +66,7 @@ class MtcnnEngines(Closing):
             UserError: A file is not that network's, TensorRT is missing or cannot build one, or a
                 GPU has too little memory.
         """
-        options = TensorRTOptions(gpu=gpus, optimization_level=_LEVEL, tf32=tf32)
+        options = TensorRTOptions(gpu=gpus, optimization_level=LEVEL, tf32=tf32)
         stored = [
             load_or_build_plan(request, None, request.model.parent / "engines")
             for request in build_requests(weights, precision, options)
