@@ -5,7 +5,7 @@ places the landmarks. Thresholds and rounding follow facenet-pytorch's `detect_f
 included (one pixel more here, a truncation there): published FaceNet results were made with them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,12 @@ Network = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 
 WINDOW = 12  # side of P-Net's window in pixels
 STRIDE = 2  # of that window
-BATCH = 64  # patches in a run of R- and O-Net: the activations of more leave the CPU's cache
+# In one run of a network: the activations of more leave a core's cache.
+PROPOSAL_PIXELS = 2**16  # of P-Net's input
+PATCHES = {24: 32, 48: 16}  # of R- and O-Net, by their side
+# A patch that is alone in its run comes out with other last bits. It is alone where it was when
+# runs had 64, so that crops stay what they are.
+BATCH = 64
 COLUMNS = {"probability": 1, "regression": 4, "landmarks": 10}  # outputs of R- and O-Net
 
 
@@ -81,24 +86,37 @@ class Mtcnn:
 
     def _propose(self, patches: AreaResampler) -> tuple[Indices, Boxes]:
         """Run P-Net; return square boxes (k, 4) and the image (k,) that each is in."""
-        every = np.arange(patches.count)
-        whole = np.tile([0, 0, patches.width, patches.height], (patches.count, 1))
-        images, windows = [every[:0]], [np.empty((0, 9), np.float32)]
+        images, windows = [np.empty(0, np.intp)], [np.empty((0, 9), np.float32)]
         for scale in self._scales(min(patches.height, patches.width)):
-            height, width = int(patches.height * scale + 1), int(patches.width * scale + 1)
-            outputs = self.proposal({"pixels": patches.resample(every, whole, height, width)})
+            image, window = self._windows(patches, scale)
+            best = suppress(window[:, :4], window[:, 4], image, 0.5)
+            images.append(image[best])
+            windows.append(window[best])
+        image, window = np.concatenate(images), np.concatenate(windows)
+        best = suppress(window[:, :4], window[:, 4], image, 0.7)
+        box, shift = window[best, :4], window[best, 5:]
+        return image[best], _square(box + shift * np.tile(box[:, 2:] - box[:, :2], 2))
+
+    def _windows(self, patches: AreaResampler, scale: float) -> tuple[Indices, NDArray[np.float32]]:
+        """Run P-Net on one size of every image.
+
+        Returns:
+            The image (k,) of each window that passes, and (k, 9): its box, score and shifts.
+        """
+        height, width = int(patches.height * scale + 1), int(patches.width * scale + 1)
+        step = max(1, PROPOSAL_PIXELS // (height * width))
+        images, windows = [], []
+        for start in range(0, patches.count, step):
+            part = range(start, min(start + step, patches.count))
+            outputs = self.proposal({"pixels": patches.reduce(part, height, width)})
             image, row, column = np.nonzero(outputs["probability"] >= self.thresholds[0])
             corner = (np.column_stack([column, row]) * STRIDE + 1).astype(np.float32)
             box = np.floor(np.hstack([corner, corner + (WINDOW - 1)]) / np.float32(scale))
             score = outputs["probability"][image, row, column]
             shift = outputs["regression"][image, :, row, column]
-            best = suppress(box, score, image, 0.5)
-            images.append(image[best])
-            windows.append(np.column_stack([box, score, shift])[best])
-        image, window = np.concatenate(images), np.concatenate(windows)
-        best = suppress(window[:, :4], window[:, 4], image, 0.7)
-        box, shift = window[best, :4], window[best, 5:]
-        return image[best], _square(box + shift * np.tile(box[:, 2:] - box[:, :2], 2))
+            images.append(image + start)
+            windows.append(np.column_stack([box, score, shift]))
+        return np.concatenate(images), np.concatenate(windows)
 
     def _refine(
         self, patches: AreaResampler, image: Indices, boxes: Boxes
@@ -150,11 +168,17 @@ def _judge(
     inside = (bounds[:, :2] < bounds[:, 2:]).all(axis=1)
     image, boxes, bounds = image[inside], boxes[inside], bounds[inside]
     judged = [np.empty((0, sum(COLUMNS[name] for name in names)), np.float32)]
-    for start in range(0, len(image), BATCH):
-        chunk = slice(start, start + BATCH)
+    for chunk in _runs(len(image), PATCHES[side]):
         outputs = network({"pixels": patches.resample(image[chunk], bounds[chunk], side, side)})
         judged.append(np.column_stack([outputs[name] for name in names]))
     return image, boxes, np.concatenate(judged)
+
+
+def _runs(count: int, size: int) -> Iterator[Indices]:
+    """Yield the indices of about `size` patches, cutting every `BATCH` of them evenly."""
+    for start in range(0, count, BATCH):
+        batch = np.arange(start, min(start + BATCH, count))
+        yield from np.array_split(batch, -(-len(batch) // size))
 
 
 def _regress(boxes: Boxes, shifts: NDArray[np.float32]) -> Boxes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.area_resampling import AreaResampler
-from lfw_eval.detectors.mtcnn_cascade import Mtcnn
+from lfw_eval.detectors.mtcnn_cascade import BATCH, PATCHES, PROPOSAL_PIXELS, Mtcnn
 from lfw_eval.detectors.mtcnn_networks import load_detector
 from lfw_eval.detectors.suppression import suppress
 from lfw_eval.system.errors import UserError
@@ -43,10 +43,25 @@ def test_area_resampling_is_adaptive_average_pooling(data, seed):
         )
 
 
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    reduced=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_whole_images_are_resampled_as_boxes_are(size, reduced, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    resampler = AreaResampler(images)
+    whole = np.tile([0, 0, size[1], size[0]], (2, 1))
+    wanted = resampler.resample(np.array([1, 2]), whole, *reduced)
+    np.testing.assert_array_equal(resampler.reduce(range(1, 3), *reduced), wanted)
+
+
 def test_area_resampling_of_more_than_an_int32_can_sum_up():
     images = np.full((3, 2000, 2000, 3), 255, np.uint8)
     boxes = np.tile([0, 0, 2000, 2000], (3, 1))
-    assert (AreaResampler(images).resample(np.arange(3), boxes, 2, 2) == 255).all()
+    resampler = AreaResampler(images)
+    assert (resampler.resample(np.arange(3), boxes, 2, 2) == 255).all()
+    assert (resampler.reduce(range(3), 2, 2) == 255).all()
 
 
 def overlap(a: np.ndarray, b: np.ndarray, smaller: bool) -> float:
@@ -195,6 +210,28 @@ def test_the_batch_changes_nothing(detector, photographs):
     for image, faces in zip(batch, detections, strict=True):
         (alone,) = detector.detect(image[None])
         np.testing.assert_allclose(faces.boxes, alone.boxes, atol=0.01)
+
+
+def test_networks_run_on_what_a_core_caches_whatever_the_batch(detector, photographs):
+    """A patch is alone in a run only where it was when runs had 64: alone its last bits differ."""
+    runs: dict[str, list[int]] = {"refinement": [], "output": []}
+
+    def counted(name):
+        def run(batch):
+            runs[name].append(len(batch["pixels"]))
+            return getattr(detector, name)(batch)
+
+        return run
+
+    def propose(batch):
+        assert batch["pixels"][..., 0].size <= PROPOSAL_PIXELS
+        return detector.proposal(batch)
+
+    counting = Mtcnn(propose, counted("refinement"), counted("output"))
+    counting.detect(np.stack(list(photographs.values()) * 12))
+    for name, size in (("refinement", PATCHES[24]), ("output", PATCHES[48])):
+        assert max(runs[name]) <= size
+        assert runs[name].count(1) == (sum(runs[name]) % BATCH == 1)
 
 
 def test_threads_share_a_detector(detector):
