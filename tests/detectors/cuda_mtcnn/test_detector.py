@@ -1,0 +1,80 @@
+"""The cascade's kernels, on the processor, with the networks in ONNX Runtime."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+from cuda_on_cpu.device import CpuDevice, CpuModule
+from cuda_on_cpu.onnx_network import OnnxNetwork
+from cuda_on_cpu.proposal import ProposalOnCpu, on_device
+
+from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
+from lfw_eval.datasets.faces import open_faces
+from lfw_eval.datasets.photographs import open_photographs
+from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
+from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
+
+
+@pytest.fixture(scope="module")
+def mtcnn(mtcnn_weights) -> Mtcnn:
+    """The CPU's detector with networks whose batches change nothing."""
+    return Mtcnn(
+        OnnxNetwork(proposal_network(mtcnn_weights["pnet"])),
+        OnnxNetwork(refinement_network(mtcnn_weights["rnet"])),
+        OnnxNetwork(output_network(mtcnn_weights["onet"])),
+    )
+
+
+@pytest.fixture(scope="module")
+def detector(mtcnn):
+    device = CpuDevice()
+    proposal = ProposalOnCpu(mtcnn.proposal, mtcnn)
+    module = CpuModule(*SOURCES)
+    with CudaMtcnn(device, module, proposal, mtcnn.refinement, mtcnn.output) as detector:
+        yield detector
+
+
+def require_equal(actual: Faces, expected: Faces) -> None:
+    np.testing.assert_array_equal(actual.boxes, expected.boxes)
+    np.testing.assert_array_equal(actual.probabilities, expected.probabilities)
+    np.testing.assert_array_equal(actual.landmarks, expected.landmarks)
+
+
+def detect(detector: CudaMtcnn, photographs: Sequence[np.ndarray]) -> list[Faces]:
+    stream = CpuDevice().stream()
+    return detector.detect(on_device(list(photographs)), stream).to_host(stream)
+
+
+def test_faces_of_lfw_are_the_cpus_bit_for_bit(detector, mtcnn, real_data):
+    photographs = open_photographs(real_data / "lfw.tgz")
+    names = sorted(photographs.paths)[::300]
+    images = [image for _, image in photographs.read(names)]
+    images += [cv2.resize(image, (250, 250)) for image in images]
+    assert len(images) > 40
+    actual = detect(detector, images)
+    assert sum(len(faces.boxes) for faces in actual) > len(images)
+    for image, faces in zip(images, actual, strict=True):
+        require_equal(faces, mtcnn.detect(image[None])[0])
+
+
+def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, real_data):
+    wider = open_faces(real_data / "wider_val_120.tgz")
+    crowded = sorted(wider.images, key=lambda image: -len(image.truth.boxes))[:60:12]
+    images = [pixels for _, pixels in wider.read([image.name for image in crowded])]
+    tiny = [np.full((*shape, 3), 120, np.uint8) for shape in [(1, 300), (300, 1), (1, 1), (19, 90)]]
+    mixed = [tiny[0], images[0], tiny[1], *images[1:], *tiny[2:]]
+    actual = detect(detector, mixed)
+    assert max(len(faces.boxes) for faces in actual) > 10
+    for image, faces in zip(mixed, actual, strict=True):
+        require_equal(faces, mtcnn.detect(image[None])[0])
+
+
+def test_images_without_a_face(detector, mtcnn):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    for images in [], [np.zeros((1, 1, 3), np.uint8)], [np.zeros((90, 90, 3), np.uint8), noise]:
+        actual = detect(detector, images)
+        assert len(actual) == len(images)
+        for image, faces in zip(images, actual, strict=True):
+            require_equal(faces, mtcnn.detect(image[None])[0])
+            assert faces.landmarks.shape[1:] == (5, 2)
