@@ -14,10 +14,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from lfw_eval.sources.checksum import CHUNK, measure
 from lfw_eval.sources.download import writable
+from lfw_eval.sources.tar_members import Readable, tar_members
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.locks import locked
 
@@ -148,13 +149,13 @@ def _reading(archive: Path) -> Iterator[None]:
         ) from error
 
 
-def _chunks(archive: Path, content: IO[bytes]) -> Iterator[bytes]:
+def _chunks(archive: Path, content: Readable) -> Iterator[bytes]:
     with _reading(archive):
         while chunk := content.read(CHUNK):
             yield chunk
 
 
-def _whole(archive: Path, name: str, content: IO[bytes]) -> bytes:
+def _whole(archive: Path, name: str, content: Readable) -> bytes:
     with _reading(archive):
         whole = content.read(MAX_MEMBER + 1)
     if len(whole) > MAX_MEMBER:
@@ -164,7 +165,7 @@ def _whole(archive: Path, name: str, content: IO[bytes]) -> bytes:
     return whole
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(archive: Path) -> Iterator[tuple[str, Readable]]:
     """Yield the regular files; read a file before the next."""
     with _reading(archive), archive.open("rb") as file:
         start = file.read(6)
@@ -185,6 +186,10 @@ class _Bounded(io.RawIOBase):
         super().__init__()
         self._archive, self._unpacked = archive, unpacked
         self._left = _most(archive)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer with the next bytes, and return how many there were."""
@@ -208,7 +213,7 @@ def _bomb(archive: Path) -> UserError:
     )
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_members(archive: Path) -> Iterator[tuple[str, Readable]]:
     with _reading(archive), zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         for info in members:
@@ -226,17 +231,15 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 def _tar_members(
     archive: Path, unpack: Callable[[Path], io.BufferedIOBase]
-) -> Iterator[tuple[str, IO[bytes]]]:
+) -> Iterator[tuple[str, Readable]]:
     with _reading(archive), unpack(archive) as unpacked:
-        bounded = _Bounded(archive, unpacked)
-        with tarfile.open(fileobj=bounded, mode="r|") as opened:
-            for info in opened:
-                _check(archive, info.name, info.isreg() or info.isdir())
-                content = opened.extractfile(info) if info.isreg() else None
-                if content is not None:
-                    yield _normalise(info.name), content
+        stream = io.BufferedReader(_Bounded(archive, unpacked), CHUNK)
+        for name, plain, content in tar_members(stream):
+            _check(archive, name, plain)
+            if content is not None:
+                yield _normalise(name), content
         # Checksums are checked at the very end, after tar stops reading.
-        while bounded.read(CHUNK):
+        while stream.read(CHUNK):
             pass
 
 
