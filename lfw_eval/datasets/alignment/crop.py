@@ -57,7 +57,7 @@ def centre_region(image: Image, size: CropSize) -> Region:
 def central_part(image: Image, side: int, size: CropSize) -> Region:
     """Return the central square of an image, of that side, cut to a crop's aspect."""
     whole = np.array([image.shape[1], image.shape[0]])
-    extent = np.array([side * size.width, side * size.height]) // max(size)
+    extent = np.maximum(np.array([side * size.width, side * size.height]) // max(size), 1)
     corner = (whole - extent) // 2
     return np.concatenate([corner, corner + extent])
 

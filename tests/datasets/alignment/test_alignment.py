@@ -11,6 +11,7 @@ from lfw_eval.datasets.alignment import (
     MtcnnAlignment,
     central_face,
 )
+from lfw_eval.datasets.alignment.crop import crop_regions
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.system.errors import UserError
 
@@ -114,6 +115,13 @@ def test_boxes_that_reach_out_a_little_are_taken(tmp_path):
     names = [f"Bo_{n:04d}" for n in range(10)]
     path = boxes_file(tmp_path, *(f"{name},-3,2,178,180" for name in names))
     assert BoxAlignment(path).align(names, [picture(180, 170)] * 10).detected.all()
+
+
+@pytest.mark.parametrize("size", [CropSize(112, 96), CropSize(4, 160)])
+def test_a_photograph_of_a_pixel_has_a_centre_box(size):
+    aligned = crop_regions([picture(1, 1)], [None], size)
+    assert aligned.boxes.tolist() == [[0, 0, 1, 1]]
+    assert not aligned.detected.any()
 
 
 def test_the_fingerprint_tells_recipes_apart(tmp_path):
