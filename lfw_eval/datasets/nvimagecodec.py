@@ -39,9 +39,9 @@ class NvImageCodecDecoder(DeviceDecoder):
             UserError: nvImageCodec is not installed, or not usable with this GPU.
         """
         codec = _load()
+        self.description = _title(codec)
         self._device = device
         self._others = others
-        self.description = f"nvImageCodec {codec.__version__}"
         kinds = [codec.Backend(getattr(codec, kind)) for kind in self.backends]
         with device.active():
             try:
@@ -95,6 +95,19 @@ class NvImageCodecDecoder(DeviceDecoder):
             return 0, 0, 0, 0, 0
         strides = interface["strides"]
         return interface["data"][0], height, width, strides[0] if strides else width * 3, 0
+
+
+def codec_title() -> str:
+    """Return name and version of the decoder, such as "nvImageCodec 0.9.0".
+
+    Raises:
+        UserError: It is not installed, or its libraries cannot be loaded.
+    """
+    return _title(_load())
+
+
+def _title(codec: Any) -> str:
+    return f"nvImageCodec {codec.__version__}"
 
 
 def _load() -> Any:

@@ -65,6 +65,19 @@ class Cuda:
 
 
 @dataclass(frozen=True)
+class GpuAlignment:
+    """What it takes, beside TensorRT, to align photographs on a GPU.
+
+    Attributes:
+        compiler: Name and version of what compiles its kernels.
+        decoder: Name and version of what decodes photographs; without it the host does.
+    """
+
+    compiler: str
+    decoder: str | Missing
+
+
+@dataclass(frozen=True)
 class OnnxRuntime:
     """ONNX Runtime and the execution providers it was built with."""
 
@@ -156,6 +169,7 @@ class Diagnosis:
 
     tensorrt: TensorRT | Missing
     cuda: Cuda | Missing
+    gpu_alignment: GpuAlignment | Missing
     onnxruntime: OnnxRuntime | Missing
     openvino: OpenVINO | Missing
     triton: str | Missing

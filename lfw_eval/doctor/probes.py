@@ -20,6 +20,7 @@ from lfw_eval.doctor.diagnosis import (
     Cuda,
     Diagnosis,
     Gpu,
+    GpuAlignment,
     LfwFiles,
     Missing,
     OnnxRuntime,
@@ -47,6 +48,7 @@ def diagnose() -> Diagnosis:
     return Diagnosis(
         tensorrt=_attempt(_tensorrt, "reinstall it"),
         cuda=_attempt(_cuda, "check nvidia-smi, and reinstall cuda-python"),
+        gpu_alignment=_attempt(_gpu_alignment, "pip install --force-reinstall cuda-bindings"),
         onnxruntime=_attempt(_onnxruntime, "pip install --force-reinstall onnxruntime"),
         openvino=_attempt(_openvino, "pip install --force-reinstall openvino"),
         triton=_attempt(_triton, "pip install --force-reinstall 'lfw-eval[triton]'"),
@@ -109,6 +111,13 @@ def _gpu(device_type: Callable[[int], "Device"], index: int) -> Gpu | Missing:
         return Gpu(index, device.name, device.capability, free, total, fast)
 
     return _attempt(probe, "check with nvidia-smi what else uses it")
+
+
+def _gpu_alignment() -> GpuAlignment:
+    from lfw_eval.datasets.nvimagecodec import codec_title
+    from lfw_eval.engines.cuda.program import compiler
+
+    return GpuAlignment(compiler(), _attempt(codec_title, "reinstall it"))
 
 
 def _onnxruntime() -> OnnxRuntime:

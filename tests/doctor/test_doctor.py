@@ -119,7 +119,15 @@ def test_standard_library_alone(tmp_path):
     assert lines["OpenVINO"] == "not installed: pip install openvino"
     assert lines["TensorRT"] == "not installed: pip install tensorrt"
     assert "cores" in lines["CPU"]
-    for label in ("CUDA", "checkpoint", "LFW", "celebrities", "crops", "calibration"):
+    for label in (
+        "CUDA",
+        "GPU alignment",
+        "checkpoint",
+        "LFW",
+        "celebrities",
+        "crops",
+        "calibration",
+    ):
         assert lines[label].startswith("cannot be used (No module named '"), lines[label]
 
 
@@ -156,8 +164,36 @@ def test_broken_installations(tmp_path):
     assert "LD_LIBRARY_PATH" in lines["TensorRT"]
     assert "libcudart.so.12 is missing" in lines["CUDA"]
     assert "libcuda.so.1 is missing" in lines["CUDA"]
+    assert "(libcudart.so.12 is missing); pip install" in lines["GPU alignment"]
     assert "(numpy): pip install --force-reinstall onnxruntime" in lines["ONNX Runtime"]
     assert "(first line): pip install --force-reinstall openvino" in lines["OpenVINO"]
+
+
+NVRTC = """
+import sys, types
+nvrtc = types.ModuleType("cuda.bindings.nvrtc")
+nvrtc.nvrtcVersion = lambda: (0, 12, 9)
+sys.modules["cuda.bindings"] = types.SimpleNamespace(nvrtc=nvrtc)
+"""
+NVIMGCODEC = """
+import sys, types
+sys.modules["nvidia.nvimgcodec"] = types.SimpleNamespace(__version__="0.9.0")
+"""
+
+
+def test_alignment_on_a_gpu(tmp_path):
+    lines = doctor(install(tmp_path, {"cuda": NVRTC, "nvidia": NVIMGCODEC}))
+    assert lines["GPU alignment"] == (
+        "kernels compiled by NVRTC 12.9, photographs decoded by nvImageCodec 0.9.0"
+    )
+
+
+def test_alignment_on_a_gpu_without_its_decoder(tmp_path):
+    lines = doctor(install(tmp_path, {"cuda": NVRTC, "nvidia": "raise ImportError('x.so\\n')"}))
+    assert lines["GPU alignment"].startswith(
+        "kernels compiled by NVRTC 12.9, photographs decoded by the host: nvImageCodec cannot be "
+        "loaded (x.so); pip install "
+    )
 
 
 def test_folder_is_no_installation(tmp_path):
@@ -295,7 +331,7 @@ class TwoGpus(Device):
         assert self.entered
         return 6 << 30, 8 << 30
 
-    allocate = free = page_locked = stream = None
+    allocate = free = page_locked = stream = load = None
 
 
 def test_gpus(monkeypatch):
@@ -320,7 +356,7 @@ def test_no_gpu(monkeypatch, driver, reason):
     monkeypatch.setattr(cuda, "LIBRARIES", {"stub": f"{__name__}:TwoGpus"})
     monkeypatch.setattr(TwoGpus, "count", staticmethod(lambda: 0))
     monkeypatch.setattr(TwoGpus, "driver", staticmethod(lambda: driver))
-    (line,) = [row for row in doctor_table(diagnose()).splitlines() if row.startswith("GPU")]
+    (line,) = [row for row in doctor_table(diagnose()).splitlines() if row.startswith("GPU  ")]
     assert line.startswith("GPU           none: ")
     assert reason in line
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lfw_eval.engines.cuda.device import Device, Module
-from lfw_eval.system.errors import UserError
+from lfw_eval.system.errors import UserError, first_line
 from lfw_eval.system.files import write_atomically
 from lfw_eval.system.locks import locked
 
@@ -57,6 +57,17 @@ def cubin(sources: tuple[Path, ...], capability: tuple[int, int], folder: Path) 
     return code
 
 
+def compiler() -> str:
+    """Return name and version of what compiles kernels, such as "NVRTC 12.9".
+
+    Raises:
+        UserError: It is not installed.
+    """
+    nvrtc = _nvrtc()
+    major, minor = _check(nvrtc, nvrtc.nvrtcVersion())
+    return f"NVRTC {major}.{minor}"
+
+
 def _stored(path: Path) -> bytes | None:
     """Return what was compiled before, unless its file is missing or damaged."""
     try:
@@ -104,7 +115,8 @@ def _nvrtc() -> Any:
 
         nvrtc.nvrtcVersion()
     except (ImportError, OSError, RuntimeError) as error:
-        raise UserError(f"NVRTC, which compiles kernels, is missing ({error})", hint) from error
+        reason = f"NVRTC, which compiles kernels, is missing ({first_line(error)})"
+        raise UserError(reason, hint) from error
     return nvrtc
 
 

@@ -9,6 +9,7 @@ from lfw_eval.doctor.diagnosis import (
     Cuda,
     Diagnosis,
     Gpu,
+    GpuAlignment,
     LfwFiles,
     Missing,
     OpenVINODevice,
@@ -29,6 +30,7 @@ def _rows(diagnosis: Diagnosis) -> Iterator[_Row]:
     yield "CUDA", _words(diagnosis.cuda, _driver)
     if not isinstance(diagnosis.cuda, Missing):
         yield from _gpus(diagnosis.cuda)
+    yield "GPU alignment", _words(diagnosis.gpu_alignment, _gpu_alignment)
     yield (
         "ONNX Runtime",
         _words(diagnosis.onnxruntime, lambda it: f"{it.version}; {', '.join(it.providers)}"),
@@ -72,6 +74,12 @@ def _gpus(cuda: Cuda) -> Iterator[_Row]:
             yield "", f"faster than FP32: {', '.join(gpu.fast) or 'nothing'}"
     if not cuda.gpus:
         yield "GPU", f"none: {_no_gpu(cuda)}; OpenVINO works without one"
+
+
+def _gpu_alignment(found: GpuAlignment) -> str:
+    decoder = found.decoder
+    by = f"the host: {decoder.reason}" if isinstance(decoder, Missing) else decoder
+    return f"kernels compiled by {found.compiler}, photographs decoded by {by}"
 
 
 def _no_gpu(cuda: Cuda) -> str:
