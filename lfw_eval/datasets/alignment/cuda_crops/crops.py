@@ -19,7 +19,11 @@ from lfw_eval.engines.cuda.memory import Buffers
 RECIPE = 1
 """Of these kernels: raise it when the same photograph and face would give another crop."""
 VERSIONS: Mapping[str, str] = {"crop": str(crop.RECIPE), "gpu_crop": str(RECIPE)}
-"""The versions of what these crops depend on: the regions' recipe and the kernels', no library."""
+"""The versions of what these crops depend on, from photographs and faces.
+
+No library is among them: compiled by `load_program`, kernels round each operation as IEEE 754 says,
+with any NVRTC and on any GPU.
+"""
 
 _FOLDER = Path(__file__).parent
 SOURCES = (_FOLDER / "margin.cu", _FOLDER / "five_point.cu")
@@ -89,7 +93,7 @@ class CudaCrops(ABC):
             images: At most 65,535 photographs of any sizes. They and the faces have to stay until
                 the stream has done this.
             faces: Of each image.
-            stream: Where the faces come from, too.
+            stream: Where the faces come from, too; it must be done with the crops before these.
             crops: Address of uint8 (n, height, width, 3), such as an engine's input.
 
         Raises:

@@ -12,8 +12,9 @@ from lfw_eval.engines.cuda.memory import Buffers
 class FivePointCrops(CudaCrops):
     """The crops of `FivePointAlignment`, interpolated as OpenCV 5 does.
 
-    OpenCV 4 places pixels on a grid of 1/32, which changes most values, by at most 7 of 255 even in
-    noise.
+    From the same faces, those of 200 photographs of LFW and 40 of WIDER are the same bit for bit.
+    OpenCV 4 rounds coordinates to 1/32 of a pixel: of its values 6 % differ in LFW, 16 % in WIDER,
+    nearly all by 1 and none by more than 5 of 255.
     """
 
     def __init__(self, recipe: FivePointAlignment, module: Module, buffers: Buffers) -> None:
