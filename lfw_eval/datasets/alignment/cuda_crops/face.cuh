@@ -6,8 +6,8 @@
 // That of crop.py, which says where it is from.
 constexpr double CENTRE_FRACTION = 0.72;
 
-// x1 and y1 are exclusive.
-struct Box {
+// Of a photograph, in pixels; x1 and y1 are exclusive.
+struct Region {
     double x0, y0, x1, y1;
 };
 
@@ -31,7 +31,7 @@ __device__ inline int central_face(const float* boxes, int count, const Image& i
 }
 
 // Return what crop.py's centre_region returns: the central square, cut to the crop's aspect.
-__device__ inline Box centre_region(const Image& image, int height, int width)
+__device__ inline Region centre_region(const Image& image, int height, int width)
 {
     const int side = (int)rint(CENTRE_FRACTION * min(image.height, image.width));
     const int across = max(side * width / max(height, width), 1);

@@ -2,9 +2,9 @@
 
 #include "face.cuh"
 
-constexpr int POINTS = 5;
+constexpr int LANDMARKS = 5;
 
-struct Point {
+struct Landmark {
     double x, y;
 };
 
@@ -13,23 +13,23 @@ template <typename Number> struct Affine {
     Number m[6];
 };
 
-__device__ Point mean(const Point* points)
+__device__ Landmark mean(const Landmark* points)
 {
-    Point sum = {};
-    for (int k = 0; k < POINTS; ++k)
+    Landmark sum = {};
+    for (int k = 0; k < LANDMARKS; ++k)
         sum = {sum.x + points[k].x, sum.y + points[k].y};
-    return {sum.x / POINTS, sum.y / POINTS};
+    return {sum.x / LANDMARKS, sum.y / LANDMARKS};
 }
 
 // Find the similarity that maps points closest to others; return false where they coincide.
 //
 // What similarity.py takes from singular values has a closed form in the plane: with centred
 // points as complex numbers, scale and rotation are sum(conj(source) target) / sum(|source|^2).
-__device__ bool similarity(const Point* source, const Point* target, Affine<double>& result)
+__device__ bool similarity(const Landmark* source, const Landmark* target, Affine<double>& result)
 {
-    const Point from = mean(source), to = mean(target);
+    const Landmark from = mean(source), to = mean(target);
     double squares = 0, a = 0, b = 0;
-    for (int k = 0; k < POINTS; ++k) {
+    for (int k = 0; k < LANDMARKS; ++k) {
         const double x = source[k].x - from.x, y = source[k].y - from.y;
         const double u = target[k].x - to.x, v = target[k].y - to.y;
         squares += x * x + y * y;
@@ -37,7 +37,7 @@ __device__ bool similarity(const Point* source, const Point* target, Affine<doub
         b += x * v - y * u;
     }
     // The bound of similarity.py, below which differences are rounding.
-    if (!(squares / POINTS > 1e-12 * fmax(1.0, from.x * from.x + from.y * from.y)))
+    if (!(squares / LANDMARKS > 1e-12 * fmax(1.0, from.x * from.x + from.y * from.y)))
         return false;
     a /= squares;
     b /= squares;
@@ -46,7 +46,7 @@ __device__ bool similarity(const Point* source, const Point* target, Affine<doub
 }
 
 // Stretch a box over the whole crop.
-__device__ Affine<double> stretch(const Box& box, int height, int width)
+__device__ Affine<double> stretch(const Region& box, int height, int width)
 {
     const double across = width / (box.x1 - box.x0), down = height / (box.y1 - box.y0);
     return {{across, 0, -across * box.x0, 0, down, -down * box.y0}};
@@ -62,7 +62,7 @@ __device__ Affine<double> inverse(const Affine<double>& affine)
 }
 
 // Return the upright box in the photograph around the crop, which may be rotated.
-__device__ Box shown(const Affine<double>& to_photograph, int height, int width)
+__device__ Region shown(const Affine<double>& to_photograph, int height, int width)
 {
     const double* m = to_photograph.m;
     const double x = m[0] * width, y = m[3] * width, u = m[1] * height, v = m[4] * height;
@@ -75,16 +75,16 @@ __device__ Box shown(const Affine<double>& to_photograph, int height, int width)
 extern "C" __global__ void five_point_mappings(const Image* images, const int* counts,
                                                const int* offsets, const float* faces,
                                                const float* landmarks, int count,
-                                               const Point* target, int height, int width,
-                                               Affine<float>* mappings, Box* boxes,
-                                               unsigned char* detected)
+                                               const Landmark* target, int height, int width,
+                                               Affine<float>* mappings, Region* boxes,
+                                               bool* detected)
 {
     const int stride = gridDim.x * blockDim.x;
     for (int n = blockIdx.x * blockDim.x + threadIdx.x; n < count; n += stride) {
         const int face = central_face(faces + 4LL * offsets[n], counts[n], images[n]);
-        const float* own = landmarks + 2LL * POINTS * (offsets[n] + face);
-        Point points[POINTS] = {};
-        for (int k = 0; k < POINTS && face >= 0; ++k)
+        const float* own = landmarks + 2LL * LANDMARKS * (offsets[n] + face);
+        Landmark points[LANDMARKS] = {};
+        for (int k = 0; k < LANDMARKS && face >= 0; ++k)
             points[k] = {own[2 * k], own[2 * k + 1]};
         Affine<double> to_crop;
         detected[n] = face >= 0 && similarity(points, target, to_crop);
@@ -107,8 +107,8 @@ __device__ float pixel(const Image& image, int row, int column, int channel)
     return inside ? image.pixels[(long long)row * image.stride + 3 * column + channel] : 0;
 }
 
-// Fill crops by bilinear interpolation, as warpAffine of OpenCV 5 does: the same float32 operations,
-// fused where its vector instructions fuse them. Grid: (blocks per image, images).
+// Fill crops by bilinear interpolation, as warpAffine of OpenCV 5 does: by the same operations in
+// float32, fused where its vector instructions fuse them. Grid: (blocks per image, images).
 extern "C" __global__ void warp_affine(const Image* images, const Affine<float>* mappings,
                                        int height, int width, unsigned char* crops)
 {

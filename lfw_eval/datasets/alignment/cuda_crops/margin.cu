@@ -3,7 +3,7 @@
 #include "face.cuh"
 
 // Clip a box to the image and truncate it to whole pixels; return whether anything is left.
-__device__ bool clip(Box& box, const Image& image)
+__device__ bool clip(Region& box, const Image& image)
 {
     box.x0 = trunc(fmin(fmax(box.x0, 0.0), image.width));
     box.y0 = trunc(fmin(fmax(box.y0, 0.0), image.height));
@@ -13,7 +13,7 @@ __device__ bool clip(Box& box, const Image& image)
 }
 
 // Make of a box what crop.py's face_region makes of it; return whether anything is left.
-__device__ bool face_region(Box& box, const Image& image, int height, int width)
+__device__ bool face_region(Region& box, const Image& image, int height, int width)
 {
     if (!clip(box, image) || height == width)
         return box.x0 < box.x1 && box.y0 < box.y1;
@@ -27,14 +27,14 @@ __device__ bool face_region(Box& box, const Image& image, int height, int width)
 // Choose the region of each image that its crop shows: (count,) boxes and whether it has a face.
 extern "C" __global__ void margin_regions(const Image* images, const int* counts,
                                           const int* offsets, const float* faces, int count,
-                                          int margin, int height, int width, Box* boxes,
-                                          unsigned char* detected)
+                                          int margin, int height, int width, Region* boxes,
+                                          bool* detected)
 {
     const int stride = gridDim.x * blockDim.x;
     for (int n = blockIdx.x * blockDim.x + threadIdx.x; n < count; n += stride) {
         const float* candidates = faces + 4 * offsets[n];
         const int face = central_face(candidates, counts[n], images[n]);
-        Box box = {};
+        Region box = {};
         if (face >= 0) {
             const float* corners = candidates + 4 * face;
             const double growth = margin / 2.0;
@@ -66,11 +66,11 @@ __device__ Taps taps(int index, double scale, int extent)
 
 // Resize the region of each image to (height, width), bit for bit as OpenCV's INTER_LINEAR does.
 // Grid: (blocks per image, images); the blocks of an image share its pixels.
-extern "C" __global__ void resize_regions(const Image* images, const Box* boxes, int height,
+extern "C" __global__ void resize_regions(const Image* images, const Region* boxes, int height,
                                           int width, unsigned char* crops)
 {
     const Image& image = images[blockIdx.y];
-    const Box box = boxes[blockIdx.y];
+    const Region box = boxes[blockIdx.y];
     const int rows = (int)(box.y1 - box.y0), columns = (int)(box.x1 - box.x0);
     const unsigned char* source = image.pixels + (long long)box.y0 * image.stride + 3 * (int)box.x0;
     unsigned char* crop = crops + 3LL * height * width * blockIdx.y;

@@ -14,6 +14,7 @@ from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import FivePointAlignment, MtcnnAlignment, arcface_template, mtcnn
 from lfw_eval.datasets.alignment.cuda_crops import SOURCES, MarginCrops
 from lfw_eval.datasets.photographs import open_photographs
+from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES as DETECTOR_SOURCES
 from lfw_eval.detectors.cuda_mtcnn.faces import DeviceFaces
 from lfw_eval.detectors.mtcnn_cascade import Faces
 from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
@@ -27,7 +28,8 @@ FIVE_POINT_SIZES = [CropSize(112, 112), CropSize(112, 96), CropSize(160, 160)]
 
 @pytest.fixture(scope="module")
 def module():
-    return CpuModule(*SOURCES)
+    """The kernels, compiled together with the detector's as they are for a GPU."""
+    return CpuModule(*DETECTOR_SOURCES, *SOURCES)
 
 
 def check(recipe: Recipe, scene: Scene, module: CpuModule) -> None:
