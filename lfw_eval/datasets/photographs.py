@@ -31,6 +31,9 @@ from lfw_eval.system.file_stamp import FileStamp
 RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""
 
+HELD = 1 << 28
+"""Bytes of an archive's images, still encoded, that stay in memory: more than all of LFW's."""
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -147,13 +150,18 @@ class FolderPhotographs(Photographs):
 
 
 class ArchivePhotographs(Photographs):
-    """Images of an archive that `iter_members` reads, which is never unpacked."""
+    """Images of an archive that `iter_members` reads, which is never unpacked.
+
+    One whose images take up to `HELD` bytes is read once, and they stay in memory.
+    """
 
     def __init__(self, path: Path, *, verify_images: bool = False) -> None:
         """Read an archive's names and pair lists; see `FolderPhotographs` for `verify_images`."""
         self._path = path
         self._verify_images = verify_images
         self._stamp: FileStamp | None = FileStamp.of(path.stat())
+        self._held: dict[str, bytes] | None = {}
+        size = 0
         members: set[str] = set()
         pair_lists: list[ArchivedFile] = []
         for member, content in iter_members(path, (*SUFFIXES, *PAIR_LISTS)):
@@ -161,6 +169,11 @@ class ArchivePhotographs(Photographs):
                 raise UserError(f"{path} holds {member} twice", "remove one of the two")
             if is_image(member):
                 members.add(member)
+                size += len(content)
+                if size > HELD:
+                    self._held = None
+                if self._held is not None:
+                    self._held[member] = content
             elif PurePosixPath(member).name in PAIR_LISTS and not is_hidden(member):
                 pair_lists.append(ArchivedFile(path, member, content))
         self.pair_lists = tuple(pair_lists)
@@ -181,21 +194,27 @@ class ArchivePhotographs(Photographs):
 
     def copies(self) -> Collection[str]:
         """Return the names of repeated members, after a pass through the archive."""
-        members = iter_members(self._path, SUFFIXES, {*self._members.values()})
+        members = self._contents({*self._members.values()})
         hashes = {member: hashlib.sha256(content).hexdigest() for member, content in members}
-        self._require_unchanged()
         return repeated({name: hashes[self._members[name]] for name in self.names})
 
     def encoded(self, names: Collection[str]) -> Iterator[EncodedPhotograph]:
         """Yield the named images in the order of the archive."""
         wanted = {self._members[name]: name for name in names}
-        for member, content in iter_members(self._path, SUFFIXES, wanted):
+        for member, content in self._contents(wanted):
             yield EncodedPhotograph(wanted[member], content, f"{member} in {self._path}")
-        self._require_unchanged()
 
     def __getstate__(self) -> dict[str, object]:
         # Another node may have a copy of its own, and needs images alone.
-        return {**self.__dict__, "_stamp": None, "pair_lists": ()}
+        return {**self.__dict__, "_stamp": None, "pair_lists": (), "_held": None}
+
+    def _contents(self, members: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the contents of the members, in the order of the archive."""
+        if self._held is None:
+            yield from iter_members(self._path, SUFFIXES, members)
+        else:
+            yield from ((name, held) for name, held in self._held.items() if name in members)
+        self._require_unchanged()
 
     def _require_unchanged(self) -> None:
         if self._stamp and FileStamp.of(self._path.stat()) != self._stamp:

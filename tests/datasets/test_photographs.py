@@ -1,8 +1,10 @@
 """Image files of every kind: what is decoded, what is refused, and what is passed over."""
 
 import io
+import pickle
 import struct
 import zlib
+from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, picture
 
+from lfw_eval.datasets import photographs as module
 from lfw_eval.datasets.faces.image_files import open_images
 from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.jpeg_end import is_cut_off
@@ -183,6 +186,20 @@ def test_folders_and_archives_pass_over_what_is_hidden(place):
     images = open_images(place)
     found = [images.find(name, "list") for name in NAMES]
     assert {name for name, _ in images.read(found)} == set(FILES)
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_an_archive_reads_the_same_from_memory_and_from_its_file(held, tmp_path, monkeypatch):
+    archive = make("tgz", tmp_path, FILES)
+    monkeypatch.setattr(module, "HELD", held)
+    photographs = open_photographs(archive)
+    assert len(pickle.dumps(photographs)) < len(FILES["set/Bo/Bo_0002.png"])  # for workers
+    for images in (photographs, pickle.loads(pickle.dumps(photographs))):
+        contents = {image.name: image.content for image in images.encoded(NAMES)}
+        assert contents == {PurePosixPath(path).stem: FILES[path] for path in sorted(FILES)}
+    archive.touch()
+    with pytest.raises(UserError, match="has changed since its content was hashed"):
+        list(photographs.encoded(NAMES))
 
 
 def test_an_archive_that_holds_an_image_twice(tmp_path):
