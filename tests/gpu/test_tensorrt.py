@@ -355,7 +355,7 @@ def test_a_users_cache(request_for, scales, crops, reference, tmp_path):
         assert mean_cosine(reference, embed(engine, crops)).minimum > 0.99
 
 
-def test_memory_that_is_short_when_it_runs(request_for, folder):
+def test_memory_that_is_short_when_it_runs(request_for, crops, folder):
     build(request_for(), folder).close()
     (device,) = open_devices((0,))
     with device.active():
@@ -363,8 +363,9 @@ def test_memory_that_is_short_when_it_runs(request_for, folder):
         with (
             device.allocated(free - (64 << 20)),
             pytest.raises(UserError, match=r"too little memory|cannot load"),
+            build(request_for(), folder) as engine,
         ):
-            build(request_for(), folder)
+            embed(engine, crops)
     build(request_for(), folder).close()
 
 

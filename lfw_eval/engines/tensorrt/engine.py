@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import LifoQueue
+from threading import Lock
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from lfw_eval.engines.tensorrt.lane import Lane
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.quantized import require_signed_qdq
-from lfw_eval.engines.tensorrt.resident import ResidentNetwork, ResidentPlan
+from lfw_eval.engines.tensorrt.resident import ResidentNetwork
 from lfw_eval.engines.tensorrt.stored_plan import StoredPlan, load_or_build_plan
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.system.errors import UserError
@@ -30,7 +31,8 @@ _LAUNCHES = 20
 class TensorRTEngine(Engine):
     """A plan, deserialised on each GPU, with several lanes there that run at once.
 
-    Thread-safe: each call takes a lane, and waits while none is free.
+    Thread-safe: each call takes a lane, and waits while none is free. The first call opens the
+    lanes: what runs crops that lie on a GPU already has no need of them.
 
     Attributes:
         devices: The GPUs that it runs on.
@@ -42,33 +44,22 @@ class TensorRTEngine(Engine):
     def __init__(self, plan: StoredPlan, quantization: Quantization | None) -> None:
         request = plan.request
         self.devices = devices = plan.devices
-        self._plans: list[ResidentPlan] = []
-        self._lanes: list[Lane] = []
         capabilities = capabilities_of(plan.trt)
         options = request.options_as(TensorRTOptions)
-        streams = options.streams if capabilities.shared_profile else 1
-        try:
-            for device in devices:
-                resident = plan.resident(device)
-                self._plans.append(resident)
-                for _ in range(streams):
-                    self._lanes.append(Lane(resident))
-        except BaseException:
-            self.close()
-            raise
-        self.inputs, self.outputs = self._plans[0].inputs, self._plans[0].outputs
-        # Neighbouring lanes are on different GPUs, so that all GPUs have work from the start.
-        self._lanes = [lane for i in range(streams) for lane in self._lanes[i::streams]]
+        self._streams = options.streams if capabilities.shared_profile else 1
+        self._plans = [plan.resident(device) for device in devices]
+        self._lanes: list[Lane] = []
+        self._opening = Lock()
         self._free: LifoQueue[Lane] = LifoQueue()
-        for lane in self._lanes:
-            self._free.put(lane)
-        self._threads = ThreadPoolExecutor(len(self._lanes), "lane")
+        self._threads = ThreadPoolExecutor(len(devices) * self._streams, "lane")
+        self.inputs, self.outputs = self._plans[0].inputs, self._plans[0].outputs
         self.key = plan.key
         self.size = len(plan.stored.content)
         self.path = plan.stored.path
         self.build_seconds = float(plan.stored.about.get("seconds", 0))
         layers = weighted_layers(request.model, request.precision, request.float_layers)
-        inspected = inspected_layers(self._lanes[0].execution.inspect(plan.trt))
+        with self._plans[0].execution() as execution:
+            inspected = inspected_layers(execution.inspect(plan.trt))
         # A plan of a network with Q/DQ nodes is built without FP16, unless the network has it.
         floating = "float32" if quantization == "qdq" and not capabilities.strongly_typed else None
         self.executed = executed_types(layers, tensorrt_types(inspected, layers, floating))
@@ -109,6 +100,7 @@ class TensorRTEngine(Engine):
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
+        self._open_lanes()
         lane = self._free.get()
         try:
             return lane.run(batch)
@@ -117,10 +109,11 @@ class TensorRTEngine(Engine):
 
     def stream(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         """Run many batches, one in each lane and one waiting; yield outputs in order."""
+        lanes = self._open_lanes()
         under_way: deque[Future[Outputs]] = deque()
         try:
             for batch in batches:
-                if len(under_way) > len(self._lanes):
+                if len(under_way) > len(lanes):
                     yield under_way.popleft().result()
                 under_way.append(self._threads.submit(self.run, batch))
             while under_way:
@@ -132,21 +125,22 @@ class TensorRTEngine(Engine):
     def time_resident(self, batch: Batch, seconds: float) -> ResidentTiming:
         """Time the engine with the batch on the GPU: all lanes at once, then one by CUDA events."""
         size = len(batch[self.inputs[0].name])
-        for lane in self._lanes:
+        lanes = self._open_lanes()
+        for lane in lanes:
             lane.load(batch)
         launched = 0
         start = time.perf_counter()
         while time.perf_counter() < start + seconds / 2:
-            for lane in self._lanes:
+            for lane in lanes:
                 lane.launch(_LAUNCHES)
-            for lane in self._lanes:
+            for lane in lanes:
                 lane.synchronize()
-            launched += _LAUNCHES * len(self._lanes)
+            launched += _LAUNCHES * len(lanes)
         fps = launched * size / (time.perf_counter() - start)
         latencies = []
         start = time.perf_counter()
         while time.perf_counter() < start + seconds / 2:
-            latencies.append(self._lanes[0].time())
+            latencies.append(lanes[0].time())
         return ResidentTiming(fps, np.array(latencies))
 
     def resident(self, device: Device) -> ResidentNetwork:
@@ -176,9 +170,30 @@ class TensorRTEngine(Engine):
 
     def close(self) -> None:
         """Free the plans and the lanes."""
-        if hasattr(self, "_threads"):
-            self._threads.shutdown()
-        while self._lanes:
-            self._lanes.pop().close()
+        self._threads.shutdown()
+        self._close_lanes()
         while self._plans:
             self._plans.pop().close()
+
+    def _open_lanes(self) -> list[Lane]:
+        """Return the lanes, opened by the first call.
+
+        Raises:
+            UserError: A GPU has too little memory.
+        """
+        with self._opening:
+            if not self._lanes:
+                try:
+                    # Neighbours are on different GPUs, so that all have work from the start.
+                    for plan in self._plans * self._streams:
+                        self._lanes.append(Lane(plan))
+                except BaseException:
+                    self._close_lanes()
+                    raise
+                for lane in self._lanes:
+                    self._free.put(lane)
+        return self._lanes
+
+    def _close_lanes(self) -> None:
+        while self._lanes:
+            self._lanes.pop().close()

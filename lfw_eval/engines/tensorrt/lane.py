@@ -26,9 +26,6 @@ class Lane:
 
     Once a second batch of the same size comes, its work is captured, copies included, and replayed
     as a CUDA graph until the size changes, where the library that reaches the GPU can do so.
-
-    Attributes:
-        execution: The execution context.
     """
 
     def __init__(self, plan: ResidentPlan) -> None:
@@ -37,11 +34,15 @@ class Lane:
         self._graph: Graph | None = None
         self._resident: Graph | None = None
         self._addresses: list[int] = []
-        self.execution = plan.execution()
+        self._execution = plan.execution()
         with device.active():
             self._stream = device.stream()
-            self._inputs = [self._buffer(spec) for spec in plan.inputs]
-            self._outputs = [self._buffer(spec) for spec in plan.outputs]
+            try:
+                self._inputs = [self._buffer(spec) for spec in plan.inputs]
+                self._outputs = [self._buffer(spec) for spec in plan.outputs]
+            except BaseException:
+                self.close()
+                raise
         self._tensors = {buffer.name: buffer.address for buffer in self._inputs + self._outputs}
         self._loaded = 0
 
@@ -58,7 +59,7 @@ class Lane:
             np.copyto(buffer.host[:size], batch[buffer.name])
         with self._device.active():
             # TensorRT makes its last allocations in a first run, which cannot be captured.
-            first = self.execution.shape(size)
+            first = self._execution.shape(size)
             if first:
                 self._graph = self._resident = None
             if first or not self._device.graphs:
@@ -99,7 +100,7 @@ class Lane:
         """Free the context and the device's memory."""
         with self._device.active():
             self._graph = self._resident = None
-            self.execution.close()
+            self._execution.close()
             while self._addresses:
                 self._device.free(self._addresses.pop())
             del self._stream
@@ -114,7 +115,7 @@ class Lane:
     def _enqueue(self, size: int) -> None:
         for buffer in self._inputs:
             self._stream.to_device(buffer.address, buffer.host[:size])
-        self.execution.run(self._stream, size, self._tensors)
+        self._execution.run(self._stream, size, self._tensors)
         for buffer in self._outputs:
             self._stream.to_host(buffer.host[:size], buffer.address)
 
@@ -125,4 +126,4 @@ class Lane:
             self._execute()
 
     def _execute(self) -> None:
-        self.execution.run(self._stream, self._loaded, self._tensors)
+        self._execution.run(self._stream, self._loaded, self._tensors)

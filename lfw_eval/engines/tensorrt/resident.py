@@ -131,8 +131,6 @@ class ResidentNetwork(Closing):
         """
         with self._plan.device.active():
             self.shape(self.largest_batch)
-            # Nothing has run yet, so the next batch is the first of its size.
-            self._count = 0
             inspector = self._context.engine.create_engine_inspector()
             inspector.execution_context = self._context
             return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
