@@ -10,6 +10,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __constant__
 #define __shared__ static thread_local
 

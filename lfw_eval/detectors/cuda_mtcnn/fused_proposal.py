@@ -1,0 +1,131 @@
+"""P-Net as one kernel, from photographs to windows that may hold a face."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfw_eval.checkpoints.torch.archive import read_tensors
+from lfw_eval.detectors.cuda_mtcnn.proposals import WINDOW, Proposals
+from lfw_eval.detectors.cuda_mtcnn.pyramid import Pyramids, pyramids_of
+from lfw_eval.detectors.mtcnn_cascade import WINDOW as WINDOW_SIDE
+from lfw_eval.engines.cuda.device import Device, Module, Stream
+from lfw_eval.engines.cuda.images import DeviceImages
+from lfw_eval.engines.cuda.memory import Buffers
+from lfw_eval.system.closing import Closing
+from lfw_eval.system.errors import UserError
+
+SOURCE = Path(__file__).with_name("proposal.cu")
+"""The kernel that `FusedProposal` takes of its module."""
+
+THREADS = 128
+"""Of a block; proposal.cu has the same."""
+_INDEX = 4  # bytes
+_SHAPES = {
+    "conv1": (10, 3, 3, 3),
+    "conv2": (16, 10, 3, 3),
+    "conv3": (32, 16, 3, 3),
+    "conv4": (6, 32, 1, 1),
+}
+
+
+class FusedProposal(Closing):
+    """P-Net of one lane: one thread uses it, on one stream.
+
+    It computes in float32, as OpenVINO does on the CPU: the probabilities differ by the rounding of
+    sums taken in another order. Its memory is that of the windows, 24 bytes each, and of tables.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        module: Module,
+        weights: NDArray[np.float32],
+        min_face: int = 20,
+        threshold: float = 0.6,
+        factor: float = 0.709,
+    ) -> None:
+        """Take the weights to the GPU, which has to be active in every call.
+
+        Args:
+            device: The GPU.
+            module: With the kernel of `SOURCE`; its constant memory holds one P-Net.
+            weights: Of `proposal_weights`.
+            min_face: Side of the smallest face to find, in pixels.
+            threshold: Probability that a window needs.
+            factor: Ratio between neighbouring levels of a pyramid.
+        """
+        self._buffers = Buffers(device)
+        self._kernel = module.kernel("propose")
+        self._threshold = np.float32(threshold)
+        self._scales = WINDOW_SIDE / min_face, factor
+        self._sizes: tuple[bytes, bytes] | None = None
+        stream = device.stream()
+        host = self._buffers.page_locked("weights", weights.shape, weights.dtype)
+        host[...] = weights
+        stream.to_device(module.variable("proposal_weights"), host)
+        stream.synchronize()
+
+    def propose(self, images: DeviceImages, table: int, stream: Stream) -> Proposals:
+        """Enqueue the network; see `ProposalNetwork`."""
+        self._prepare(images, stream)
+        pyramids = self._pyramids
+        groups, tiles = self._buffers.reserve("groups", 0), self._buffers.reserve("tiles", 0)
+        windows = self._buffers.reserve("windows", pyramids.room * WINDOW.itemsize)
+        counts = self._buffers.reserve("counts", len(pyramids.groups) * _INDEX)
+        stream.zero(counts, len(pyramids.groups) * _INDEX)
+        self._kernel.launch(
+            stream,
+            len(pyramids.tiles),
+            THREADS,
+            *map(np.uint64, (table, groups, tiles)),
+            self._threshold,
+            *map(np.uint64, (windows, counts)),
+        )
+        return Proposals(pyramids.levels, pyramids.room, groups, windows, counts)
+
+    def close(self) -> None:
+        """Free its memory."""
+        self._buffers.close()
+
+    def _prepare(self, images: DeviceImages, stream: Stream) -> None:
+        """Have the tables for photographs of these sizes on the GPU."""
+        heights, widths = images.table["height"], images.table["width"]
+        sizes = heights.tobytes(), widths.tobytes()
+        if sizes == self._sizes:
+            return
+        self._pyramids: Pyramids = pyramids_of(heights, widths, self._scales)
+        for name in ("groups", "tiles"):
+            content: NDArray[np.void] = getattr(self._pyramids, name)
+            host = self._buffers.page_locked(name, content.shape, content.dtype)
+            host[...] = content
+            stream.to_device(self._buffers.reserve(name, content.nbytes), host)
+        self._sizes = sizes
+
+
+def proposal_weights(path: Path) -> NDArray[np.float32]:
+    """Return P-Net's weights as the kernel has them, float32 (6632,).
+
+    Args:
+        path: facenet-pytorch's `pnet.pt`.
+
+    Raises:
+        UserError: The file is not P-Net's.
+    """
+    tensors = read_tensors(path)
+    try:
+        # The classes and the shifts are computed together.
+        for part in ("weight", "bias"):
+            pair = [tensors.pop(f"conv4_{index}.{part}") for index in (1, 2)]
+            tensors[f"conv4.{part}"] = np.concatenate(pair)
+        layers = []
+        for index, (layer, shape) in enumerate(_SHAPES.items(), 1):
+            kernel = tensors[f"{layer}.weight"].reshape(shape)
+            layers += [kernel.transpose(1, 2, 3, 0), tensors[f"{layer}.bias"].reshape(shape[:1])]
+            if index < len(_SHAPES):
+                layers.append(tensors[f"prelu{index}.weight"].reshape(shape[:1]))
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} does not have the tensors of P-Net ({error})", "give facenet-pytorch's file"
+        ) from error
+    return np.concatenate([layer.ravel() for layer in layers]).astype(np.float32)
