@@ -36,9 +36,7 @@ _CANDIDATE = 32
 _CHUNK = 64
 BYTES_PER_WINDOW = WINDOW.itemsize + _CANDIDATE + _INDEX
 """Of GPU memory, for each of P-Net's windows on the pyramids of a batch, face or not."""
-# Threads of a block. Each round of suppression waits for all threads of the block, so few are
-# better, until there are thousands of candidates.
-_LEVEL_THREADS, _IMAGE_THREADS, _PATCH_THREADS = 64, 128, 192
+_SUPPRESSION_THREADS, _PATCH_THREADS = 256, 192  # of a block
 
 
 class CudaMtcnn(Closing):
@@ -130,18 +128,18 @@ class CudaMtcnn(Closing):
         survivor_counts = self._buffers.reserve("survivor counts", groups * _INDEX)
         counts = self._buffers.reserve("proposal counts", batch.images * _INDEX)
         self._launch(
-            "suppress_levels", batch.stream, groups, _LEVEL_THREADS,
+            "suppress_levels", batch.stream, groups, _SUPPRESSION_THREADS,
             proposals.groups, proposals.windows, proposals.counts, LEVEL_OVERLAP, candidates,
             survivors, survivor_counts,
         )  # fmt: skip
         self._launch(
-            "merge_levels", batch.stream, batch.images, _IMAGE_THREADS,
+            "merge_levels", batch.stream, batch.images, _SUPPRESSION_THREADS,
             batch.table, proposals.groups, levels, proposals.windows, survivors, survivor_counts,
             OVERLAP, candidates, counts, total,
         )  # fmt: skip
         boxes = self._boxes("proposal", batch, total, counts)
         self._launch(
-            "list_proposals", batch.stream, batch.images, _IMAGE_THREADS,
+            "list_proposals", batch.stream, batch.images, _SUPPRESSION_THREADS,
             proposals.groups, levels, proposals.windows, survivors, counts,
             boxes.offsets, boxes.image_of, boxes.boxes,
         )  # fmt: skip
@@ -152,13 +150,13 @@ class CudaMtcnn(Closing):
         judged = self._judge(batch, boxes, self._refinement, REFINEMENT_SIDE, REFINEMENT)
         counts = self._buffers.reserve("refined counts", batch.images * _INDEX)
         self._launch(
-            "refine", batch.stream, batch.images, _IMAGE_THREADS,
+            "refine", batch.stream, batch.images, _SUPPRESSION_THREADS,
             batch.table, boxes.offsets, boxes.counts, judged["probability"], judged["regression"],
             self._thresholds[0], OVERLAP, candidates, boxes.boxes, counts, total,
         )  # fmt: skip
         refined = self._boxes("refined", batch, total, counts)
         self._launch(
-            "list_refined", batch.stream, batch.images, _IMAGE_THREADS,
+            "list_refined", batch.stream, batch.images, _SUPPRESSION_THREADS,
             boxes.offsets, counts, boxes.boxes,
             refined.offsets, refined.image_of, refined.boxes,
         )  # fmt: skip
@@ -179,7 +177,7 @@ class CudaMtcnn(Closing):
             self._buffers,
         )
         self._launch(
-            "decide", batch.stream, batch.images, _IMAGE_THREADS,
+            "decide", batch.stream, batch.images, _SUPPRESSION_THREADS,
             boxes.offsets, boxes.counts, boxes.boxes, *judged.values(), self._thresholds[1],
             OVERLAP, candidates, counts, faces.boxes, faces.scores, faces.landmarks,
         )  # fmt: skip
