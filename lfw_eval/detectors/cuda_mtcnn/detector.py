@@ -4,6 +4,7 @@ With the same outputs of the networks the faces are the CPU's bit for bit, in wh
 image is. Two numbers are read back per batch: the boxes for R-Net and those for O-Net.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 
 from lfw_eval.detectors.cuda_mtcnn.faces import DeviceFaces
 from lfw_eval.detectors.cuda_mtcnn.proposals import WINDOW, ProposalNetwork, Proposals
+from lfw_eval.detectors.mtcnn_cascade import STRIDE
+from lfw_eval.detectors.mtcnn_cascade import WINDOW as WINDOW_SIDE
 from lfw_eval.engines.cuda.device import Device, Module, Stream
 from lfw_eval.engines.cuda.images import DeviceImages
 from lfw_eval.engines.cuda.memory import Buffers
@@ -31,20 +34,29 @@ LEVEL_OVERLAP, OVERLAP = np.float32(0.5), np.float32(0.7)  # that suppression le
 _FLOAT, _INDEX, _BOX, _LANDMARKS = 4, 4, 16, 40  # bytes
 _PIXEL = 3 * _FLOAT
 _CANDIDATE = 32
+_WINDOW = WINDOW.itemsize + _CANDIDATE + _INDEX
 # Chunks of a batch are multiples: what networks write then begins at multiples of 256 bytes, as
 # TensorRT wants it.
 _CHUNK = 64
-BYTES_PER_WINDOW = WINDOW.itemsize + _CANDIDATE + _INDEX
-"""Of GPU memory, for each of P-Net's windows on the pyramids of a batch, face or not."""
 _SUPPRESSION_THREADS, _PATCH_THREADS = 256, 192  # of a block
+
+
+def window_bytes(pixels: int, min_face: int = 20, factor: float = 0.709) -> int:
+    """Return the GPU memory that windows need at most, of photographs with so many pixels in all.
+
+    P-Net has a window at every second row and column of each level of the pyramids. About 11 bytes
+    per pixel by default.
+    """
+    of_first_level = pixels * (WINDOW_SIDE / min_face / STRIDE) ** 2
+    return math.ceil(of_first_level / (1 - factor**2) * _WINDOW)
 
 
 class CudaMtcnn(Closing):
     """The detector of one lane: one thread uses it, on one stream.
 
-    Its memory grows with the largest batch and is reused: `BYTES_PER_WINDOW` for each window of the
-    pyramids, 40 bytes for each box for R-Net and 140 for each for O-Net, which are few, and
-    `patch_bytes`.
+    Its memory grows to what the largest batch needs, and up to a quarter more, and is reused:
+    `window_bytes`, `patch_bytes`, and 40 bytes for each box for R-Net, 140 for each for O-Net,
+    which are few.
 
     Attributes:
         patch_bytes: GPU memory for the patches of one run of R- or O-Net.

@@ -6,32 +6,37 @@ import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu.device import CpuDevice, CpuModule
-from cuda_on_cpu.onnx_network import OnnxNetwork
-from cuda_on_cpu.proposal import ProposalOnCpu, on_device
+from cuda_on_cpu.proposal import on_device
+from host_mtcnn import CopyingNetwork, HostNetwork, HostProposal
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.datasets.photographs import open_photographs
+from lfw_eval.detectors.cuda_mtcnn import host_images
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
+from lfw_eval.detectors.cuda_mtcnn.faces import DeviceFaces
+from lfw_eval.detectors.cuda_mtcnn.host_images import detect_host_images
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
+from lfw_eval.engines.cuda.device import Stream
+from lfw_eval.engines.cuda.images import DeviceImages
+from lfw_eval.engines.cuda.memory import Buffers
 
 
 @pytest.fixture(scope="module")
 def mtcnn(mtcnn_weights) -> Mtcnn:
     """The CPU's detector with networks whose batches change nothing."""
     return Mtcnn(
-        OnnxNetwork(proposal_network(mtcnn_weights["pnet"])),
-        OnnxNetwork(refinement_network(mtcnn_weights["rnet"])),
-        OnnxNetwork(output_network(mtcnn_weights["onet"])),
+        HostNetwork(proposal_network(mtcnn_weights["pnet"])),
+        HostNetwork(refinement_network(mtcnn_weights["rnet"])),
+        HostNetwork(output_network(mtcnn_weights["onet"])),
     )
 
 
 @pytest.fixture(scope="module")
 def detector(mtcnn):
     device = CpuDevice()
-    proposal = ProposalOnCpu(mtcnn.proposal, mtcnn)
-    module = CpuModule(*SOURCES)
-    with CudaMtcnn(device, module, proposal, mtcnn.refinement, mtcnn.output) as detector:
+    networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
+    with CudaMtcnn(device, CpuModule(*SOURCES), HostProposal(mtcnn, device), *networks) as detector:
         yield detector
 
 
@@ -78,3 +83,22 @@ def test_images_without_a_face(detector, mtcnn):
         for image, faces in zip(images, actual, strict=True):
             require_equal(faces, mtcnn.detect(image[None])[0])
             assert faces.landmarks.shape[1:] == (5, 2)
+
+
+def test_photographs_of_the_host_go_in_batches_that_memory_bounds(detector, mtcnn, monkeypatch):
+    monkeypatch.setattr(host_images, "BATCH_PIXELS", 90 * 100)
+    batches = []
+
+    def noted(images: DeviceImages, stream: Stream) -> DeviceFaces:
+        batches.append(len(images.table))
+        return CudaMtcnn.detect(detector, images, stream)
+
+    monkeypatch.setattr(detector, "detect", noted)
+    random = np.random.default_rng(1)
+    shapes = [(40, 50), (60, 100), (200, 210), (30, 30), (1, 2)]
+    images = [random.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    with Buffers(CpuDevice()) as buffers:
+        actual = detect_host_images(detector, images, buffers, CpuDevice().stream())
+    assert batches == [2, 1, 2]
+    for image, faces in zip(images, actual, strict=True):
+        require_equal(faces, mtcnn.detect(image[None])[0])
