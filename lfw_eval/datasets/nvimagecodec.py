@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 
 from lfw_eval.datasets.baseline_jpeg import baseline_size
@@ -18,6 +19,7 @@ from lfw_eval.system.errors import UserError, first_line
 # Upsampling of colour as libjpeg does it; what decodes a file depends on the file alone, not on
 # how busy the GPU is, so that its pixels are always the same.
 _OPTIONS = ":fancy_upsampling=1"
+_JPEG = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
 _STDERR = 2
 
 
@@ -36,7 +38,7 @@ class NvImageCodecDecoder(DeviceDecoder):
             others: Decodes what is refused; closed with this one.
 
         Raises:
-            UserError: nvImageCodec is not installed, or not usable with this GPU.
+            UserError: nvImageCodec is not installed, or cannot decode on this GPU.
         """
         codec = _load()
         self.description = _title(codec)
@@ -46,11 +48,16 @@ class NvImageCodecDecoder(DeviceDecoder):
         with device.active():
             try:
                 self._decoder = codec.Decoder(device.index, 0, kinds, _OPTIONS)
+                usable = self._decoder.decode(_JPEG) is not None
+                reason = "refuses every JPEG"
             except RuntimeError as error:
-                raise UserError(
-                    f"nvImageCodec cannot decode on this GPU ({first_line(error)})",
-                    "update the NVIDIA driver, or let the host decode",
-                ) from error
+                usable, reason = False, first_line(error)
+        if not usable:
+            raise UserError(
+                f"{self.description} cannot decode on GPU {device.index}, {device.name} ({reason})",
+                "install nvJPEG (pip install 'lfw-eval[gpu-photographs-cu12]', or -cu13) and a "
+                "driver for it, or uninstall nvImageCodec, so that the host decodes",
+            )
 
     def decode(
         self, contents: Sequence[bytes], names: Sequence[str], stream: Stream
@@ -70,7 +77,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         refused = np.flatnonzero(table["address"] == 0).tolist()
         if not refused:
             rows = np.arange(len(contents))
-            # Their memory is freed on the stream, which has to outlive them: the last goes first.
+            # The images' memory is freed on the stream, which a tuple lets go of after them.
             return DecodedBatch(DeviceImages(table, (stream, images)), rows, {})
         rest = self._others.decode(
             [contents[place] for place in refused], [names[place] for place in refused], stream

@@ -2,7 +2,9 @@
 
 import ctypes
 import io
+import sys
 
+import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu.device import CpuDevice, CpuStream
@@ -10,7 +12,7 @@ from host_codec import CodecDevice, HostCodec
 from image_files import BAD, GOOD, PICTURE
 from pictures import encoded, picture
 
-from lfw_eval.datasets.decoder_choice import open_decoder
+from lfw_eval.datasets.decoder_choice import decoder_title, open_decoder
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.datasets.host_decoding import HostDecoder
 from lfw_eval.datasets.photographs import decode
@@ -105,9 +107,25 @@ def test_memory_serves_again_when_its_owner_is_gone():
         assert kept.images.table["address"][0] == large
 
 
+def test_a_decoder_that_refuses_every_jpeg_is_none(monkeypatch):
+    """As nvImageCodec is without nvJPEG."""
+    pytest.importorskip("nvidia.nvimgcodec")
+    monkeypatch.setattr(HostCodec, "backends", ("HW_GPU_ONLY",))
+    with pytest.raises(
+        UserError, match=r"^nvImageCodec .* cannot decode on GPU .*; install nvJPEG"
+    ):
+        codec()
+
+
 def test_without_nvimagecodec_the_host_decodes_and_says_why(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "nvidia.nvimgcodec", None)
+    monkeypatch.setitem(sys.modules, "nvidia.nvimgcodec", None)
     with open_decoder(CpuDevice()) as decoder:
         assert isinstance(decoder, HostDecoder)
-        assert "nvImageCodec cannot be loaded" in decoder.description
+        assert "threads, since nvImageCodec cannot be loaded" in decoder.description
         assert len(decoded(decoder, GOOD).rows) == len(GOOD)
+    assert decoder_title() == f"OpenCV {cv2.__version__}"
+
+
+def test_the_title_is_that_of_nvimagecodec_where_it_is_installed():
+    pytest.importorskip("nvidia.nvimgcodec")
+    assert decoder_title().startswith("nvImageCodec ")
