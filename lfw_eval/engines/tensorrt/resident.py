@@ -118,6 +118,7 @@ class ResidentNetwork(Closing):
         """
         if count == self._count:
             return False
+        self._count = 0
         for spec in self._plan.inputs:
             if not self._context.set_input_shape(spec.name, (count, *spec.shape[1:])):
                 raise UserError(f"TensorRT takes no batch of {count} for tensor {spec.name}")
