@@ -22,9 +22,10 @@ from lfw_eval.engines.device_network import DeviceNetwork
 from lfw_eval.system.closing import Closing
 
 SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("levels.cu", "patches.cu", "judgement.cu")
+    Path(__file__).with_name(name)
+    for name in ("proposal.cu", "levels.cu", "patches.cu", "judgement.cu")
 )
-"""The kernels that `CudaMtcnn` takes of its module, beside P-Net's."""
+"""All kernels of the detector, P-Net's included."""
 
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # pixels of a patch
 REFINEMENT = {"probability": 1, "regression": 4}  # columns of R-Net's outputs

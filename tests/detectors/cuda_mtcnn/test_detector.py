@@ -6,16 +6,18 @@ import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu.device import CpuDevice, CpuModule
-from cuda_on_cpu.proposal import on_device
+from cuda_on_cpu.photographs import on_device
 from host_mtcnn import CopyingNetwork, HostNetwork, HostProposal
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.cuda_mtcnn import host_images
-from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
+from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn, window_bytes
 from lfw_eval.detectors.cuda_mtcnn.faces import DeviceFaces
+from lfw_eval.detectors.cuda_mtcnn.fused_proposal import FusedProposal, proposal_weights
 from lfw_eval.detectors.cuda_mtcnn.host_images import detect_host_images
+from lfw_eval.detectors.cuda_mtcnn.pyramid import pyramids_of
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
 from lfw_eval.engines.cuda.device import Stream
 from lfw_eval.engines.cuda.images import DeviceImages
@@ -63,6 +65,26 @@ def test_faces_of_lfw_are_the_cpus_bit_for_bit(detector, mtcnn, real_data):
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
+def test_faces_with_p_net_as_a_kernel(mtcnn, mtcnn_weights, real_data):
+    """Its sums are rounded in another order, so what it decides by a hair may differ."""
+    photographs = open_photographs(real_data / "lfw.tgz")
+    images = [image for _, image in photographs.read(sorted(photographs.paths)[50::300])]
+    images += [cv2.resize(image, (250, 250)) for image in images]
+    device, module = CpuDevice(), CpuModule(*SOURCES)
+    networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
+    weights = proposal_weights(mtcnn_weights["pnet"])
+    with (
+        FusedProposal(device, module, weights) as proposal,
+        CudaMtcnn(device, module, proposal, *networks) as detector,
+    ):
+        actual = detect(detector, images)
+    for image, faces in zip(images, actual, strict=True):
+        (expected,) = mtcnn.detect(image[None])
+        np.testing.assert_allclose(faces.boxes, expected.boxes, atol=0.01)
+        np.testing.assert_allclose(faces.probabilities, expected.probabilities, atol=1e-4)
+        np.testing.assert_allclose(faces.landmarks, expected.landmarks, atol=0.01)
+
+
 def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, real_data):
     wider = open_faces(real_data / "wider_val_120.tgz")
     crowded = sorted(wider.images, key=lambda image: -len(image.truth.boxes))[:60:12]
@@ -102,3 +124,16 @@ def test_photographs_of_the_host_go_in_batches_that_memory_bounds(detector, mtcn
     assert batches == [2, 1, 2]
     for image, faces in zip(images, actual, strict=True):
         require_equal(faces, mtcnn.detect(image[None])[0])
+
+
+@pytest.mark.parametrize("shape", [(250, 250), (416, 416), (37, 1000), (300, 20)])
+@pytest.mark.parametrize("min_face", [12, 20, 60])
+def test_windows_need_no_more_memory_than_stated(shape, min_face):
+    height, width = (np.array([side], np.int32) for side in shape)
+    room = pyramids_of(height, width, (12 / min_face, 0.709)).room
+    assert room * 60 < window_bytes(shape[0] * shape[1], min_face)
+
+
+def test_memory_stated_for_windows_is_about_what_they_need():
+    side = np.array([250], np.int32)
+    assert pyramids_of(side, side, (0.6, 0.709)).room * 60 > 0.8 * window_bytes(250 * 250)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu.device import CpuDevice, CpuModule
-from cuda_on_cpu.proposal import on_device
+from cuda_on_cpu.photographs import on_device
 
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.datasets.photographs import open_photographs
