@@ -28,7 +28,7 @@ def baseline_size(content: bytes) -> tuple[int, int] | None:
             if marker == _BASELINE:
                 if size or not (size := _frame_size(content[at + 4 : at + 2 + length])):
                     return None
-            elif length < 2 or (marker == _ADOBE and content[at + 15] != _YCC):
+            elif marker == _ADOBE and content[at + 15] != _YCC:
                 return None
             at += 2 + length
         if size is None or content[at] != 0xFF or content[at + 1] != _SCAN:

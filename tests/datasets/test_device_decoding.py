@@ -107,6 +107,18 @@ def test_memory_serves_again_when_its_owner_is_gone():
         assert kept.images.table["address"][0] == large
 
 
+class Nothing(DeviceDecoder):
+    def decode(self, contents, names, stream):
+        raise AssertionError(f"asked to decode {names}")
+
+
+def test_ordinary_jpegs_are_left_to_nvimagecodec():
+    pytest.importorskip("nvidia.nvimgcodec")
+    names = ["large.jpg", "grey.jpg", "restarts.jpg", "trailing.jpg", "exif1.jpg", "exif6.jpg"]
+    with HostCodec(CodecDevice(), Nothing()) as decoder:
+        assert len(decoded(decoder, {name: GOOD[name] for name in names}).rows) == len(names)
+
+
 def test_a_decoder_that_refuses_every_jpeg_is_none(monkeypatch):
     """As nvImageCodec is without nvJPEG."""
     pytest.importorskip("nvidia.nvimgcodec")
