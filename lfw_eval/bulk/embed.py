@@ -1,7 +1,7 @@
 """Images of any number to embeddings: aligned, embedded and written shard by shard."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lfw_eval.bulk.embed_on_gpus import EmbedOnGpus
 from lfw_eval.bulk.embedding_shards import EmbeddingShards, ImageCounts, MadeOf
 from lfw_eval.bulk.image_shards import HashShard, ImageShards, ShardContent, list_shards, read_shard
-from lfw_eval.datasets.alignment import Alignment, BoxAlignment
+from lfw_eval.datasets.alignment import Alignment, AnyAlignment, BoxAlignment, GpuAlignment
 from lfw_eval.datasets.alignment.photographs_to_crops import aligned_rows
 from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import decode
@@ -25,9 +26,11 @@ from lfw_eval.workers.contract import Row, Workers
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
 _MOST_IMAGES = 4096
+_GPU_IMAGES = 32_768
+"""In a shard where GPUs align as well: they have it in a second or two."""
 
 
-def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int) -> ImageShards:
+def shards_to_embed(source: Path, output: Path, alignment: AnyAlignment, batch: int) -> ImageShards:
     """Return a source's shards, having seen that they can be embedded into `output`.
 
     Raises:
@@ -36,7 +39,8 @@ def shards_to_embed(source: Path, output: Path, alignment: Alignment, batch: int
     if source.resolve() in (output.resolve(), *output.resolve().parents):
         raise UserError(f"{output} lies within {source}, which is read", "name another folder")
     EmbeddingShards(output).require_free()
-    shards = list_shards(source, min(_BATCHES * batch, _MOST_IMAGES))
+    on_gpus = isinstance(alignment, GpuAlignment)
+    shards = list_shards(source, _GPU_IMAGES if on_gpus else min(_BATCHES * batch, _MOST_IMAGES))
     if isinstance(alignment, BoxAlignment):
         _require_boxes(source, shards)
     return shards
@@ -67,7 +71,7 @@ class EmbedJob:
     source: Path
     shards: ImageShards
     output: Path
-    alignment: Alignment
+    alignment: AnyAlignment
     engine: EngineSpec
     verify_images: bool = False
 
@@ -116,17 +120,25 @@ class EmbedJob:
 
     def _embed(self, workers: Workers, written: EmbeddingShards, current: set[int]) -> None:
         """Embed and write all shards but the current ones."""
-        shards, gpus = self.shards, self.engine.choice.options.gpus
+        shards = self.shards
         remaining = [item for item in shards.items if item["shard"] not in current]
         reused = shards.images - sum(map(_size, remaining))
-        prepare = partial(crop_images, alignment=self.alignment)
-        rows = workers.map(remaining, EmbedCrops, self.engine, gpus=gpus, prepare=prepare)
+        rows = self._rows(workers, remaining)
         with tqdm(
             total=shards.images, initial=reused, desc="embed", unit="img", disable=None
         ) as bar:
             for item, row in zip(remaining, rows, strict=True):
                 written.write(item["shard"], row)
                 bar.update(_size(item))
+
+    def _rows(self, workers: Workers, items: Sequence[Row]) -> Iterator[Row]:
+        """Yield what `EmbeddingShards.write` takes of each shard."""
+        if isinstance(self.alignment, GpuAlignment):
+            arguments = self.engine, self.alignment
+            return workers.map(items, EmbedOnGpus, *arguments, gpus=self.alignment.gpus)
+        gpus = self.engine.choice.options.gpus
+        prepare = partial(crop_images, alignment=self.alignment)
+        return workers.map(items, EmbedCrops, self.engine, gpus=gpus, prepare=prepare)
 
     def _current(self, workers: Workers, done: Mapping[int, MadeOf]) -> set[int]:
         """The finished shards whose images are those that they were made of."""

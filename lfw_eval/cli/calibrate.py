@@ -66,6 +66,7 @@ def calibrate_command(
         calibration_list=calibration.calibration_list,
         method=calibration.method,
         first_batch=calibration.first_batch,
+        align_on=alignment.align_on,
     )
     if plot:
         require_plots(plot, observed_tensors(onnx.load(job.checkpoint.model)))

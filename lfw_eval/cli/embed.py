@@ -33,9 +33,10 @@ def embed_command(
     folder = required_output(output, output_argument, "name the folder for the embeddings")
     job, workers = options.job(), ray.workers()
     preflight(job, workers)
-    shards = shards_to_embed(source, folder, job.alignment, job.engine.batch_size)
+    alignment = job.placed_alignment(workers)
+    shards = shards_to_embed(source, folder, alignment, job.engine.batch_size)
     engine = job.engine.spec(job.checkpoint, calibrate_if_needed(job, workers))
-    embedding = EmbedJob(source, shards, folder, job.alignment, engine, options.data.verify_images)
+    embedding = EmbedJob(source, shards, folder, alignment, engine, options.data.verify_images)
     started = time.perf_counter()
     outcome = embedding.run(workers)
     seconds = time.perf_counter() - started

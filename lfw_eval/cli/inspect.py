@@ -43,7 +43,7 @@ def inspect_command(
     Exit codes: 0 success, also for a network that is refused; 2 the file cannot be read.
     """
     faces = _open(dataset, pairs, draw_pairs) if trial_pairs else None
-    inspection = inspect(checkpoint, faces, alignment.of, trial_pairs)
+    inspection = inspect(checkpoint, faces, alignment.placed, trial_pairs)
     print(as_options(inspection_table(inspection), {}))
 
 

@@ -60,6 +60,7 @@ class NetworkOptions:
             method=self.calibration.method,
             first_batch=self.calibration.first_batch,
             candidate=other,
+            align_on=self.alignment.align_on,
         )
 
 

@@ -7,9 +7,11 @@ from typing import Annotated, ClassVar, TypeVar
 import typer
 
 from lfw_eval.checkpoints.crop_size import CropSize
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import Alignment, AnyAlignment
+from lfw_eval.datasets.alignment.placement import AlignOn, place
 from lfw_eval.datasets.dataset import Align, Dataset, open_dataset
 from lfw_eval.system.errors import UserError
+from lfw_eval.workers.in_process import HERE
 
 _Value = TypeVar("_Value")
 _PHOTOGRAPHS = (
@@ -152,6 +154,14 @@ class AlignmentOptions:
         ),
     ] = None
 
+    align_on: Annotated[
+        AlignOn,
+        typer.Option(
+            help="What detects and crops faces by MTCNN. auto: the GPUs of --engine tensorrt where "
+            "they can, or else the CPU. Crops of the two differ by rounding.",
+        ),
+    ] = "auto"
+
     def of(self, dataset: Dataset, size: CropSize) -> Alignment:
         """Return the way from a data set's photographs to crops of a size.
 
@@ -159,6 +169,14 @@ class AlignmentOptions:
             UserError: The options contradict each other, or the data set.
         """
         return dataset.alignment(size, self.align, self.boxes, self.margin, self.template)
+
+    def placed(self, dataset: Dataset, size: CropSize) -> AnyAlignment:
+        """Return the same on what was asked for, for verbs without an engine.
+
+        Raises:
+            UserError: As `of`, or no GPU can align so.
+        """
+        return place(self.of(dataset, size), self.align_on, (), HERE)
 
 
 def first_of(name: str, *values: _Value | None) -> _Value | None:

@@ -89,7 +89,7 @@ def _align(dataset: Dataset, alignment: AlignmentOptions, crop_size: str | None)
         size = read_template(alignment.template).size
     else:
         size = FACENET_SIZE
-    store = dataset.crop_store(alignment.of(dataset, size))
+    store = dataset.crop_store(alignment.placed(dataset, size))
     write_pair_list(dataset.pairs, store.folder)
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())

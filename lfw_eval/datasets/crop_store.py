@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import AnyAlignment
 from lfw_eval.datasets.alignment.photographs_to_crops import align
 from lfw_eval.datasets.crop_index import CropIndex, index_content
 from lfw_eval.datasets.image_hashes import image_hashes
@@ -40,6 +40,8 @@ class CropStore:
         boxes: float64 (n, 4), the region of the photograph that each shows: x0, y0, x1, y1.
         detected: bool (n,); where False no face was found and the box is the centre box.
         alignment: How the boxes were found, in words.
+        aligned_on: What the detector ran on, in words; None where there was none, and in stores of
+            earlier versions.
         digest: sha256 of the crops' file.
     """
 
@@ -49,6 +51,7 @@ class CropStore:
     boxes: NDArray[np.float64]
     detected: NDArray[np.bool_]
     alignment: str
+    aligned_on: str | None
     digest: str
 
     def rows(self, names: Sequence[str]) -> NDArray[np.intp]:
@@ -60,7 +63,7 @@ class CropStore:
 def build_crop_store(
     photographs: Photographs,
     names: Sequence[str],
-    alignment: Alignment,
+    alignment: AnyAlignment,
     parent: Path,
     workers: Workers = HERE,
 ) -> CropStore:
@@ -158,6 +161,7 @@ def _open(
         boxes=index.boxes,
         detected=index.detected,
         alignment=record["alignment"],
+        aligned_on=record.get("aligned_on"),
         digest=record["sha256"],
     )
 
@@ -179,7 +183,7 @@ def _require_content(path: Path, digest: str) -> None:
 def _align(
     photographs: Photographs,
     names: list[str],
-    alignment: Alignment,
+    alignment: AnyAlignment,
     folder: Path,
     workers: Workers,
 ) -> None:
@@ -201,6 +205,7 @@ def _align(
         folder / _RECORD,
         {
             "alignment": alignment.fingerprint,
+            "aligned_on": alignment.aligned_on,
             "sha256": file_sha256(folder / _CROPS),
             "index_sha256": hashlib.sha256(index).hexdigest(),
         },

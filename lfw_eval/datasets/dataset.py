@@ -12,9 +12,11 @@ from lfw_eval.datasets.alignment import (
     FACENET_SIZE,
     Alignment,
     AlreadyAligned,
+    AnyAlignment,
     BoxAlignment,
     FivePointAlignment,
     GivenLandmarks,
+    GpuAlignment,
     LandmarkAlignment,
     MtcnnAlignment,
     Template,
@@ -22,6 +24,7 @@ from lfw_eval.datasets.alignment import (
     read_template,
     takes_five_points,
 )
+from lfw_eval.datasets.alignment.placement import AlignOn, place
 from lfw_eval.datasets.celebrities import celebrity_files, draw_pairs
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store
 from lfw_eval.datasets.insightface_bin import read_insightface_bin
@@ -63,9 +66,10 @@ class Dataset:
 
     def crop_store(
         self,
-        alignment: Alignment | None = None,
+        alignment: AnyAlignment | None = None,
         names: Sequence[str] | None = None,
         workers: Workers = HERE,
+        align_on: AlignOn = "cpu",
     ) -> CropStore:
         """Align images, or open what was aligned before.
 
@@ -73,13 +77,15 @@ class Dataset:
             alignment: How the faces are cropped; by default as `self.alignment()` does, 160x160.
             names: The images, by default those of the pairs.
             workers: Who aligns.
+            align_on: "gpu" detects and crops MTCNN's faces on the GPU; their crops are others than
+                the CPU's, by rounding. "auto" is for an alignment beside an engine.
 
         Returns:
             The store, whose `crops` are in the order of its `names`, which are sorted: without
             `names` those of `pairs.names`.
 
         Raises:
-            UserError: A photograph is corrupt, or the disk is full.
+            UserError: A photograph is corrupt, the disk is full, or no GPU can align.
 
         Example:
             >>> from lfw_eval import open_dataset
@@ -95,6 +101,8 @@ class Dataset:
         alignment = alignment or self.alignment()
         if isinstance(alignment, BoxAlignment):
             alignment.require_any(self.photographs.names)
+        if not isinstance(alignment, GpuAlignment):
+            alignment = place(alignment, align_on, (), workers)
         return build_crop_store(self.photographs, names, alignment, parent, workers)
 
     def alignment(

@@ -55,6 +55,11 @@ def detector_versions() -> Mapping[str, str]:
     return {"mtcnn": str(RECIPE), "openvino": version("openvino")}
 
 
+def detector_runtime() -> str:
+    """Return in words what MTCNN runs on."""
+    return f"CPU, OpenVINO {version('openvino').partition('-')[0]}"
+
+
 def _network(model: ModelProto) -> Network:
     # Imported here: cropping around the user's own boxes needs no OpenVINO, and a Jetson has none.
     import openvino

@@ -29,12 +29,14 @@ from lfw_eval.metrics.paired.difference import (
 )
 from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.protocol import VerificationResult
-from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.results.accuracy import AccuracyResult, DataDescription
 from lfw_eval.results.compared import names_of
 from lfw_eval.system.errors import UserError
 
 
-def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:
+def accuracy_differences(
+    candidate: AccuracyResult, baseline: AccuracyResult, rules: Rules
+) -> Iterator[str]:
     """Yield a phrase for each difference of pairs, crops and protocol."""
     own, other = candidate.data, baseline.data
     if own.pairs_digest != other.pairs_digest:
@@ -45,9 +47,14 @@ def accuracy_differences(candidate: AccuracyResult, baseline: AccuracyResult) ->
     elif differing := ", ".join(_differing_columns(candidate, baseline)):
         # Digests are text that can be copied; these are the pairs that were judged.
         yield f"different pairs, though under the same digest ({differing})"
-    elif own.crops_sha256 != other.crops_sha256:
+    elif own.crops_sha256 != other.crops_sha256 and not _permitted(own, other, rules):
         how = f"aligned by {other.alignment}, now by {own.alignment}"
-        if own.alignment == other.alignment:
+        if _on_other_device(own, other):
+            how = (
+                f"aligned on {other.aligned_on}, now on {own.aligned_on}, which `rules` compare "
+                'with aligned_on = "any"'
+            )
+        elif own.alignment == other.alignment:
             how = f"same alignment, different pixels, as on another machine: {own.alignment}"
         digests = f"sha256 {other.crops_sha256[:12]}, now {own.crops_sha256[:12]}"
         yield f"different crops ({how}; {digests})"
@@ -60,6 +67,9 @@ def accuracy_notes(
     """Yield notes on permitted differences and on what is not judged."""
     yield from model_notes(candidate.judged_model, baseline.judged_model)
     yield from engine_notes(candidate.judged.engine, baseline.judged.engine)
+    if _on_other_device(candidate.data, baseline.data):
+        before, now = baseline.data.aligned_on, candidate.data.aligned_on
+        yield f"crops of the same alignment, but other pixels: on {before} → on {now}"
     sizes = [{"batch size": result.judged.batch_size} for result in (candidate, baseline)]
     yield from setting_notes(*sizes)
     detections = bool(candidate.detection), bool(baseline.detection)
@@ -79,7 +89,7 @@ def accuracy_findings(
     detected: list[MetricTest] = []
     if candidate.detection and baseline.detection:
         reports = candidate.detection[-1], baseline.detection[-1]
-        refuse(detection_differences(*reports))
+        refuse(detection_differences(*reports, rules))
         detected.append(ap_test(*reports))
     runs = candidate.judged.verification, baseline.judged.verification
     yield from verification_findings(*runs, rules, detected)
@@ -184,6 +194,19 @@ def verification_tests(own: VerificationResult, other: VerificationResult) -> It
     eer = resampled_difference(own.eer.value - other.eer.value, rises)
     yield MetricTest("EER", own.eer.value, other.eer.value, eer, rarer)
     yield from val_test(own, other)
+
+
+def _on_other_device(own: DataDescription, other: DataDescription) -> bool:
+    """Return whether crops differ by what the faces' detector ran on alone."""
+    same = own.photographs_digest, own.alignment
+    devices = own.aligned_on, other.aligned_on
+    if same != (other.photographs_digest, other.alignment):
+        return False
+    return None not in devices and len({*devices}) == 2
+
+
+def _permitted(own: DataDescription, other: DataDescription, rules: Rules) -> bool:
+    return rules.aligned_on == "any" and _on_other_device(own, other)
 
 
 def _differing_columns(candidate: AccuracyResult, baseline: AccuracyResult) -> Iterator[str]:

@@ -16,7 +16,9 @@ from lfw_eval.results.detection import INT8_SHARE, DetectionReport
 from lfw_eval.system.errors import UserError
 
 
-def detection_differences(candidate: DetectionReport, baseline: DetectionReport) -> Iterator[str]:
+def detection_differences(
+    candidate: DetectionReport, baseline: DetectionReport, rules: Rules
+) -> Iterator[str]:
     """Yield a phrase for each difference of images, faces and protocol."""
     if candidate.data.digest != baseline.data.digest:
         yield f"different faces ({baseline.data.title}, now {candidate.data.title})"

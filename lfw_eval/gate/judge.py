@@ -24,7 +24,7 @@ def judge(candidate: Result, baseline: Result, rules: Rules, names: tuple[str, s
         kinds = [kind_of(result).name for result in (candidate, baseline)]
         raise UserError(f"a gate compares two results of one kind, not {' with '.join(kinds)}")
     judging = JUDGING[type(candidate)]
-    refuse(judging.differences(candidate, baseline))
+    refuse(judging.differences(candidate, baseline, rules))
     findings = tuple(judging.findings(candidate, baseline, rules))
     notes = tuple(judging.notes(candidate, baseline, rules))
     return GateResult(names[1], names[0], findings, notes)

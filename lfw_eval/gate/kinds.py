@@ -34,7 +34,7 @@ class Judging:
     Attributes:
         findings: Judges them by rules.
         notes: Yields what may differ and does, and what is not judged.
-        differences: Yields what differs and must not.
+        differences: Yields what differs and must not, by the rules.
         reference: Returns the reference that a result has beside it, as a result of its own, and
             what candidate and reference are called; None where a kind has none.
         tracked: Returns what history follows; None where it follows nothing.
@@ -42,7 +42,7 @@ class Judging:
 
     findings: Callable[[Any, Any, Rules], Iterator[Finding]]
     notes: Callable[[Any, Any, Rules], Iterator[str]]
-    differences: Callable[[Any, Any], Iterable[str]]
+    differences: Callable[[Any, Any, Rules], Iterable[str]]
     reference: Callable[[Any], tuple[Result, tuple[str, str]]] | None = None
     tracked: Callable[[Any], Tracked] | None = None
 
@@ -62,7 +62,9 @@ JUDGING: Mapping[type[Result], Judging] = {
         tracked=detection_tracked,
     ),
     SpeedResult: Judging(
-        findings=speed_findings, notes=speed_notes, differences=lambda candidate, baseline: ()
+        findings=speed_findings,
+        notes=speed_notes,
+        differences=lambda candidate, baseline, rules: (),
     ),
 }
 """By the class of the results."""

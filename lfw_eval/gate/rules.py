@@ -68,12 +68,15 @@ class Rules:
         cannot_tell: Whether doubt blocks a release ("fail") or not ("pass").
         min_int8: The candidate's smallest share of multiply-adds in INT8; None allows any. It is
             `least_int8` in the file.
+        aligned_on: "any" compares crops of the same photographs and alignment though the faces'
+            detector ran on different devices; "same" refuses them.
         metrics: By metric; FPS is judged only where it is there.
     """
 
     significance: float = 0.05
     cannot_tell: Literal["fail", "pass"] = "fail"
     min_int8: float | None = None
+    aligned_on: Literal["same", "any"] = "same"
     metrics: Mapping[Metric, MetricRule] = field(default_factory=_defaults)
     calibration: CalibrationRule = CalibrationRule()
 
@@ -99,7 +102,8 @@ class Rules:
         metrics = _defaults()
         if "FPS" in content:
             metrics["FPS"] = _FPS
-        names = {"significance", "cannot_tell", "least_int8", "calibration", "FPS", *metrics}
+        names = {"significance", "cannot_tell", "least_int8", "aligned_on"}
+        names |= {"calibration", "FPS", *metrics}
         if unknown := content.keys() - names:
             raise UserError(
                 f"`rules` {path}: there is no '{min(unknown)}'",
@@ -110,8 +114,9 @@ class Rules:
         calibration = content.get("calibration", {})
         return Rules(
             significance=_significance(content.get("significance", 0.05), path),
-            cannot_tell=_choice(content.get("cannot_tell", "fail"), ("fail", "pass"), path),
+            cannot_tell=_choice(content, "cannot_tell", ("fail", "pass"), path),
             min_int8=_share(content.get("least_int8"), path),
+            aligned_on=_choice(content, "aligned_on", ("same", "any"), path),
             metrics=metrics,
             calibration=_with(CalibrationRule(), calibration, f"`rules` {path}: [calibration]"),
         )
@@ -169,7 +174,11 @@ def _share(value: Any, path: str | Path) -> float | None:
     return None if value is None else float(value)
 
 
-def _choice(value: Any, choices: tuple[str, str], path: str | Path) -> Any:
+def _choice(
+    content: Mapping[str, Any], name: str, choices: tuple[str, str], path: str | Path
+) -> Any:
+    """Return the value of a name, by default the first choice."""
+    value = content.get(name, choices[0])
     if value not in choices:
-        raise UserError(f"`rules` {path}: cannot_tell must be fail or pass, not {value}")
+        raise UserError(f"`rules` {path}: {name} must be {' or '.join(choices)}, not {value}")
     return value

@@ -97,7 +97,7 @@ def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
     images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
     evaluated = set(images.names) <= set(dataset.pairs.names)
     # Crops of the evaluation are not aligned again.
-    store = dataset.crop_store(job.alignment, None if evaluated else images.names, workers)
+    store = job.crop_store(None if evaluated else images.names, workers)
     crops = StoredCrops(store.folder, images.names)
     calibration = calibrate(
         job.judged, crops(), images, job.method, workers, first_batch=job.first_batch

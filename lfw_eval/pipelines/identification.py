@@ -122,5 +122,6 @@ def _describe(job: Job, enrolment: Enrolment, store: CropStore) -> EnrolmentDesc
         photographs_digest=job.dataset.photographs.digest,
         crops_sha256=store.digest,
         alignment=store.alignment,
+        aligned_on=store.aligned_on,
         undetected=int((~store.detected).sum()),
     )

@@ -17,7 +17,7 @@ from lfw_eval.checkpoints.onnx_description import OnnxDescription, describe_onnx
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.preprocessing import Preprocessing
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import AnyAlignment
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.few_pairs import FewPairs, draw_few_pairs
 from lfw_eval.engines.weighted_layers import WeightedLayer, layers_of
@@ -108,7 +108,7 @@ class Inspection:
 def inspect(
     checkpoint: str,
     dataset: Dataset | None,
-    align: Callable[[Dataset, CropSize], Alignment],
+    align: Callable[[Dataset, CropSize], AnyAlignment],
     pairs: int = TRIAL_PAIRS,
 ) -> Inspection:
     """Inspect a checkpoint, and try normalisations on a few pairs.
@@ -183,7 +183,7 @@ def _tried(
     model: onnx.ModelProto,
     adopted: Adopted,
     dataset: Dataset,
-    alignment: Alignment,
+    alignment: AnyAlignment,
     few: FewPairs,
 ) -> TriedOnFaces:
     store = dataset.crop_store(alignment, (*few.left, *few.right))

@@ -1,16 +1,21 @@
 """One job: a data set, how its faces are aligned, a checkpoint or two, and an engine."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import Checkpoint
-from lfw_eval.datasets.alignment import Alignment
+from lfw_eval.datasets.alignment import Alignment, AnyAlignment
+from lfw_eval.datasets.alignment.placement import AlignOn, place
+from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.system.errors import UserError
+from lfw_eval.workers.contract import Workers
+from lfw_eval.workers.in_process import HERE
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Job:
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
         first_batch: Calibration crops whose largest values set the histograms' bins.
+        align_on: What photographs are aligned on.
     """
 
     dataset: Dataset
@@ -34,6 +40,7 @@ class Job:
     method: Method = "entropy"
     first_batch: int = FIRST_BATCH
     candidate: Checkpoint | None = None
+    align_on: AlignOn = "auto"
 
     @property
     def judged(self) -> Checkpoint:
@@ -44,6 +51,21 @@ class Job:
     def reference(self) -> EngineChoice:
         """The engine of the checkpoint as a reference: in FP32, or as it is if quantised."""
         return self.engine.reference.in_precision(self.checkpoint.precision)
+
+    def placed_alignment(self, workers: Workers = HERE) -> AnyAlignment:
+        """Return the alignment on what it runs on.
+
+        Args:
+            workers: Who aligns.
+
+        Raises:
+            UserError: `align_on` is "gpu", and no GPU can align so.
+        """
+        return place(self.alignment, self.align_on, self.engine.options.gpus, workers)
+
+    def crop_store(self, names: Sequence[str] | None = None, workers: Workers = HERE) -> CropStore:
+        """Align images, or open what was aligned before; see `Dataset.crop_store`."""
+        return self.dataset.crop_store(self.placed_alignment(workers), names, workers)
 
     def check_candidate(self) -> None:
         """Refuse a candidate that cannot be compared with the checkpoint.

@@ -133,7 +133,7 @@ def run_side_by_side(
         UserError: For any mistake in the job.
     """
     preflight(job, workers)
-    store = job.dataset.crop_store(job.alignment, names, workers)
+    store = job.crop_store(names, workers)
     calibration = calibration or calibrate_if_needed(job, workers)
     networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
@@ -230,6 +230,7 @@ def describe_data(
         pairs_digest=pairs_digest,
         crops_sha256=store.digest,
         alignment=store.alignment,
+        aligned_on=store.aligned_on,
         undetected=int((~store.detected).sum()),
     )
 

@@ -84,7 +84,7 @@ def compare_engines(job: Job, plan: SpeedPlan) -> SpeedResult:
 
 
 def _measure(job: Job, choices: Sequence[EngineChoice], plan: SpeedPlan) -> SpeedResult:
-    crops = job.dataset.crop_store(job.alignment).crops
+    crops = job.crop_store().crops
     with ExitStack() as stack:
         opened = [_open(job, choice, plan, stack) for choice in choices]
         speeds: list[list[Speed]] = [[] for _ in opened]

@@ -209,6 +209,7 @@ def _row(evaluation: Evaluation, path: str) -> SetRow:
         images=data.images,
         pairs=data.pairs,
         alignment=data.alignment,
+        aligned_on=data.aligned_on,
         undetected=data.undetected,
         reference=evaluation.reference,
         candidate=evaluation.candidate,

@@ -1,6 +1,16 @@
-"""Images whose crop is the centre box, and for want of what, in words."""
+"""How photographs were aligned, and whose crop is the centre box for want of what, in words."""
 
 _BOXES = "boxes of "
+
+
+def alignment_note(alignment: str, aligned_on: str | None) -> str:
+    """Return how photographs were aligned, and on what.
+
+    Args:
+        alignment: The recipe in words, as results have it.
+        aligned_on: The same of what the detector ran on.
+    """
+    return f"{alignment} on {aligned_on}" if aligned_on else alignment
 
 
 def undetected_note(alignment: str, undetected: int, images: int) -> str:

@@ -36,6 +36,9 @@ class DataDescription:
     crops_sha256: str
     alignment: str
     undetected: int
+    aligned_on: str | None = None
+    """What the faces' detector ran on, in words; None where there was none, and in results of
+    earlier versions."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ class EnrolmentDescription:
     crops_sha256: str
     alignment: str
     undetected: int
+    aligned_on: str | None = None
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class SetRow:
     candidate: SetRates | None
     p_value: float | None
     result: str
+    aligned_on: str | None = None
 
 
 @dataclass(frozen=True)

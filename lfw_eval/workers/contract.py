@@ -42,7 +42,8 @@ class Workers(ABC):
 
         Args:
             items: Small; they name their data.
-            worker: A class, instantiated once by every worker.
+            worker: A class, instantiated once by every worker, and closed after the last item if
+                it is `Closing`; a process that ends frees what it holds anyway.
             arguments: Of that class.
             gpus: What each worker runs on.
             prepare: Applied to an item before `worker` gets it.

@@ -1,8 +1,10 @@
 """Work in this process."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+from lfw_eval.system.closing import Closing
 from lfw_eval.workers.contract import Openable, Row, Value, Work, Workers
 
 
@@ -19,10 +21,12 @@ class InProcess(Workers):
         prepare: Callable[[Row], Row] | None = None,
     ) -> Iterator[Row]:
         """Yield the rows of every item, in order."""
-        work = worker(*arguments) if items else None
-        for item in items:
-            assert work
-            yield from work(prepare(item) if prepare else item)
+        if not items:
+            return
+        work = worker(*arguments)
+        with work if isinstance(work, Closing) else nullcontext():
+            for item in items:
+                yield from work(prepare(item) if prepare else item)
 
     def call(
         self, function: Callable[..., Value], *arguments: object, gpus: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from lfw_eval.gate.findings import MetricTest, judge_tests
 from lfw_eval.gate.judge import judge, judge_against_reference
 from lfw_eval.gate.rules import DEFAULT, CalibrationRule, MetricRule
 from lfw_eval.metrics.paired.difference import Difference
-from lfw_eval.results.accuracy import PairRows
+from lfw_eval.results.accuracy import AccuracyResult, PairRows
 from lfw_eval.system.errors import UserError
 
 NAMES = ("new.json", "old.json")
@@ -193,6 +193,32 @@ def test_other_data_is_not_comparable(change, sentence):
     other = replace(result, data=replace(result.data, **change))
     with pytest.raises(UserError, match=sentence):
         judge(other, result, DEFAULT, NAMES)
+
+
+def on_devices(before: str, now: str) -> list[AccuracyResult]:
+    """Return a candidate and a baseline whose faces were detected on two devices."""
+    result = accuracy_result(200)
+    return [
+        replace(result, data=replace(result.data, aligned_on=now, crops_sha256="x")),
+        replace(result, data=replace(result.data, aligned_on=before)),
+    ]
+
+
+def test_crops_of_another_device_are_compared_only_when_the_rules_say_so():
+    cpu, gpu = "CPU, OpenVINO 1", "NVIDIA H200, TensorRT 1"
+    pair = on_devices(cpu, gpu)
+    with pytest.raises(UserError, match=f"aligned on {cpu}, now on {gpu}, which `rules` compare"):
+        judge(*pair, DEFAULT, NAMES)
+    told = replace(DEFAULT, aligned_on="any")
+    assert f"same alignment, but other pixels: on {cpu} → on {gpu}" in " ".join(
+        judge(*pair, told, NAMES).notes
+    )
+    others = [{"alignment": "centre"}, {"photographs_digest": "others"}, {"aligned_on": None}]
+    for other in others:
+        candidate, baseline = on_devices(cpu, gpu)
+        candidate = replace(candidate, data=replace(candidate.data, **other))
+        with pytest.raises(UserError, match="different crops"):
+            judge(candidate, baseline, told, NAMES)
 
 
 def test_other_pairs_under_the_same_digest_are_not_comparable():

@@ -9,11 +9,13 @@ from lfw_eval.system.errors import UserError
 def test_rules_file(tmp_path):
     path = tmp_path / "rules.toml"
     path.write_text(
-        'significance = 0.01\ncannot_tell = "pass"\n[ACC]\nallowed_drop = 0.001\nfloor = 0.98\n'
+        'significance = 0.01\ncannot_tell = "pass"\naligned_on = "any"\n'
+        "[ACC]\nallowed_drop = 0.001\nfloor = 0.98\n"
         '[calibration]\nlist = "same"\nscales = 0.1\n'
     )
     rules = Rules.load(path)
     assert (rules.significance, rules.cannot_tell) == (0.01, "pass")
+    assert (rules.aligned_on, DEFAULT.aligned_on) == ("any", "same")
     assert rules.metrics["ACC"] == MetricRule(0.001, 0.98)
     assert rules.metrics["VAL"] == DEFAULT.metrics["VAL"]
     assert rules.calibration == CalibrationRule(list="same", scales=0.1)
@@ -31,6 +33,7 @@ def test_rules_file(tmp_path):
         ("ACC = 3", "must be a table"),
         ("significance = 2.0", "above 0 and below 0.5"),
         ('cannot_tell = "maybe"', "fail or pass"),
+        ('aligned_on = "gpu"', "same or any"),
         ('[calibration]\nlist = "some"', "is invalid"),
     ],
 )

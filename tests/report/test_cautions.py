@@ -34,6 +34,12 @@ def test_a_detector_finds_no_face():
     assert "***" not in text
 
 
+def test_what_the_detector_ran_on_is_said():
+    result = accuracy_result(200)
+    data = replace(result.data, alignment="MTCNN, margin 32 px", aligned_on="NVIDIA H200")
+    assert "alignment   MTCNN, margin 32 px on NVIDIA H200;" in table(replace(result, data=data))
+
+
 @pytest.mark.parametrize(
     ("auc", "runtime"), [(0.68, "OpenVINO 1"), (0.91, "OpenVINO 1"), (0.68, "dummy")]
 )

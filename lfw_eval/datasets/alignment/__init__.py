@@ -9,6 +9,7 @@ from lfw_eval.datasets.alignment.five_point import (
     GivenLandmarks,
     LandmarkAlignment,
 )
+from lfw_eval.datasets.alignment.gpu import AnyAlignment, GpuAlignment
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment, central_face
 from lfw_eval.datasets.alignment.template import (
     ARCFACE_SIZE,
@@ -24,9 +25,11 @@ __all__ = [
     "AlignedFaces",
     "Alignment",
     "AlreadyAligned",
+    "AnyAlignment",
     "BoxAlignment",
     "FivePointAlignment",
     "GivenLandmarks",
+    "GpuAlignment",
     "LandmarkAlignment",
     "MtcnnAlignment",
     "Template",

@@ -37,6 +37,10 @@ class AlreadyAligned:
         return f"already aligned, {how}{size_in_words(self.size)}"
 
     @property
+    def aligned_on(self) -> None:
+        """Nothing: no detector runs."""
+
+    @property
     def versions(self) -> Mapping[str, str]:
         """Recipes and libraries that crops depend on, by name."""
         return RESAMPLING

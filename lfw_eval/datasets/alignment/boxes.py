@@ -58,6 +58,10 @@ class BoxAlignment:
         return f"boxes of {self.path.name}, {recipe} (sha256 {digest[:12]})"
 
     @property
+    def aligned_on(self) -> None:
+        """Nothing: no detector runs."""
+
+    @property
     def versions(self) -> Mapping[str, str]:
         """Recipes and libraries that crops depend on, by name."""
         return RESAMPLING

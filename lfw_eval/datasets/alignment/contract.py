@@ -30,7 +30,7 @@ class AlignedFaces:
 
 
 class Alignment(Protocol):
-    """A recipe for crops."""
+    """A recipe for crops, on the CPU."""
 
     @property
     def size(self) -> CropSize:
@@ -39,6 +39,10 @@ class Alignment(Protocol):
     @property
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
+
+    @property
+    def aligned_on(self) -> str | None:
+        """What its detector runs on, in words; None where it has none."""
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from lfw_eval.datasets.alignment.crop import RESAMPLING, centre_region
 from lfw_eval.datasets.alignment.mtcnn import central_face, find_faces, networks_in_words
 from lfw_eval.datasets.alignment.similarity import similarity
 from lfw_eval.datasets.alignment.template import ARCFACE_SIZE, Template, arcface_template
-from lfw_eval.detectors.mtcnn_networks import detector_versions
+from lfw_eval.detectors.mtcnn_networks import detector_runtime, detector_versions
 
 Landmarks = NDArray[np.floating]
 """(5, 2) of x, y in the order of `ARCFACE_POINTS`."""
@@ -42,6 +42,11 @@ class FivePointAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"five points of MTCNN, {self.template.words} ({networks_in_words()})"
+
+    @property
+    def aligned_on(self) -> str:
+        """The CPU, with the runtime of MTCNN there."""
+        return detector_runtime()
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -92,6 +97,10 @@ class LandmarkAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"five points of {self.landmarks.origin}, {self.template.words}"
+
+    @property
+    def aligned_on(self) -> None:
+        """Nothing: no detector runs."""
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from lfw_eval.datasets.alignment.crop import (
 )
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
 from lfw_eval.detectors.mtcnn_networks import (
+    detector_runtime,
     detector_versions,
     fetch_networks,
     load_detector,
@@ -47,6 +48,11 @@ class MtcnnAlignment:
     def fingerprint(self) -> str:
         """The recipe in words, with a hash of what it depends on."""
         return f"MTCNN, margin {self.margin} px{size_in_words(self.size)} ({networks_in_words()})"
+
+    @property
+    def aligned_on(self) -> str:
+        """The CPU, with the runtime of MTCNN there."""
+        return detector_runtime()
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -21,6 +21,9 @@ from lfw_eval.engines.cuda.memory import Buffers
 from lfw_eval.engines.device_network import DeviceNetwork
 from lfw_eval.system.closing import Closing
 
+RECIPE = 1
+"""Of faces, P-Net's kernel included: raise it when the same pixels would give other ones."""
+
 SOURCES = tuple(
     Path(__file__).with_name(name)
     for name in ("proposal.cu", "levels.cu", "patches.cu", "judgement.cu")

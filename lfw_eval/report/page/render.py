@@ -18,7 +18,7 @@ from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
 from lfw_eval.report.page.speeds import busy_words, speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
 from lfw_eval.report.scales import cache_coverage
-from lfw_eval.report.undetected import undetected_note
+from lfw_eval.report.undetected import alignment_note, undetected_note
 from lfw_eval.results.kinds import kind_of
 
 
@@ -40,6 +40,7 @@ def render(contents: Contents, command: Sequence[str]) -> str:
         multiply_adds=multiply_adds,
         accuracy_cautions=accuracy_cautions,
         kind_of=kind_of,
+        alignment_note=alignment_note,
         undetected_note=undetected_note,
     )
 

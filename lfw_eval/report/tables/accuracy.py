@@ -22,7 +22,7 @@ from lfw_eval.report.tables.side_by_side import (
     speed_notes,
     title_rows,
 )
-from lfw_eval.report.undetected import undetected_note
+from lfw_eval.report.undetected import alignment_note, undetected_note
 from lfw_eval.results.accuracy import AccuracyResult
 
 
@@ -126,7 +126,7 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         )
     yield from reference_notes(result.reference)
     missing = undetected_note(data.alignment, data.undetected, data.images)
-    yield f"alignment   {data.alignment}; {missing}"
+    yield f"alignment   {alignment_note(data.alignment, data.aligned_on)}; {missing}"
     yield from cache_notes(result.judged.engine)
     yield from calibration_notes(result.calibration)
 

@@ -20,7 +20,7 @@ from lfw_eval.report.tables.side_by_side import (
     row,
     title_rows,
 )
-from lfw_eval.report.undetected import undetected_caution, undetected_note
+from lfw_eval.report.undetected import alignment_note, undetected_caution, undetected_note
 from lfw_eval.results.identification import EnrolmentDescription, IdentificationResult
 
 _RANKS = (5, 10, 20, 50, 100)
@@ -97,7 +97,7 @@ def _notes(result: IdentificationResult) -> Iterator[str]:
     yield from network_notes(result)
     yield from reference_notes(result.reference)
     missing = undetected_note(data.alignment, data.undetected, _images(data))
-    yield f"alignment   {data.alignment}; {missing}"
+    yield f"alignment   {alignment_note(data.alignment, data.aligned_on)}; {missing}"
     yield from cache_notes(run.engine)
     yield from calibration_notes(result.calibration)
 

@@ -13,7 +13,7 @@ from lfw_eval.report.tables.side_by_side import (
     normalisations,
     sample_notes,
 )
-from lfw_eval.report.undetected import undetected_note
+from lfw_eval.report.undetected import alignment_note, undetected_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
@@ -88,7 +88,8 @@ def _notes(result: SetsResult) -> Iterator[str]:
     for row in result.rows:
         missing = undetected_note(row.alignment, row.undetected, row.images)
         undetected = f"; {missing}" if row.undetected else ""
-        yield _note(row.name, f"{row.title}; {row.images:,} images, {row.alignment}{undetected}")
+        aligned = alignment_note(row.alignment, row.aligned_on)
+        yield _note(row.name, f"{row.title}; {row.images:,} images, {aligned}{undetected}")
     for caution in dict.fromkeys(row.caution for row in result.rows if row.caution):
         names = ", ".join(row.name for row in result.rows if row.caution == caution)
         yield fill(f"*** {names}: {CAUTIONS[caution]} ***", _WIDTH)

@@ -1,0 +1,89 @@
+"""Alignment by MTCNN on the GPU: photographs are decoded, searched and cropped there."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import cv2
+
+from lfw_eval.checkpoints.crop_size import CropSize
+from lfw_eval.datasets.alignment.contract import Alignment
+from lfw_eval.datasets.alignment.cuda_crops import VERSIONS
+from lfw_eval.datasets.alignment.five_point import FivePointAlignment
+from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
+from lfw_eval.datasets.decoder_choice import decoder_title
+from lfw_eval.detectors.cuda_mtcnn.detector import RECIPE
+from lfw_eval.engines.cuda import open_devices
+from lfw_eval.engines.cuda.program import compiler
+from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
+
+
+@dataclass(frozen=True)
+class GpuRuntimes:
+    """What GPUs align with, by name and version; crops depend on all of it.
+
+    Attributes:
+        device: Their model.
+        tensorrt: Runs R- and O-Net.
+        compiler: Of the kernels.
+        decoder: Of the photographs.
+    """
+
+    device: str
+    tensorrt: str
+    compiler: str
+    decoder: str
+
+    @classmethod
+    def of(cls, gpus: tuple[int, ...]) -> "GpuRuntimes":
+        """Return what GPUs of this machine align with.
+
+        Raises:
+            UserError: There is no such GPU, or a library is missing.
+        """
+        return cls(
+            tensorrt=capabilities_of(load_tensorrt()).title,
+            device=open_devices(gpus)[0].name,
+            compiler=compiler(),
+            decoder=decoder_title(),
+        )
+
+
+@dataclass(frozen=True)
+class GpuAlignment:
+    """A recipe by MTCNN, run on GPUs; `lfw_eval.datasets.alignment.gpu_lanes` runs it.
+
+    Attributes:
+        recipe: The same on the CPU. Crops of the two differ by rounding.
+        gpus: Numbers of the GPUs.
+        runtimes: What they align with.
+    """
+
+    recipe: MtcnnAlignment | FivePointAlignment
+    gpus: tuple[int, ...]
+    runtimes: GpuRuntimes
+
+    @property
+    def size(self) -> CropSize:
+        """Of the crops."""
+        return self.recipe.size
+
+    @property
+    def fingerprint(self) -> str:
+        """The recipe in words, which are those of the CPU's, with a hash of what it depends on."""
+        return self.recipe.fingerprint
+
+    @property
+    def aligned_on(self) -> str:
+        """The GPU, with the runtimes there."""
+        return ", ".join((self.runtimes.device, self.runtimes.tensorrt, self.runtimes.decoder))
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Recipes and libraries that crops depend on, by name."""
+        # OpenCV decodes what nvImageCodec refuses.
+        detection = {"gpu_mtcnn": str(RECIPE), "opencv": cv2.__version__}
+        return {**VERSIONS, **detection, **asdict(self.runtimes)}
+
+
+AnyAlignment = Alignment | GpuAlignment
+"""A recipe and what runs it, the CPU or GPUs."""

@@ -1,0 +1,59 @@
+"""What a data set's photographs are aligned on: this machine's CPU, or the GPUs of the engine."""
+
+import logging
+from functools import cache
+from typing import Literal
+
+from lfw_eval.datasets.alignment.contract import Alignment
+from lfw_eval.datasets.alignment.five_point import FivePointAlignment
+from lfw_eval.datasets.alignment.gpu import AnyAlignment, GpuAlignment, GpuRuntimes
+from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.contract import Workers
+
+AlignOn = Literal["auto", "cpu", "gpu"]
+"""`auto` is the GPUs of an engine that runs on some, where they can align, or else the CPU."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def place(
+    alignment: Alignment, on: AlignOn, gpus: tuple[int, ...], workers: Workers
+) -> AnyAlignment:
+    """Return an alignment as it runs on what a user chose.
+
+    Args:
+        gpus: The numbers of those that the engine runs on; empty where it runs on none.
+        workers: Who aligns.
+
+    Raises:
+        UserError: `on` is "gpu", and no GPU can align so.
+    """
+    if on == "cpu":
+        return alignment
+    if not isinstance(alignment, MtcnnAlignment | FivePointAlignment):
+        if on == "gpu":
+            raise UserError(
+                f"`align_on` gpu is for faces that MTCNN detects, not for {alignment.fingerprint}",
+                "leave it out",
+            )
+        return alignment
+    if on == "auto" and not gpus:
+        return alignment
+    gpus = gpus or (0,)
+    runtimes = _runtimes(workers, gpus)
+    if isinstance(runtimes, GpuRuntimes):
+        return GpuAlignment(alignment, gpus, runtimes)
+    if on == "gpu":
+        raise runtimes
+    return alignment
+
+
+@cache
+def _runtimes(workers: Workers, gpus: tuple[int, ...]) -> GpuRuntimes | UserError:
+    """Return what GPUs align with, or why they cannot, which is said once."""
+    try:
+        return workers.call(GpuRuntimes.of, gpus, gpus=gpus)
+    except UserError as error:
+        _LOG.warning("photographs are aligned on the CPU, not on the GPU: %s", error)
+        return error
