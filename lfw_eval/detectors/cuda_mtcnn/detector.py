@@ -25,10 +25,9 @@ RECIPE = 1
 """Of faces, P-Net's kernel included: raise it when the same pixels would give other ones."""
 
 SOURCES = tuple(
-    Path(__file__).with_name(name)
-    for name in ("proposal.cu", "levels.cu", "patches.cu", "judgement.cu")
+    Path(__file__).with_name(name) for name in ("levels.cu", "patches.cu", "judgement.cu")
 )
-"""All kernels of the detector, P-Net's included."""
+"""The kernels that `CudaMtcnn` takes of its module, beside P-Net's."""
 
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # pixels of a patch
 REFINEMENT = {"probability": 1, "regression": 4}  # columns of R-Net's outputs

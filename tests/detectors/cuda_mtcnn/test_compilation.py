@@ -3,6 +3,7 @@
 import pytest
 
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES
+from lfw_eval.detectors.cuda_mtcnn.fused_proposal import SOURCE
 from lfw_eval.engines.cuda.program import cubin
 from lfw_eval.system.errors import UserError
 
@@ -11,7 +12,7 @@ from lfw_eval.system.errors import UserError
 def test_kernels_compile(capability, tmp_path):
     pytest.importorskip("cuda.bindings.nvrtc", exc_type=ImportError)
     try:
-        code = cubin(SOURCES, capability, tmp_path)
+        code = cubin((SOURCE, *SOURCES), capability, tmp_path)
     except UserError as error:
         if "is missing" not in str(error):
             raise

@@ -15,7 +15,7 @@ from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.cuda_mtcnn import host_images
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn, window_bytes
 from lfw_eval.detectors.cuda_mtcnn.faces import DeviceFaces
-from lfw_eval.detectors.cuda_mtcnn.fused_proposal import FusedProposal, proposal_weights
+from lfw_eval.detectors.cuda_mtcnn.fused_proposal import SOURCE, FusedProposal, proposal_weights
 from lfw_eval.detectors.cuda_mtcnn.host_images import detect_host_images
 from lfw_eval.detectors.cuda_mtcnn.pyramid import pyramids_of
 from lfw_eval.detectors.mtcnn_cascade import Faces, Mtcnn
@@ -70,7 +70,7 @@ def test_faces_with_p_net_as_a_kernel(mtcnn, mtcnn_weights, real_data):
     photographs = open_photographs(real_data / "lfw.tgz")
     images = [image for _, image in photographs.read(sorted(photographs.paths)[50::300])]
     images += [cv2.resize(image, (250, 250)) for image in images]
-    device, module = CpuDevice(), CpuModule(*SOURCES)
+    device, module = CpuDevice(), CpuModule(SOURCE, *SOURCES)
     networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
     weights = proposal_weights(mtcnn_weights["pnet"])
     with (
