@@ -20,7 +20,7 @@ from lfw_eval.datasets.photographs import RECIPE as DECODING
 from lfw_eval.datasets.photographs import Photographs
 from lfw_eval.sources import datasets
 from lfw_eval.system.errors import UserError
-from lfw_eval.system.files import file_sha256, write_atomically
+from lfw_eval.system.files import write_atomically
 from lfw_eval.system.locks import locked
 from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 from lfw_eval.workers.contract import Workers
@@ -96,8 +96,10 @@ def build_crop_store(
                 return store
         except DamagedError as error:
             say_remade(folder, error)
-        _align(photographs, names, alignment, folder, workers)
-    return open_crop_store(folder)
+        digest = _align(photographs, names, alignment, folder, workers)
+        store = _open(folder, written=digest)
+    assert store
+    return store
 
 
 def find_crop_store(digest: str) -> CropStore | None:
@@ -128,13 +130,17 @@ def open_crop_store(folder: Path) -> CropStore:
 
 
 def _open(
-    folder: Path, names: Sequence[str] | None = None, shape: tuple[int, ...] | None = None
+    folder: Path,
+    names: Sequence[str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    written: str = "",
 ) -> CropStore | None:
     """Open a store, and check it; None where there is none.
 
     Args:
         names: Those that it must have; None takes any.
         shape: The same of the crops.
+        written: The sha256 of crops that this process has just written: not to be read again.
 
     Raises:
         DamagedError: It is not what was written, or was written by an earlier version.
@@ -145,7 +151,8 @@ def _open(
     try:
         index = CropIndex.parse((folder / _INDEX).read_bytes(), record["index_sha256"])
         # Hashed before it is mapped: whatever takes its place meanwhile is whole.
-        _require_content(folder / _CROPS, record["sha256"])
+        if record["sha256"] != written:
+            _require_content(folder / _CROPS, record["sha256"])
         # Copy-on-write, since engines that share memory refuse arrays that cannot be written.
         crops = np.load(folder / _CROPS, mmap_mode="c")
     except (OSError, ValueError) as error:
@@ -186,28 +193,29 @@ def _align(
     alignment: AnyAlignment,
     folder: Path,
     workers: Workers,
-) -> None:
-    """Write crops.npy, crops.csv and, as the last, store.json."""
-    part = PartialCrops(folder, names, alignment.size)
-    remaining = sorted(set(names).difference(part.rows))
-    batches = align(workers, photographs, remaining, alignment)
-    bar = tqdm(total=len(names), initial=len(part.rows), desc="align", unit="img", disable=None)
-    with bar:
-        for batch, aligned in batches:
-            part.add(batch, aligned)
-            bar.update(len(batch))
-    if missing := set(names).difference(part.rows):
-        raise RuntimeError(f"{min(missing)} was not aligned")
-    index = index_content(part.rows)
-    part.finish(folder / _CROPS)
+) -> str:
+    """Write crops.npy, crops.csv and, as the last, store.json; return the sha256 of the first."""
+    with PartialCrops(folder, names, alignment.size) as part:
+        remaining = sorted(set(names).difference(part.rows))
+        batches = align(workers, photographs, remaining, alignment)
+        bar = tqdm(total=len(names), initial=len(part.rows), desc="align", unit="img", disable=None)
+        with bar:
+            for batch, aligned in batches:
+                part.add(batch, aligned)
+                bar.update(len(batch))
+        if missing := set(names).difference(part.rows):
+            raise RuntimeError(f"{min(missing)} was not aligned")
+        index = index_content(part.rows)
+        digest = part.finish(folder / _CROPS)
     write_atomically(folder / _INDEX, index)
     write_record(
         folder / _RECORD,
         {
             "alignment": alignment.fingerprint,
             "aligned_on": alignment.aligned_on,
-            "sha256": file_sha256(folder / _CROPS),
+            "sha256": digest,
             "index_sha256": hashlib.sha256(index).hexdigest(),
         },
     )
     part.delete_index()
+    return digest
