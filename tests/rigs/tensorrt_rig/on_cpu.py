@@ -125,8 +125,10 @@ class _Context:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._trt.calls.append(("shape", name, shape))
-        self._shapes[name] = shape
-        return self._fits and 1 <= shape[0] <= self.engine.largest
+        self._shapes.pop(name, None)
+        if self._fits and 1 <= shape[0] <= self.engine.largest:
+            self._shapes[name] = shape
+        return name in self._shapes
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._trt.calls.append(("address", name, address))
@@ -135,7 +137,7 @@ class _Context:
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         self._trt.calls.append(("execute", stream_handle))
-        if not self._trt.works(self._logger):
+        if not self._trt.works(self._logger) or self._shapes.keys() != self.engine.inputs.keys():
             return False
         inputs = {name: self._array(name, shape) for name, shape in self._shapes.items()}
         names = [name for name in self.engine.tensors if name not in inputs]
