@@ -1,7 +1,7 @@
 """The lanes of two GPUs on the processor: real kernels and threads, networks in ONNX Runtime."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,6 @@ class MeanColours:
         return embeddings
 
 
-@contextmanager
 def lanes_on_cpu(
     recipe: MtcnnAlignment | FivePointAlignment,
     weights: Mapping[str, Path],
@@ -60,7 +59,7 @@ def lanes_on_cpu(
     embed: bool = False,
     devices: int = 2,
     lanes: int = 2,
-) -> Iterator[GpuLanes]:
+) -> GpuLanes:
     module = CpuModule(SOURCE, *SOURCES, *CROP_SOURCES)
     networks = [
         HostNetwork(refinement_network(weights["rnet"])),
@@ -87,5 +86,4 @@ def lanes_on_cpu(
             device = CpuDevice()
             decoding = stack.enter_context(DecodingThread(device, HostDecoder(device, 2)))
             opened.append(DeviceLanes(decoding, [lane(device) for _ in range(lanes)]))
-        with GpuLanes(opened, stack.pop_all()) as result:
-            yield result
+        return GpuLanes(opened, stack.pop_all())
