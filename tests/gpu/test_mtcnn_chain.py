@@ -11,7 +11,7 @@ from lfw_eval.datasets.faces import open_faces
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.cuda_mtcnn import networks
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
-from lfw_eval.detectors.cuda_mtcnn.fused_proposal import FusedProposal, proposal_weights
+from lfw_eval.detectors.cuda_mtcnn.fused_proposal import SOURCE, FusedProposal, proposal_weights
 from lfw_eval.detectors.cuda_mtcnn.host_images import detect_host_images
 from lfw_eval.detectors.cuda_mtcnn.networks import MtcnnEngines
 from lfw_eval.detectors.mtcnn_cascade import Faces
@@ -29,7 +29,7 @@ AGREEING = {"tf32": 0.997, "fp32": 0.997, "fp16": 0.98}
 @pytest.fixture(scope="module")
 def module(gpu, tmp_path_factory):
     with gpu.active():
-        return load_program(gpu, SOURCES, tmp_path_factory.mktemp("kernels"))
+        return load_program(gpu, (SOURCE, *SOURCES), tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture(scope="module", params=list(AGREEING))

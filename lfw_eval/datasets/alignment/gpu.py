@@ -12,9 +12,9 @@ from lfw_eval.datasets.alignment.five_point import FivePointAlignment
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
 from lfw_eval.datasets.decoder_choice import decoder_title
 from lfw_eval.detectors.cuda_mtcnn.detector import RECIPE
+from lfw_eval.detectors.cuda_mtcnn.engine_settings import engines_title
 from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.cuda.program import compiler
-from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class GpuRuntimes:
 
     Attributes:
         device: Their model.
-        tensorrt: Runs R- and O-Net.
+        tensorrt: Runs R- and O-Net, in an arithmetic that is named too.
         compiler: Of the kernels.
         decoder: Of the photographs.
     """
@@ -40,9 +40,10 @@ class GpuRuntimes:
         Raises:
             UserError: There is no such GPU, or a library is missing.
         """
+        device, *_ = open_devices(gpus)
         return cls(
-            tensorrt=capabilities_of(load_tensorrt()).title,
-            device=open_devices(gpus)[0].name,
+            device=device.name,
+            tensorrt=engines_title(device),
             compiler=compiler(),
             decoder=decoder_title(),
         )

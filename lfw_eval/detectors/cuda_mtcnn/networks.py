@@ -9,9 +9,9 @@ from onnx import ModelProto
 
 from lfw_eval.checkpoints.checkpoint import converted
 from lfw_eval.checkpoints.mtcnn import RECIPE, output_network, refinement_network
+from lfw_eval.detectors.cuda_mtcnn.engine_settings import LEVEL, PRECISION
 from lfw_eval.engines.contract import BuildRequest, Precision
 from lfw_eval.engines.cuda.device import Device
-from lfw_eval.engines.tensorrt.library import capabilities_of
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.resident import ResidentNetwork, ResidentPlan
 from lfw_eval.engines.tensorrt.stored_plan import load_or_build_plan
@@ -35,24 +35,17 @@ _NETWORKS = {
     "onet": _Network("O-Net", output_network, patches=1024),
 }
 
-LEVEL = 3
-"""`TensorRTOptions.optimization_level` of the builds."""
-
 
 class MtcnnEngines(Closing):
-    """R- and O-Net on some GPUs, for any number of lanes there.
-
-    Attributes:
-        versions: Versions of what the faces depend on beside the weights.
-    """
+    """R- and O-Net on some GPUs, for any number of lanes there."""
 
     def __init__(
         self,
         weights: Mapping[str, Path],
         gpus: tuple[int, ...] = (0,),
-        precision: Precision = "fp32",
+        precision: Precision = PRECISION,
         *,
-        tf32: bool = True,
+        tf32: bool = TensorRTOptions.tf32,
     ) -> None:
         """Load the engines, which are built the first time.
 
@@ -75,10 +68,6 @@ class MtcnnEngines(Closing):
         self._plans: dict[int, list[ResidentPlan]] = {}
         for device in stored[0].devices:
             self._plans[device.index] = [plan.resident(device) for plan in stored]
-        self.versions = {
-            "engine": capabilities_of(stored[0].trt).title,
-            "arithmetic": stored[0].floating_arithmetic,
-        }
 
     def networks(self, device: Device) -> tuple[ResidentNetwork, ResidentNetwork]:
         """Return R- and O-Net for a lane on one of the GPUs; they are closed with the engines.

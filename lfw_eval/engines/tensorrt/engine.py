@@ -65,7 +65,8 @@ class TensorRTEngine(Engine):
         self.executed = executed_types(layers, tensorrt_types(inspected, layers, floating))
         implicit = quantization in ("cache", "live")
         self.constrained = capabilities.strongly_typed or (request.strict_precision and implicit)
-        self.arithmetic = plan.floating_arithmetic
+        capability = devices[0].capability
+        self.arithmetic = options.floating_arithmetic(request.precision, capability)
         if quantization:
             types = "/".join(self.executed.by_type) if self.executed else "int8/float16"
             self.arithmetic = f"{types}, {quantization}"

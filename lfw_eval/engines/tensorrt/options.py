@@ -8,6 +8,7 @@ from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.system.errors import UserError
 
 GIB = 1 << 30
+_AMPERE = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,14 @@ class TensorRTOptions(CacheOptions):
                 "scales",
                 "leave one out",
             )
+
+    def floating_arithmetic(self, precision: Precision, capability: tuple[int, int]) -> str:
+        """Return in words what an engine computes in where nothing is quantised.
+
+        Args:
+            precision: Of the engine.
+            capability: Of the GPU.
+        """
+        if precision == "fp16":
+            return "float16"
+        return "float32 (TF32)" if self.tf32 and capability >= _AMPERE else "float32"

@@ -16,8 +16,6 @@ from lfw_eval.engines.tensorrt.order import options_of
 from lfw_eval.engines.tensorrt.resident import ResidentPlan
 from lfw_eval.system.errors import UserError
 
-_AMPERE = (8, 0)
-
 
 @dataclass(frozen=True)
 class StoredPlan:
@@ -44,14 +42,6 @@ class StoredPlan:
             UserError: TensorRT cannot load it, or the GPU has too little memory.
         """
         return ResidentPlan(self.trt, device, self.stored.content)
-
-    @property
-    def floating_arithmetic(self) -> str:
-        """What it computes in where nothing is quantised, in words."""
-        if self.request.precision == "fp16":
-            return "float16"
-        tf32 = self.request.options_as(TensorRTOptions).tf32
-        return "float32 (TF32)" if tf32 and self.devices[0].capability >= _AMPERE else "float32"
 
 
 def load_or_build_plan(

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from cuda_on_cpu.device import CpuDevice
+from tensorrt_rig.on_cpu import TensorRTOnCpu
 from tensorrt_rig.product import Product
 
+from lfw_eval.detectors.cuda_mtcnn import engine_settings
 from lfw_eval.detectors.cuda_mtcnn.networks import build_requests
 from lfw_eval.engines.tensorrt.builder import build_in_process
 from lfw_eval.engines.tensorrt.capabilities import Capabilities
@@ -68,6 +71,16 @@ def test_key_depends_on_the_arithmetic(mtcnn_weights, tmp_path, version):
     # What a lane or a GPU's number is called makes no other engine.
     second = replace(plain, options=TensorRTOptions(gpu=(1,)), title="another")
     assert product.store(second).key == product.store(plain).key
+
+
+@pytest.mark.parametrize(
+    ("capability", "arithmetic"), [((7, 5), "float32"), ((8, 0), "float32 (TF32)")]
+)
+def test_title_names_the_arithmetic(monkeypatch, capability, arithmetic):
+    monkeypatch.setattr(engine_settings, "load_tensorrt", lambda: TensorRTOnCpu("8.6.1").module)
+    device = CpuDevice()
+    monkeypatch.setattr(device, "capability", capability)
+    assert engine_settings.engines_title(device) == f"TensorRT 8.6.1, {arithmetic}"
 
 
 def test_weights_of_another_network(mtcnn_weights):
