@@ -56,16 +56,20 @@ __device__ inline float half(float2 pair, int which) { return which % 2 ? pair.y
 
 __device__ inline float prelu(float value, float slope) { return value >= 0 ? value : slope * value; }
 
-// Resize what the tile needs of its level, standardised to (x - 127.5) / 128.
+// Resize what the tile needs of its level, standardised to (x - 127.5) / 128. The result's rows and
+// columns share the divisions that find what they touch.
 __device__ inline void resize(const Image& image, const Group& level, int top, int left, int rows,
                               int columns, float* pixels)
 {
+    __shared__ Span row_spans[ROWS0], column_spans[STRIDE0];
+    for (int i = threadIdx.x; i < rows; i += blockDim.x)
+        row_spans[i] = touched(0, image.height, top + i, level.height);
+    for (int i = threadIdx.x; i < columns; i += blockDim.x)
+        column_spans[i] = touched(0, image.width, left + i, level.width);
+    __syncthreads();
     for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
         const int row = i / columns, column = i % columns;
-        // Only the last row and column can lie outside, and only the pooling would see them.
-        if (top + row >= level.height || left + column >= level.width) continue;
-        const Pixel mean = area_mean(image, touched(0, image.height, top + row, level.height),
-                                     touched(0, image.width, left + column, level.width));
+        const Pixel mean = area_mean(image, row_spans[row], column_spans[column]);
         float* const pixel = pixels + row * STRIDE0 + column;
         pixel[0] = (mean.red - 127.5f) * 0.0078125f;
         pixel[PLANE0] = (mean.green - 127.5f) * 0.0078125f;
@@ -146,7 +150,9 @@ __device__ inline void layer2(const float* pooled, int rows, int columns, float*
     const Weights& weights = proposal_weights;
     const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        const int row = i / strips, column = i % strips * STRIP;
+        // The clamp changes nothing but what ptxas 12 makes of the loop: with it the weights come as
+        // uniform operands, without it through registers.
+        const int own = min(i, count - 1), row = own / strips, column = own % strips * STRIP;
         float sums[CHANNELS2][STRIP];
 #pragma unroll
         for (int channel = 0; channel < CHANNELS2; ++channel)
@@ -183,18 +189,19 @@ extern "C" __global__ void __launch_bounds__(proposal::THREADS)
     const Group level = groups[tile.group];
     const int rows = tile.rows, columns = tile.columns;
 
-    resize(images[tile.image], level, 2 * tile.row, 2 * tile.column, 2 * (rows + 4) + 2,
-           2 * (columns + 4) + 2, shared);
+    // Where a level's side is odd, the last tile's pooling reaches over it by a pixel.
+    const int top = 2 * tile.row, left = 2 * tile.column;
+    resize(images[tile.image], level, top, left, min(2 * rows + 10, level.height - top),
+           min(2 * columns + 10, level.width - left), shared);
     __syncthreads();
-    layer1(shared, rows + 4, columns + 4, level.height - 2 - 2 * tile.row,
-           level.width - 2 - 2 * tile.column, pooled);
+    layer1(shared, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, pooled);
     __syncthreads();
     layer2(pooled, rows + 2, columns + 2, shared);
     __syncthreads();
 
     const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        const int row = i / strips, column = i % strips * STRIP;
+        const int own = min(i, count - 1), row = own / strips, column = own % strips * STRIP;
         float outputs[OUTPUTS][STRIP];
 #pragma unroll
         for (int output = 0; output < OUTPUTS; ++output)

@@ -25,19 +25,29 @@ __device__ inline Span touched(int start, int size, int index, int count)
     return {start + index * size / count, start + ((index + 1) * size + count - 1) / count};
 }
 
+// The correctly rounded value / count, by Markstein's theorem: a product with the correctly rounded
+// 1 / count, and its error, which fmaf makes exact. Several means share the one division.
+__device__ inline float quotient(int sum, float count, float inverse)
+{
+    const float value = float(sum), near = value * inverse;
+    return fmaf(fmaf(-near, count, value), inverse, near);
+}
+
 // The mean of the pixels within rows and columns, bit for bit that of area_resampling.py: a sum of
-// integers, one division.
+// integers, divided once.
 __device__ inline Pixel area_mean(const Image& image, Span rows, Span columns)
 {
     int red = 0, green = 0, blue = 0;
     for (int y = rows.first; y < rows.end; ++y) {
         const unsigned char* row = image.pixels + (long long)y * image.stride;
         for (int x = columns.first; x < columns.end; ++x) {
-            red += row[3 * x];
-            green += row[3 * x + 1];
-            blue += row[3 * x + 2];
+            red += __ldg(row + 3 * x);
+            green += __ldg(row + 3 * x + 1);
+            blue += __ldg(row + 3 * x + 2);
         }
     }
     const float count = float((rows.end - rows.first) * (columns.end - columns.first));
-    return {float(red) / count, float(green) / count, float(blue) / count};
+    const float inverse = 1 / count;
+    return {quotient(red, count, inverse), quotient(green, count, inverse),
+            quotient(blue, count, inverse)};
 }
