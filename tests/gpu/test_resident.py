@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from command import lfw_eval
 
 from lfw_eval.checkpoints.mtcnn import output_network, refinement_network
 from lfw_eval.detectors.cuda_mtcnn import networks
@@ -17,6 +18,7 @@ from lfw_eval.engines.cuda.memory import Buffers
 from lfw_eval.engines.device_network import DeviceNetwork
 from lfw_eval.engines.tensorrt.engine import TensorRTEngine
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
+from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
 
 pytestmark = pytest.mark.gpu
@@ -133,6 +135,16 @@ def test_lanes_at_once(gpu, judge):
 
     with ThreadPoolExecutor(len(judge.lanes)) as pool:
         list(pool.map(lane, range(len(judge.lanes))))
+
+
+def test_verb_that_builds_ahead(real_data, tmp_path):
+    """Nothing of MTCNN is left to be built for an engine that aligns on its GPU."""
+    options = ["--engine", "tensorrt", "--precision", "fp32", "--optimization-level", "0"]
+    done = lfw_eval("build", str(real_data / "lfw.tgz"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("rnet", "onet"):
+        assert list(checkpoints().root.glob(f"mtcnn-{name}-*/engines/*.engine"))
+    assert list((checkpoints().root / "kernels").glob("*.cubin"))
 
 
 @pytest.fixture(scope="module")
