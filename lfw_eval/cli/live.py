@@ -127,6 +127,7 @@ def live_command(
             engine=job.engine,
             precision=detector_precision,
             calibration_cache=detector_cache,
+            align_on=job.align_on,
         )
         finder = stack.enter_context(opened)
         engine = stack.enter_context(job.engine.build(job.checkpoint, calibrate_if_needed(job)))

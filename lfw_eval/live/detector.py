@@ -1,15 +1,22 @@
 """The detector that a user names, ready for pictures of any size."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lfw_eval.datasets.alignment.placement import AlignOn
 from lfw_eval.detectors.clustering import Clustering
+from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import Precision
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.live.finder import FaceFinder
 from lfw_eval.pipelines.detector_choice import DetectorName, choose_detector
+from lfw_eval.pipelines.engine_detector_choice import ENGINE
 from lfw_eval.system.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 DETECTION_SIZE = 640
 """Pixels; the smallest face of MTCNN, 20 pixels there, has 60 in a picture of 1920x1080."""
@@ -32,6 +39,7 @@ def open_finder(
     engine: EngineChoice,
     precision: Precision | None = None,
     calibration_cache: Path | None = None,
+    align_on: AlignOn = "auto",
 ) -> FaceFinder:
     """Load a detector, or build its engine.
 
@@ -44,6 +52,7 @@ def open_finder(
             server's.
         precision: Theirs; None is fp16.
         calibration_cache: Theirs, for int8.
+        align_on: What MTCNN runs on; "auto" is the engine's GPU, where it can, or else the CPU.
 
     Raises:
         UserError: For any mistake in the options.
@@ -75,10 +84,30 @@ def open_finder(
         own = replace(engine.reference, precision=precision or "fp16", batch_size=1)
         options |= {"engine": own, "calibration_cache": calibration_cache}
     try:
-        opened = choose_detector(detector, **options).open()
+        if detector == "mtcnn":
+            opened = _open_mtcnn(model, align_on, engine.options.gpus)
+        else:
+            opened = choose_detector(detector, **options).open()
     except ModuleNotFoundError as error:
         raise UserError(
             f"`detector` {detector} needs a package that is missing: pip install {error.name}",
             "or choose another one",
         ) from error
     return FaceFinder(opened, longest, score)
+
+
+def _open_mtcnn(model: Path | None, on: AlignOn, gpus: tuple[int, ...]) -> FaceDetector:
+    """Open MTCNN on the CPU, or on the first of some GPUs.
+
+    Raises:
+        UserError: The networks are unavailable, or `on` is "gpu", and it cannot run them.
+    """
+    if on == "gpu" or (on == "auto" and gpus):
+        engine = replace(ENGINE, name="tensorrt", options=TensorRTOptions(gpu=gpus or (0,)))
+        try:
+            return choose_detector("mtcnn", model=model, engine=engine).open()
+        except UserError as error:
+            if on == "gpu":
+                raise
+            _LOG.warning("MTCNN runs on the CPU, not on the GPU: %s", error)
+    return choose_detector("mtcnn", model=model).open()

@@ -33,15 +33,33 @@ _ENGINE_OPTIONS = {"name": "engine", "options": "gpu` or `streams"}
 
 @dataclass(frozen=True)
 class MtcnnChoice:
-    """MTCNN, which takes no options."""
+    """MTCNN, on the CPU or on a GPU.
+
+    Attributes:
+        engine: TensorRT on its first GPU; any other is not for MTCNN.
+    """
+
+    engine: EngineChoice = ENGINE
 
     def open(self, faces: FaceDataset | None = None) -> FaceDetector:
         """Load the networks.
 
         Raises:
-            UserError: They are unavailable.
+            UserError: They are unavailable, or the engine is not for MTCNN.
         """
-        return MtcnnDetector()
+        on_gpu = self.engine.name == "tensorrt"
+        own = replace(ENGINE, name="tensorrt", options=self.engine.options) if on_gpu else ENGINE
+        if self.engine != own:
+            raise UserError(
+                f"`detector` mtcnn has no `{_changed(self.engine, own)}`",
+                "leave it out; `engine` tensorrt runs it on the GPU",
+            )
+        if not on_gpu:
+            return MtcnnDetector()
+        # Imported here: only who has a GPU has what it needs.
+        from lfw_eval.detectors.mtcnn_on_gpu import MtcnnGpuDetector
+
+        return MtcnnGpuDetector(self.engine.options.gpus[0])
 
 
 @dataclass(frozen=True)

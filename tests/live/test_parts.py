@@ -1,6 +1,7 @@
 """The pieces of lfw-eval live, one by one."""
 
 import json
+import logging
 import shutil
 import threading
 import time
@@ -26,6 +27,7 @@ from lfw_eval.datasets.alignment import (
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.live.crop import MARGIN, crop_for, face_crop, template_for
 from lfw_eval.live.detector import open_finder
 from lfw_eval.live.drawing import caption, draw, transliterated
@@ -322,6 +324,23 @@ def test_centerface_on_an_engine(centerface, real_data, tmp_path, monkeypatch):
     assert 50 < box[2] - box[0] < 110
     with pytest.raises(UserError, match="centerface and facedetect, not mtcnn"):
         open_finder("mtcnn", engine=engine, precision="fp16")
+
+
+@pytest.mark.usefixtures("mtcnn_weights")
+def test_mtcnn_is_on_the_cpu_where_the_gpu_of_the_engine_cannot_run_it(monkeypatch, caplog):
+    def refuse(gpus: tuple[int, ...]) -> list[object]:
+        raise UserError(f"there is no GPU {gpus}")
+
+    monkeypatch.setattr("lfw_eval.detectors.mtcnn_on_gpu.open_devices", refuse)
+    engine = EngineChoice("tensorrt", "fp16", options=TensorRTOptions(gpu=(3,)))
+    with caplog.at_level(logging.WARNING), open_finder("mtcnn", engine=engine) as finder:
+        assert "openvino" in finder.detector.settings
+    assert caplog.messages == ["MTCNN runs on the CPU, not on the GPU: there is no GPU (3,)"]
+    with pytest.raises(UserError, match="there is no GPU"):
+        open_finder("mtcnn", engine=engine, align_on="gpu")
+    with caplog.at_level(logging.WARNING):
+        open_finder("mtcnn", engine=engine, align_on="cpu").close()
+    assert len(caplog.messages) == 1
 
 
 def test_facedetect_on_an_engine(tmp_path, monkeypatch):

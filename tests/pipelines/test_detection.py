@@ -158,6 +158,8 @@ def test_mistakes_of_the_command(model, tmp_path):
     assert "finds no faces" in refused(run)
     run = lfw_eval("detect", folder, "--detector", "mtcnn", "--precision", "int8", cwd=tmp_path)
     assert "--detector mtcnn has no --precision" in refused(run)
+    run = lfw_eval("detect", folder, "--detector", "mtcnn", "--engine", "dummy", cwd=tmp_path)
+    assert "--detector mtcnn has no --engine; leave it out; --engine tensorrt runs" in refused(run)
     options = ("--detector", "yunet", "--model", model, "--clustering", "nms")
     assert "clusters by NMS only" in refused(lfw_eval("detect", folder, *options, cwd=tmp_path))
     run = lfw_eval("detect", folder, "--model", model, "--topk", "0", cwd=tmp_path)
