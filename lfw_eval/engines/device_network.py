@@ -7,7 +7,7 @@ from lfw_eval.engines.cuda.device import Stream
 
 
 class DeviceNetwork(Protocol):
-    """One lane's use of a network: one thread at a time may call it."""
+    """One lane's use of a network: one thread at a time may call it, with the GPU active."""
 
     @property
     def largest_batch(self) -> int:

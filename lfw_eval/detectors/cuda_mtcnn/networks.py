@@ -31,8 +31,8 @@ class _Network:
 # 256 photographs of LFW have about 10,240 patches for R-Net and 1,664 for O-Net: more than one run
 # of each, so that the largest batches are also those to optimise for.
 _NETWORKS = {
-    "rnet": _Network("R-Net", refinement_network, patches=4096),
-    "onet": _Network("O-Net", output_network, patches=1024),
+    "rnet": _Network("MTCNN R-Net", refinement_network, patches=4096),
+    "onet": _Network("MTCNN O-Net", output_network, patches=1024),
 }
 
 

@@ -54,8 +54,8 @@ def test_networks_are_built(builder, product, mtcnn_weights, precision):
 
 def test_requests(mtcnn_weights):
     refinement, output = build_requests(mtcnn_weights, "fp32", TensorRTOptions())
-    assert (refinement.title, refinement.batches) == ("R-Net", (1, 4096, 4096))
-    assert (output.title, output.batches) == ("O-Net", (1, 1024, 1024))
+    assert (refinement.title, refinement.batches) == ("MTCNN R-Net", (1, 4096, 4096))
+    assert (output.title, output.batches) == ("MTCNN O-Net", (1, 1024, 1024))
     assert sizes(refinement.model) == [[0, 24, 24, 3], [0], [0, 4]]
     assert sizes(output.model) == [[0, 48, 48, 3], [0], [0, 4], [0, 10]]
 
