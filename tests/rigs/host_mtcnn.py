@@ -15,8 +15,6 @@ from lfw_eval.engines.cuda.device import Device, Stream
 from lfw_eval.engines.cuda.images import DeviceImages
 from lfw_eval.engines.cuda.memory import Buffers
 
-_GAP = 3  # windows of each group that are not set
-
 
 class HostNetwork:
     """A network of `Mtcnn` in ONNX Runtime; images go one by one, so that no batch matters."""
@@ -50,6 +48,9 @@ class CopyingNetwork:
         patches = fetched(
             self._memory, stream, tensors["pixels"], (count, *self._network.shape), np.float32
         )
+        # Not so where a box has no pixel.
+        assert (patches >= 0).all()
+        assert (patches <= 255).all()
         for name, values in self._network({"pixels": patches}).items():
             host = self._memory.page_locked(name, values.shape, values.dtype)
             host[...] = values
@@ -78,8 +79,9 @@ class HostProposal:
                 if level < len(pyramid):
                     passed = self._run(photographs[image], pyramid[level], group)
                     counts[image, level] = len(passed)
-                    windows += [passed, np.zeros(_GAP, WINDOW)]
-                    room += len(passed) + _GAP
+                    of_group = int(group["rows"] * group["columns"])
+                    windows += [passed, np.zeros(of_group - len(passed), WINDOW)]
+                    room += of_group
         arrays = {"groups": groups, "windows": np.concatenate(windows), "counts": counts}
         return Proposals(levels, room, **{k: self._copied(k, v, stream) for k, v in arrays.items()})
 

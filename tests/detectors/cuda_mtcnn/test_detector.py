@@ -1,13 +1,14 @@
 """The cascade's kernels, on the processor, with the networks in ONNX Runtime."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu.device import CpuDevice, CpuModule
 from cuda_on_cpu.photographs import on_device
-from host_mtcnn import CopyingNetwork, HostNetwork, HostProposal
+from host_mtcnn import CopyingNetwork, HostNetwork, HostProposal, fetched
 
 from lfw_eval.checkpoints.mtcnn import output_network, proposal_network, refinement_network
 from lfw_eval.datasets.faces import open_faces
@@ -34,11 +35,30 @@ def mtcnn(mtcnn_weights) -> Mtcnn:
     )
 
 
-@pytest.fixture(scope="module")
-def detector(mtcnn):
+@dataclass(frozen=True)
+class CoarseNetwork:
+    """A network whose probabilities tie often and whose boxes are moved far."""
+
+    network: HostNetwork
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+    def __call__(self, batch):
+        outputs = self.network(batch)
+        probability = np.round(outputs["probability"], 1).astype(np.float32)
+        return outputs | {"probability": probability, "regression": outputs["regression"] * 4}
+
+
+def on_rig(mtcnn: Mtcnn) -> CudaMtcnn:
     device = CpuDevice()
     networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
-    with CudaMtcnn(device, CpuModule(*SOURCES), HostProposal(mtcnn, device), *networks) as detector:
+    return CudaMtcnn(device, CpuModule(*SOURCES), HostProposal(mtcnn, device), *networks)
+
+
+@pytest.fixture(scope="module")
+def detector(mtcnn):
+    with on_rig(mtcnn) as detector:
         yield detector
 
 
@@ -97,7 +117,18 @@ def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, r
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
-def test_images_without_a_face(detector, mtcnn):
+def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data):
+    coarse = Mtcnn(*map(CoarseNetwork, (mtcnn.proposal, mtcnn.refinement, mtcnn.output)))
+    photographs = open_photographs(real_data / "lfw.tgz")
+    images = [image for _, image in photographs.read(sorted(photographs.paths)[::700])]
+    with on_rig(coarse) as detector:
+        actual = detect(detector, images)
+    for image, faces in zip(images, actual, strict=True):
+        require_equal(faces, coarse.detect(image[None])[0])
+
+
+def test_images_without_a_face(mtcnn):
+    detector = on_rig(mtcnn)
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     for images in [], [np.zeros((1, 1, 3), np.uint8)], [np.zeros((90, 90, 3), np.uint8), noise]:
         actual = detect(detector, images)
@@ -105,6 +136,9 @@ def test_images_without_a_face(detector, mtcnn):
         for image, faces in zip(images, actual, strict=True):
             require_equal(faces, mtcnn.detect(image[None])[0])
             assert faces.landmarks.shape[1:] == (5, 2)
+    stream = CpuDevice().stream()
+    faces = detector.detect(on_device([np.zeros((1, 1, 3), np.uint8)]), stream)
+    assert fetched(Buffers(CpuDevice()), stream, faces.counts, (1,), np.int32) == [0]
 
 
 def test_photographs_of_the_host_go_in_batches_that_memory_bounds(detector, mtcnn, monkeypatch):
