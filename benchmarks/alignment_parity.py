@@ -58,7 +58,7 @@ def provide_torchvision() -> str:
         What non-maximum suppression facenet-pytorch runs with.
     """
     try:
-        import torchvision  # type: ignore[import-not-found]
+        import torchvision
     except (ImportError, RuntimeError):
         pass
     else:
