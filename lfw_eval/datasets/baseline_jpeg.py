@@ -13,7 +13,11 @@ _COMPONENTS = (b"\1\1", b"\3\1\2\3")
 _YCC = 1  # what the twelfth byte of Adobe's segment says of YCbCr; 0 is RGB or CMYK, 2 YCCK
 
 
-def baseline_size(content: bytes) -> tuple[int, int] | None:
+Size = tuple[int, int]
+"""Height and width in pixels, as stored: an orientation in EXIF is not applied."""
+
+
+def baseline_size(content: bytes) -> Size | None:
     """Return height and width, as stored, of a complete baseline JPEG in grey or YCbCr of 8 bits.
 
     For such a file `header_of` gives the same size and `is_cut_off` is False. None says that
@@ -38,7 +42,7 @@ def baseline_size(content: bytes) -> tuple[int, int] | None:
     return None if is_cut_off(content, at) else size
 
 
-def _frame_size(frame: bytes) -> tuple[int, int] | None:
+def _frame_size(frame: bytes) -> Size | None:
     """Return height and width of a frame header (T.81, B.2.2), after its length."""
     height, width = frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
     usual = frame[0] == 8 and frame[5:6] + frame[6::3] in _COMPONENTS

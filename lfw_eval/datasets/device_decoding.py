@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.baseline_jpeg import Size
 from lfw_eval.engines.cuda.device import Stream
 from lfw_eval.engines.cuda.images import DeviceImages
 from lfw_eval.system.closing import Closing
@@ -40,7 +41,11 @@ class DeviceDecoder(Closing, ABC):
 
     @abstractmethod
     def decode(
-        self, contents: Sequence[bytes], names: Sequence[str], stream: Stream
+        self,
+        contents: Sequence[bytes],
+        names: Sequence[str],
+        stream: Stream,
+        sizes: Sequence[Size | None] | None = None,
     ) -> DecodedBatch:
         """Decode files as `photographs.decode` does, each by itself.
 
@@ -48,6 +53,7 @@ class DeviceDecoder(Closing, ABC):
             contents: Of image files.
             names: Of the files, for errors.
             stream: What is enqueued on it after this call finds the pixels there.
+            sizes: Of each, where the caller has them, what `baseline_size` returns.
 
         Raises:
             UserError: The GPU or the host has too little memory.

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.datasets.baseline_jpeg import Size
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.engines.cuda.device import Device, Stream
@@ -38,7 +39,11 @@ class HostDecoder(DeviceDecoder):
         self.description = f"OpenCV {cv2.__version__} in {self._count} threads"
 
     def decode(
-        self, contents: Sequence[bytes], names: Sequence[str], stream: Stream
+        self,
+        contents: Sequence[bytes],
+        names: Sequence[str],
+        stream: Stream,
+        sizes: Sequence[Size | None] | None = None,
     ) -> DecodedBatch:
         """Decode files; the pixels are those of `photographs.decode`."""
 

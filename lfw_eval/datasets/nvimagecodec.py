@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from lfw_eval.datasets.baseline_jpeg import baseline_size
+from lfw_eval.datasets.baseline_jpeg import Size, baseline_size
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.engines.cuda.device import Device, Stream
 from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
@@ -60,10 +60,14 @@ class NvImageCodecDecoder(DeviceDecoder):
             )
 
     def decode(
-        self, contents: Sequence[bytes], names: Sequence[str], stream: Stream
+        self,
+        contents: Sequence[bytes],
+        names: Sequence[str],
+        stream: Stream,
+        sizes: Sequence[Size | None] | None = None,
     ) -> DecodedBatch:
         """Decode files; pixels of JPEGs may differ from those of `photographs.decode` by 3."""
-        sizes = [baseline_size(content) for content in contents]
+        sizes = sizes or [baseline_size(content) for content in contents]
         baseline = [place for place, size in enumerate(sizes) if size]
         with self._device.active():
             images = self._decoder.decode(
@@ -93,7 +97,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         del self._decoder
         self._others.close()
 
-    def _entry(self, image: Any, size: tuple[int, int] | None) -> tuple[int, int, int, int, int]:
+    def _entry(self, image: Any, size: Size | None) -> tuple[int, int, int, int, int]:
         """Return a row of the table, zeros for an image that is not of the size in the header."""
         interface = getattr(image, self.interface)
         height, width, channels = interface["shape"]

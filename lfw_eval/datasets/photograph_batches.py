@@ -1,13 +1,25 @@
 """Photographs in batches of bounded size, whatever theirs is."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from lfw_eval.datasets.baseline_jpeg import baseline_size
+from lfw_eval.datasets.baseline_jpeg import Size, baseline_size
 from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.photographs import EncodedPhotograph
 from lfw_eval.system.errors import UserError
 
-Batch = tuple[EncodedPhotograph, ...]
+
+@dataclass(frozen=True)
+class Batch:
+    """Photographs that are decoded together.
+
+    Attributes:
+        photographs: At least one.
+        sizes: Of each, what `baseline_size` returns, which takes a while.
+    """
+
+    photographs: tuple[EncodedPhotograph, ...]
+    sizes: tuple[Size | None, ...]
 
 
 def in_batches(
@@ -22,25 +34,25 @@ def in_batches(
             alone.
     """
     batch: list[EncodedPhotograph] = []
+    sizes: list[Size | None] = []
     remaining = pixels
     for photograph in photographs:
-        own = _pixels(photograph)
-        if batch and (len(batch) == largest or own > remaining):
-            yield tuple(batch)
-            batch, remaining = [], pixels
+        size = baseline_size(photograph.content)
+        height, width = size or _other_size(photograph)
+        if batch and (len(batch) == largest or height * width > remaining):
+            yield Batch(tuple(batch), tuple(sizes))
+            batch, sizes, remaining = [], [], pixels
         batch.append(photograph)
-        remaining -= own
+        sizes.append(size)
+        remaining -= height * width
     if batch:
-        yield tuple(batch)
+        yield Batch(tuple(batch), tuple(sizes))
 
 
-def _pixels(photograph: EncodedPhotograph) -> int:
-    """Return how many pixels a photograph has; none if that cannot be told, nor it be decoded."""
-    size = baseline_size(photograph.content)
-    if size is None:
-        try:
-            header = header_of(photograph.content, photograph.where)
-        except UserError:
-            return 0
-        size = header.height, header.width
-    return size[0] * size[1]
+def _other_size(photograph: EncodedPhotograph) -> Size:
+    """Return the size of what is no baseline JPEG; nothing if that cannot be decoded anyway."""
+    try:
+        header = header_of(photograph.content, photograph.where)
+    except UserError:
+        return 0, 0
+    return header.height, header.width

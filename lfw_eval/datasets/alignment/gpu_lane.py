@@ -60,10 +60,10 @@ class DecodingThread(Closing):
 
     def __call__(self, batch: Batch) -> Decoded:
         """Decode a batch; any stream finds its pixels in place."""
-        contents = [photograph.content for photograph in batch]
-        places = [photograph.where for photograph in batch]
+        contents = [photograph.content for photograph in batch.photographs]
+        places = [photograph.where for photograph in batch.photographs]
         with self._device.active():
-            decoded = self._decoder.decode(contents, places, self._stream)
+            decoded = self._decoder.decode(contents, places, self._stream, batch.sizes)
             self._stream.synchronize()
         return Decoded(batch, decoded)
 
@@ -98,18 +98,18 @@ class AlignmentLane(Closing):
         Raises:
             UserError: The GPU has too little memory.
         """
-        batch, decoded = item.batch, item.decoded
+        photographs, decoded = item.batch.photographs, item.decoded
         with self._device.active():
             crops = self._cropped(decoded)
             values = self._finish(crops, self._stream)
             boxes, detected = crops.places_to_host(self._stream)
         return AlignedBatch(
-            names=tuple(batch[row].name for row in decoded.rows),
+            names=tuple(photographs[row].name for row in decoded.rows.tolist()),
             values=values,
             boxes=boxes,
             detected=detected,
             unreadable=tuple(
-                (batch[row].name, error) for row, error in sorted(decoded.unreadable.items())
+                (photographs[row].name, error) for row, error in sorted(decoded.unreadable.items())
             ),
         )
 
