@@ -22,7 +22,7 @@ struct Weights {
     float kernel4[CHANNELS3][OUTPUTS], bias4[OUTPUTS];
 };
 
-// A tile: the group that it is of, and its first window. PROPOSAL_TILE of pyramid.py.
+// A tile of a group: its first window, and the number of them. TILE of pyramid.py.
 struct Tile {
     int group, image;
     short row, column, rows, columns;
