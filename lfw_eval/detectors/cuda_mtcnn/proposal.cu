@@ -11,7 +11,7 @@ namespace proposal {
 constexpr int CHANNELS1 = 10, CHANNELS2 = 16, CHANNELS3 = 32, OUTPUTS = 6;
 
 // The layers' parameters; kernels as (input channel, row, column, output channel). Of the outputs
-// two are the classes, no face and face, and four the shifts.
+// two are the classes, no face and face, and four the shifts. Pairs are loaded at once.
 struct Weights {
     float2 kernel1[3][3][3][CHANNELS1 / 2];
     float bias1[CHANNELS1], slope1[CHANNELS1];
