@@ -161,7 +161,7 @@ def main() -> None:
             (batch, *_) = in_batches(rows, PHOTOGRAPHS, PIXELS)
             with chain.engine() as engine:
                 by_set[name] = measure_stages(
-                    alignment, engine, device, batch, lanes, options.seconds / 2
+                    alignment, engine, device, batch.photographs, lanes, options.seconds / 2
                 )
         save("stages", by_set)
         save("bound by", bound_by(by_set[first], best))
