@@ -37,9 +37,10 @@ def mtcnn(mtcnn_weights) -> Mtcnn:
 
 @dataclass(frozen=True)
 class CoarseNetwork:
-    """A network whose probabilities tie often and whose boxes are moved far."""
+    """A network whose probabilities tie often, and which may move boxes far."""
 
     network: HostNetwork
+    reach: int
 
     def __getattr__(self, name):
         return getattr(self.network, name)
@@ -47,7 +48,10 @@ class CoarseNetwork:
     def __call__(self, batch):
         outputs = self.network(batch)
         probability = np.round(outputs["probability"], 1).astype(np.float32)
-        return outputs | {"probability": probability, "regression": outputs["regression"] * 4}
+        return outputs | {
+            "probability": probability,
+            "regression": outputs["regression"] * self.reach,
+        }
 
 
 def on_rig(mtcnn: Mtcnn) -> CudaMtcnn:
@@ -117,8 +121,10 @@ def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, r
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
-def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data):
-    coarse = Mtcnn(*map(CoarseNetwork, (mtcnn.proposal, mtcnn.refinement, mtcnn.output)))
+@pytest.mark.parametrize("reach", [4, 20])
+def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data, reach):
+    networks = (mtcnn.proposal, mtcnn.refinement, mtcnn.output)
+    coarse = Mtcnn(*(CoarseNetwork(network, reach) for network in networks))
     photographs = open_photographs(real_data / "lfw.tgz")
     images = [image for _, image in photographs.read(sorted(photographs.paths)[::700])]
     with on_rig(coarse) as detector:
@@ -137,7 +143,7 @@ def test_images_without_a_face(mtcnn):
             require_equal(faces, mtcnn.detect(image[None])[0])
             assert faces.landmarks.shape[1:] == (5, 2)
     stream = CpuDevice().stream()
-    faces = detector.detect(on_device([np.zeros((1, 1, 3), np.uint8)]), stream)
+    faces = on_rig(mtcnn).detect(on_device([np.zeros((1, 1, 3), np.uint8)]), stream)
     assert fetched(Buffers(CpuDevice()), stream, faces.counts, (1,), np.int32) == [0]
 
 
