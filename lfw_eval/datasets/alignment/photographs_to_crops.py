@@ -1,20 +1,36 @@
-"""Photographs to crops, aligned here or by workers, on CPUs or on GPUs."""
+"""Photographs to crops: by GPUs, by all cores of this machine, or by workers on others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.alignment import AlignedFaces, Alignment, AnyAlignment, GpuAlignment
-from lfw_eval.datasets.photographs import Photographs
+from lfw_eval.datasets.alignment import (
+    AlignedFaces,
+    Alignment,
+    AnyAlignment,
+    FivePointAlignment,
+    GpuAlignment,
+    MtcnnAlignment,
+)
+from lfw_eval.datasets.photographs import EncodedPhotograph, Photographs, decode
+from lfw_eval.detectors.mtcnn_networks import fetch_networks
 from lfw_eval.system.closing import Closing
 from lfw_eval.workers.contract import Row, Workers
+from lfw_eval.workers.in_process import HERE
+from lfw_eval.workers.processes import Processes, core_count
 
 _BATCH = 64
+# Of a batch for another process, so that large photographs do not fill the memory with 64 a core.
+_BATCH_BYTES = 8 << 20
 # Names per item for another process, which reads an archive from its start for every item.
 _SHARD = 512
 _GPU_SHARD = 8192
+# What a process aligns in the time that it takes to start.
+_WORTH_A_PROCESS = 128
+# As many as this one can read and store for.
+_MAX_PROCESSES = 32
 
 
 def align(
@@ -28,6 +44,8 @@ def align(
     if isinstance(alignment, GpuAlignment):
         items = _items(workers, names, _GPU_SHARD)
         rows = workers.map(items, AlignNamesOnGpus, photographs, alignment, gpus=alignment.gpus)
+    elif workers is HERE and (processes := _processes(len(names), alignment)) > 1:
+        rows = _by_processes(processes, photographs, names, alignment)
     else:
         items = _items(workers, names, _SHARD)
         rows = workers.map(items, AlignNames, photographs, alignment)
@@ -51,8 +69,20 @@ class AlignNames:
         return aligned_rows(self._photographs.read(item["names"]), self._alignment)
 
 
+class AlignFiles:
+    """A worker: the files of photographs to crops."""
+
+    def __init__(self, alignment: Alignment) -> None:
+        self._alignment = alignment
+
+    def __call__(self, item: Row) -> Iterator[Row]:
+        """Align `photographs`, as `Photographs.encoded` yields them; see `aligned_rows`."""
+        decoded = ((name, decode(content, where)) for name, content, where in item["photographs"])
+        return aligned_rows(decoded, self._alignment)
+
+
 class AlignNamesOnGpus(Closing):
-    """The same on GPUs."""
+    """A worker: names of photographs to crops, on GPUs."""
 
     def __init__(self, photographs: Photographs, alignment: GpuAlignment) -> None:
         # Imported here: only who has a GPU has what it needs.
@@ -95,3 +125,34 @@ def aligned_rows(
             "boxes": faces.boxes,
             "detected": faces.detected,
         }
+
+
+def _processes(count: int, alignment: Alignment) -> int:
+    """Return how many processes shall align so many photographs."""
+    # Without a detector, reading them takes most of the time.
+    if type(alignment) not in (MtcnnAlignment, FivePointAlignment):
+        return 1
+    return min(core_count(), count // _WORTH_A_PROCESS, _MAX_PROCESSES)
+
+
+def _by_processes(
+    count: int, photographs: Photographs, names: Sequence[str], alignment: Alignment
+) -> Iterator[Row]:
+    """Yield what `aligned_rows` does, the batches in any order."""
+    fetch_networks()  # once, instead of by every process
+    with Processes(count, AlignFiles, alignment) as processes:
+        yield from processes.map(_batches(photographs.encoded(names)))
+
+
+def _batches(photographs: Iterable[EncodedPhotograph]) -> Iterator[Row]:
+    """Yield `photographs` of up to `_BATCH` files and about `_BATCH_BYTES`."""
+    batch: list[EncodedPhotograph] = []
+    size = 0
+    for photograph in photographs:
+        batch.append(photograph)
+        size += len(photograph.content)
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield {"photographs": batch}
+            batch, size = [], 0
+    if batch:
+        yield {"photographs": batch}

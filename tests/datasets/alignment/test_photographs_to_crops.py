@@ -1,0 +1,92 @@
+"""Photographs to crops by several processes: the same crops as by one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lfw_eval.datasets.alignment import AlreadyAligned, FivePointAlignment, MtcnnAlignment
+from lfw_eval.datasets.alignment import photographs_to_crops as module
+from lfw_eval.datasets.alignment.photographs_to_crops import align
+from lfw_eval.datasets.photographs import FolderPhotographs, Photographs, open_photographs
+from lfw_eval.system.errors import UserError
+from lfw_eval.workers.in_process import HERE, InProcess
+
+
+@pytest.fixture
+def counts(monkeypatch) -> list[int]:
+    """How many processes were started, on a machine of three cores."""
+    started = []
+
+    class Counted(module.Processes):
+        def __init__(self, count, *arguments):
+            started.append(count)
+            super().__init__(count, *arguments)
+
+    monkeypatch.setattr(module, "Processes", Counted)
+    monkeypatch.setattr(module, "core_count", lambda: 3)
+    return started
+
+
+def faces_by_name(workers, photographs, names, alignment) -> Mapping[str, tuple]:
+    aligned = {}
+    for batch, faces in align(workers, photographs, names, alignment):
+        rows = zip(faces.crops, faces.boxes, faces.detected, strict=True)
+        aligned.update(zip(batch, rows, strict=True))
+    return aligned
+
+
+@pytest.mark.parametrize("alignment", [MtcnnAlignment(), FivePointAlignment()])
+def test_the_crops_are_those_of_one_process(real_data, mtcnn_weights, counts, alignment):
+    photographs = open_photographs(real_data / "lfw.tgz")
+    names = photographs.names[:420]
+    here = faces_by_name(InProcess(), photographs, names, alignment)
+    assert counts == []
+    spread = faces_by_name(HERE, photographs, names, alignment)
+    assert counts == [3]
+    assert here.keys() == spread.keys() == set(names)
+    for name, face in here.items():
+        for one, other in zip(face, spread[name], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+
+
+def photographs_of(folder: Path, count: int) -> Photographs:
+    files = {}
+    for index in range(count):
+        files[f"n{index:03d}"] = path = folder / f"n{index:03d}.png"
+        cv2.imwrite(str(path), picture(index))
+    return FolderPhotographs(files)
+
+
+def test_a_corrupt_photograph_is_named(mtcnn_weights, counts, tmp_path):
+    photographs = photographs_of(tmp_path, 300)
+    (tmp_path / "n123.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"n123\.png is corrupt"):
+        faces_by_name(HERE, photographs, photographs.names, MtcnnAlignment())
+    assert counts == [2]
+
+
+def test_what_does_not_pay_is_done_here(mtcnn_weights, counts, tmp_path):
+    photographs = photographs_of(tmp_path, 300)
+    few = faces_by_name(HERE, photographs, photographs.names[:200], MtcnnAlignment())
+    whole = faces_by_name(HERE, photographs, photographs.names, AlreadyAligned())
+    assert (len(few), len(whole)) == (200, 300)
+    assert counts == []
+
+
+def test_batches_are_bounded_in_number_and_size(tmp_path):
+    photographs = photographs_of(tmp_path, 150)
+
+    def sizes() -> list[int]:
+        files = photographs.encoded(photographs.names)
+        return [len(row["photographs"]) for row in module._batches(files)]
+
+    assert sizes() == [64, 64, 22]
+    (tmp_path / "n003.png").write_bytes(bytes(module._BATCH_BYTES))
+    assert sizes() == [4, 64, 64, 18]
