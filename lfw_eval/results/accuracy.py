@@ -40,6 +40,11 @@ class DataDescription:
     """What the faces' detector ran on, in words; None where there was none, and in results of
     earlier versions."""
 
+    @property
+    def aligned_on_gpu(self) -> bool:
+        """Whether a GPU aligned the photographs."""
+        return bool(self.aligned_on) and not str(self.aligned_on).startswith("CPU")
+
 
 @dataclass(frozen=True, eq=False)
 class PairRows:

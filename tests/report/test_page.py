@@ -182,6 +182,15 @@ def test_missing_faces_are_one_sentence(roots: Path, capsys: pytest.CaptureFixtu
         assert "lfw-eval calibrate" in output
 
 
+def test_faces_that_a_gpu_aligned_are_remade_there(roots: Path) -> None:
+    result = Evaluated().result("int8")
+    for device, on_gpu in (("NVIDIA H200, TensorRT 1", True), ("CPU, OpenVINO 1", False)):
+        data = replace(result.data, alignment="MTCNN", aligned_on=device)
+        page = text_of(reported(saved(roots, result=replace(result, data=data)), roots))
+        assert f"MTCNN on {device}; no face detected" in page
+        assert ("--align-on gpu" in page) == on_gpu
+
+
 def test_find_crop_store(roots: Path) -> None:
     digest = write_store(roots / "datasets", ["a", "b"])
     assert find_crop_store(digest).names == ("a", "b")

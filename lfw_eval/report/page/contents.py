@@ -182,4 +182,6 @@ def _prepare_command(group: Group, files: Sequence[ResultFile[AccuracyResult]]) 
             options += [word, following]
         elif word.startswith(tuple(f"{name}=" for name in _ALIGNMENT)):
             options.append(word)
+    if group.data.aligned_on_gpu:
+        options += ["--align-on", "gpu"]
     return shlex.join(["lfw-eval", "prepare", *options])
