@@ -2,6 +2,8 @@
 
 import io
 import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,8 +13,10 @@ from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.datasets.alignment import FivePointAlignment, GpuAlignment, MtcnnAlignment
 from lfw_eval.datasets.alignment.gpu import GpuRuntimes
 from lfw_eval.datasets.alignment.gpu_lanes import GpuLanes
+from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import EncodedPhotograph, decode, open_photographs
 from lfw_eval.engines.choice import choose_engine
+from lfw_eval.pipelines.job import Job
 
 pytestmark = pytest.mark.gpu
 
@@ -77,3 +81,58 @@ def test_crops_are_embedded_where_they_lie(photographs, lanes_each):
         expected = np.concatenate([batch[engine.outputs[0].name] for batch in outputs])
     scale = np.abs(expected).max()
     np.testing.assert_allclose(embeddings, expected, atol=1e-3 * scale)
+
+
+def test_nothing_but_what_cannot_be_read_and_an_interrupt(photographs):
+    def interrupted() -> Iterator[EncodedPhotograph]:
+        yield from photographs[:600]
+        raise KeyboardInterrupt
+
+    broken = [EncodedPhotograph(str(n), b"no image", f"{n}.jpg") for n in range(3)]
+    with GpuLanes.open(alignment(MtcnnAlignment())) as lanes:
+        (batch,) = lanes.align(broken)
+        assert [name for name, _ in batch.unreadable] == list("012")
+        assert batch.values.shape == (0, 160, 160, 3)
+        with pytest.raises(KeyboardInterrupt):
+            list(lanes.align(interrupted()))
+        assert sum(len(batch.names) for batch in lanes.align(photographs[:300])) == 300
+
+
+def test_memory_is_bounded_and_given_back(gpu, photographs):
+    """Photographs of 24 megapixels, each alone in its batch, beside small ones."""
+    image = decode(photographs[0].content, "")
+    large = cv2.resize(image, (6000, 4000))
+    content = cv2.imencode(".jpg", large)[1].tobytes()
+    mixed = [*photographs[:300], *(EncodedPhotograph(str(n), content, str(n)) for n in range(6))]
+    with gpu.active():
+        before, _ = gpu.memory()
+    with GpuLanes.open(alignment(MtcnnAlignment())) as lanes:
+        assert sum(len(batch.names) for batch in lanes.align(mixed)) == len(mixed)
+        with gpu.active():
+            within, _ = gpu.memory()
+        assert sum(len(batch.names) for batch in lanes.align(mixed)) == len(mixed)
+        with gpu.active():
+            again, _ = gpu.memory()
+    with gpu.active():
+        after, _ = gpu.memory()
+    print(f"{(before - within) / 2**30:.2f} GiB with photographs of 24 megapixels")
+    assert before - within < 8 * 2**30
+    assert abs(within - again) < 2**30
+    assert before - after < 2**30
+
+
+def test_a_data_sets_crops_by_the_gpu_of_the_engine(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
+    dataset = open_dataset(real_data / "lfw.tgz", pairs_needed=False)
+    names = dataset.photographs.names[:600]
+    engine = choose_engine("tensorrt", "fp16", 64)
+    job = Job(dataset, MtcnnAlignment(), open_checkpoint("facenet-keras"), engine)
+    on_gpu, on_cpu = job.crop_store(names), replace(job, align_on="cpu").crop_store(names[:60])
+    assert on_gpu.aligned_on and "TensorRT" in on_gpu.aligned_on
+    assert on_cpu.aligned_on and on_cpu.aligned_on.startswith("CPU")
+    assert on_gpu.alignment == on_cpu.alignment
+    assert list(on_gpu.names) == sorted(names)
+    rows = on_gpu.rows(on_cpu.names)
+    assert (np.abs(on_gpu.boxes[rows] - on_cpu.boxes).max(axis=1) <= 1).mean() > 0.97
+    assert job.crop_store(names).folder == on_gpu.folder
+    assert dataset.crop_store(job.alignment, names, align_on="gpu").folder == on_gpu.folder

@@ -124,7 +124,7 @@ class AlignmentLane(Closing):
         """Free the detector and the memory."""
         with self._device.active():
             self._crops.buffers.close()
-        self._detector.close()
+            self._detector.close()
 
 
 def crops_to_host(crops: DeviceCrops, stream: Stream) -> NDArray[np.uint8]:
