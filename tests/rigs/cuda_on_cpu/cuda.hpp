@@ -1,4 +1,5 @@
-// What kernels use of CUDA, for a processor that runs their blocks one by one, each as one thread.
+// What kernels use of CUDA, for a processor. BLOCK_OF_THREADS says how blocks are run: as a thread
+// each, or by several.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,12 +13,22 @@
 #define __restrict__ __restrict
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __constant__
-#define __shared__ static thread_local
 
 struct uint3 { unsigned x, y, z; };
 using dim3 = uint3;
 static thread_local uint3 blockIdx, gridDim, threadIdx{0, 0, 0};
-static const uint3 blockDim{1, 1, 1};
+
+inline unsigned long long blocks_of(dim3 grid) { return 1ULL * grid.x * grid.y * grid.z; }
+inline uint3 block_number(unsigned long long n, dim3 grid)
+{
+    return {unsigned(n % grid.x), unsigned(n / grid.x % grid.y), unsigned(n / grid.x / grid.y)};
+}
+
+#ifdef BLOCK_OF_THREADS
+#include "threads.hpp"
+#else
+#include "blocks.hpp"
+#endif
 
 struct float2 { float x, y; };
 struct float3 { float x, y, z; };
@@ -30,25 +41,30 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 
 using std::max;
 using std::min;
-inline void __syncthreads() {}
 template <class T> T __ldg(const T* address) { return *address; }
+
+// Like CUDA's, atomics order nothing but themselves.
+template <class T, class Change> T change_at_once(T* place, Change change)
+{
+    T before, after;
+    __atomic_load(place, &before, __ATOMIC_RELAXED);
+    do
+        after = change(before);
+    while (!__atomic_compare_exchange(place, &before, &after, false, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED));
+    return before;
+}
 template <class T, class U> T atomicAdd(T* place, U value)
 {
-    const T before = *place;
-    *place = before + T(value);
-    return before;
+    return change_at_once(place, [=](T before) { return T(before + T(value)); });
 }
 template <class T, class U> T atomicMax(T* place, U value)
 {
-    const T before = *place;
-    *place = std::max(before, T(value));
-    return before;
+    return change_at_once(place, [=](T before) { return std::max(before, T(value)); });
 }
 template <class T, class U> T atomicOr(T* place, U value)
 {
-    const T before = *place;
-    *place = before | T(value);
-    return before;
+    return change_at_once(place, [=](T before) { return T(before | T(value)); });
 }
 template <class To, class From> To same_bits(From value)
 {

@@ -47,8 +47,9 @@ class CpuStream(Stream):
 
 
 class CpuKernel(Kernel):
-    def __init__(self, function: Any, sizes: list[int], name: str) -> None:
-        self._function, self._sizes, self._name = function, sizes, name
+    def __init__(self, function: Any, sizes: list[int], name: str, module: "CpuModule") -> None:
+        self._function, self._sizes, self._name, self._module = function, sizes, name, module
+        function.restype = ctypes.c_char_p
 
     def launch(
         self,
@@ -63,7 +64,12 @@ class CpuKernel(Kernel):
         assert sizes == self._sizes, f"{self._name} takes {self._sizes} bytes, not {sizes}"
         values = [np.array(argument) for argument in arguments]
         addresses = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        self._function(*blocks_along(grid), addresses)
+        blocks = (ctypes.c_uint * 3)(*blocks_along(grid))
+        module = self._module
+        at_once = module.blocks if module.threads == 1 else min(block, module.threads)
+        failure = self._function(blocks, ctypes.c_uint(at_once), addresses)
+        assert failure is None, f"{self._name}: {failure.decode()}"
+        module.launched.add(self._name)
 
 
 class CpuModule(Module):
@@ -71,17 +77,28 @@ class CpuModule(Module):
 
     Args:
         sources: As `load_program` takes them.
+        threads: Of the processor that run a block, or fewer where the block has fewer.
+        blocks: Of one thread that run at a time, instead.
+        sanitizer: As `compiled` takes it.
+
+    Attributes:
+        launched: Names of the kernels that ran.
 
     Skips the calling test where there is no g++.
     """
 
-    def __init__(self, *sources: Path) -> None:
-        self._library = ctypes.CDLL(str(compiled(sources)))
+    def __init__(
+        self, *sources: Path, threads: int = 1, blocks: int = 1, sanitizer: str = ""
+    ) -> None:
+        assert 1 in (threads, blocks)
+        self.threads, self.blocks, self.launched = threads, blocks, set[str]()
+        library = compiled(sources, block_of_threads=threads > 1, sanitizer=sanitizer)
+        self._library = ctypes.CDLL(str(library))
 
     def kernel(self, name: str) -> Kernel:
         sizes = ctypes.POINTER(ctypes.c_int).in_dll(self._library, f"sizes_of_{name}")
         count = ctypes.c_int.in_dll(self._library, f"count_of_{name}").value
-        return CpuKernel(self._library[f"launch_{name}"], sizes[:count], name)
+        return CpuKernel(self._library[f"launch_{name}"], sizes[:count], name, self)
 
     def variable(self, name: str) -> int:
         return ctypes.addressof(ctypes.c_char.in_dll(self._library, name))
