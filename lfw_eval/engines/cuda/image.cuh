@@ -18,11 +18,12 @@ struct Span {
     int first, end;
 };
 
-// What new pixel `index` of `count` touches of `size` old ones that begin at `start`. The products
-// of whole photographs stay within int: 2^31 is 2^15 pixels resized to 2^15.
-__device__ inline Span touched(int start, int size, int index, int count)
+// What new pixel `index` of `count` touches of `size` old ones that begin at `start`. A JPEG's sides
+// are below 2^16 and P-Net's levels not longer, so the products stay within unsigned integers.
+__device__ inline Span touched(int start, unsigned size, unsigned index, unsigned count)
 {
-    return {start + index * size / count, start + ((index + 1) * size + count - 1) / count};
+    return {start + int(index * size / count),
+            start + int(((index + 1) * size + count - 1) / count)};
 }
 
 // The correctly rounded value / count, by Markstein's theorem: a product with the correctly rounded
