@@ -46,14 +46,20 @@ def place(
         return GpuAlignment(alignment, gpus, runtimes)
     if on == "gpu":
         raise runtimes
+    _say(f"photographs are aligned on the CPU, not on the GPU: {runtimes}")
     return alignment
 
 
 @cache
 def _runtimes(workers: Workers, gpus: tuple[int, ...]) -> GpuRuntimes | UserError:
-    """Return what GPUs align with, or why they cannot, which is said once."""
+    """Return what GPUs align with, or why they cannot."""
     try:
         return workers.call(GpuRuntimes.of, gpus, gpus=gpus)
     except UserError as error:
-        _LOG.warning("photographs are aligned on the CPU, not on the GPU: %s", error)
         return error
+
+
+@cache
+def _say(warning: str) -> None:
+    """Warn once, however many times photographs are aligned."""
+    _LOG.warning(warning)

@@ -23,7 +23,8 @@ BOXES = BoxAlignment(Path("boxes.csv"))
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    placement._runtimes.cache_clear()
+    for remembered in (placement._runtimes, placement._say):
+        remembered.cache_clear()
     yield
     placement._runtimes.cache_clear()
 
@@ -51,13 +52,13 @@ def test_the_gpus_of_the_engine_align(gpu, recipe):
 
 def test_the_cpu_aligns_where_the_gpu_cannot_and_says_so_once(no_gpu, caplog):
     with caplog.at_level(logging.WARNING):
+        with pytest.raises(UserError, match="there is no GPU"):
+            place(MtcnnAlignment(), "gpu", (0,), HERE)
         for _ in range(2):
             assert place(MtcnnAlignment(), "auto", (0,), HERE) == MtcnnAlignment()
     assert caplog.messages == [
         "photographs are aligned on the CPU, not on the GPU: there is no GPU; buy one"
     ]
-    with pytest.raises(UserError, match="there is no GPU"):
-        place(MtcnnAlignment(), "gpu", (0,), HERE)
 
 
 def test_what_needs_no_detector_stays_on_the_cpu(gpu):
