@@ -141,11 +141,13 @@ class PreparedCrops:
         folder: Its folder.
         crops: The number of crops.
         alignment: How they were aligned, in words.
+        aligned_on: What the faces' detector ran on, in words; None where it is not stored.
     """
 
     folder: Path
     crops: int
     alignment: str
+    aligned_on: str | None
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def _crops(store: Path) -> PreparedCrops:
 
     about = json.loads((store / "store.json").read_text(encoding="utf-8"))
     crops = np.load(store / "crops.npy", mmap_mode="r")
-    return PreparedCrops(store, len(crops), about["alignment"])
+    return PreparedCrops(store, len(crops), about["alignment"], about.get("aligned_on"))
 
 
 def _calibrations() -> tuple[CalibrationFiles | Missing, ...]:

@@ -238,7 +238,7 @@ def test_data_that_is_here(tmp_path, monkeypatch):
     diagnosis = diagnose()
     assert dataclasses.astuple(diagnosis.lfw) == (root / "lfw", root / "pairs.txt")
     assert list(map(dataclasses.astuple, diagnosis.prepared)) == [
-        (store.folder, len(NAMES), store.alignment)
+        (store.folder, len(NAMES), store.alignment, store.aligned_on)
     ]
     assert list(map(dataclasses.astuple, diagnosis.calibrations)) == [
         (caches / "net", ("entropy",), ("8.6.1", "10.3.0"))

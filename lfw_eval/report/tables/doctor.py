@@ -15,6 +15,7 @@ from lfw_eval.doctor.diagnosis import (
     OpenVINODevice,
     PreparedCrops,
 )
+from lfw_eval.report.undetected import alignment_note
 
 _Finding = TypeVar("_Finding")
 _Row = tuple[str, str]
@@ -113,7 +114,8 @@ def _lfw(files: LfwFiles) -> str:
 
 
 def _crops(store: PreparedCrops) -> str:
-    return f"{store.folder}: {store.crops:,}, {store.alignment}"
+    how = alignment_note(store.alignment, store.aligned_on)
+    return f"{store.folder}: {store.crops:,}, {how}"
 
 
 def _calibration(files: CalibrationFiles) -> str:
