@@ -1,6 +1,7 @@
 """Shards of images to embeddings, decoded, aligned and embedded on the same GPUs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,15 @@ class EmbedOnGpus(Closing):
     def __call__(self, shard: Row) -> Iterator[Row]:
         """Yield what `EmbeddingShards.write` takes of the shard."""
         content = ShardContent()
-        batches = list(self._lanes.align(_encoded(shard, content)))
-        width = self._engine.outputs[0].shape[1]
-        embeddings = [np.empty((0, width), np.float32), *map(self._embedded, batches)]
+        # Crops go as they are embedded: those of a shard are gigabytes.
+        batches = [
+            replace(batch, values=self._embedded(batch))
+            for batch in self._lanes.align(_encoded(shard, content))
+        ]
+        empty = np.empty((0, self._engine.outputs[0].shape[1]), np.float32)
         yield {
             "names": [name for batch in batches for name in batch.names],
-            "embeddings": np.concatenate(embeddings),
+            "embeddings": np.concatenate([empty, *(batch.values for batch in batches)]),
             "boxes": np.concatenate([np.empty((0, 4)), *(batch.boxes for batch in batches)]),
             "detected": np.concatenate([np.empty(0, bool), *(b.detected for b in batches)]),
             "unreadable": [name for batch in batches for name, _ in batch.unreadable],

@@ -16,6 +16,7 @@ from lfw_eval.datasets.alignment.gpu_lanes import GpuLanes
 from lfw_eval.datasets.dataset import open_dataset
 from lfw_eval.datasets.photographs import EncodedPhotograph, decode, open_photographs
 from lfw_eval.engines.choice import choose_engine
+from lfw_eval.engines.cuda import device_class
 from lfw_eval.pipelines.job import Job
 
 pytestmark = pytest.mark.gpu
@@ -81,6 +82,22 @@ def test_crops_are_embedded_where_they_lie(photographs, lanes_each):
         expected = np.concatenate([batch[engine.outputs[0].name] for batch in outputs])
     scale = np.abs(expected).max()
     np.testing.assert_allclose(embeddings, expected, atol=1e-3 * scale)
+
+
+def test_several_gpus_give_the_crops_of_one(photographs):
+    count = device_class().count()
+    if count < 2:
+        pytest.skip("one GPU is here, not several")
+    recipe = MtcnnAlignment()
+    results = []
+    for gpus in ((0,), tuple(range(count))):
+        with GpuLanes.open(GpuAlignment(recipe, gpus, GpuRuntimes.of(gpus))) as lanes:
+            results.append(list(lanes.align(photographs)))
+    one, several = ([name for batch in result for name in batch.names] for result in results)
+    assert one == several
+    for result in zip(*results, strict=True):
+        np.testing.assert_array_equal(result[0].boxes, result[1].boxes)
+        np.testing.assert_array_equal(result[0].values, result[1].values)
 
 
 def test_nothing_but_what_cannot_be_read_and_an_interrupt(photographs):
