@@ -25,7 +25,7 @@ from calibration.thresholds import Method
 from lfw_eval.checkpoints import normalisation
 from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
-from lfw_eval.datasets.crop_store import open_crop_store
+from lfw_eval.datasets.crop_store import CropStore, open_crop_store
 from lfw_eval.engines.scales import Scales
 from lfw_eval.pipelines.counting import Counting, batches, count
 from lfw_eval.pipelines.job import Job
@@ -81,13 +81,18 @@ class Calibration(Scales):
         return load_histograms(self.folder / _HISTOGRAMS)[0]
 
 
-def calibrate_if_needed(job: Job, workers: Workers = HERE) -> Calibration | None:
-    """Calibrate for a job whose engine needs scales; None for any other one."""
-    return calibrate_job(job, workers) if job.engine.needs_scales(job.judged) else None
+def calibrate_if_needed(
+    job: Job, workers: Workers = HERE, store: CropStore | None = None
+) -> Calibration | None:
+    """Calibrate for a job whose engine needs scales, see `calibrate_job`; None for any other."""
+    return calibrate_job(job, workers, store) if job.engine.needs_scales(job.judged) else None
 
 
-def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
+def calibrate_job(job: Job, workers: Workers = HERE, store: CropStore | None = None) -> Calibration:
     """Calibrate the network that a job judges on images of its data set; see `calibrate`.
+
+    Args:
+        store: Crops of the job that are open; they are not opened, and hashed, again.
 
     Raises:
         UserError: For any mistake in the job.
@@ -95,14 +100,15 @@ def calibrate_job(job: Job, workers: Workers = HERE) -> Calibration:
     job.judged.require_float("calibrated")
     dataset = job.dataset
     images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
-    evaluated = set(images.names) <= set(dataset.pairs.names)
-    # Crops of the evaluation are not aligned again.
-    store = job.crop_store(None if evaluated else images.names, workers)
-    crops = StoredCrops(store.folder, images.names)
+    if store is None or not set(images.names) <= set(store.names):
+        evaluated = set(images.names) <= set(dataset.pairs.names)
+        # Crops of the evaluation are not aligned again.
+        store = job.crop_store(None if evaluated else images.names, workers)
+    crops = store.crops[store.rows(images.names)]
     calibration = calibrate(
-        job.judged, crops(), images, job.method, workers, first_batch=job.first_batch
+        job.judged, crops, images, job.method, workers, first_batch=job.first_batch
     )
-    return replace(calibration, crops=crops)
+    return replace(calibration, crops=StoredCrops(store.folder, images.names))
 
 
 @dataclass(frozen=True)

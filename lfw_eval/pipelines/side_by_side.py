@@ -134,7 +134,7 @@ def run_side_by_side(
     """
     preflight(job, workers)
     store = job.crop_store(names, workers)
-    calibration = calibration or calibrate_if_needed(job, workers)
+    calibration = calibration or calibrate_if_needed(job, workers, store)
     networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
     if reference.choice == job.engine and job.candidate is None:

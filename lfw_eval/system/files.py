@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.files import replacing, require_writable, write_atomically
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.file_stamp import FileStamp
 
 __all__ = [
     "allocate_array",
@@ -22,12 +24,24 @@ __all__ = [
 ]
 
 
+_HASHED: dict[FileStamp, str] = {}
+
+
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content, as hexadecimal digits."""
+    """Return the sha256 of a file's content, as hexadecimal digits.
+
+    A process reads a file once while nothing changes it: a run needs the same few again and again.
+    """
+    now = time.time_ns()
     with path.open("rb") as file:
+        stamp = FileStamp.of(os.fstat(file.fileno()))
+        if stamp in _HASHED:
+            return _HASHED[stamp]
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
+        if stamp == FileStamp.of(os.fstat(file.fileno())) and stamp.settled(now):
+            _HASHED[stamp] = digest.hexdigest()
     return digest.hexdigest()
 
 
