@@ -56,9 +56,20 @@ class Endless(ArchivePhotographs):
             yield from super().read(names)
 
 
+def first_thread(core: int) -> int:
+    """Return the first of the threads that share a physical core with this one."""
+    path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    return int(path.read_text().replace("-", ",").split(",")[0]) if path.is_file() else core
+
+
+def available_cores() -> list[int]:
+    """Return the cores that this process may use, the second threads of physical ones last."""
+    return sorted(os.sched_getaffinity(0), key=lambda core: (first_thread(core) != core, core))
+
+
 def serve(dataset: Path, way: str, cores: int) -> None:
     """For each line of seconds on the input, print the photographs aligned per second."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    os.sched_setaffinity(0, available_cores()[:cores])
     cv2.setNumThreads(cores)
     photographs, alignment = Endless(dataset), MtcnnAlignment()
     # Only the instance `HERE` hands photographs to processes.
@@ -186,7 +197,7 @@ def main() -> None:
 
     from lfw_eval.results.environment import environment
 
-    cores = [count for count in cores if count <= len(os.sched_getaffinity(0))]
+    cores = [count for count in cores if count <= len(available_cores())]
     with tempfile.TemporaryDirectory() as folder:
         dataset = options.dataset
         if options.side:
@@ -197,6 +208,7 @@ def main() -> None:
         "data": options.dataset.name,
         "side": options.side,
         "seconds": options.seconds,
+        "physical cores": len(set(map(first_thread, available_cores()))),
         **summary(rates),
         "photographs per second": rates,
         "environment": asdict(environment()),

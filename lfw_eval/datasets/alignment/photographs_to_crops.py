@@ -14,6 +14,7 @@ from lfw_eval.datasets.alignment import (
     GpuAlignment,
     MtcnnAlignment,
 )
+from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.photographs import EncodedPhotograph, Photographs, decode
 from lfw_eval.detectors.mtcnn_networks import fetch_networks
 from lfw_eval.system.closing import Closing
@@ -27,8 +28,10 @@ _BATCH_BYTES = 8 << 20
 # Names per item for another process, which reads an archive from its start for every item.
 _SHARD = 512
 _GPU_SHARD = 8192
-# What a process aligns in the time that it takes to start.
-_WORTH_A_PROCESS = 128
+# Of photographs, what a process aligns in the time that it takes to start.
+_PIXELS_WORTH_A_PROCESS = 3_000_000
+_SAMPLE = 16  # photographs whose sizes stand for all
+_BATCHES = 4  # per process at least, so that none is idle for long at the end
 # As many as this one can read and store for.
 _MAX_PROCESSES = 32
 
@@ -44,7 +47,7 @@ def align(
     if isinstance(alignment, GpuAlignment):
         items = _items(workers, names, _GPU_SHARD)
         rows = workers.map(items, AlignNamesOnGpus, photographs, alignment, gpus=alignment.gpus)
-    elif workers is HERE and (processes := _processes(len(names), alignment)) > 1:
+    elif workers is HERE and (processes := _processes(photographs, names, alignment)) > 1:
         rows = _by_processes(processes, photographs, names, alignment)
     else:
         items = _items(workers, names, _SHARD)
@@ -127,12 +130,16 @@ def aligned_rows(
         }
 
 
-def _processes(count: int, alignment: Alignment) -> int:
-    """Return how many processes shall align so many photographs."""
+def _processes(photographs: Photographs, names: Sequence[str], alignment: Alignment) -> int:
+    """Return how many processes shall align these photographs."""
     # Without a detector, reading them takes most of the time.
     if type(alignment) not in (MtcnnAlignment, FivePointAlignment):
         return 1
-    return min(core_count(), count // _WORTH_A_PROCESS, _MAX_PROCESSES)
+    files = islice(photographs.encoded(names), _SAMPLE)
+    headers = [header_of(content, where) for _, content, where in files]
+    pixels = sum(header.width * header.height for header in headers)
+    worth = pixels * len(names) // (max(1, len(headers)) * _PIXELS_WORTH_A_PROCESS)
+    return min(worth, core_count(), _MAX_PROCESSES)
 
 
 def _by_processes(
@@ -140,19 +147,20 @@ def _by_processes(
 ) -> Iterator[Row]:
     """Yield what `aligned_rows` does, the batches in any order."""
     fetch_networks()  # once, instead of by every process
+    size = min(_BATCH, -(-len(names) // (count * _BATCHES)))
     with Processes(count, AlignFiles, alignment) as processes:
-        yield from processes.map(_batches(photographs.encoded(names)))
+        yield from processes.map(_batches(photographs.encoded(names), size))
 
 
-def _batches(photographs: Iterable[EncodedPhotograph]) -> Iterator[Row]:
-    """Yield `photographs` of up to `_BATCH` files and about `_BATCH_BYTES`."""
+def _batches(files: Iterable[EncodedPhotograph], size: int) -> Iterator[Row]:
+    """Yield `photographs` of up to `size` files and about `_BATCH_BYTES`."""
     batch: list[EncodedPhotograph] = []
-    size = 0
-    for photograph in photographs:
-        batch.append(photograph)
-        size += len(photograph.content)
-        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+    read = 0
+    for file in files:
+        batch.append(file)
+        read += len(file.content)
+        if len(batch) == size or read >= _BATCH_BYTES:
             yield {"photographs": batch}
-            batch, size = [], 0
+            batch, read = [], 0
     if batch:
         yield {"photographs": batch}

@@ -52,20 +52,16 @@ def test_the_crops_are_those_of_one_process(real_data, mtcnn_weights, counts, al
             np.testing.assert_array_equal(one, other)
 
 
-def picture(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-
-
-def photographs_of(folder: Path, count: int) -> Photographs:
+def photographs_of(folder: Path, count: int, side: int = 40) -> Photographs:
     files = {}
     for index in range(count):
         files[f"n{index:03d}"] = path = folder / f"n{index:03d}.png"
-        cv2.imwrite(str(path), picture(index))
+        cv2.imwrite(str(path), np.full((side, side, 3), index % 256, np.uint8))
     return FolderPhotographs(files)
 
 
 def test_a_corrupt_photograph_is_named(mtcnn_weights, counts, tmp_path):
-    photographs = photographs_of(tmp_path, 300)
+    photographs = photographs_of(tmp_path, 150, side=200)
     (tmp_path / "n123.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"n123\.png is corrupt"):
         faces_by_name(HERE, photographs, photographs.names, MtcnnAlignment())
@@ -74,9 +70,10 @@ def test_a_corrupt_photograph_is_named(mtcnn_weights, counts, tmp_path):
 
 def test_what_does_not_pay_is_done_here(mtcnn_weights, counts, tmp_path):
     photographs = photographs_of(tmp_path, 300)
-    few = faces_by_name(HERE, photographs, photographs.names[:200], MtcnnAlignment())
+    small = faces_by_name(HERE, photographs, photographs.names, MtcnnAlignment())
     whole = faces_by_name(HERE, photographs, photographs.names, AlreadyAligned())
-    assert (len(few), len(whole)) == (200, 300)
+    none = faces_by_name(HERE, photographs, [], MtcnnAlignment())
+    assert (len(small), len(whole), len(none)) == (300, 300, 0)
     assert counts == []
 
 
@@ -85,7 +82,7 @@ def test_batches_are_bounded_in_number_and_size(tmp_path):
 
     def sizes() -> list[int]:
         files = photographs.encoded(photographs.names)
-        return [len(row["photographs"]) for row in module._batches(files)]
+        return [len(row["photographs"]) for row in module._batches(files, 64)]
 
     assert sizes() == [64, 64, 22]
     (tmp_path / "n003.png").write_bytes(bytes(module._BATCH_BYTES))
