@@ -54,10 +54,11 @@ class CoarseNetwork:
         }
 
 
-def on_rig(mtcnn: Mtcnn) -> CudaMtcnn:
+def on_rig(mtcnn: Mtcnn, threads: int = 1) -> CudaMtcnn:
     device = CpuDevice()
     networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
-    return CudaMtcnn(device, CpuModule(*SOURCES), HostProposal(mtcnn, device), *networks)
+    module = CpuModule(*SOURCES, threads=threads)
+    return CudaMtcnn(device, module, HostProposal(mtcnn, device), *networks)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +90,13 @@ def test_faces_of_lfw_are_the_cpus_bit_for_bit(detector, mtcnn, real_data):
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
-def test_faces_with_p_net_as_a_kernel(mtcnn, mtcnn_weights, real_data):
+@pytest.mark.parametrize("threads", [1, 6])
+def test_faces_with_p_net_as_a_kernel(mtcnn, mtcnn_weights, real_data, threads):
     """Its sums are rounded in another order, so what it decides by a hair may differ."""
     photographs = open_photographs(real_data / "lfw.tgz")
     images = [image for _, image in photographs.read(sorted(photographs.paths)[50::300])]
     images += [cv2.resize(image, (250, 250)) for image in images]
-    device, module = CpuDevice(), CpuModule(SOURCE, *SOURCES)
+    device, module = CpuDevice(), CpuModule(SOURCE, *SOURCES, threads=threads)
     networks = (CopyingNetwork(network, device) for network in (mtcnn.refinement, mtcnn.output))
     weights = proposal_weights(mtcnn_weights["pnet"])
     with (
@@ -121,13 +123,13 @@ def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, r
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
-@pytest.mark.parametrize("reach", [4, 20])
-def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data, reach):
+@pytest.mark.parametrize(("reach", "threads"), [(4, 1), (20, 1), (4, 6)])
+def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data, reach, threads):
     networks = (mtcnn.proposal, mtcnn.refinement, mtcnn.output)
     coarse = Mtcnn(*(CoarseNetwork(network, reach) for network in networks))
     photographs = open_photographs(real_data / "lfw.tgz")
     images = [image for _, image in photographs.read(sorted(photographs.paths)[::700])]
-    with on_rig(coarse) as detector:
+    with on_rig(coarse, threads) as detector:
         actual = detect(detector, images)
     for image, faces in zip(images, actual, strict=True):
         require_equal(faces, coarse.detect(image[None])[0])

@@ -11,9 +11,9 @@ from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES
 from lfw_eval.detectors.suppression import suppress
 
 
-@pytest.fixture(scope="module")
-def module():
-    return CpuModule(*SOURCES, KERNELS)
+@pytest.fixture(scope="module", params=[1, 5])
+def module(request):
+    return CpuModule(*SOURCES, KERNELS, threads=request.param)
 
 
 # Float corners on a coarse grid make overlaps that are exactly the threshold, or none at all;
