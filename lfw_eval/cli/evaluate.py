@@ -61,7 +61,7 @@ def evaluate_command(
     """
     if (with_facedetect is None) != (faces is None):
         raise UserError("--with-facedetect MODEL.onnx and --faces DATA go together", "give both")
-    job = options.job(second)
+    job = options.job(second, runs_here=ray.ray is None)
     path = output or job.default_output("accuracy")
     if path.suffix != ".json":
         raise UserError(

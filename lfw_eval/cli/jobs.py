@@ -1,7 +1,9 @@
 """The job that a verb's options describe."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.cli.engine_options import (
     CalibrationOptions,
     CandidateOptions,
@@ -10,8 +12,10 @@ from lfw_eval.cli.engine_options import (
     GpuOptions,
 )
 from lfw_eval.cli.options import AlignmentOptions, CalibrationDataOptions, DataOptions
+from lfw_eval.datasets.alignment.gpu import GpuRuntimes
 from lfw_eval.datasets.dataset import Dataset
-from lfw_eval.engines.choice import choose_engine
+from lfw_eval.engines.choice import EngineChoice, choose_engine
+from lfw_eval.engines.cuda import open_devices
 from lfw_eval.pipelines.job import Job
 from lfw_eval.system.errors import UserError
 
@@ -49,18 +53,34 @@ class NetworkOptions:
             dataset=dataset.for_network(size) if resizes else dataset,
             alignment=self.alignment.of(dataset, size),
             checkpoint=network,
-            engine=choose_engine(
-                self.engine.engine,
-                self.engine.precision or (other.precision if other else "int8"),
-                self.engine.batch_size,
-                strict_precision=self.engine.strict_precision,
-                **self.gpu.asked(),
-            ),
+            engine=self._choice(other),
             calibration_list=self.calibration.calibration_list,
             method=self.calibration.method,
             first_batch=self.calibration.first_batch,
             candidate=other,
             align_on=self.alignment.align_on,
+        )
+
+    def open_gpus(self) -> None:
+        """Load what the engine's GPUs need: libraries, and CUDA itself, half a second and more.
+
+        Raises:
+            UserError: They are not to be had.
+        """
+        if gpus := self._choice(None).options.gpus:
+            if self.alignment.align_on != "cpu":
+                GpuRuntimes.of(gpus)
+            for device in open_devices(gpus):
+                with device.active():
+                    device.memory()
+
+    def _choice(self, candidate: Checkpoint | None) -> EngineChoice:
+        return choose_engine(
+            self.engine.engine,
+            self.engine.precision or (candidate.precision if candidate else "int8"),
+            self.engine.batch_size,
+            strict_precision=self.engine.strict_precision,
+            **self.gpu.asked(),
         )
 
 
@@ -71,13 +91,26 @@ class JobOptions:
     data: DataOptions
     network: NetworkOptions
 
-    def job(self, candidate: CandidateOptions | None = None, *, pairs_needed: bool = True) -> Job:
+    def job(
+        self,
+        candidate: CandidateOptions | None = None,
+        *,
+        pairs_needed: bool = True,
+        runs_here: bool = False,
+    ) -> Job:
         """Open the data set, and return the job on it.
+
+        Args:
+            runs_here: This process runs the engine, whose GPUs are opened meanwhile.
 
         Raises:
             UserError: An option names what is not there.
         """
-        return self.network.job_on(self.data.open(pairs_needed=pairs_needed), candidate)
+        with ThreadPoolExecutor(1) as thread:
+            if runs_here:
+                # What fails there is said where the GPUs are needed.
+                thread.submit(self.network.open_gpus)
+            return self.network.job_on(self.data.open(pairs_needed=pairs_needed), candidate)
 
 
 @dataclass(frozen=True)
