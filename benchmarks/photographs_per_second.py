@@ -104,14 +104,15 @@ def main() -> None:
     level, gpus = options.level, range(device_class().count())
     recipe = MtcnnAlignment()
     alignment = GpuAlignment(recipe, (0,), GpuRuntimes.of((0,)))
-    sets = {f"LFW, {LFW_SIDE}x{LFW_SIDE}": lfw_photographs(options.lfw, options.photographs)}
+    sets = {"LFW": lfw_photographs(options.lfw, options.photographs)}
     if options.wider:
-        sets["WIDER, mixed sizes"] = wider_photographs(options.wider, options.photographs)
+        sets["WIDER"] = wider_photographs(options.wider, options.photographs)
     precisions: list[Precision] = options.precisions.split(",")
     specs = {name: spec_of(name, level, options.lfw) for name in precisions}
     record: dict[str, Any] = {
         "photographs": {
             "JPEG quality": QUALITY,
+            "LFW, side": LFW_SIDE,
             "WIDER, width and heights": [WIDER_WIDTH, WIDER_HEIGHTS],
             "sets": {
                 name: {
@@ -121,6 +122,7 @@ def main() -> None:
                 for name, rows in sets.items()
             },
         },
+        "GPU": alignment.runtimes.device,
         "aligned on": alignment.aligned_on,
         "decoder": alignment.runtimes.decoder,
         "batch": PHOTOGRAPHS,
@@ -152,19 +154,23 @@ def main() -> None:
         ),
         key=lambda row: row[2]["photographs/s"],
     )
-    save("fastest", {"precision": precision, "lanes": lanes, **best})
+    by_set = {
+        name: by_precision[precision][str(lanes)]["photographs/s"]
+        for name, by_precision in rates.items()
+    }
+    save("fastest", {"precision": precision, "lanes": lanes, "by set": by_set, **best})
     chain = Chain(specs[precision], alignment, lanes)
     if "stages" not in skipped:
         (device,) = open_devices((0,))
-        by_set = {}
+        stages = {}
         for name, rows in sets.items():
             (batch, *_) = in_batches(rows, PHOTOGRAPHS, PIXELS)
             with chain.engine() as engine:
-                by_set[name] = measure_stages(
+                stages[name] = measure_stages(
                     alignment, engine, device, batch.photographs, lanes, options.seconds / 2
                 )
-        save("stages", by_set)
-        save("bound by", bound_by(by_set[first], best))
+        save("stages", stages)
+        save("bound by", bound_by(stages[first], best))
     if "boxes" not in skipped:
         compared = {name: boxes_beside(chain, rows[:_COMPARED]) for name, rows in sets.items()}
         save("boxes beside the CPU's", compared)

@@ -1,11 +1,13 @@
 """Estimate hosts, hours and bytes for 100 million images from unit costs measured here.
 
-Usage: python benchmarks/scale_plan.py [--images 100000000] [options of lfw-eval evaluate]
+Usage: python benchmarks/scale_plan.py [--images 100000000] [--costs JSON]
+                                       [options of lfw-eval evaluate]
 
 Measures on one core what an image costs to read from a tar shard, decode, align and embed,
-what a cluster costs to pass crops from one worker to another, and what a pair costs to score. FPS
-of GPUs comes from benchmarks/results/ray_speed_h200.json. Prints the plan, and writes it to
-benchmarks/results/scale_plan.json.
+what a cluster costs to pass crops from one worker to another, and what a pair costs to score; or
+takes these costs from an earlier plan. What GPUs do from photographs on comes from
+benchmarks/results/photographs_per_second.json, and from crops on from ray_speed_h200.json. Prints
+the plan, and writes it to benchmarks/results/scale_plan.json.
 """
 
 import io
@@ -17,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -100,6 +102,11 @@ def costs(job: Job) -> dict[str, float]:
 
         def read() -> None:
             for item in list_shards(tar, _IMAGES).items:
+                for _ in read_shard(item):
+                    pass
+
+        def read_and_decode() -> None:
+            for item in list_shards(tar, _IMAGES).items:
                 for name, content in read_shard(item):
                     decode(content, name)
 
@@ -136,7 +143,8 @@ def costs(job: Job) -> dict[str, float]:
             pooled_distances(unit, left, right)
 
         return {
-            "read_decode_s": seconds_of(read) / len(names),
+            "read_s": seconds_of(read) / len(names),
+            "read_decode_s": seconds_of(read_and_decode) / len(names),
             "align_s": seconds_of(aligned) / len(names),
             "embed_s": seconds_of(embed) / len(crops),
             "pass_s": seconds_of(passed) / len(items) / _PASSED,
@@ -147,14 +155,45 @@ def costs(job: Job) -> dict[str, float]:
         }
 
 
+def from_photographs(images: int) -> dict[str, float]:
+    """Return what GPUs need to decode, align and embed as many photographs."""
+    measured = json.loads((RESULTS / "photographs_per_second.json").read_text())
+    fastest = measured["fastest"]
+    together = measured.get("GPUs at once, a process each", {}).get("photographs/s", {})
+    # Where no host of so many was at hand, they are taken to be as many times as fast as one.
+    host = together.get(str(_HOST_GPUS), _HOST_GPUS * fastest["photographs/s"])
+    sizes = measured["photographs"]["sets"]
+    plan = {
+        "photographs/s, one GPU": fastest["photographs/s"],
+        "photographs/s, host of 4 GPUs": host,
+        "measured on 4 GPUs": str(_HOST_GPUS) in together,
+        "hours, host of 4 GPUs, from photographs": images / host / 3600,
+        "host cores that 4 GPUs keep busy": _HOST_GPUS * fastest["cores busy"],
+    }
+    for name, by_precision in measured["chain"].items():
+        rate = by_precision[fastest["precision"]][str(fastest["lanes"])]["photographs/s"]
+        of_host = rate / fastest["photographs/s"] * host
+        plan |= {
+            f"hours, host of 4 GPUs, {name}": images / of_host / 3600,
+            f"GB/s into a host of 4 GPUs, {name}": of_host * sizes[name]["bytes each"] / 1e9,
+            f"TB encoded, {name}": images * sizes[name]["bytes each"] / 1e12,
+        }
+    return plan
+
+
 def main(
     options: JobOptions,
     images: Annotated[int, typer.Option()] = 100_000_000,
+    earlier: Annotated[Path | None, typer.Option("--costs", help="An earlier plan.")] = None,
     output: Annotated[Path, typer.Option()] = RESULTS / "scale_plan.json",
 ) -> None:
     """Measure, compute, print and save."""
-    job = options.job()
-    cost = costs(job)
+    record: dict[str, Any]
+    if earlier:
+        record = json.loads(earlier.read_text())
+    else:
+        record = {"environment": asdict(environment()), "cost": costs(options.job())}
+    cost = record["cost"]
     gpu = json.loads((RESULTS / "ray_speed_h200.json").read_text())
     gpus = gpu["workers"][str(_HOST_GPUS)]["fps"]
     prepare = cost["read_decode_s"] + cost["align_s"]
@@ -163,9 +202,8 @@ def main(
     plan = {
         "CPU host, images/s": on_cpu,
         "CPU hosts for one day": images / on_cpu / 86400,
-        "host cores that feed 4 GPUs": gpus * prepare,
-        "hosts of cores per host of 4 GPUs": gpus / prepared,
-        "hours, one host of 4 GPUs and its own 64 cores": images / prepared / 3600,
+        **from_photographs(images),
+        "hours, the CPU alone aligning for 4 GPUs": images / prepared / 3600,
         "hours, the same images as crops": images / gpus / 3600,
         "GB/s into a host of 4 GPUs, crops": gpus * cost["crop_bytes"] / 1e9,
         "TB encoded": images * cost["encoded_bytes"] / 1e12,
@@ -178,10 +216,8 @@ def main(
     print()
     for name, value in plan.items():
         print(f"{name:<50}{value:>14,.1f}")
-    record = {
-        "environment": asdict(environment()),
+    record |= {
         "images": images,
-        "cost": cost,
         "gpu_fps": gpus,
         "host": {"cores": _HOST_CORES, "gpus": _HOST_GPUS},
         "plan": plan,
