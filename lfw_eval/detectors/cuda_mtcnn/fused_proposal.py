@@ -94,6 +94,7 @@ class FusedProposal(Closing):
         sizes = heights.tobytes(), widths.tobytes()
         if sizes == self._sizes:
             return
+        self._sizes = None  # until all of it is there
         self._pyramids: Pyramids = pyramids_of(heights, widths, self._scales)
         for name in ("groups", "tiles"):
             content: NDArray[np.void] = getattr(self._pyramids, name)

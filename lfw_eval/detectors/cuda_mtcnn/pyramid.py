@@ -80,7 +80,8 @@ def _pyramid(height: int, width: int, scales: Scales) -> tuple[NDArray[np.void],
         tiles.append(_tiles(len(groups), rows, columns))
         groups.append((scale, *size, rows, columns, 0))
         scale *= factor
-    return np.array(groups, GROUP), np.concatenate(tiles)
+    # The smallest levels first: their few tiles average over all of a photograph, which takes long.
+    return np.array(groups, GROUP), np.concatenate(tiles[::-1])
 
 
 def _windows(side: int) -> int:

@@ -117,6 +117,27 @@ def test_sizes(proposal, mtcnn, sizes):
     require_the_networks_windows(proposal, mtcnn, images)
 
 
+class FullDevice(CpuDevice):
+    full = False
+
+    def allocate(self, size: int) -> int:
+        if self.full:
+            raise self.out_of_memory("windows")
+        return super().allocate(size)
+
+
+def test_a_batch_that_memory_does_not_hold_leaves_nothing_behind(mtcnn, mtcnn_weights):
+    device, weights = FullDevice(), proposal_weights(mtcnn_weights["pnet"])
+    small, large = (np.zeros((1, side, side, 3), np.uint8) for side in (40, 200))
+    with FusedProposal(device, CpuModule(SOURCE), weights) as proposal:
+        require_the_networks_windows(proposal, mtcnn, small)
+        device.full = True
+        with pytest.raises(UserError, match="too little memory"):
+            require_the_networks_windows(proposal, mtcnn, large)
+        device.full = False
+        require_the_networks_windows(proposal, mtcnn, small)
+
+
 def test_tiles_are_those_of_the_kernel():
     source = SOURCE.read_text()
     assert f"TILE_ROWS = {TILE_ROWS}, TILE_COLUMNS = {TILE_COLUMNS}" in source
