@@ -7,16 +7,21 @@ constexpr int LARGEST_BLOCK = 256;
 // Return the largest value of all threads to all of them; every thread of the block calls it.
 __device__ inline unsigned long long block_max(unsigned long long value)
 {
-    __shared__ unsigned long long values[LARGEST_BLOCK];
+    constexpr unsigned PART = 16;  // the root of LARGEST_BLOCK: two short steps, so few barriers
+    __shared__ unsigned long long values[LARGEST_BLOCK], maxima[LARGEST_BLOCK / PART];
     values[threadIdx.x] = value;
     __syncthreads();
-    for (unsigned count = blockDim.x, half; count > 1; count = half) {
-        half = (count + 1) / 2;
-        if (threadIdx.x + half < count)
-            values[threadIdx.x] = max(values[threadIdx.x], values[threadIdx.x + half]);
-        __syncthreads();
+    const unsigned parts = (blockDim.x + PART - 1) / PART;
+    for (unsigned part = threadIdx.x; part < parts; part += blockDim.x) {
+        unsigned long long largest = values[part];
+        for (unsigned i = part + parts; i < blockDim.x; i += parts)
+            largest = max(largest, values[i]);
+        maxima[part] = largest;
     }
-    const unsigned long long largest = values[0];
-    __syncthreads();  // before anyone's next call writes there
+    __syncthreads();
+    unsigned long long largest = maxima[0];
+    for (unsigned part = 1; part < parts; ++part)
+        largest = max(largest, maxima[part]);
+    // The next call writes values that all have read, and maxima only after its first barrier.
     return largest;
 }

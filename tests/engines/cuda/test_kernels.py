@@ -38,12 +38,14 @@ def test_a_kernel_reads_constants_and_writes_memory(module, buffers):
     np.testing.assert_array_equal(result, 3 * values)
 
 
-def test_the_largest_of_a_block(module, buffers):
+@pytest.mark.parametrize("threads", [1, 7, 40, 256])
+def test_the_largest_of_a_block(buffers, threads):
+    module = CpuModule(ARITHMETIC, threads=threads)
     values = np.random.default_rng(0).integers(0, 1 << 32, (5, 777), dtype=np.uint32)
     largest = np.empty(5, np.uint32)
     arguments = values.ctypes.data, np.int32(777), largest.ctypes.data
     module.kernel("largest_of_rows").launch(
-        buffers.device.stream(), 5, 128, *map(np.uint64, arguments[:1]), arguments[1],
+        buffers.device.stream(), 5, 256, *map(np.uint64, arguments[:1]), arguments[1],
         np.uint64(arguments[2]),
     )  # fmt: skip
     np.testing.assert_array_equal(largest, values.max(axis=1))
