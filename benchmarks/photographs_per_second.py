@@ -8,8 +8,8 @@ LFW's photographs are enlarged to 250x250, WIDER's stretched to mixed sizes, bot
 quality 90. Everything is measured in one run, in rounds that take turns, of which the medians
 count: the whole chain by precision of FaceNet's engine and number of lanes; decoding, detection,
 crop and embedding by themselves; the boxes beside the CPU's; the chain on 1, 2, 4... GPUs at once,
-a process on each; LFW from the archive to the printed table, by the command, in fresh processes
-that find engines but no crops; and facenet-pytorch on the first GPU, by PYTHON, in which PyTorch,
+a process on each, and on all in one process; LFW from the archive to the printed table, by the
+command, in fresh processes that find engines but no crops; and facenet-pytorch on the first GPU, by PYTHON, in which PyTorch,
 torchvision and facenet-pytorch can be imported. Prints, and writes
 benchmarks/results/photographs_per_second.json.
 """
@@ -189,6 +189,9 @@ def main() -> None:
         }
         times = {count: rate / on["1"] for count, rate in on.items()}
         save("GPUs at once, a process each", {"photographs/s": on, "times one": times})
+        together = rate_here(chain.on(tuple(gpus)), photographs, options.seconds, options.rounds)
+        times_one = together["photographs/s"] / best["photographs/s"]
+        save("GPUs at once, in one process", {**together, "times one": times_one})
     if "accuracy" not in skipped:
         runs = {
             precision: accuracy_runs(options.lfw, precision, PHOTOGRAPHS, level, options.rounds)
