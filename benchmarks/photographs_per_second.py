@@ -9,8 +9,8 @@ quality 90. Everything is measured in one run, in rounds that take turns, of whi
 count: the whole chain by precision of FaceNet's engine and number of lanes; decoding, detection,
 crop and embedding by themselves; the boxes beside the CPU's; the chain on 1, 2, 4... GPUs at once,
 a process on each, and on all in one process; LFW from the archive to the printed table, by the
-command, in fresh processes that find engines but no crops; and facenet-pytorch on the first GPU, by PYTHON, in which PyTorch,
-torchvision and facenet-pytorch can be imported. Prints, and writes
+command, in fresh processes that find engines but no crops; and facenet-pytorch on the first GPU, by
+PYTHON, in which PyTorch, torchvision and facenet-pytorch can be imported. Prints, and writes
 benchmarks/results/photographs_per_second.json.
 """
 
