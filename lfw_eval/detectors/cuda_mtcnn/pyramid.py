@@ -1,7 +1,7 @@
 """The levels of photographs' pyramids, cut into the tiles that blocks of P-Net's kernel compute."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,63 +44,68 @@ class Pyramids:
 
 
 def pyramids_of(heights: NDArray[np.int32], widths: NDArray[np.int32], scales: Scales) -> Pyramids:
-    """Return the pyramids of photographs of these sizes.
+    """Return the pyramids of photographs of these sizes, with the levels of `Mtcnn._scales`.
 
     Args:
         heights: (n,).
         widths: (n,).
         scales: The first level's, relative to the photograph, and each one's to the one before.
     """
-    sizes = list(zip(heights.tolist(), widths.tolist(), strict=True))
-    pyramids = [_pyramid(height, width, scales) for height, width in sizes]
-    levels = max((len(groups) for groups, _ in pyramids), default=0)
-    table = np.zeros((len(sizes), levels), GROUP)
-    for row, (groups, _) in zip(table, pyramids, strict=True):
-        row[: len(groups)] = groups
-    flat = table.reshape(-1)
+    shortest = np.minimum(heights, widths)
+    scale = np.array(_scales(int(shortest.max(initial=0)), scales))
+    present = shortest[:, None] * scale >= WINDOW
+    groups = np.zeros(present.shape, GROUP)
+    groups["scale"] = np.where(present, scale, 0)
+    sides = ("height", heights, "rows"), ("width", widths, "columns")
+    for side, pixels, along in sides:
+        groups[side] = np.where(present, pixels[:, None] * scale + 1, 0)
+        groups[along] = np.where(present, _windows(groups[side]), 0)
+    flat = groups.reshape(-1)
     windows = flat["rows"].astype(np.int64) * flat["columns"]
     ends = np.cumsum(windows)
     flat["first"] = ends - windows
-    counts = [len(tiles) for _, tiles in pyramids]
-    tiles = np.concatenate([np.empty(0, TILE), *(tiles for _, tiles in pyramids)])
-    tiles["image"] = np.repeat(np.arange(len(sizes)), counts)
-    tiles["group"] += tiles["image"] * levels
-    return Pyramids(levels, int(ends[-1]) if ends.size else 0, flat, tiles)
+    return Pyramids(len(scale), int(windows.sum()), flat, _tiles(groups))
 
 
-@lru_cache(maxsize=4096)
-def _pyramid(height: int, width: int, scales: Scales) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """Return the levels of one photograph, by `Mtcnn._scales`, and their tiles."""
-    groups: list[tuple[float, int, int, int, int, int]] = []
-    tiles = [np.empty(0, TILE)]
+def _scales(shortest: int, scales: Scales) -> list[float]:
+    """Return those of the levels of a photograph, from the largest on."""
     scale, factor = scales
-    while min(height, width) * scale >= WINDOW:
-        size = int(height * scale + 1), int(width * scale + 1)
-        rows, columns = map(_windows, size)
-        tiles.append(_tiles(len(groups), rows, columns))
-        groups.append((scale, *size, rows, columns, 0))
+    result = []
+    while shortest * scale >= WINDOW:
+        result.append(scale)
         scale *= factor
-    # The smallest levels first: their few tiles average over all of a photograph, which takes long.
-    return np.array(groups, GROUP), np.concatenate(tiles[::-1])
+    return result
 
 
-def _windows(side: int) -> int:
+def _windows(side: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return P-Net's windows along a side: two pixels fewer, halved (rounded up), four fewer."""
     return -(-(side - 2) // 2) - 4
 
 
-def _tiles(group: int, rows: int, columns: int) -> NDArray[np.void]:
-    """Return tiles of about equal size that cover a level's windows."""
-    top, height = _parts(rows, TILE_ROWS)
-    left, width = _parts(columns, TILE_COLUMNS)
-    tiles = np.zeros((len(top), len(left)), TILE)
-    tiles["group"] = group
-    tiles["row"], tiles["rows"] = top[:, None], height[:, None]
+def _tiles(groups: NDArray[np.void]) -> NDArray[np.void]:
+    """Return tiles of about equal size that cover all windows of groups (images, levels)."""
+    numbers = np.arange(groups.size).reshape(groups.shape)
+    # The smallest levels first: their few tiles average over all of a photograph, which takes long.
+    group, rows, columns = (
+        values[:, ::-1].reshape(-1) for values in (numbers, groups["rows"], groups["columns"])
+    )
+    level, top, height = _parts(rows, TILE_ROWS)
+    strip, left, width = _parts(columns[level], TILE_COLUMNS)
+    tiles = np.empty(len(strip), TILE)
+    tiles["group"] = group[level[strip]]
+    tiles["image"] = tiles["group"] // max(groups.shape[1], 1)
+    tiles["row"], tiles["rows"] = top[strip], height[strip]
     tiles["column"], tiles["columns"] = left, width
-    return tiles.reshape(-1)
+    return tiles
 
 
-def _parts(length: int, largest: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the starts and the lengths of the fewest parts."""
-    bounds = np.linspace(0, length, -(-length // largest) + 1).astype(np.intp)
-    return bounds[:-1], np.diff(bounds)
+def _parts(
+    lengths: NDArray[np.integer[Any]], largest: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the fewest parts of each length: which length it is of, its start, its own length."""
+    counts = -(-lengths // largest)
+    of = np.repeat(np.arange(len(lengths)), counts)
+    part = np.arange(len(of)) - (np.cumsum(counts) - counts)[of]
+    whole, parts = lengths[of], counts[of]
+    start = part * whole // parts
+    return of, start, (part + 1) * whole // parts - start
