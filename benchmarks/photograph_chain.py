@@ -40,15 +40,7 @@ class Chain:
 
     def on(self, gpus: tuple[int, ...]) -> "Chain":
         """Return the same on other GPUs."""
-        options = self.spec.request.options
-        assert isinstance(options, TensorRTOptions)
-        options = replace(options, gpu=gpus)
-        spec = replace(
-            self.spec,
-            choice=replace(self.spec.choice, options=options),
-            request=replace(self.spec.request, options=options),
-        )
-        return Chain(spec, replace(self.alignment, gpus=gpus), self.lanes)
+        return Chain(self.spec.on(gpus), replace(self.alignment, gpus=gpus), self.lanes)
 
     def engine(self) -> TensorRTEngine:
         """Load the engine, which is built the first time."""

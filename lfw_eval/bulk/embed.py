@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lfw_eval.bulk.embed_on_gpus import EmbedOnGpus
+from lfw_eval.bulk.embed_on_gpus import rows_of_gpus
 from lfw_eval.bulk.embedding_shards import EmbeddingShards, ImageCounts, MadeOf
 from lfw_eval.bulk.image_shards import HashShard, ImageShards, ShardContent, list_shards, read_shard
 from lfw_eval.datasets.alignment import Alignment, AnyAlignment, BoxAlignment, GpuAlignment
@@ -134,8 +134,7 @@ class EmbedJob:
     def _rows(self, workers: Workers, items: Sequence[Row]) -> Iterator[Row]:
         """Yield what `EmbeddingShards.write` takes of each shard."""
         if isinstance(self.alignment, GpuAlignment):
-            arguments = self.engine, self.alignment
-            return workers.map(items, EmbedOnGpus, *arguments, gpus=self.alignment.gpus)
+            return rows_of_gpus(workers, items, self.engine, self.alignment)
         gpus = self.engine.choice.options.gpus
         prepare = partial(crop_images, alignment=self.alignment)
         return workers.map(items, EmbedCrops, self.engine, gpus=gpus, prepare=prepare)

@@ -1,6 +1,6 @@
 """Shards of images to embeddings, decoded, aligned and embedded on the same GPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,27 @@ from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.contract import Engine
 from lfw_eval.engines.tensorrt.engine import TensorRTEngine
 from lfw_eval.system.closing import Closing
-from lfw_eval.workers.contract import Row
+from lfw_eval.workers.contract import Row, Workers
+from lfw_eval.workers.in_process import HERE
+from lfw_eval.workers.unlike_processes import through_processes
+
+
+def rows_of_gpus(
+    workers: Workers, items: Sequence[Row], engine: EngineSpec, alignment: GpuAlignment
+) -> Iterator[Row]:
+    """Yield what `EmbeddingShards.write` takes of each shard, in order.
+
+    Several GPUs of this machine get a process each: the threads of one process that feed a GPU are
+    kept from those of another by Python's lock.
+
+    Raises:
+        UserError: A GPU or a library failed, or the source is not what it was.
+    """
+    gpus = alignment.gpus
+    if workers is not HERE or len(gpus) == 1:
+        return workers.map(items, EmbedOnGpus, engine, alignment, gpus=gpus)
+    arguments = [(engine.on((gpu,)), replace(alignment, gpus=(gpu,))) for gpu in gpus]
+    return through_processes(items, EmbedOnGpus, arguments)
 
 
 class EmbedOnGpus(Closing):

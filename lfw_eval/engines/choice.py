@@ -175,6 +175,15 @@ class EngineSpec:
     request: BuildRequest
     folder: Path
 
+    def on(self, gpus: tuple[int, ...]) -> "EngineSpec":
+        """Return the same engine on other GPUs; itself if it runs on none."""
+        options = self.choice.options.on(gpus)
+        return replace(
+            self,
+            choice=replace(self.choice, options=options),
+            request=replace(self.request, options=options),
+        )
+
     def local(self) -> Engine:
         """Build the engine in this process, or load what was built before.
 

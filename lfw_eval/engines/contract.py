@@ -65,6 +65,10 @@ class EngineOptions:
         """Numbers of the GPUs that the engine runs on."""
         return ()
 
+    def on(self: _Options, gpus: tuple[int, ...]) -> _Options:
+        """Return the same on other GPUs; the same for an engine that runs on none."""
+        return self
+
     @property
     def has_scales(self) -> bool:
         """Whether the engine brings its own INT8 scales, so that none have to be calibrated."""

@@ -20,9 +20,7 @@ from lfw_eval.workers.process_child import START
 # One that is worked on and one that waits, so that no process waits for this one.
 _ITEMS = 2
 # Of libraries that would start a thread per core of the machine in every process.
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
-)
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 def core_count() -> int:
@@ -32,23 +30,26 @@ def core_count() -> int:
 
 
 class Processes(Closing):
-    """Processes that run a worker on one thread each.
+    """Processes that run a worker each.
 
     They end with this object, and with this process however it ends.
     """
 
-    def __init__(self, count: int, worker: Callable[..., Work], *arguments: object) -> None:
+    def __init__(
+        self, count: int, worker: Callable[..., Work], *arguments: object, threads: int = 1
+    ) -> None:
         """Start them, without waiting until they are ready.
 
         Args:
             count: Of processes.
             worker: A class that they can import, instantiated once by each.
             arguments: Of that class.
+            threads: Of libraries in each process.
         """
         self._children: list[_Child] = []
         try:
             for _ in range(count):
-                self._children.append(_Child())
+                self._children.append(_Child(threads))
             for child in self._children:
                 child.send((worker, arguments))
         except BaseException:
@@ -95,14 +96,14 @@ class _Child:
         items: Those sent whose rows have not been received.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
         self.items = 0
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", START, str(theirs.fileno()), *sys.path],
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # Ctrl-C reaches this process alone, and this one ends the other.

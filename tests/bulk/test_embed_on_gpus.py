@@ -1,5 +1,6 @@
 """Shards of images embedded where they are aligned: GPUs, whose part the processor plays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 from lanes_on_cpu import lanes_on_cpu
 from world import tiny
 
+from lfw_eval.bulk import embed_on_gpus
 from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
+from lfw_eval.bulk.embed_on_gpus import rows_of_gpus
 from lfw_eval.datasets.alignment import AnyAlignment, GpuAlignment, MtcnnAlignment, gpu_lanes
 from lfw_eval.datasets.alignment.gpu import GpuRuntimes
 from lfw_eval.datasets.alignment.gpu_lanes import GpuLanes
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.workers.in_process import HERE
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'lfw-eval[ray]'")
@@ -64,3 +68,22 @@ def test_the_same_as_on_the_cpu(images, tmp_path, monkeypatch, mtcnn_weights):
         # Of crops that differ by rounding.
         np.testing.assert_allclose(on_gpu[0][name], vector, atol=0.05 * scale)
     assert len(list((tmp_path / "gpu").glob("*.parquet"))) == 1
+
+
+def test_several_gpus_of_this_machine_have_a_process_each(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(
+        embed_on_gpus, "through_processes", lambda items, worker, arguments: given.append(arguments)
+    )
+    options = TensorRTOptions(gpu=(0, 2))
+    choice = EngineChoice("tensorrt", "fp16", options=options)
+    engine = EngineSpec(choice, BuildRequest(tmp_path, "fixed", "fp16", options=options), tmp_path)
+    rows_of_gpus(HERE, [], engine, replace(ON_GPU, gpus=(0, 2)))
+    (arguments,) = given
+    assert [alignment.gpus for _, alignment in arguments] == [(0,), (2,)]
+    assert [spec.choice.options.gpus for spec, _ in arguments] == [(0,), (2,)]
+    assert [spec.request.options for spec, _ in arguments] == [
+        spec.choice.options for spec, _ in arguments
+    ]
+    rows_of_gpus(HERE, [], engine, ON_GPU)
+    assert len(given) == 1, "one GPU is this process's"

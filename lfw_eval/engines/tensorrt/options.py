@@ -37,6 +37,10 @@ class TensorRTOptions(CacheOptions):
         """Numbers of the GPUs that the engine runs on."""
         return self.gpu
 
+    def on(self, gpus: tuple[int, ...]) -> "TensorRTOptions":
+        """Return the same on other GPUs."""
+        return replace(self, gpu=gpus)
+
     def without_int8(self) -> "TensorRTOptions":
         """Return the same without what concerns INT8."""
         return replace(super().without_int8(), quantization=None)
