@@ -26,8 +26,8 @@ from lfw_eval.workers.contract import Row, Workers
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
 _MOST_IMAGES = 4096
-_GPU_IMAGES = 32_768
-"""In a shard where GPUs align as well: they have it in a second or two."""
+_GPU_IMAGES = 16_384
+"""In a shard where GPUs align as well: they have it within a second, and several share a source."""
 
 
 def shards_to_embed(source: Path, output: Path, alignment: AnyAlignment, batch: int) -> ImageShards:
