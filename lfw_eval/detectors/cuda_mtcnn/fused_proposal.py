@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lfw_eval.checkpoints.torch.archive import read_tensors
 from lfw_eval.detectors.cuda_mtcnn.proposals import WINDOW, Proposals
-from lfw_eval.detectors.cuda_mtcnn.pyramid import Pyramids, pyramids_of
+from lfw_eval.detectors.cuda_mtcnn.pyramid import TILE_ROWS, Pyramids, pyramids_of
 from lfw_eval.detectors.mtcnn_cascade import WINDOW as WINDOW_SIDE
 from lfw_eval.engines.cuda.device import Device, Module, Stream
 from lfw_eval.engines.cuda.images import DeviceImages
@@ -18,9 +18,10 @@ from lfw_eval.system.errors import UserError
 SOURCE = Path(__file__).with_name("proposal.cu")
 """The kernel that `FusedProposal` takes of its module."""
 
-THREADS = 128
+THREADS = 192
 """Of a block; proposal.cu has the same."""
 _INDEX = 4  # bytes
+_TABLES = 1024  # bytes, of the kernel's static shared memory
 _SHAPES = {
     "conv1": (10, 3, 3, 3),
     "conv2": (16, 10, 3, 3),
@@ -57,6 +58,8 @@ class FusedProposal(Closing):
         """
         self._buffers = Buffers(device)
         self._kernel = module.kernel("propose")
+        room = device.shared_memory - _TABLES
+        self._tile_rows = max(r for r in range(1, TILE_ROWS + 1) if shared_memory(r) <= room)
         self._threshold = np.float32(threshold)
         self._scales = WINDOW_SIDE / min_face, factor
         self._sizes: tuple[bytes, bytes] | None = None
@@ -81,6 +84,7 @@ class FusedProposal(Closing):
             *map(np.uint64, (table, groups, tiles)),
             self._threshold,
             *map(np.uint64, (windows, counts)),
+            shared=shared_memory(self._tile_rows),
         )
         return Proposals(pyramids.levels, pyramids.room, groups, windows, counts)
 
@@ -95,13 +99,19 @@ class FusedProposal(Closing):
         if sizes == self._sizes:
             return
         self._sizes = None  # until all of it is there
-        self._pyramids: Pyramids = pyramids_of(heights, widths, self._scales)
+        self._pyramids: Pyramids = pyramids_of(heights, widths, self._scales, self._tile_rows)
         for name in ("groups", "tiles"):
             content: NDArray[np.void] = getattr(self._pyramids, name)
             host = self._buffers.page_locked(name, content.shape, content.dtype)
             host[...] = content
             stream.to_device(self._buffers.reserve(name, content.nbytes), host)
         self._sizes = sizes
+
+
+def shared_memory(rows: int) -> int:
+    """Return the bytes that a block of the kernel takes for a tile of so many rows."""
+    pooled, features = 10 * (rows + 4) * 32, 16 * (rows + 2) * 28
+    return 4 * (pooled + max(3 * (2 * rows + 10) * 58, features))
 
 
 def proposal_weights(path: Path) -> NDArray[np.float32]:

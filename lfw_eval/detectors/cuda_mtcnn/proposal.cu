@@ -3,6 +3,7 @@
 //
 // The weights are in constant memory. All threads of a warp want the same weight at the same time,
 // so it comes as a uniform operand of the multiplication and costs neither registers nor traffic.
+#include "block.cuh"
 #include "image.cuh"
 #include "window.cuh"
 
@@ -29,20 +30,26 @@ struct Tile {
 };
 
 // The largest tile in windows; pyramid.py has the same numbers.
-constexpr int TILE_ROWS = 10, TILE_COLUMNS = 24;
-constexpr int THREADS = 128;
+constexpr int TILE_ROWS = 24, TILE_COLUMNS = 24;
+constexpr int THREADS = 192;
 
 // A thread computes STRIP neighbours of a row. Rows are padded to whole strips and, since a kernel
 // has three columns, one beyond.
 constexpr int STRIP = 4;
 __device__ constexpr int padded(int columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
 
-constexpr int ROWS2 = TILE_ROWS + 2, STRIDE2 = padded(TILE_COLUMNS) + STRIP;  // of layer 2
-constexpr int ROWS1 = ROWS2 + 2, STRIDE1 = padded(TILE_COLUMNS + 2) + STRIP;  // of layer 1, pooled
-constexpr int ROWS0 = 2 * ROWS1 + 2, STRIDE0 = 2 * (TILE_COLUMNS + 4) + 2;    // of the level
-constexpr int SIZE2 = CHANNELS2 * ROWS2 * STRIDE2, SIZE1 = CHANNELS1 * ROWS1 * STRIDE1,
-              SIZE0 = 3 * ROWS0 * STRIDE0;
-constexpr int PLANE2 = ROWS2 * STRIDE2, PLANE1 = ROWS1 * STRIDE1, PLANE0 = ROWS0 * STRIDE0;
+constexpr int STRIDE2 = padded(TILE_COLUMNS) + STRIP;      // of layer 2
+constexpr int STRIDE1 = padded(TILE_COLUMNS + 2) + STRIP;  // of layer 1, pooled
+constexpr int STRIDE0 = 2 * (TILE_COLUMNS + 4) + 2;        // of the level
+
+// Where a tile's channels lie: so many floats apart. shared_memory of fused_proposal.py adds them up.
+struct Planes {
+    int level, pooled, features;
+    __device__ explicit Planes(int rows)
+        : level((2 * rows + 10) * STRIDE0), pooled((rows + 4) * STRIDE1), features((rows + 2) * STRIDE2)
+    {
+    }
+};
 
 }  // namespace proposal
 
@@ -59,9 +66,9 @@ __device__ inline float prelu(float value, float slope) { return value >= 0 ? va
 // Resize what the tile needs of its level, standardised to (x - 127.5) / 128. The result's rows and
 // columns share the divisions that find what they touch.
 __device__ inline void resize(const Image& image, const Group& level, int top, int left, int rows,
-                              int columns, float* pixels)
+                              int columns, int plane, float* pixels)
 {
-    __shared__ Span row_spans[ROWS0], column_spans[STRIDE0];
+    __shared__ Span row_spans[2 * TILE_ROWS + 10], column_spans[STRIDE0];
     for (int i = threadIdx.x; i < rows; i += blockDim.x)
         row_spans[i] = touched(0, image.height, top + i, level.height);
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
@@ -72,14 +79,14 @@ __device__ inline void resize(const Image& image, const Group& level, int top, i
         const Pixel mean = area_mean(image, row_spans[row], column_spans[column]);
         float* const pixel = pixels + row * STRIDE0 + column;
         pixel[0] = (mean.red - 127.5f) * 0.0078125f;
-        pixel[PLANE0] = (mean.green - 127.5f) * 0.0078125f;
-        pixel[2 * PLANE0] = (mean.blue - 127.5f) * 0.0078125f;
+        pixel[plane] = (mean.green - 127.5f) * 0.0078125f;
+        pixel[2 * plane] = (mean.blue - 127.5f) * 0.0078125f;
     }
 }
 
 // The first layer and its pooling: a thread computes all channels of one pooled position.
 __device__ inline void layer1(const float* pixels, int rows, int columns, int height, int width,
-                              float* pooled)
+                              Planes planes, float* pooled)
 {
     const Weights& weights = proposal_weights;
     const int count = rows * columns;
@@ -96,7 +103,7 @@ __device__ inline void layer1(const float* pixels, int rows, int columns, int he
 #pragma unroll
             for (int y = 0; y < 4; ++y) {
                 const float2* source = reinterpret_cast<const float2*>(
-                    pixels + input * PLANE0 + (2 * row + y) * STRIDE0 + 2 * column);
+                    pixels + input * planes.level + (2 * row + y) * STRIDE0 + 2 * column);
                 patch[y][0] = source[0].x, patch[y][1] = source[0].y;
                 patch[y][2] = source[1].x, patch[y][3] = source[1].y;
             }
@@ -120,7 +127,7 @@ __device__ inline void layer1(const float* pixels, int rows, int columns, int he
             if (beside) largest = fmaxf(largest, prelu(sums[0][1][channel], slope));
             if (below) largest = fmaxf(largest, prelu(sums[1][0][channel], slope));
             if (below && beside) largest = fmaxf(largest, prelu(sums[1][1][channel], slope));
-            pooled[channel * PLANE1 + row * STRIDE1 + column] = largest;
+            pooled[channel * planes.pooled + row * STRIDE1 + column] = largest;
         }
     }
 }
@@ -145,7 +152,7 @@ __device__ inline void accumulate(const float* source, const float2 (*kernel)[WI
 }
 
 // The second layer: a thread computes all channels of a strip.
-__device__ inline void layer2(const float* pooled, int rows, int columns, float* features)
+__device__ inline void layer2(const float* pooled, int rows, int columns, Planes planes, float* features)
 {
     const Weights& weights = proposal_weights;
     const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
@@ -162,12 +169,12 @@ __device__ inline void layer2(const float* pooled, int rows, int columns, float*
         for (int input = 0; input < CHANNELS1; ++input)
 #pragma unroll
             for (int y = 0; y < 3; ++y)
-                accumulate(pooled + input * PLANE1 + (row + y) * STRIDE1 + column,
+                accumulate(pooled + input * planes.pooled + (row + y) * STRIDE1 + column,
                            weights.kernel2[input][y], 0, sums);
 #pragma unroll
         for (int channel = 0; channel < CHANNELS2; ++channel) {
             const float slope = weights.slope2[channel];
-            *reinterpret_cast<float4*>(features + channel * PLANE2 + row * STRIDE2 + column) =
+            *reinterpret_cast<float4*>(features + channel * planes.features + row * STRIDE2 + column) =
                 make_float4(prelu(sums[channel][0], slope), prelu(sums[channel][1], slope),
                             prelu(sums[channel][2], slope), prelu(sums[channel][3], slope));
         }
@@ -182,21 +189,24 @@ extern "C" __global__ void __launch_bounds__(proposal::THREADS)
             const proposal::Tile* __restrict__ tiles, float threshold, Window* windows, int* counts)
 {
     using namespace proposal;
-    // The second layer's result takes the place of the pixels.
-    __shared__ __align__(16) float pooled[SIZE1], shared[SIZE0 > SIZE2 ? SIZE0 : SIZE2];
     const Weights& weights = proposal_weights;
     const Tile tile = tiles[blockIdx.x];
     const Group level = groups[tile.group];
     const int rows = tile.rows, columns = tile.columns;
+    // The second layer's result takes the place of the pixels.
+    const Planes planes(rows);
+    float* const pooled = reinterpret_cast<float*>(dynamic_shared);
+    float* const shared = pooled + CHANNELS1 * planes.pooled;
 
     // Where a level's side is odd, the last tile's pooling reaches over it by a pixel.
     const int top = 2 * tile.row, left = 2 * tile.column;
     resize(images[tile.image], level, top, left, min(2 * rows + 10, level.height - top),
-           min(2 * columns + 10, level.width - left), shared);
+           min(2 * columns + 10, level.width - left), planes.level, shared);
     __syncthreads();
-    layer1(shared, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, pooled);
+    layer1(shared, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, planes,
+           pooled);
     __syncthreads();
-    layer2(pooled, rows + 2, columns + 2, shared);
+    layer2(pooled, rows + 2, columns + 2, planes, shared);
     __syncthreads();
 
     const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
@@ -220,7 +230,7 @@ extern "C" __global__ void __launch_bounds__(proposal::THREADS)
             for (int input = 0; input < CHANNELS2; ++input)
 #pragma unroll
                 for (int y = 0; y < 3; ++y)
-                    accumulate(shared + input * PLANE2 + (row + y) * STRIDE2 + column,
+                    accumulate(shared + input * planes.features + (row + y) * STRIDE2 + column,
                                weights.kernel3[input][y], first, sums);
 #pragma unroll
             for (int channel = 0; channel < 16; ++channel)

@@ -20,7 +20,7 @@ TILE = np.dtype(
     ]
 )
 """`struct Tile` of proposal.cu: the first window and the number of them, in a group."""
-TILE_ROWS, TILE_COLUMNS = 10, 24
+TILE_ROWS, TILE_COLUMNS = 24, 24
 """The largest tile; proposal.cu has the same."""
 
 Scales = tuple[float, float]  # the first level's, and the ratio between neighbours
@@ -43,13 +43,19 @@ class Pyramids:
     tiles: NDArray[np.void]
 
 
-def pyramids_of(heights: NDArray[np.int32], widths: NDArray[np.int32], scales: Scales) -> Pyramids:
+def pyramids_of(
+    heights: NDArray[np.int32],
+    widths: NDArray[np.int32],
+    scales: Scales,
+    tile_rows: int = TILE_ROWS,
+) -> Pyramids:
     """Return the pyramids of photographs of these sizes, with the levels of `Mtcnn._scales`.
 
     Args:
         heights: (n,).
         widths: (n,).
         scales: The first level's, relative to the photograph, and each one's to the one before.
+        tile_rows: Of the largest tile, at most `TILE_ROWS`.
     """
     shortest = np.minimum(heights, widths)
     scale = np.array(_scales(int(shortest.max(initial=0)), scales))
@@ -64,7 +70,7 @@ def pyramids_of(heights: NDArray[np.int32], widths: NDArray[np.int32], scales: S
     windows = flat["rows"].astype(np.int64) * flat["columns"]
     ends = np.cumsum(windows)
     flat["first"] = ends - windows
-    return Pyramids(len(scale), int(windows.sum()), flat, _tiles(groups))
+    return Pyramids(len(scale), int(windows.sum()), flat, _tiles(groups, tile_rows))
 
 
 def _scales(shortest: int, scales: Scales) -> list[float]:
@@ -82,14 +88,14 @@ def _windows(side: NDArray[np.int32]) -> NDArray[np.int32]:
     return -(-(side - 2) // 2) - 4
 
 
-def _tiles(groups: NDArray[np.void]) -> NDArray[np.void]:
+def _tiles(groups: NDArray[np.void], tile_rows: int) -> NDArray[np.void]:
     """Return tiles of about equal size that cover all windows of groups (images, levels)."""
     numbers = np.arange(groups.size).reshape(groups.shape)
     # The smallest levels first: their few tiles average over all of a photograph, which takes long.
     group, rows, columns = (
         values[:, ::-1].reshape(-1) for values in (numbers, groups["rows"], groups["columns"])
     )
-    level, top, height = _parts(rows, TILE_ROWS)
+    level, top, height = _parts(rows, tile_rows)
     strip, left, width = _parts(columns[level], TILE_COLUMNS)
     tiles = np.empty(len(strip), TILE)
     tiles["group"] = group[level[strip]]

@@ -2,6 +2,11 @@
 // size of block, one thread included: so kernels run on a CPU too (tests/rigs/cuda_on_cpu).
 #pragma once
 
+#ifdef __CUDACC__  // on a CPU the rig has it
+// As many bytes as the launch says.
+extern __shared__ float4 dynamic_shared[];
+#endif
+
 constexpr int LARGEST_BLOCK = 256;
 
 // Return the largest value of all threads to all of them; every thread of the block calls it.

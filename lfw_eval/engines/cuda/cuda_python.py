@@ -12,6 +12,7 @@ from cuda.bindings import driver, runtime
 from numpy.typing import DTypeLike, NDArray
 
 from lfw_eval.engines.cuda.device import (
+    SHARED_MEMORY_OF_ANY_KERNEL,
     Device,
     Event,
     Graph,
@@ -28,6 +29,7 @@ _NO_DEVICE = (
     runtime.cudaError_t.cudaErrorNoDevice,
     runtime.cudaError_t.cudaErrorInsufficientDriver,
 )
+_SHARED_MEMORY = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _TO_DEVICE = runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
 _TO_HOST = runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
 
@@ -100,7 +102,7 @@ class _Stream(Stream):
 
 class _Kernel(Kernel):
     def __init__(self, function: Any) -> None:
-        self._function = function
+        self._function, self._shared = function, SHARED_MEMORY_OF_ANY_KERNEL
 
     def launch(
         self,
@@ -108,13 +110,17 @@ class _Kernel(Kernel):
         grid: int | tuple[int, int, int],
         block: int,
         *arguments: np.generic,
+        shared: int = 0,
     ) -> None:
         x, y, z = blocks_along(grid)
         if 0 in (x, y, z):
             return
+        if shared > self._shared:
+            _check(driver.cuFuncSetAttribute(self._function, _SHARED_MEMORY, shared))
+            self._shared = shared
         values = [np.array(argument) for argument in arguments]
         addresses = np.array([value.ctypes.data for value in values], np.uint64)
-        size, parameters = (block, 1, 1, 0), addresses.ctypes.data
+        size, parameters = (block, 1, 1, shared), addresses.ctypes.data
         _check(driver.cuLaunchKernel(self._function, x, y, z, *size, stream.handle, parameters, 0))
 
 
@@ -141,6 +147,7 @@ class CudaPythonDevice(Device):
         properties = _check(runtime.cudaGetDeviceProperties(index))
         self.name = properties.name.decode()
         self.capability = (properties.major, properties.minor)
+        self.shared_memory = properties.sharedMemPerBlockOptin
         self.bus_id = _check(runtime.cudaDeviceGetPCIBusId(32, index)).partition(b"\0")[0].decode()
 
     @staticmethod

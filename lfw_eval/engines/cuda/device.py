@@ -10,6 +10,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from lfw_eval.system.errors import UserError
 
+SHARED_MEMORY_OF_ANY_KERNEL = 48 << 10
+"""Bytes that a block has without its kernel asking for them."""
+
 
 class Event(ABC):
     """A moment on a stream."""
@@ -74,6 +77,7 @@ class Kernel(ABC):
         grid: int | tuple[int, int, int],
         block: int,
         *arguments: np.generic,
+        shared: int = 0,
     ) -> None:
         """Enqueue the kernel; nothing, where the grid has no blocks.
 
@@ -83,6 +87,7 @@ class Kernel(ABC):
             block: Threads of a block.
             arguments: np.int32, np.float32 and, for addresses, np.uint64, of exactly the sizes of
                 the kernel's parameters and in their order.
+            shared: Bytes of a block's dynamic shared memory, at most the device's `shared_memory`.
         """
 
 
@@ -108,6 +113,7 @@ class Device(ABC):
         name: As the driver gives it, such as "NVIDIA H200".
         capability: Compute capability, such as (9, 0).
         bus_id: Its place on the PCI bus, which names it in other programs too.
+        shared_memory: Bytes that a block can have, where its kernel asks for as many.
     """
 
     library: ClassVar[str]
@@ -116,6 +122,7 @@ class Device(ABC):
     name: str
     capability: tuple[int, int]
     bus_id: str
+    shared_memory: int
 
     @staticmethod
     @abstractmethod

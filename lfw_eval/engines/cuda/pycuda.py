@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from pycuda import driver
 
 from lfw_eval.engines.cuda.device import (
+    SHARED_MEMORY_OF_ANY_KERNEL,
     Device,
     Event,
     Kernel,
@@ -61,7 +62,7 @@ class _Stream(Stream):
 
 class _Kernel(Kernel):
     def __init__(self, function: Any) -> None:
-        self._function = function
+        self._function, self._shared = function, SHARED_MEMORY_OF_ANY_KERNEL
 
     def launch(
         self,
@@ -69,11 +70,18 @@ class _Kernel(Kernel):
         grid: int | tuple[int, int, int],
         block: int,
         *arguments: np.generic,
+        shared: int = 0,
     ) -> None:
         assert isinstance(stream, _Stream)
         blocks = blocks_along(grid)
-        if 0 not in blocks:
-            self._function(*arguments, grid=blocks, block=(block, 1, 1), stream=stream.stream)
+        if 0 in blocks:
+            return
+        if shared > self._shared:
+            attribute = driver.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._function.set_attribute(attribute, shared)
+            self._shared = shared
+        size = {"grid": blocks, "block": (block, 1, 1), "shared": shared}
+        self._function(*arguments, **size, stream=stream.stream)
 
 
 class _Module(Module):
@@ -109,6 +117,9 @@ class PycudaDevice(Device):
         self.name = device.name()
         self.capability = device.compute_capability()
         self.bus_id = device.pci_bus_id()
+        self.shared_memory = device.get_attribute(
+            driver.device_attribute.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+        )
         self._context = _primary_context(index)
         self._allocations: dict[int, Any] = {}
 

@@ -144,6 +144,16 @@ def test_tiles_are_those_of_the_kernel():
     assert f"THREADS = {THREADS}" in source
 
 
+def test_a_gpu_with_less_shared_memory(mtcnn_weights, mtcnn, real_data):
+    device = CpuDevice()
+    device.shared_memory = 64 << 10  # Turing's
+    faces = open_faces(real_data / "wider_val_120.tgz")
+    images = [pixels for _, pixels in faces.read([faces.images[0].name])]
+    weights = proposal_weights(mtcnn_weights["pnet"])
+    with FusedProposal(device, CpuModule(SOURCE), weights) as proposal:
+        require_the_networks_windows(proposal, mtcnn, images)
+
+
 def test_weights_of_another_network(mtcnn_weights):
     with pytest.raises(UserError, match=r"does not have the tensors of P-Net \('conv4_1.weight'\)"):
         proposal_weights(mtcnn_weights["rnet"])

@@ -84,8 +84,9 @@ def _launcher(name: str, parameters: list[str]) -> list[str]:
         f'extern "C" {{ int count_of_{name} = {len(types)};',
         f"static int table_of_{name}[] = {{{sizes or 0}}};",
         f"int* sizes_of_{name} = table_of_{name};",
-        f"const char* launch_{name}(const dim3* grid, unsigned threads, void** arguments) {{",
-        f"    return run_grid(*grid, threads, [&] {{ {name}({values}); }});",
+        f"const char* launch_{name}(const dim3* grid, unsigned threads, unsigned shared,",
+        "    void** arguments) {",
+        f"    return run_grid(*grid, threads, shared, [&] {{ {name}({values}); }});",
         "} }",
     ]
 

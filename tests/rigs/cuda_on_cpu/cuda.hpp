@@ -24,12 +24,6 @@ inline uint3 block_number(unsigned long long n, dim3 grid)
     return {unsigned(n % grid.x), unsigned(n / grid.x % grid.y), unsigned(n / grid.x / grid.y)};
 }
 
-#ifdef BLOCK_OF_THREADS
-#include "threads.hpp"
-#else
-#include "blocks.hpp"
-#endif
-
 struct float2 { float x, y; };
 struct float3 { float x, y, z; };
 struct alignas(16) float4 { float x, y, z, w; };
@@ -38,6 +32,12 @@ struct alignas(16) int4 { int x, y, z, w; };
 struct uchar4 { unsigned char x, y, z, w; };
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+#ifdef BLOCK_OF_THREADS
+#include "threads.hpp"
+#else
+#include "blocks.hpp"
+#endif
 
 using std::max;
 using std::min;

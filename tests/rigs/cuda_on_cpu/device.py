@@ -57,8 +57,10 @@ class CpuKernel(Kernel):
         grid: int | tuple[int, int, int],
         block: int,
         *arguments: np.generic,
+        shared: int = 0,
     ) -> None:
         assert 1 <= block <= 1024
+        assert shared <= CpuDevice.shared_memory
         # CUDA takes what lies there: a wrong number or size of arguments would read other memory.
         sizes = [argument.nbytes for argument in arguments]
         assert sizes == self._sizes, f"{self._name} takes {self._sizes} bytes, not {sizes}"
@@ -67,7 +69,7 @@ class CpuKernel(Kernel):
         blocks = (ctypes.c_uint * 3)(*blocks_along(grid))
         module = self._module
         at_once = module.blocks if module.threads == 1 else min(block, module.threads)
-        failure = self._function(blocks, ctypes.c_uint(at_once), addresses)
+        failure = self._function(blocks, ctypes.c_uint(at_once), ctypes.c_uint(shared), addresses)
         assert failure is None, f"{self._name}: {failure.decode()}"
         module.launched.add(self._name)
 
@@ -111,6 +113,7 @@ class CpuDevice(Device):
     name = "processor"
     capability = (9, 0)
     bus_id = ""
+    shared_memory = 227 << 10
 
     def __init__(self) -> None:
         self._memory: dict[int, NDArray[np.uint8]] = {}

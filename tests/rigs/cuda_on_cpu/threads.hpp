@@ -8,6 +8,7 @@
 #include <vector>
 
 #define __shared__ static  // one block runs at a time
+__shared__ float4* dynamic_shared;
 static dim3 blockDim{1, 1, 1};
 
 // Where the threads of a block wait for one another. All of them have to come to the same place,
@@ -45,13 +46,16 @@ static std::unique_ptr<Barrier> barrier;
 #define __syncthreads() barrier->wait(__FILE__ ":" LINE_AS_TEXT(__LINE__))
 
 // Return what was wrong; nullptr where nothing was.
-template <class Kernel> const char* run_grid(dim3 grid, unsigned threads, Kernel kernel)
+template <class Kernel>
+const char* run_grid(dim3 grid, unsigned threads, unsigned shared, Kernel kernel)
 {
     static std::mutex one_launch_at_a_time;
     const std::lock_guard<std::mutex> lock(one_launch_at_a_time);
     static thread_local std::string failure;
     failure.clear();
     blockDim = {threads, 1, 1};
+    std::vector<float4> memory((shared + 15) / 16);
+    dynamic_shared = memory.data();
     barrier = std::make_unique<Barrier>(threads);
     const auto work = [&](unsigned thread, std::string& failure) {
         threadIdx = {thread, 0, 0};
