@@ -38,9 +38,9 @@ _FLOAT, _INDEX, _BOX, _LANDMARKS = 4, 4, 16, 40  # bytes
 _PIXEL = 3 * _FLOAT
 _CANDIDATE = 32
 _WINDOW = WINDOW.itemsize + _CANDIDATE + _INDEX
-# Chunks of a batch are multiples: what networks write then begins at multiples of 256 bytes, as
-# TensorRT wants it.
-_CHUNK = 64
+# Of several runs for a batch each has a multiple: what networks write then begins at multiples of
+# 256 bytes, as TensorRT wants it.
+_MULTIPLE = 64
 _SUPPRESSION_THREADS, _PATCH_THREADS = 256, 192  # of a block
 
 
@@ -100,8 +100,8 @@ class CudaMtcnn(Closing):
             )
         }
         self.patch_bytes = max(
-            _chunk(refinement) * REFINEMENT_SIDE**2 * _PIXEL,
-            _chunk(output) * OUTPUT_SIDE**2 * _PIXEL,
+            _largest_run(refinement) * REFINEMENT_SIDE**2 * _PIXEL,
+            _largest_run(output) * OUTPUT_SIDE**2 * _PIXEL,
         )
 
     def detect(self, images: DeviceImages, stream: Stream) -> DeviceFaces:
@@ -207,21 +207,25 @@ class CudaMtcnn(Closing):
         columns: Mapping[str, int],
     ) -> dict[str, int]:
         """Run R- or O-Net on the boxes; return the addresses of its outputs, in order."""
+        size = _run_size(boxes.total, network)
+        room = -(-boxes.total // size) * size
         widths = {name: width * _FLOAT for name, width in columns.items()}
         outputs = {
-            name: self._buffers.reserve(f"{name} {side}", boxes.total * width)
+            name: self._buffers.reserve(f"{name} {side}", room * width)
             for name, width in widths.items()
         }
         patches = self._buffers.reserve("patches", self.patch_bytes)
-        chunk = _chunk(network)
-        for start in range(0, boxes.total, chunk):
-            count = min(chunk, boxes.total - start)
+        for start in range(0, boxes.total, size):
+            count = min(size, boxes.total - start)
             self._launch(
                 "cut_patches", batch.stream, count, _PATCH_THREADS,
                 batch.table, boxes.image_of, boxes.boxes, np.int32(start), np.int32(side), patches,
             )  # fmt: skip
+            if count < size:
+                patch = side**2 * _PIXEL
+                batch.stream.zero(patches + count * patch, (size - count) * patch)
             places = {name: outputs[name] + start * width for name, width in widths.items()}
-            network.run(batch.stream, count, {"pixels": patches, **places})
+            network.run(batch.stream, size, {"pixels": patches, **places})
         return outputs
 
     def _boxes(self, name: str, batch: "_Batch", total: int, counts: int) -> "_Boxes":
@@ -270,7 +274,18 @@ class _Boxes:
     boxes: int  # float32 (total, 4)
 
 
-def _chunk(network: DeviceNetwork) -> int:
-    """Return the boxes of a run."""
-    assert network.largest_batch >= _CHUNK
-    return network.largest_batch // _CHUNK * _CHUNK
+def _largest_run(network: DeviceNetwork) -> int:
+    """Return the most boxes of a run."""
+    assert network.largest_batch >= _MULTIPLE
+    return network.largest_batch // _MULTIPLE * _MULTIPLE
+
+
+def _run_size(boxes: int, network: DeviceNetwork) -> int:
+    """Return the boxes of every run of a batch; the last one is filled up with black patches.
+
+    TensorRT prepares a network anew whenever the size changes.
+    """
+    runs = max(-(-boxes // _largest_run(network)), 1)
+    if runs == 1:
+        return max(boxes, 1)
+    return -(-boxes // (runs * _MULTIPLE)) * _MULTIPLE

@@ -123,6 +123,26 @@ def test_photographs_of_mixed_sizes_and_many_faces_in_a_batch(detector, mtcnn, r
         require_equal(faces, mtcnn.detect(image[None])[0])
 
 
+def test_runs_of_a_batch_have_one_size(mtcnn, real_data, monkeypatch):
+    """A size that changes costs TensorRT a preparation."""
+    sizes: dict[CopyingNetwork, list[int]] = {}
+
+    def noted(network: CopyingNetwork, stream: Stream, size: int, tensors: dict[str, int]) -> None:
+        sizes.setdefault(network, []).append(size)
+        run(network, stream, size, tensors)
+
+    run = CopyingNetwork.run
+    monkeypatch.setattr(CopyingNetwork, "run", noted)
+    photographs = open_photographs(real_data / "lfw.tgz")
+    images = [image for _, image in photographs.read(sorted(photographs.paths)[:8])]
+    with on_rig(mtcnn) as detector:
+        detect(detector, images)
+    refinement, output = sizes.values()
+    assert refinement == [64] * len(refinement)
+    assert len(refinement) > 1
+    assert len(output) == 1
+
+
 @pytest.mark.parametrize(("reach", "threads"), [(4, 1), (20, 1), (4, 6)])
 def test_ties_and_boxes_outside_of_the_photograph(mtcnn, real_data, reach, threads):
     networks = (mtcnn.proposal, mtcnn.refinement, mtcnn.output)
