@@ -76,6 +76,8 @@ class GpuLanes(Closing):
     def align(self, photographs: Iterable[EncodedPhotograph]) -> Iterator[AlignedBatch]:
         """Yield batches of photographs, in order, aligned; those that cannot be read are listed.
 
+        One iterator at a time, since lanes have a batch at a time.
+
         Raises:
             UserError: A GPU failed, or what the photographs come from did.
         """
@@ -94,15 +96,15 @@ def _lane(
     stack: ExitStack,
 ) -> AlignmentLane:
     """Return a lane, to be closed with the stack."""
-    buffers, recipe = Buffers(device), alignment.recipe
-    crops: CudaCrops
-    if isinstance(recipe, MtcnnAlignment):
-        crops = MarginCrops(recipe, detectors.module(device), buffers)
-    else:
-        crops = FivePointCrops(recipe, detectors.module(device), buffers)
+    buffers, recipe, module = Buffers(device), alignment.recipe, detectors.module(device)
     finish: Finish = crops_to_host
     if engine:
         network = stack.enter_context(engine.resident(device))
         finish = CropsToEmbeddings(network, engine.inputs[0], engine.outputs[0], buffers)
-    lane = AlignmentLane(device, detectors.detector(device), crops, finish)
-    return stack.enter_context(lane)
+    detector = detectors.detector(device)
+    crops: CudaCrops
+    if isinstance(recipe, MtcnnAlignment):
+        crops = MarginCrops(recipe, module, buffers)
+    else:
+        crops = FivePointCrops(recipe, module, buffers)
+    return stack.enter_context(AlignmentLane(device, detector, crops, finish))
