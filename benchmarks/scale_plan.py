@@ -201,7 +201,7 @@ def main(
     prepared = _HOST_CORES / prepare
     plan = {
         "CPU host, images/s": on_cpu,
-        "CPU hosts for one day": images / on_cpu / 86400,
+        "hours, CPU host": images / on_cpu / 3600,
         **from_photographs(images),
         "hours, the CPU alone aligning for 4 GPUs": images / prepared / 3600,
         "hours, the same images as crops": images / gpus / 3600,
@@ -209,7 +209,10 @@ def main(
         "TB encoded": images * cost["encoded_bytes"] / 1e12,
         "TB crops, passed and not kept": images * cost["crop_bytes"] / 1e12,
         "GB embeddings": images * cost["embedding_bytes"] / 1e9,
-        "minutes to score 1e9 pairs, one host": 1e9 * cost["score_pair_s"] / _HOST_CORES / 60,
+        "core seconds to score 1e9 pairs": 1e9 * cost["score_pair_s"],
+        "core ms to read and decode": 1e3 * cost["read_decode_s"],
+        "core ms to align": 1e3 * cost["align_s"],
+        "core ms to embed": 1e3 * cost["embed_s"],
     }
     for name, value in cost.items():
         print(f"{name:<50}{value:>14.3g}")
