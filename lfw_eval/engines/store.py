@@ -12,6 +12,7 @@ import onnx
 
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import RECIPE
+from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256, write_atomically
 from lfw_eval.system.locks import locked
 from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
@@ -24,6 +25,21 @@ class StoredEngine:
     path: Path
     content: bytes
     about: Mapping[str, Any]
+
+    def fact(self, name: str, find: Callable[[], Any]) -> Any:
+        """Return a fact about the engine, which is found once and written beside it.
+
+        Args:
+            find: Returns it, as JSON has it.
+        """
+        if name in self.about:
+            return self.about[name]
+        fact, path = find(), self.path.with_suffix(".json")
+        # Without room or permission it is found again next time.
+        with suppress(DamagedError, UserError):
+            if record := read_record(path):
+                write_record(path, {**record, "about": {**record["about"], name: fact}})
+        return fact
 
 
 @dataclass(frozen=True)

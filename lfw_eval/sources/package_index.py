@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
-from urllib.request import url2pathname
 
 from lfw_eval.sources.checksum import measure, verify
 from lfw_eval.sources.download import download
@@ -113,6 +112,8 @@ def _local_path(location: str) -> Path | None:
         raise SourceFailedError("not a usable address") from error
     if parts.scheme in ("http", "https"):
         return None
+    from urllib.request import url2pathname  # loads TLS, which runs that fetch nothing do without
+
     return Path(url2pathname(parts.path) if parts.scheme == "file" else location).expanduser()
 
 

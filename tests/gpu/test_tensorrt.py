@@ -235,6 +235,8 @@ def test_types_that_it_runs_in(request_for, folder, precision, options, kind):
         assert kind in engine.executed.by_type
         assert precision == "fp16" or engine.executed.share(precision) > 0.5
         assert UNIDENTIFIED not in engine.executed.by_type
+        with build(request_for(precision, **options), folder) as again:
+            assert (again.executed, again.arithmetic) == (engine.executed, engine.arithmetic)
 
 
 @pytest.mark.parametrize("quantization", ["cache", "live"])

@@ -7,6 +7,9 @@ from typing import Any
 
 from lfw_eval.engines.weighted_layers import WeightedLayer
 
+RECIPE = 1
+"""Of `tensorrt_types` and the layers it takes: raise it when it would say others of a plan."""
+
 # A layer of a plan is named after all that was fused into it, and lists it as "[ONNX Layer: …]".
 _FUSED = re.compile(r" \+ | \|\| ")
 _LISTED = re.compile(r"\[ONNX Layer: (.*?)\](?=\[ONNX Layer: |[^\]]*$)")
