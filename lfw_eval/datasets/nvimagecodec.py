@@ -4,14 +4,17 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lfw_eval.datasets.baseline_jpeg import Size, baseline_size
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
+from lfw_eval.datasets.reused_images import ImageSet, ImageSets
 from lfw_eval.engines.cuda.device import Device, Stream
 from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
 from lfw_eval.system.errors import UserError, first_line
@@ -21,6 +24,7 @@ from lfw_eval.system.errors import UserError, first_line
 _OPTIONS = ":fancy_upsampling=1"
 _JPEG = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
 _STDERR = 2
+_shape = attrgetter("shape")
 
 
 class NvImageCodecDecoder(DeviceDecoder):
@@ -44,6 +48,8 @@ class NvImageCodecDecoder(DeviceDecoder):
         self.description = _title(codec)
         self._device = device
         self._others = others
+        self._images = ImageSets(self.interface)
+        self._code_stream = codec.CodeStream
         kinds = [codec.Backend(getattr(codec, kind)) for kind in self.backends]
         with device.active():
             try:
@@ -69,43 +75,65 @@ class NvImageCodecDecoder(DeviceDecoder):
         """Decode files; pixels of JPEGs may differ from those of `photographs.decode` by 3."""
         sizes = sizes or [baseline_size(content) for content in contents]
         baseline = [place for place, size in enumerate(sizes) if size]
+        lease = self._images.lease(stream)
+        table = np.zeros(len(contents), IMAGE)
         with self._device.active():
-            images = self._decoder.decode(
-                [contents[place] for place in baseline], cuda_stream=stream.handle
+            table[baseline] = self._decoded(
+                lease.images,
+                [contents[place] for place in baseline],
+                np.array([sizes[place] for place in baseline]),
             )
-        entries = [(0, 0, 0, 0, 0)] * len(contents)
-        for place, image in zip(baseline, images, strict=True):
-            if image is not None:
-                entries[place] = self._entry(image, sizes[place])
-        table = np.array(entries, IMAGE)
         refused = np.flatnonzero(table["address"] == 0).tolist()
         if not refused:
             rows = np.arange(len(contents))
-            # The images' memory is freed on the stream, which a tuple lets go of after them.
-            return DecodedBatch(DeviceImages(table, (stream, images)), rows, {})
+            return DecodedBatch(DeviceImages(table, lease), rows, {})
         rest = self._others.decode(
             [contents[place] for place in refused], [names[place] for place in refused], stream
         )
         table[np.take(refused, rest.rows)] = rest.images.table
         rows = np.flatnonzero(table["address"])
         unreadable = {refused[place]: error for place, error in rest.unreadable.items()}
-        owner = stream, images, rest.images.owner
-        return DecodedBatch(DeviceImages(table[rows], owner), rows, unreadable)
+        return DecodedBatch(DeviceImages(table[rows], (lease, rest.images.owner)), rows, unreadable)
 
     def close(self) -> None:
         """Free the decoders; what they have decoded stays until its owner is let go."""
-        del self._decoder
+        with self._device.active():
+            self._images.close()
+            del self._decoder
         self._others.close()
 
-    def _entry(self, image: Any, size: Size | None) -> tuple[int, int, int, int, int]:
-        """Return a row of the table, zeros for an image that is not of the size in the header."""
-        interface = getattr(image, self.interface)
-        height, width, channels = interface["shape"]
-        # An orientation in EXIF swaps the two.
-        if size not in ((height, width), (width, height)) or channels != 3:
-            return 0, 0, 0, 0, 0
-        strides = interface["strides"]
-        return interface["data"][0], height, width, strides[0] if strides else width * 3, 0
+    def _decoded(
+        self, reused: ImageSet, contents: Sequence[bytes], sizes: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """Return a table of images, with zeros for those that were refused.
+
+        Args:
+            reused: Hold the pixels.
+            contents: Of files.
+            sizes: (n, 2), height and width according to their headers.
+        """
+        table = np.zeros(len(contents), IMAGE)
+        if not contents:
+            return table
+        stream = reused.stream.handle
+        images = reused.take(
+            len(contents),
+            lambda count: self._decoder.decode([_JPEG] * count, cuda_stream=stream),
+        )
+        results = self._decoder.decode(
+            list(map(self._code_stream, contents)), images=images, cuda_stream=stream
+        )
+        shapes = np.array(list(map(_shape, images)))
+        table["address"] = reused.addresses(len(contents))
+        table["height"], table["width"] = shapes[:, 0], shapes[:, 1]
+        table["stride"] = table["width"] * 3  # images of nvImageCodec's own have no gaps
+        # An orientation in EXIF swaps height and width.
+        usable = (shapes[:, :2] == sizes).all(1) | (shapes[:, 1::-1] == sizes).all(1)
+        usable &= shapes[:, 2] == 3
+        if results != images:
+            usable &= [result is not None for result in results]
+        table[~usable] = 0
+        return table
 
 
 def codec_title() -> str:

@@ -85,11 +85,23 @@ def test_other_files_are_left_to_the_long_way(content):
     assert baseline_size(content) is None
 
 
+def test_files_of_one_encoder_are_read_alike_whatever_their_size():
+    for side in range(1, 60):
+        assert baseline_size(jpeg(image=picture(side, side, side + 1))) == (side, side + 1)
+
+
+def test_segments_longer_than_those_that_are_remembered():
+    long = [segment(0xE2, bytes(65_000)), segment(0xFE, jpeg())]
+    assert baseline_size(after_start(jpeg(), *long)) == (60, 50)
+
+
 mutations = st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(max_size=3)), max_size=4)
 
 
 @given(st.sampled_from(list(FLAGS)), mutations, st.floats(0, 1), st.booleans())
 @example("4:2:0", [(300, b"\xff\xc4")], 1.0, True)
+@example("4:2:0", [(700, b"\xff\xe1\xff")], 1.0, False)
+@example("4:2:0", [(700, b"\xff\xe1\0")], 1.0, False)
 def test_a_damaged_file_is_judged_as_the_long_way_does(kind, damage, part, in_header):
     content = jpeg(*FLAGS[kind])
     for at, put in damage:

@@ -98,13 +98,63 @@ def test_batches_under_way_share_no_memory(decoder):
         np.testing.assert_array_equal(pixels(batch)[0], decode(encoded(picture(seed)), "a"))
 
 
-def test_memory_serves_again_when_its_owner_is_gone():
-    with HostDecoder(CpuDevice(), 2) as decoder:
-        large = decoded(decoder, GOOD).images.table["address"][0]
-        assert decoded(decoder, GOOD).images.table["address"][0] == large
-        kept = decoded(decoder, GOOD)
-        assert decoded(decoder, GOOD).images.table["address"][0] != large
-        assert kept.images.table["address"][0] == large
+@pytest.fixture(params=["OpenCV", "nvImageCodec"])
+def reusing(request):
+    with HostDecoder(CpuDevice(), 2) if request.param == "OpenCV" else codec() as decoder:
+        yield decoder
+
+
+ORDINARY = ["large.jpg", "grey.jpg", "restarts.jpg", "trailing.jpg", "exif1.jpg", "exif6.jpg"]
+"""What nvImageCodec decodes."""
+
+
+def test_memory_serves_again_when_its_owner_is_gone(reusing):
+    files = {name: GOOD[name] for name in ORDINARY}
+    stream = CpuStream()
+
+    def batch() -> DecodedBatch:
+        return reusing.decode(list(files.values()), list(files), stream)
+
+    large = batch().images.table["address"].tolist()
+    assert batch().images.table["address"].tolist() == large
+    kept = batch()
+    assert not set(batch().images.table["address"]) & set(large)
+    assert kept.images.table["address"].tolist() == large
+
+
+def test_no_pixels_are_those_of_an_earlier_batch(reusing):
+    """Sizes, numbers of photographs and refused ones change from batch to batch."""
+    files = GOOD | BAD
+    damaged = bytearray(GOOD["large.jpg"])
+    damaged[2000:2010] = bytes(10)
+    files["damaged.jpg"] = bytes(damaged)
+    stream, random = CpuStream(), np.random.default_rng(4)
+    under_way = []
+    for count in [1, 9, 3, 0, 20, 5, 20, 2, 20, 20]:
+        names = random.choice(list(files), count).tolist()
+        batch = reusing.decode([files[name] for name in names], names, stream)
+        assert [names[place] in BAD for place in batch.unreadable] == [True] * len(batch.unreadable)
+        assert sorted([*batch.rows.tolist(), *batch.unreadable]) == list(range(count))
+        under_way = [*under_way[-1:], (names, batch)]
+        for photographs, earlier in under_way:
+            rows = earlier.rows.tolist()
+            for name, image in zip(
+                [photographs[row] for row in rows], pixels(earlier), strict=True
+            ):
+                np.testing.assert_array_equal(image, decode(files[name], name), name)
+
+
+def test_images_of_another_stream_are_not_reused():
+    """Their memory is freed on a stream that may be gone."""
+    with codec() as decoder:
+        files = {"large.jpg": GOOD["large.jpg"]}
+        earlier, later = CpuStream(), CpuStream()
+        first = decoder.decode(list(files.values()), list(files), earlier).images.owner
+        images = first.images
+        del first
+        assert decoder.decode(list(files.values()), list(files), later).images.owner.images is not (
+            images
+        )
 
 
 class Nothing(DeviceDecoder):
@@ -114,9 +164,9 @@ class Nothing(DeviceDecoder):
 
 def test_ordinary_jpegs_are_left_to_nvimagecodec():
     pytest.importorskip("nvidia.nvimgcodec")
-    names = ["large.jpg", "grey.jpg", "restarts.jpg", "trailing.jpg", "exif1.jpg", "exif6.jpg"]
     with HostCodec(CodecDevice(), Nothing()) as decoder:
-        assert len(decoded(decoder, {name: GOOD[name] for name in names}).rows) == len(names)
+        batch = decoded(decoder, {name: GOOD[name] for name in ORDINARY})
+        assert len(batch.rows) == len(ORDINARY)
 
 
 def test_a_decoder_that_refuses_every_jpeg_is_none(monkeypatch):
