@@ -34,7 +34,11 @@ def serve(descriptor: int) -> None:
     work: Work | Exception = _outcome(lambda: _worker(*load(received.get())))
     while True:
         item: Row = load(received.get())
-        channel.send(_outcome(lambda: _rows(work, item)))  # noqa: B023
+        rows = _outcome(lambda: _rows(work, item))  # noqa: B023
+        try:
+            channel.send(rows)
+        except OSError:  # the parent is gone, which `_receive` need not have noticed yet
+            return
 
 
 def _receive(channel: Channel, received: "Queue[list[bytearray]]") -> None:

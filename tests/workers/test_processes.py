@@ -89,6 +89,33 @@ def test_processes_end_in_the_middle_of_their_work(tmp_path):
     assert not any(is_running(int(path.name)) for path in tmp_path.iterdir())
 
 
+SCRIPT_THAT_DOES_NOT_READ = """
+import select
+from process_workers import Multiplier
+from lfw_eval.workers.processes import Processes
+with Processes(2, Multiplier, 1) as workers:
+    workers._fill(iter([{"stop": 9}] * 9))
+    while len(select.select(workers._children, [], [])[0]) < 2:
+        pass
+    print("sending", flush=True)
+    select.select([], [], [])
+"""
+
+
+def test_processes_that_are_sending_say_nothing_when_their_parent_is_killed():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT_THAT_DOES_NOT_READ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout
+    assert parent.stdout.readline() == "sending\n"
+    parent.kill()
+    assert parent.communicate() == ("", "")
+
+
 # A user's script, which has no `if __name__ == "__main__"`.
 SCRIPT = """
 import sys
