@@ -5,10 +5,10 @@ from functools import lru_cache
 import numpy as np
 
 from lfw_eval.datasets.image_header import MAX_BYTES, MAX_PIXELS
-from lfw_eval.datasets.jpeg_end import END_OF_IMAGE, is_cut_off
+from lfw_eval.datasets.jpeg_end import is_cut_off
 
 # ITU-T T.81, table B.1.
-_START, _FRAME, _SCAN = b"\xff\xd8", b"\xff\xc0", b"\xff\xda"
+_START, _FRAME, _SCAN, _END = b"\xff\xd8", b"\xff\xc0", b"\xff\xda", b"\xff\xd9"
 _ADOBE = 0xEE
 _SEGMENTS = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
 """What may stand before frame and scan: tables, restart interval, comment, applications."""
@@ -46,16 +46,15 @@ def baseline_size(content: bytes) -> Size | None:
 def _ends_with_image(content: bytes, scan: int) -> bool:
     """Return whether the first marker in a scan's data is the end of the image, as it mostly is.
 
-    NumPy looks for it in half of the time of `is_cut_off`, during which others can run Python.
+    NumPy looks for it faster than `is_cut_off` does, and lets others run Python meanwhile.
     """
     begin = scan + 2 + max(2, int.from_bytes(content[scan + 2 : scan + 4], "big"))
     if begin + 2 > len(content):
         return False
-    data = np.frombuffer(content, np.uint8, offset=begin)
+    data = np.frombuffer(content, np.uint8, -1, begin)
     markers = data[:-1] == 0xFF
     markers &= data[1:] != 0  # which is stuffed into coded data
-    first = markers.argmax()
-    return bool(markers[first]) and bool(data[first + 1] == END_OF_IMAGE)
+    return content.startswith(_END, begin + int(markers.argmax()))
 
 
 def _after_segments(content: bytes, at: int, marker: bytes) -> int:

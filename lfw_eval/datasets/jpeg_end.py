@@ -5,7 +5,7 @@ import re
 _START = b"\xff\xd8"
 # What ends coded data: not a stuffed zero, a restart or a fill byte (ITU-T T.81, B.1.1).
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-END_OF_IMAGE = 0xD9
+_END_OF_IMAGE = 0xD9
 
 
 def is_cut_off(content: bytes, at: int = len(_START)) -> bool:
@@ -20,7 +20,7 @@ def is_cut_off(content: bytes, at: int = len(_START)) -> bool:
     if not content.startswith(_START):
         return False
     while marker := _MARKER.search(content, at):
-        if content[marker.end() - 1] == END_OF_IMAGE:
+        if content[marker.end() - 1] == _END_OF_IMAGE:
             return False
         segment = content[marker.end() : marker.end() + 2]
         at = marker.end() + max(2, int.from_bytes(segment, "big"))

@@ -94,6 +94,21 @@ def test_damaged_pixels_cost_no_other_photograph(device, decoder):
     assert {*images, *batch.unreadable} == {0, 1, 2}
 
 
+def test_no_pixels_are_those_of_an_earlier_batch(device, decoder):
+    """Sizes and numbers of photographs change from batch to batch."""
+    stream, random = device.stream(), np.random.default_rng(3)
+    contents = [encoded(picture(seed, 40 + 9 * seed, 300 - 7 * seed)) for seed in range(30)]
+    expected = pixels(device, decoder.decode(contents, [""] * 30, stream), stream)
+    under_way = []
+    for count in (30, 4, 0, 30, 17, 30):
+        chosen = random.choice(30, count).tolist()
+        batch = decoder.decode([contents[index] for index in chosen], [""] * count, stream)
+        under_way = [*under_way[-1:], (chosen, batch)]
+        for indices, earlier in under_way:
+            for index, image in zip(indices, pixels(device, earlier, stream), strict=True):
+                np.testing.assert_array_equal(image, expected[index])
+
+
 def test_memory_is_bounded(device, decoder):
     stream = device.stream()
     files = {str(seed): encoded(picture(seed, 250, 250)) for seed in range(64)}
