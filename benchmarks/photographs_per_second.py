@@ -194,7 +194,9 @@ def main() -> None:
         save("GPUs at once, in one process", {**together, "times one": times_one})
     if "accuracy" not in skipped:
         runs = {
-            precision: accuracy_runs(options.lfw, precision, PHOTOGRAPHS, level, options.rounds)
+            precision: accuracy_runs(
+                options.lfw, precision, PHOTOGRAPHS, level, options.rounds, options.profile
+            )
             for precision in precisions
         }
         save("LFW from the archive to the table", runs)
@@ -216,6 +218,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peer-python")
     parser.add_argument("--peer-path", default="", help="PYTHONPATH of that Python.")
     parser.add_argument("--skip", default="", help=f"Of {', '.join(PARTS)}, with commas.")
+    parser.add_argument("--profile", type=Path, help="Where to leave that of an accuracy run.")
     parser.add_argument("--output", type=Path, default=RESULT)
     return parser.parse_args()
 
