@@ -37,10 +37,9 @@ def baseline_size(content: bytes) -> Size | None:
         scan = _after_segments(content, end, _SCAN)
     except IndexError:  # the file ends within its header
         return None
-    usual = content.startswith(_FRAME, frame) and content.startswith(_SCAN, scan)
-    if not usual or not (_ends_with_image(content, scan) or not is_cut_off(content, scan)):
+    if not (size and content.startswith(_FRAME, frame) and content.startswith(_SCAN, scan)):
         return None
-    return size
+    return size if _ends_with_image(content, scan) or not is_cut_off(content, scan) else None
 
 
 def _ends_with_image(content: bytes, scan: int) -> bool:
@@ -48,7 +47,7 @@ def _ends_with_image(content: bytes, scan: int) -> bool:
 
     NumPy looks for it faster than `is_cut_off` does, and lets others run Python meanwhile.
     """
-    begin = scan + 2 + max(2, int.from_bytes(content[scan + 2 : scan + 4], "big"))
+    begin = scan + 2 + int.from_bytes(content[scan + 2 : scan + 4], "big")
     if begin + 2 > len(content):
         return False
     data = np.frombuffer(content, np.uint8, -1, begin)

@@ -77,6 +77,16 @@ def test_damaged_pixels_are_those_of_the_cpu_path(decoder):
     np.testing.assert_array_equal(image, decode(bytes(content), "damaged.jpg"))
 
 
+def test_what_is_refused_after_its_header_was_read_leaves_no_pixels(decoder):
+    whole = encoded(PICTURE)
+    tables, frame = whole.index(b"\xff\xdb"), whole.index(b"\xff\xc0")
+    files = {"a": whole, "no tables": whole[:tables] + whole[frame:], "b": whole}
+    batch = decoded(decoder, files)
+    assert (batch.rows.tolist(), list(batch.unreadable)) == ([0, 2], [1])
+    for image in pixels(batch):
+        np.testing.assert_array_equal(image, decode(whole, "a"))
+
+
 @pytest.mark.parametrize("files", [{}, BAD], ids=["none", "all bad"])
 def test_batches_without_photographs(decoder, files):
     batch = decoded(decoder, files)
