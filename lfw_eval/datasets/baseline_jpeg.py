@@ -1,21 +1,19 @@
 """Baseline JPEGs, which are nearly all photographs: told from other files at little cost."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from lfw_eval.datasets.image_header import MAX_BYTES, MAX_PIXELS
 from lfw_eval.datasets.jpeg_end import is_cut_off
 
 # ITU-T T.81, table B.1.
-_START, _FRAME, _SCAN, _END = b"\xff\xd8", b"\xff\xc0", b"\xff\xda", b"\xff\xd9"
-_ADOBE = 0xEE
-_SEGMENTS = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
-"""What may stand before frame and scan: tables, restart interval, comment, applications."""
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_BASELINE, _HUFFMAN, _SCAN, _ADOBE = 0xC0, 0xC4, 0xDA, 0xEE
+_SEGMENTS = frozenset([_BASELINE, _HUFFMAN, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
+"""What may stand before the scan: frame, tables, restart interval, comment, applications."""
 _COMPONENTS = (b"\1\1", b"\3\1\2\3")
 """Number and names of those that any decoder takes for grey, or luma and chroma (JFIF 1.02)."""
 _YCC = 1  # what the twelfth byte of Adobe's segment says of YCbCr; 0 is RGB or CMYK, 2 YCCK
-_REMEMBERED = 1024  # bytes: segments without thumbnails and profiles are of a few hundred
+_LONG = 10_000  # bytes: `is_cut_off` is faster in less than that
 
 
 Size = tuple[int, int]
@@ -30,16 +28,23 @@ def baseline_size(content: bytes) -> Size | None:
     """
     if not content.startswith(_START) or len(content) > MAX_BYTES:
         return None
+    at, size = len(_START), None
     try:
-        frame = _after_segments(content, len(_START), _FRAME)
-        end = frame + 2 + (content[frame + 2] << 8 | content[frame + 3])
-        size = _frame_size(content[frame + 4 : end])
-        scan = _after_segments(content, end, _SCAN)
+        while content[at] == 0xFF and (marker := content[at + 1]) in _SEGMENTS:
+            length = content[at + 2] << 8 | content[at + 3]
+            if marker == _BASELINE:
+                if size or not (size := _frame_size(content[at + 4 : at + 2 + length])):
+                    return None
+            elif marker == _ADOBE and content[at + 15] != _YCC:
+                return None
+            at += 2 + length
+        if size is None or content[at] != 0xFF or content[at + 1] != _SCAN:
+            return None
     except IndexError:  # the file ends within its header
         return None
-    if not (size and content.startswith(_FRAME, frame) and content.startswith(_SCAN, scan)):
-        return None
-    return size if _ends_with_image(content, scan) or not is_cut_off(content, scan) else None
+    if len(content) > _LONG and _ends_with_image(content, at):
+        return size
+    return None if is_cut_off(content, at) else size
 
 
 def _ends_with_image(content: bytes, scan: int) -> bool:
@@ -54,35 +59,6 @@ def _ends_with_image(content: bytes, scan: int) -> bool:
     markers = data[:-1] == 0xFF
     markers &= data[1:] != 0  # which is stuffed into coded data
     return content.startswith(_END, begin + int(markers.argmax()))
-
-
-def _after_segments(content: bytes, at: int, marker: bytes) -> int:
-    """Return where the ordinary segments from `at` on end: at `marker`, if the file is usual.
-
-    Raises:
-        IndexError: At or behind the file's end.
-    """
-    end = content.find(marker, at, at + _REMEMBERED)
-    if end >= 0 and _are_segments(content[at : end + len(marker)]):
-        return end
-    return _segments_end(content, at)
-
-
-@lru_cache(maxsize=1024)
-def _are_segments(part: bytes) -> bool:
-    """Return whether bytes are ordinary segments and a marker; an encoder's files share theirs."""
-    try:
-        return _segments_end(part, 0) == len(part) - 2
-    except IndexError:
-        return False
-
-
-def _segments_end(content: bytes, at: int) -> int:
-    while content[at] == 0xFF and (marker := content[at + 1]) in _SEGMENTS:
-        if marker == _ADOBE and content[at + 15] != _YCC:
-            break
-        at += 2 + (content[at + 2] << 8 | content[at + 3])
-    return at
 
 
 def _frame_size(frame: bytes) -> Size | None:
