@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,7 @@ class Checkpoint:
         source_sha256: Of the file that it was converted from, with any weights beside it.
         quantization: How the checkpoint itself is quantised; None for one in floating point.
         own_normalisation: What its graph does to its input first; None if that is no normalisation.
+        image_shape: Height, width and channels of the images that it takes; None reads the file.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Checkpoint:
     source_sha256: str
     quantization: Quantization | None = None
     own_normalisation: OwnNormalisation | None = None
+    image_shape: tuple[int, int, int] | None = field(default=None, compare=False, repr=False)
 
     @property
     def precision(self) -> Literal["fp32", "int8"]:
@@ -72,7 +74,7 @@ class Checkpoint:
 
     def input_shape(self) -> tuple[int, int, int]:
         """Return height, width and channels of the images that the network takes."""
-        return image_shape(onnx.load(self.model))
+        return self.image_shape or image_shape(onnx.load(self.model))
 
     def crop_size(self) -> CropSize:
         """Return the size of the crops that the network takes."""
@@ -135,6 +137,7 @@ def open_checkpoint(
         source_sha256=digest,
         quantization=quantization_of(network, str(source)),
         own_normalisation=own_normalisation(network),
+        image_shape=image_shape(network),
     )
 
 

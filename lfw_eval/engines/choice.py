@@ -200,6 +200,10 @@ class EngineSpec:
                 raise
         return engine
 
+    def loads_beside_others(self) -> bool:
+        """Return whether `local` only loads what was built, and leaves the processor to others."""
+        return self.choice.engine_class().loads_beside_others(self.request, self.folder)
+
     def distributed(self, workers: Workers) -> DistributedEngine:
         """Build it on a worker's node, to be run by all workers.
 

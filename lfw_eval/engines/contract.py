@@ -242,6 +242,11 @@ class Engine(BuiltEngine):
             UserError: The runtime cannot build this model.
         """
 
+    @classmethod
+    def loads_beside_others(cls, request: BuildRequest, folder: Path) -> bool:
+        """Return whether `build` only loads what was built, and leaves the processor to others."""
+        return False
+
     @abstractmethod
     def run(self, batch: Batch) -> Outputs:
         """Run one batch; the outputs are the caller's to keep."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription
 from lfw_eval.results.engine import EngineDescription, EnginePass
 from lfw_eval.results.speed import FpsWindows, PairedSpeed
+from lfw_eval.system.ahead import OpenedAhead
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.locks import locked
 from lfw_eval.workers.contract import Workers
@@ -133,21 +135,24 @@ def run_side_by_side(
         UserError: For any mistake in the job.
     """
     preflight(job, workers)
-    store = job.crop_store(names, workers)
-    calibration = calibration or calibrate_if_needed(job, workers, store)
     networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
-    if reference.choice == job.engine and job.candidate is None:
-        alone = run_engine(networks[0], reference, store, workers, flip)
-        return SideBySide(networks, store, None, alone, None)
+    alone = reference.choice == job.engine and job.candidate is None
+    with ExitStack() as stack:
+        ahead: OpenedAhead[Engine] | None = None
+        if workers is HERE and reference.loads_beside_others():
+            ahead = stack.enter_context(OpenedAhead(reference.local))
+        store = job.crop_store(names, workers)
+        if not alone:
+            calibration = calibration or calibrate_if_needed(job, workers, store)
+        first = run_engine(
+            networks[0], reference, store, workers, flip, reuse=not alone, ahead=ahead
+        )
+    if alone:
+        return SideBySide(networks, store, None, first, None)
     requested = job.engine.spec(job.judged, calibration)
-    both = SideBySide(
-        networks,
-        store,
-        calibration,
-        run_engine(networks[0], reference, store, workers, flip, reuse=True),
-        run_engine(networks[1], requested, store, workers, flip),
-    )
+    second = run_engine(networks[1], requested, store, workers, flip)
+    both = SideBySide(networks, store, calibration, first, second)
     if not speed_seconds or workers is not HERE or job.engine.options.served:
         return both
     return _timed(both, reference, requested, speed_seconds)
@@ -180,19 +185,21 @@ def run_engine(
     flip: Flip | None = None,
     *,
     reuse: bool = False,
+    ahead: OpenedAhead[Engine] | None = None,
 ) -> EmbeddedCrops:
     """Embed all crops by an engine.
 
     Args:
         network: Its name, for messages.
         reuse: Take embeddings, and the time they took, of an earlier run.
+        ahead: Opens the engine already.
 
     Raises:
         UserError: The engine cannot be built or run, or depends on how images are batched.
     """
     batch_size = spec.choice.batch_size
     with (
-        workers.open(spec) as engine,
+        ahead.take() if ahead else workers.open(spec) as engine,
         locked(store.folder / f"{engine.key}.lock", "embedding these crops"),
     ):
         straight = embed(engine, store, batch_size, reuse=reuse)

@@ -254,6 +254,12 @@ def test_strict_precision(request_for, crops, reference, folder, quantization):
         assert mean_cosine(reference, embed(engine, crops)).minimum > 0.98
 
 
+def test_what_is_built_loads_beside_others(request_for, folder, tmp_path):
+    with build(request_for(), folder):
+        assert engine_class("tensorrt").loads_beside_others(request_for(), folder)
+    assert not engine_class("tensorrt").loads_beside_others(request_for(), tmp_path)
+
+
 def test_either_library_runs_the_engine(library, request_for, crops, reference, folder):
     with build(request_for(), folder) as engine:
         first = embed(engine, crops)

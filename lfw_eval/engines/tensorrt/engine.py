@@ -14,6 +14,7 @@ import numpy as np
 
 from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
+from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.cuda.device import Device
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.inspection import RECIPE, inspected_layers, tensorrt_types
@@ -22,7 +23,7 @@ from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.quantized import require_signed_qdq
 from lfw_eval.engines.tensorrt.resident import ResidentNetwork
-from lfw_eval.engines.tensorrt.stored_plan import StoredPlan, load_or_build_plan
+from lfw_eval.engines.tensorrt.stored_plan import StoredPlan, load_or_build_plan, place_of_plan
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.executed import ExecutedTypes
@@ -92,11 +93,9 @@ class TensorRTEngine(Engine):
         """Build the plan on the first GPU, or load what was built from the same before."""
         capabilities = capabilities_of(load_tensorrt())
         options = request.options_as(TensorRTOptions)
-        asked = options.quantization
         if request.quantization:
-            require_signed_qdq(request, asked)
-            asked = "qdq"
-        quantization = capabilities.quantization(request.precision, asked)
+            require_signed_qdq(request, options.quantization)
+        quantization = _quantization(request)
         if options.calibration_cache and not capabilities.calibrators:
             raise UserError(
                 f"{capabilities.title} reads no calibration cache",
@@ -107,6 +106,15 @@ class TensorRTEngine(Engine):
         built = cls(load_or_build_plan(request, quantization, folder), quantization)
         built.calibration_cache = cached.description if cached else None
         return built
+
+    @classmethod
+    def loads_beside_others(cls, request: BuildRequest, folder: Path) -> bool:
+        """Return whether there is a plan."""
+        try:
+            (device, *_) = open_devices(request.options_as(TensorRTOptions).gpus)
+            return place_of_plan(request, _quantization(request), folder, device).path.is_file()
+        except UserError:
+            return False  # `build` says why
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""
@@ -207,3 +215,13 @@ class TensorRTEngine(Engine):
     def _close_lanes(self) -> None:
         while self._lanes:
             self._lanes.pop().close()
+
+
+def _quantization(request: BuildRequest) -> Quantization | None:
+    """Return how the plan gets its scales.
+
+    Raises:
+        UserError: This version of TensorRT cannot do so.
+    """
+    asked = "qdq" if request.quantization else request.options_as(TensorRTOptions).quantization
+    return capabilities_of(load_tensorrt()).quantization(request.precision, asked)

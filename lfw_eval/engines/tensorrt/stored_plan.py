@@ -44,6 +44,23 @@ class StoredPlan:
         return ResidentPlan(self.trt, device, self.stored.content)
 
 
+def place_of_plan(
+    request: BuildRequest, quantization: Quantization | None, folder: Path, device: Device
+) -> EngineStore:
+    """Return where the plan for a GPU lies once it is built.
+
+    Raises:
+        UserError: TensorRT is missing.
+    """
+    return EngineStore.of(
+        folder,
+        request,
+        capabilities_of(load_tensorrt()).title,
+        f"{device.name}, compute capability {'.'.join(map(str, device.capability))}",
+        options_of(request, quantization),
+    )
+
+
 def load_or_build_plan(
     request: BuildRequest, quantization: Quantization | None, folder: Path
 ) -> StoredPlan:
@@ -59,13 +76,7 @@ def load_or_build_plan(
         names = ", ".join(f"{device.index}: {device.name}" for device in devices)
         raise UserError(f"`gpu` names GPUs of several models ({names})", "name GPUs of one model")
     first = devices[0]
-    store = EngineStore.of(
-        folder,
-        request,
-        capabilities.title,
-        f"{first.name}, compute capability {'.'.join(map(str, first.capability))}",
-        options_of(request, quantization),
-    )
+    store = place_of_plan(request, quantization, folder, first)
     stored = store.load_or_build(
         lambda: build_plan(request, quantization, capabilities, store, first.name, first.index)
     )
