@@ -22,6 +22,9 @@ THREADS = 192
 """Of a block; proposal.cu has the same."""
 _INDEX = 4  # bytes
 _TABLES = 1024  # bytes, of the kernel's static shared memory
+# Floats, as in proposal.cu: Constants, Kernels, and rows of the level and the first two layers.
+_CONSTANTS, _KERNELS = 584, 6048
+_ROWS = 174, 316, 472
 _SHAPES = {
     "conv1": (10, 3, 3, 3),
     "conv2": (16, 10, 3, 3),
@@ -66,7 +69,10 @@ class FusedProposal(Closing):
         stream = device.stream()
         host = self._buffers.page_locked("weights", weights.shape, weights.dtype)
         host[...] = weights
-        stream.to_device(module.variable("proposal_weights"), host)
+        constants, kernels = host[:_CONSTANTS], host[_CONSTANTS:]
+        stream.to_device(module.variable("proposal_constants"), constants)
+        self._kernels = self._buffers.reserve("kernels", kernels.nbytes)
+        stream.to_device(self._kernels, kernels)
         stream.synchronize()
 
     def propose(self, images: DeviceImages, table: int, stream: Stream) -> Proposals:
@@ -81,7 +87,7 @@ class FusedProposal(Closing):
             stream,
             len(pyramids.tiles),
             THREADS,
-            *map(np.uint64, (table, groups, tiles)),
+            *map(np.uint64, (table, groups, tiles, self._kernels)),
             self._threshold,
             *map(np.uint64, (windows, counts)),
             shared=shared_memory(self._tile_rows),
@@ -110,8 +116,9 @@ class FusedProposal(Closing):
 
 def shared_memory(rows: int) -> int:
     """Return the bytes that a block of the kernel takes for a tile of so many rows."""
-    pooled, features = 10 * (rows + 4) * 32, 16 * (rows + 2) * 28
-    return 4 * (pooled + max(3 * (2 * rows + 10) * 58, features))
+    lines = 2 * rows + 10, rows + 4, rows + 2
+    level, pooled, features = (n * size for n, size in zip(lines, _ROWS, strict=True))
+    return 4 * (_KERNELS + pooled + max(level, features))
 
 
 def proposal_weights(path: Path) -> NDArray[np.float32]:
@@ -129,14 +136,18 @@ def proposal_weights(path: Path) -> NDArray[np.float32]:
         for part in ("weight", "bias"):
             pair = [tensors.pop(f"conv4_{index}.{part}") for index in (1, 2)]
             tensors[f"conv4.{part}"] = np.concatenate(pair)
-        layers = []
+        constants, kernels = [], []
         for index, (layer, shape) in enumerate(_SHAPES.items(), 1):
             kernel = tensors[f"{layer}.weight"].reshape(shape)
-            layers += [kernel.transpose(1, 2, 3, 0), tensors[f"{layer}.bias"].reshape(shape[:1])]
+            if index in (2, 3):
+                kernels.append(kernel.transpose(2, 1, 3, 0))
+            else:
+                constants.append(kernel.transpose(1, 2, 3, 0))
+            constants.append(tensors[f"{layer}.bias"].reshape(shape[:1]))
             if index < len(_SHAPES):
-                layers.append(tensors[f"prelu{index}.weight"].reshape(shape[:1]))
+                constants.append(tensors[f"prelu{index}.weight"].reshape(shape[:1]))
     except (KeyError, ValueError) as error:
         raise UserError(
             f"{path} does not have the tensors of P-Net ({error})", "give facenet-pytorch's file"
         ) from error
-    return np.concatenate([layer.ravel() for layer in layers]).astype(np.float32)
+    return np.concatenate([part.ravel() for part in constants + kernels]).astype(np.float32)

@@ -1,8 +1,10 @@
 // P-Net on every level of every photograph of a batch, in float32 and one launch. A block computes a
 // tile of windows from the photograph's bytes to the candidates: what lies between stays on chip.
 //
-// The weights are in constant memory. All threads of a warp want the same weight at the same time,
-// so it comes as a uniform operand of the multiplication and costs neither registers nor traffic.
+// In shared memory a row holds a line of each of its channels. The second and third layer, most of
+// the work, are matrix products: a thread has STRIP neighbours x GROUP channels of the result in
+// registers and adds line by line STRIP + 2 values x 3 GROUP weights, of which the threads of a warp
+// read the same. So the third layer's 288 multiplications take 16 loads.
 #include "block.cuh"
 #include "image.cuh"
 #include "window.cuh"
@@ -11,17 +13,23 @@ namespace proposal {
 
 constexpr int CHANNELS1 = 10, CHANNELS2 = 16, CHANNELS3 = 32, OUTPUTS = 6;
 
-// The layers' parameters; kernels as (input channel, row, column, output channel). Of the outputs
-// two are the classes, no face and face, and four the shifts. Pairs are loaded at once.
-struct Weights {
+// What all threads of a warp want at the same time, as an operand out of constant memory. Kernels
+// are (input channel, row, column, output channel); of the outputs two are the classes, no face and
+// face, and four the shifts. Pairs are loaded at once.
+struct Constants {
     float2 kernel1[3][3][3][CHANNELS1 / 2];
     float bias1[CHANNELS1], slope1[CHANNELS1];
-    float2 kernel2[CHANNELS1][3][3][CHANNELS2 / 2];
     float bias2[CHANNELS2], slope2[CHANNELS2];
-    float2 kernel3[CHANNELS2][3][3][CHANNELS3 / 2];
     float bias3[CHANNELS3], slope3[CHANNELS3];
     float kernel4[CHANNELS3][OUTPUTS], bias4[OUTPUTS];
 };
+
+// What is copied to shared memory: (row, input channel, column, output channel), as lines come.
+struct Kernels {
+    float4 second[3][CHANNELS1][3][CHANNELS2 / 4];
+    float4 third[3][CHANNELS2][3][CHANNELS3 / 4];
+};
+constexpr int KERNELS = sizeof(Kernels) / sizeof(float4);
 
 // A tile of a group: its first window, and the number of them. TILE of pyramid.py.
 struct Tile {
@@ -29,32 +37,36 @@ struct Tile {
     short row, column, rows, columns;
 };
 
-// The largest tile in windows; pyramid.py has the same numbers.
+// The largest tile in windows; pyramid.py has the same numbers, and fewer rows for GPUs with less
+// shared memory.
 constexpr int TILE_ROWS = 24, TILE_COLUMNS = 24;
-constexpr int THREADS = 192;
+constexpr int THREADS = 192, BLOCKS = 2;  // of a multiprocessor
 
-// A thread computes STRIP neighbours of a row. Rows are padded to whole strips and, since a kernel
-// has three columns, one beyond.
-constexpr int STRIP = 4;
-__device__ constexpr int padded(int columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
+// With these, the largest tile has about as many parts as a block has threads.
+constexpr int STRIP2 = 4, STRIP3 = 6, GROUP = 16;
+constexpr int GROUPS3 = CHANNELS3 / GROUP;
+static_assert(CHANNELS2 == GROUP);
+__device__ constexpr int strips(int columns, int strip) { return (columns + strip - 1) / strip; }
 
-constexpr int STRIDE2 = padded(TILE_COLUMNS) + STRIP;      // of layer 2
-constexpr int STRIDE1 = padded(TILE_COLUMNS + 2) + STRIP;  // of layer 1, pooled
-constexpr int STRIDE0 = 2 * (TILE_COLUMNS + 4) + 2;        // of the level
-
-// Where a tile's channels lie: so many floats apart. shared_memory of fused_proposal.py adds them up.
-struct Planes {
-    int level, pooled, features;
-    __device__ explicit Planes(int rows)
-        : level((2 * rows + 10) * STRIDE0), pooled((rows + 4) * STRIDE1), features((rows + 2) * STRIDE2)
-    {
-    }
-};
+// Floats from a line to the next, and from a row to the next: of the level, of layer 1 (pooled) and
+// of layer 2. Lines hold whole strips and the two columns beyond. Rows begin as many banks apart as
+// their strips take, so that the strips that a warp reads lie in all banks alike.
+constexpr int BANKS = 32;
+__device__ constexpr int row_of(int lines, int strips)
+{
+    return lines + ((strips - lines) % BANKS + BANKS) % BANKS;
+}
+constexpr int WIDTH1 = STRIP2 * strips(TILE_COLUMNS + 2, STRIP2);  // that layer 2 takes
+constexpr int WIDTH2 = STRIP3 * strips(TILE_COLUMNS, STRIP3);
+constexpr int LINE0 = 2 * (TILE_COLUMNS + 4) + 2, ROW0 = 3 * LINE0;
+constexpr int LINE1 = WIDTH1 + 2, ROW1 = row_of(CHANNELS1 * LINE1, WIDTH1);
+constexpr int LINE2 = WIDTH1, ROW2 = row_of(CHANNELS2 * LINE2, WIDTH2);
+static_assert(WIDTH2 + 2 <= LINE2 && LINE2 % 4 == 0 && ROW2 % 4 == 0);
 
 }  // namespace proposal
 
 extern "C" {
-__constant__ proposal::Weights proposal_weights;
+__constant__ proposal::Constants proposal_constants;
 }
 
 namespace proposal {
@@ -64,31 +76,30 @@ __device__ inline float half(float2 pair, int which) { return which % 2 ? pair.y
 __device__ inline float prelu(float value, float slope) { return value >= 0 ? value : slope * value; }
 
 // Resize what the tile needs of its level, standardised to (x - 127.5) / 128. The result's rows and
-// columns share the divisions that find what they touch.
+// columns share the divisions that find what they touch. A thread has one channel, so that a warp
+// reads fewer lines of the cache at a time.
 __device__ inline void resize(const Image& image, const Group& level, int top, int left, int rows,
-                              int columns, int plane, float* pixels)
+                              int columns, float* pixels)
 {
-    __shared__ Span row_spans[2 * TILE_ROWS + 10], column_spans[STRIDE0];
+    __shared__ Span row_spans[2 * TILE_ROWS + 10], column_spans[LINE0];
     for (int i = threadIdx.x; i < rows; i += blockDim.x)
         row_spans[i] = touched(0, image.height, top + i, level.height);
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
         column_spans[i] = touched(0, image.width, left + i, level.width);
     __syncthreads();
-    for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
-        const int row = i / columns, column = i % columns;
-        const Pixel mean = area_mean(image, row_spans[row], column_spans[column]);
-        float* const pixel = pixels + row * STRIDE0 + column;
-        pixel[0] = (mean.red - 127.5f) * 0.0078125f;
-        pixel[plane] = (mean.green - 127.5f) * 0.0078125f;
-        pixel[2 * plane] = (mean.blue - 127.5f) * 0.0078125f;
+    for (int i = threadIdx.x; i < rows * columns * 3; i += blockDim.x) {
+        const int row = i / (columns * 3), column = i % (columns * 3) / 3;
+        const int channel = i % (columns * 3) % 3;
+        const float mean = area_mean(image, row_spans[row], column_spans[column], channel);
+        pixels[row * ROW0 + channel * LINE0 + column] = (mean - 127.5f) * 0.0078125f;
     }
 }
 
 // The first layer and its pooling: a thread computes all channels of one pooled position.
 __device__ inline void layer1(const float* pixels, int rows, int columns, int height, int width,
-                              Planes planes, float* pooled)
+                              float* pooled)
 {
-    const Weights& weights = proposal_weights;
+    const Constants& weights = proposal_constants;
     const int count = rows * columns;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
         const int row = i / columns, column = i % columns;
@@ -103,7 +114,7 @@ __device__ inline void layer1(const float* pixels, int rows, int columns, int he
 #pragma unroll
             for (int y = 0; y < 4; ++y) {
                 const float2* source = reinterpret_cast<const float2*>(
-                    pixels + input * planes.level + (2 * row + y) * STRIDE0 + 2 * column);
+                    pixels + (2 * row + y) * ROW0 + input * LINE0 + 2 * column);
                 patch[y][0] = source[0].x, patch[y][1] = source[0].y;
                 patch[y][2] = source[1].x, patch[y][3] = source[1].y;
             }
@@ -127,132 +138,159 @@ __device__ inline void layer1(const float* pixels, int rows, int columns, int he
             if (beside) largest = fmaxf(largest, prelu(sums[0][1][channel], slope));
             if (below) largest = fmaxf(largest, prelu(sums[1][0][channel], slope));
             if (below && beside) largest = fmaxf(largest, prelu(sums[1][1][channel], slope));
-            pooled[channel * planes.pooled + row * STRIDE1 + column] = largest;
+            pooled[row * ROW1 + channel * LINE1 + column] = largest;
         }
     }
 }
 
-// Add to the sums of a strip, (16, STRIP), the products of one row of one input channel's kernel.
-template <int WIDTH>
-__device__ inline void accumulate(const float* source, const float2 (*kernel)[WIDTH], int first,
-                                  float (*sums)[STRIP])
+// Add the products of a strip's three rows of INPUTS lines and GROUP channels' weights.
+template <int INPUTS, int LINE, int ROW, int CHANNELS, int STRIP>
+__device__ inline void convolve(const float* row, const float4* kernel, float (&sums)[GROUP][STRIP])
 {
-    const float4 near = *reinterpret_cast<const float4*>(source);
-    const float2 far = *reinterpret_cast<const float2*>(source + STRIP);
-    const float values[STRIP + 2] = {near.x, near.y, near.z, near.w, far.x, far.y};
+#pragma unroll 1
+    for (int y = 0; y < 3; ++y, row += ROW)
+#pragma unroll 1
+        for (int input = 0; input < INPUTS; ++input, kernel += 3 * CHANNELS / 4) {
+            const float2* const line = reinterpret_cast<const float2*>(row + input * LINE);
+            float values[STRIP + 2];
 #pragma unroll
-    for (int x = 0; x < 3; ++x)
+            for (int i = 0; i < STRIP + 2; i += 2)
+                values[i] = line[i / 2].x, values[i + 1] = line[i / 2].y;
 #pragma unroll
-        for (int channel = 0; channel < 16; ++channel)
+            for (int x = 0; x < 3; ++x)
 #pragma unroll
-            for (int at = 0; at < STRIP; ++at)
-                sums[channel][at] =
-                    fmaf(half(kernel[x][(first + channel) / 2], channel), values[at + x],
-                         sums[channel][at]);
+                for (int channel = 0; channel < GROUP; channel += 4) {
+                    const float4 weight = kernel[x * CHANNELS / 4 + channel / 4];
+#pragma unroll
+                    for (int at = 0; at < STRIP; ++at) {
+                        const float value = values[at + x];
+                        sums[channel][at] = fmaf(weight.x, value, sums[channel][at]);
+                        sums[channel + 1][at] = fmaf(weight.y, value, sums[channel + 1][at]);
+                        sums[channel + 2][at] = fmaf(weight.z, value, sums[channel + 2][at]);
+                        sums[channel + 3][at] = fmaf(weight.w, value, sums[channel + 3][at]);
+                    }
+                }
+        }
 }
 
-// The second layer: a thread computes all channels of a strip.
-__device__ inline void layer2(const float* pooled, int rows, int columns, Planes planes, float* features)
+// The second layer.
+__device__ inline void layer2(const float* pooled, const Kernels& kernels, int rows, int columns,
+                              float* features)
 {
-    const Weights& weights = proposal_weights;
-    const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
+    const Constants& weights = proposal_constants;
+    const int across = strips(columns, STRIP2), count = rows * across;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        // The clamp changes nothing but what ptxas 12 makes of the loop: with it the weights come as
-        // uniform operands, without it through registers.
-        const int own = min(i, count - 1), row = own / strips, column = own % strips * STRIP;
-        float sums[CHANNELS2][STRIP];
+        const int row = i / across, column = i % across * STRIP2;
+        float sums[GROUP][STRIP2];
 #pragma unroll
-        for (int channel = 0; channel < CHANNELS2; ++channel)
+        for (int channel = 0; channel < GROUP; ++channel)
 #pragma unroll
-            for (int at = 0; at < STRIP; ++at) sums[channel][at] = weights.bias2[channel];
-#pragma unroll 1
-        for (int input = 0; input < CHANNELS1; ++input)
+            for (int at = 0; at < STRIP2; ++at) sums[channel][at] = weights.bias2[channel];
+        convolve<CHANNELS1, LINE1, ROW1, CHANNELS2>(pooled + row * ROW1 + column,
+                                                    kernels.second[0][0][0], sums);
 #pragma unroll
-            for (int y = 0; y < 3; ++y)
-                accumulate(pooled + input * planes.pooled + (row + y) * STRIDE1 + column,
-                           weights.kernel2[input][y], 0, sums);
-#pragma unroll
-        for (int channel = 0; channel < CHANNELS2; ++channel) {
+        for (int channel = 0; channel < GROUP; ++channel) {
             const float slope = weights.slope2[channel];
-            *reinterpret_cast<float4*>(features + channel * planes.features + row * STRIDE2 + column) =
+            *reinterpret_cast<float4*>(features + row * ROW2 + channel * LINE2 + column) =
                 make_float4(prelu(sums[channel][0], slope), prelu(sums[channel][1], slope),
                             prelu(sums[channel][2], slope), prelu(sums[channel][3], slope));
         }
     }
 }
 
+// The third layer, and what each group of its channels adds to the fourth's outputs: (group, output,
+// row, column).
+__device__ inline void layers34(const float* features, const Kernels& kernels, int rows, int columns,
+                                float* shares)
+{
+    const Constants& weights = proposal_constants;
+    const int across = strips(columns, STRIP3), count = rows * across;
+    for (int i = threadIdx.x; i < GROUPS3 * count; i += blockDim.x) {
+        const int group = i / count, strip = i % count, first = group * GROUP;
+        const int row = strip / across, column = strip % across * STRIP3;
+        float sums[GROUP][STRIP3];
+#pragma unroll
+        for (int channel = 0; channel < GROUP; ++channel)
+#pragma unroll
+            for (int at = 0; at < STRIP3; ++at) sums[channel][at] = weights.bias3[first + channel];
+        convolve<CHANNELS2, LINE2, ROW2, CHANNELS3>(features + row * ROW2 + column,
+                                                    kernels.third[0][0][0] + first / 4, sums);
+#pragma unroll
+        for (int channel = 0; channel < GROUP; ++channel)
+#pragma unroll
+            for (int at = 0; at < STRIP3; ++at)
+                sums[channel][at] = prelu(sums[channel][at], weights.slope3[first + channel]);
+#pragma unroll
+        for (int output = 0; output < OUTPUTS; ++output) {
+            float share[STRIP3] = {};
+#pragma unroll
+            for (int channel = 0; channel < GROUP; ++channel)
+#pragma unroll
+                for (int at = 0; at < STRIP3; ++at)
+                    share[at] = fmaf(weights.kernel4[first + channel][output], sums[channel][at],
+                                     share[at]);
+#pragma unroll
+            for (int at = 0; at < STRIP3; ++at)
+                shares[((group * OUTPUTS + output) * count + strip) * STRIP3 + at] = share[at];
+        }
+    }
+}
+
+// The windows that reach the threshold.
+__device__ inline void append(const float* shares, const Tile& tile, const Group& level,
+                              float threshold, Window* windows, int* number)
+{
+    const int width = STRIP3 * strips(tile.columns, STRIP3), count = tile.rows * width;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+        const int row = tile.row + i / width, column = tile.column + i % width;
+        const auto output = [&](int index) {
+            float sum = proposal_constants.bias4[index];
+            for (int group = 0; group < GROUPS3; ++group)
+                sum += shares[(group * OUTPUTS + index) * count + i];
+            return sum;
+        };
+        // The softmax over two classes.
+        const float score = 1 / (1 + expf(output(0) - output(1)));
+        if (column >= tile.column + tile.columns || !(score >= threshold)) continue;
+        windows[level.first + atomicAdd(number, 1)] = {
+            score, row * level.columns + column, {output(2), output(3), output(4), output(5)}};
+    }
+}
+
 }  // namespace proposal
 
-// The third and fourth layer, and the candidates among a strip.
-extern "C" __global__ void __launch_bounds__(proposal::THREADS)
+extern "C" __global__ void __launch_bounds__(proposal::THREADS, proposal::BLOCKS)
     propose(const Image* __restrict__ images, const Group* __restrict__ groups,
-            const proposal::Tile* __restrict__ tiles, float threshold, Window* windows, int* counts)
+            const proposal::Tile* __restrict__ tiles, const float4* __restrict__ weights,
+            float threshold, Window* windows, int* counts)
 {
     using namespace proposal;
-    const Weights& weights = proposal_weights;
     const Tile tile = tiles[blockIdx.x];
     const Group level = groups[tile.group];
     const int rows = tile.rows, columns = tile.columns;
-    // The second layer's result takes the place of the pixels.
-    const Planes planes(rows);
-    float* const pooled = reinterpret_cast<float*>(dynamic_shared);
-    float* const shared = pooled + CHANNELS1 * planes.pooled;
 
+    // shared_memory of fused_proposal.py adds these up. What is no longer needed makes place: the
+    // level for the second layer, the first layer for the fourth.
+    const Kernels& kernels = *reinterpret_cast<Kernels*>(dynamic_shared);
+    float* const pooled = reinterpret_cast<float*>(dynamic_shared + KERNELS);
+    float* const shares = pooled;
+    float* const pixels = pooled + (rows + 4) * ROW1;
+    float* const features = pixels;
+    static_assert(GROUPS3 * OUTPUTS * WIDTH2 <= ROW1);
+
+#pragma unroll 4
+    for (int i = threadIdx.x; i < KERNELS; i += blockDim.x)
+        dynamic_shared[i] = __ldg(weights + i);
     // Where a level's side is odd, the last tile's pooling reaches over it by a pixel.
     const int top = 2 * tile.row, left = 2 * tile.column;
     resize(images[tile.image], level, top, left, min(2 * rows + 10, level.height - top),
-           min(2 * columns + 10, level.width - left), planes.level, shared);
+           min(2 * columns + 10, level.width - left), pixels);
     __syncthreads();
-    layer1(shared, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, planes,
-           pooled);
+    layer1(pixels, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, pooled);
     __syncthreads();
-    layer2(pooled, rows + 2, columns + 2, planes, shared);
+    layer2(pooled, kernels, rows + 2, columns + 2, features);
     __syncthreads();
-
-    const int strips = (columns + STRIP - 1) / STRIP, count = rows * strips;
-    for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        const int own = min(i, count - 1), row = own / strips, column = own % strips * STRIP;
-        float outputs[OUTPUTS][STRIP];
-#pragma unroll
-        for (int output = 0; output < OUTPUTS; ++output)
-#pragma unroll
-            for (int at = 0; at < STRIP; ++at) outputs[output][at] = weights.bias4[output];
-        // Half of the channels at a time: all of them would not fit into registers.
-#pragma unroll 1
-        for (int first = 0; first < CHANNELS3; first += 16) {
-            float sums[16][STRIP];
-#pragma unroll
-            for (int channel = 0; channel < 16; ++channel)
-#pragma unroll
-                for (int at = 0; at < STRIP; ++at)
-                    sums[channel][at] = weights.bias3[first + channel];
-#pragma unroll 1
-            for (int input = 0; input < CHANNELS2; ++input)
-#pragma unroll
-                for (int y = 0; y < 3; ++y)
-                    accumulate(shared + input * planes.features + (row + y) * STRIDE2 + column,
-                               weights.kernel3[input][y], first, sums);
-#pragma unroll
-            for (int channel = 0; channel < 16; ++channel)
-#pragma unroll
-                for (int at = 0; at < STRIP; ++at) {
-                    const float value =
-                        prelu(sums[channel][at], weights.slope3[first + channel]);
-#pragma unroll
-                    for (int output = 0; output < OUTPUTS; ++output)
-                        outputs[output][at] = fmaf(weights.kernel4[first + channel][output], value,
-                                                   outputs[output][at]);
-                }
-        }
-#pragma unroll
-        for (int at = 0; at < STRIP; ++at) {
-            // The softmax over two classes.
-            const float score = 1 / (1 + expf(outputs[0][at] - outputs[1][at]));
-            if (column + at >= columns || !(score >= threshold)) continue;
-            const int place = level.first + atomicAdd(&counts[tile.group], 1);
-            windows[place] = {score,
-                              (tile.row + row) * level.columns + tile.column + column + at,
-                              {outputs[2][at], outputs[3][at], outputs[4][at], outputs[5][at]}};
-        }
-    }
+    layers34(features, kernels, rows, columns, shares);
+    __syncthreads();
+    append(shares, tile, level, threshold, windows, &counts[tile.group]);
 }
