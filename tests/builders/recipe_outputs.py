@@ -329,8 +329,11 @@ def _ordered(folder: Path) -> dict[str, Any]:
             "GPU",
             folder,  # type: ignore[arg-type]
         )
+        # A title says what is built, not how.
         said = {
-            key: value for key, value in vars(build_order).items() if str(folder) not in str(value)
+            key: value
+            for key, value in vars(build_order).items()
+            if key != "title" and str(folder) not in str(value)
         }
         outputs[version] = {
             "order": repr(sorted(said.items())),
