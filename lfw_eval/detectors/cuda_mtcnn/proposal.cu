@@ -75,9 +75,10 @@ __device__ inline float half(float2 pair, int which) { return which % 2 ? pair.y
 
 __device__ inline float prelu(float value, float slope) { return value >= 0 ? value : slope * value; }
 
+__device__ inline float standardised(float value) { return (value - 127.5f) * 0.0078125f; }
+
 // Resize what the tile needs of its level, standardised to (x - 127.5) / 128. The result's rows and
-// columns share the divisions that find what they touch. A thread has one channel, so that a warp
-// reads fewer lines of the cache at a time.
+// columns share the divisions that find what they touch.
 __device__ inline void resize(const Image& image, const Group& level, int top, int left, int rows,
                               int columns, float* pixels)
 {
@@ -87,11 +88,13 @@ __device__ inline void resize(const Image& image, const Group& level, int top, i
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
         column_spans[i] = touched(0, image.width, left + i, level.width);
     __syncthreads();
-    for (int i = threadIdx.x; i < rows * columns * 3; i += blockDim.x) {
-        const int row = i / (columns * 3), column = i % (columns * 3) / 3;
-        const int channel = i % (columns * 3) % 3;
-        const float mean = area_mean(image, row_spans[row], column_spans[column], channel);
-        pixels[row * ROW0 + channel * LINE0 + column] = (mean - 127.5f) * 0.0078125f;
+    for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
+        const int row = i / columns, column = i % columns;
+        const Pixel mean = area_mean(image, row_spans[row], column_spans[column]);
+        float* const pixel = pixels + row * ROW0 + column;
+        pixel[0] = standardised(mean.red);
+        pixel[LINE0] = standardised(mean.green);
+        pixel[2 * LINE0] = standardised(mean.blue);
     }
 }
 

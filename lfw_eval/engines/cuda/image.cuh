@@ -34,26 +34,6 @@ __device__ inline float quotient(int sum, float count, float inverse)
     return fmaf(fmaf(-near, count, value), inverse, near);
 }
 
-// One channel of area_mean: threads side by side read bytes side by side. Most spans are of two to
-// four pixels, which are all read before the first is waited for.
-__device__ inline float area_mean(const Image& image, Span rows, Span columns, int channel)
-{
-    constexpr int AT_ONCE = 4;
-    int sum = 0;
-    for (int y = rows.first; y < rows.end; ++y) {
-        const unsigned char* row = image.pixels + (long long)y * image.stride + channel;
-#pragma unroll 1
-        for (int x = columns.first; x < columns.end; x += AT_ONCE) {
-            const unsigned char* const byte = row + 3 * x;
-#pragma unroll
-            for (int i = 0; i < AT_ONCE; ++i)
-                if (x + i < columns.end) sum += __ldg(byte + 3 * i);
-        }
-    }
-    const float count = float((rows.end - rows.first) * (columns.end - columns.first));
-    return quotient(sum, count, 1 / count);
-}
-
 // The mean of the pixels within rows and columns, bit for bit that of area_resampling.py: a sum of
 // integers, divided once.
 __device__ inline Pixel area_mean(const Image& image, Span rows, Span columns)
