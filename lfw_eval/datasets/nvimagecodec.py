@@ -48,7 +48,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         self.description = _title(codec)
         self._device = device
         self._others = others
-        self._images = ImageSets(self.interface)
+        self._images = ImageSets(device, self.interface)
         self._code_stream = codec.CodeStream
         kinds = [codec.Backend(getattr(codec, kind)) for kind in self.backends]
         with device.active():
@@ -75,7 +75,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         """Decode files; pixels of JPEGs may differ from those of `photographs.decode` by 3."""
         sizes = sizes or [baseline_size(content) for content in contents]
         baseline = [place for place, size in enumerate(sizes) if size]
-        lease = self._images.lease(stream)
+        lease = self._images.lease(stream, self._decoder)
         table = np.zeros(len(contents), IMAGE)
         with self._device.active():
             table[baseline] = self._decoded(
@@ -96,7 +96,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         return DecodedBatch(DeviceImages(table[rows], (lease, rest.images.owner)), rows, unreadable)
 
     def close(self) -> None:
-        """Free the decoders; what they have decoded stays until its owner is let go."""
+        """Free the decoders, once the owners of all that they have decoded are gone."""
         with self._device.active():
             self._images.close()
             del self._decoder

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.engines.cuda.device import Stream
+from lfw_eval.engines.cuda.device import Device, Stream
 from lfw_eval.system.closing import Closing
 
 _MOST_BYTES = 1 << 28
@@ -27,15 +27,21 @@ class ImageSet:
         stream: Their memory is allocated and freed on it.
     """
 
-    def __init__(self, stream: Stream, interface: str) -> None:
+    def __init__(self, device: Device, stream: Stream, decoder: object, interface: str) -> None:
         """Begin without images.
 
         Args:
+            device: Where they will lie.
+            stream: Stays as long as they do, as the decoder does.
+            decoder: Decodes into them.
             interface: The attribute of an image that says where it lies.
         """
         self.stream = stream
         self._interface = interface
         self._images: list[Any] = []
+        # Attributes would go in any order, and memory freed on a stream that is gone is a crash.
+        # At the end of the process this comes before the stream's own finalizer, which is older.
+        weakref.finalize(self, _free, device, self._images, [stream, decoder])
         self._capacities: list[int] = []
         self._addresses = np.zeros(0, np.uint64)
 
@@ -80,25 +86,33 @@ class ImageLease:
 class ImageSets(Closing):
     """Sets of images that are lent and come back: as many as batches are under way at once."""
 
-    def __init__(self, interface: str) -> None:
-        """Serve a decoder; `interface` is that of `ImageSet`."""
-        self._interface = interface
+    def __init__(self, device: Device, interface: str) -> None:
+        """Serve one decoder; the arguments are those of `ImageSet`."""
+        self._device, self._interface = device, interface
         self._returned: deque[ImageSet] = deque()
 
-    def lease(self, stream: Stream) -> ImageLease:
+    def lease(self, stream: Stream, decoder: object) -> ImageLease:
         """Lend the images that came back last, or an empty set."""
         images = self._returned.pop() if self._returned else None
         if images is None or images.stream is not stream:
-            images = ImageSet(stream, self._interface)
+            images = ImageSet(self._device, stream, decoder, self._interface)
         lease = ImageLease(images)
         weakref.finalize(lease, _hand_back, images, self._returned).atexit = False
         return lease
 
     def close(self) -> None:
-        """Free the images that are not lent."""
-        self._returned.clear()
+        """Free the images, those that are lent as soon as they come back."""
+        returned, self._returned = self._returned, deque()
+        returned.clear()  # what comes back later dies with this queue, which is nobody else's
 
 
 def _hand_back(images: ImageSet, returned: deque[ImageSet]) -> None:
     if images.allocated <= _MOST_BYTES:
         returned.append(images)
+
+
+def _free(device: Device, images: list[Any], others: list[object]) -> None:
+    """Free images, and only then let go of what they need."""
+    with device.active():
+        images.clear()
+        others.clear()

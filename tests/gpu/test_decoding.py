@@ -123,3 +123,38 @@ def test_memory_is_bounded(device, decoder):
     before = free_after(4)
     assert before - free_after(40) < 64 << 20
     assert decoded(decoder, files, stream).images.table.dtype == IMAGE
+
+
+@pytest.mark.parametrize("last", ["decoder", "stream", "batch"])
+def test_closed_and_let_go_in_any_order(device, last):
+    """Memory freed on a stream that is gone would end the process here."""
+    content = GOOD["large.jpg"]
+    try:
+        (expected,) = _alone(device, content)
+    except UserError as error:
+        pytest.skip(str(error))
+    for _ in range(3):
+        decoder = NvImageCodecDecoder(device, HostDecoder(device))
+        stream = device.stream()
+        earlier = decoder.decode([content] * 9, [""] * 9, stream)
+        batch = decoder.decode([content], [""], stream)
+        stream.synchronize()
+        del earlier  # its images wait for the next batch
+        if last == "decoder":
+            del stream, batch
+            decoder.close()
+        else:
+            decoder.close()
+            (image,) = pixels(device, batch, device.stream())
+            np.testing.assert_array_equal(image, expected)
+            if last == "batch":
+                del stream
+            del batch
+        gc.collect()
+    assert len(_alone(device, content)) == 1
+
+
+def _alone(device, content: bytes) -> list[np.ndarray]:
+    stream = device.stream()
+    with NvImageCodecDecoder(device, HostDecoder(device)) as decoder:
+        return pixels(device, decoder.decode([content], [""], stream), stream)
