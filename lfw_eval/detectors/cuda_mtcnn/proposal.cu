@@ -6,7 +6,7 @@
 // registers and adds line by line STRIP + 2 values x 3 GROUP weights, of which the threads of a warp
 // read the same. So the third layer's 288 multiplications take 16 loads.
 #include "block.cuh"
-#include "image.cuh"
+#include "resizing.cuh"
 #include "window.cuh"
 
 namespace proposal {
@@ -39,7 +39,7 @@ struct Tile {
 
 // The largest tile in windows; pyramid.py has the same numbers, and fewer rows for GPUs with less
 // shared memory.
-constexpr int TILE_ROWS = 24, TILE_COLUMNS = 24;
+constexpr int TILE_ROWS = 25, TILE_COLUMNS = 24;
 constexpr int THREADS = 192, BLOCKS = 2;  // of a multiprocessor
 
 // With these, the largest tile has about as many parts as a block has threads.
@@ -77,10 +77,9 @@ __device__ inline float prelu(float value, float slope) { return value >= 0 ? va
 
 __device__ inline float standardised(float value) { return (value - 127.5f) * 0.0078125f; }
 
-// Resize what the tile needs of its level, standardised to (x - 127.5) / 128. The result's rows and
-// columns share the divisions that find what they touch.
+// Resize what the tile needs of its level, standardised to (x - 127.5) / 128.
 __device__ inline void resize(const Image& image, const Group& level, int top, int left, int rows,
-                              int columns, float* pixels)
+                              int columns, void* scratch, int room, float* pixels)
 {
     __shared__ Span row_spans[2 * TILE_ROWS + 10], column_spans[LINE0];
     for (int i = threadIdx.x; i < rows; i += blockDim.x)
@@ -88,14 +87,13 @@ __device__ inline void resize(const Image& image, const Group& level, int top, i
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
         column_spans[i] = touched(0, image.width, left + i, level.width);
     __syncthreads();
-    for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
-        const int row = i / columns, column = i % columns;
-        const Pixel mean = area_mean(image, row_spans[row], column_spans[column]);
-        float* const pixel = pixels + row * ROW0 + column;
-        pixel[0] = standardised(mean.red);
-        pixel[LINE0] = standardised(mean.green);
-        pixel[2 * LINE0] = standardised(mean.blue);
-    }
+    area_means(image, row_spans, rows, column_spans, columns, scratch, room,
+               [&](int row, int column, const Pixel& mean) {
+                   float* const pixel = pixels + row * ROW0 + column;
+                   pixel[0] = standardised(mean.red);
+                   pixel[LINE0] = standardised(mean.green);
+                   pixel[2 * LINE0] = standardised(mean.blue);
+               });
 }
 
 // The first layer and its pooling: a thread computes all channels of one pooled position.
@@ -264,20 +262,22 @@ __device__ inline void append(const float* shares, const Tile& tile, const Group
 
 extern "C" __global__ void __launch_bounds__(proposal::THREADS, proposal::BLOCKS)
     propose(const Image* __restrict__ images, const Group* __restrict__ groups,
-            const proposal::Tile* __restrict__ tiles, const float4* __restrict__ weights,
-            float threshold, Window* windows, int* counts)
+            const proposal::Tile* __restrict__ tiles, int tile_rows,
+            const float4* __restrict__ weights, float threshold, Window* windows, int* counts)
 {
     using namespace proposal;
     const Tile tile = tiles[blockIdx.x];
     const Group level = groups[tile.group];
     const int rows = tile.rows, columns = tile.columns;
 
-    // shared_memory of fused_proposal.py adds these up. What is no longer needed makes place: the
-    // level for the second layer, the first layer for the fourth.
+    // shared_memory of fused_proposal.py adds these up, for tiles of up to tile_rows. What is not yet
+    // or no longer needed makes place: the first layer for the sums of the photograph's columns and
+    // for the fourth layer, the level for the second.
     const Kernels& kernels = *reinterpret_cast<Kernels*>(dynamic_shared);
     float* const pooled = reinterpret_cast<float*>(dynamic_shared + KERNELS);
     float* const shares = pooled;
-    float* const pixels = pooled + (rows + 4) * ROW1;
+    const int pooled_size = (tile_rows + 4) * ROW1;
+    float* const pixels = pooled + pooled_size;
     float* const features = pixels;
     static_assert(GROUPS3 * OUTPUTS * WIDTH2 <= ROW1);
 
@@ -287,8 +287,8 @@ extern "C" __global__ void __launch_bounds__(proposal::THREADS, proposal::BLOCKS
     // Where a level's side is odd, the last tile's pooling reaches over it by a pixel.
     const int top = 2 * tile.row, left = 2 * tile.column;
     resize(images[tile.image], level, top, left, min(2 * rows + 10, level.height - top),
-           min(2 * columns + 10, level.width - left), pixels);
-    __syncthreads();
+           min(2 * columns + 10, level.width - left), pooled, pooled_size * int(sizeof(float)),
+           pixels);
     layer1(pixels, rows + 4, columns + 4, level.height - 2 - top, level.width - 2 - left, pooled);
     __syncthreads();
     layer2(pooled, kernels, rows + 2, columns + 2, features);

@@ -20,8 +20,8 @@ TILE = np.dtype(
     ]
 )
 """`struct Tile` of proposal.cu: the first window and the number of them, in a group."""
-TILE_ROWS, TILE_COLUMNS = 24, 24
-"""The largest tile; proposal.cu has the same."""
+TILE_ROWS, TILE_COLUMNS = 25, 24
+"""The largest tile; proposal.cu has the same. A level of 49 windows, LFW's second, has two."""
 
 Scales = tuple[float, float]  # the first level's, and the ratio between neighbours
 

@@ -34,6 +34,15 @@ __device__ inline float quotient(int sum, float count, float inverse)
     return fmaf(fmaf(-near, count, value), inverse, near);
 }
 
+// The mean of the pixels within rows and columns, of their sum.
+__device__ inline Pixel mean_of(int red, int green, int blue, Span rows, Span columns)
+{
+    const float count = float((rows.end - rows.first) * (columns.end - columns.first));
+    const float inverse = 1 / count;
+    return {quotient(red, count, inverse), quotient(green, count, inverse),
+            quotient(blue, count, inverse)};
+}
+
 // The mean of the pixels within rows and columns, bit for bit that of area_resampling.py: a sum of
 // integers, divided once.
 __device__ inline Pixel area_mean(const Image& image, Span rows, Span columns)
@@ -47,8 +56,5 @@ __device__ inline Pixel area_mean(const Image& image, Span rows, Span columns)
             blue += __ldg(pixel + 2);
         }
     }
-    const float count = float((rows.end - rows.first) * (columns.end - columns.first));
-    const float inverse = 1 / count;
-    return {quotient(red, count, inverse), quotient(green, count, inverse),
-            quotient(blue, count, inverse)};
+    return mean_of(red, green, blue, rows, columns);
 }

@@ -1,6 +1,7 @@
 """P-Net's kernel, on the processor, against the same network in OpenVINO."""
 
 import ctypes
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -48,7 +49,10 @@ def array_at(address: int, count: int, dtype: np.dtype) -> np.ndarray:
 
 
 def require_the_networks_windows(
-    proposal: FusedProposal, mtcnn: Mtcnn, photographs: Sequence[np.ndarray]
+    proposal: FusedProposal,
+    mtcnn: Mtcnn,
+    photographs: Sequence[np.ndarray],
+    threshold: float = THRESHOLD,
 ) -> int:
     """Compare the windows of every level; return how many there were."""
     images = on_device(list(photographs))
@@ -72,18 +76,20 @@ def require_the_networks_windows(
             probability, regression = outputs["probability"][0], outputs["regression"][0]
             assert probability.shape == (level["rows"], level["columns"])
             own = np.sort(windows[level["first"] :][:number], order="position")
-            require_equal(own, probability.ravel(), regression.reshape(4, -1).T)
+            require_equal(own, probability.ravel(), regression.reshape(4, -1).T, threshold)
     return int(counts.sum())
 
 
-def require_equal(own: np.ndarray, probability: np.ndarray, regression: np.ndarray) -> None:
+def require_equal(
+    own: np.ndarray, probability: np.ndarray, regression: np.ndarray, threshold: float
+) -> None:
     position = own["position"]
     assert len(np.unique(position)) == len(position)
     np.testing.assert_allclose(own["score"], probability[position], atol=ROUNDING, rtol=0)
     np.testing.assert_allclose(own["shift"], regression[position], atol=ROUNDING, rtol=0)
     # Which side of the threshold a window is on may be a matter of rounding.
-    differing = np.setxor1d(position, np.flatnonzero(probability >= THRESHOLD))
-    np.testing.assert_allclose(probability[differing], THRESHOLD, atol=ROUNDING, rtol=0)
+    differing = np.setxor1d(position, np.flatnonzero(probability >= threshold))
+    np.testing.assert_allclose(probability[differing], threshold, atol=ROUNDING, rtol=0)
 
 
 def test_photographs_of_lfw(proposal, mtcnn, real_data):
@@ -152,6 +158,22 @@ def test_a_gpu_with_less_shared_memory(mtcnn_weights, mtcnn, real_data):
     weights = proposal_weights(mtcnn_weights["pnet"])
     with FusedProposal(device, CpuModule(SOURCE), weights) as proposal:
         require_the_networks_windows(proposal, mtcnn, images)
+
+
+@pytest.mark.parametrize("memory", [227 << 10, 64 << 10], ids=["Hopper", "Turing"])
+def test_sides_of_thousands(mtcnn_weights, mtcnn, memory):
+    """Their columns' sums take more than 16 bits, or more than the room for a line."""
+    device = CpuDevice()
+    device.shared_memory = memory
+    rng = np.random.default_rng(0)
+    images = [
+        cv2.resize(rng.integers(200, 256, (9, 9, 3), np.uint8), size)
+        for size in ((4200, 4100), (6400, 2000))
+    ]
+    weights = proposal_weights(mtcnn_weights["pnet"])
+    with FusedProposal(device, CpuModule(SOURCE), weights, 500, threshold=0) as proposal:
+        large = dataclasses.replace(mtcnn, min_face=500)
+        require_the_networks_windows(proposal, large, images, threshold=0)
 
 
 def test_weights_of_another_network(mtcnn_weights):

@@ -19,6 +19,7 @@ _KERNEL = re.compile(
 )
 # The options of program.py: no products and sums in one but those of fmaf.
 _COMMAND = ["g++", "-std=c++17", "-march=native", "-ffp-contract=off", "-Wall", "-Werror"]
+_COMMAND += ["-fno-strict-aliasing"]  # kernels read several values at once, as words
 _LIBRARY = ["-shared", "-fPIC", "-pthread", "-Wno-unknown-pragmas", "-Wno-unused-variable"]
 _LIBRARY += ["-fno-gnu-unique"]  # libraries of the same sources share no variables
 

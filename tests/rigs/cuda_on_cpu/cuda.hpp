@@ -28,6 +28,7 @@ struct float2 { float x, y; };
 struct float3 { float x, y, z; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct int2 { int x, y; };
+struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) int4 { int x, y, z, w; };
 struct uchar4 { unsigned char x, y, z, w; };
 inline float2 make_float2(float x, float y) { return {x, y}; }
@@ -42,6 +43,10 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 using std::max;
 using std::min;
 template <class T> T __ldg(const T* address) { return *address; }
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift)
+{
+    return ((unsigned long long)high << 32 | low) >> (shift & 31);
+}
 
 // Like CUDA's, atomics order nothing but themselves.
 template <class T, class Change> T change_at_once(T* place, Change change)
