@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfw_eval.datasets.baseline_jpeg import Size, baseline_size
+from lfw_eval.datasets.baseline_jpeg import Size
+from lfw_eval.datasets.baseline_jpegs import baseline_sizes
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.datasets.reused_images import ImageSet, ImageSets
 from lfw_eval.engines.cuda.device import Device, Stream
@@ -73,7 +74,7 @@ class NvImageCodecDecoder(DeviceDecoder):
         sizes: Sequence[Size | None] | None = None,
     ) -> DecodedBatch:
         """Decode files; pixels of JPEGs may differ from those of `photographs.decode` by 3."""
-        sizes = sizes or [baseline_size(content) for content in contents]
+        sizes = sizes or baseline_sizes(contents)
         baseline = [place for place, size in enumerate(sizes) if size]
         lease = self._images.lease(stream, self._decoder)
         table = np.zeros(len(contents), IMAGE)

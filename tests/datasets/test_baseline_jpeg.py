@@ -3,39 +3,19 @@
 import struct
 
 import cv2
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jpegs import FLAGS, PICTURE, after_start, jpeg, segment
 from pictures import encoded, picture
 
 from lfw_eval.datasets.baseline_jpeg import baseline_size
 from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.jpeg_end import is_cut_off
 
-PICTURE = picture(3)
-FLAGS = {
-    "4:2:0": [],
-    "4:4:4": [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
-    "optimised": [cv2.IMWRITE_JPEG_OPTIMIZE, 1],
-    "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 2],
-}
-
-
-def jpeg(*flags: int, image: np.ndarray = PICTURE) -> bytes:
-    return cv2.imencode(".jpg", image, flags)[1].tobytes()
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
-
 
 def adobe(transform: int) -> bytes:
     return segment(0xEE, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform))
-
-
-def after_start(content: bytes, *segments: bytes) -> bytes:
-    return content[:2] + b"".join(segments) + content[2:]
 
 
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
