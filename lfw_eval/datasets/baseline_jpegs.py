@@ -56,7 +56,7 @@ def _take_by_layout(
         found = heads[pending][:, list(layout.decisive)]
         same = (found == found[0]).all(1)
         rows, pending = pending[same], pending[~same]
-        high, low = (heads[rows, layout.size + n :: 2][:, :2] for n in (0, 1))
+        high, low = (heads[rows[:, None], [at, at + 2]] for at in (layout.size, layout.size + 1))
         sizes[rows] = high.astype(np.int64) << 8 | low
         begins[rows] = layout.data
     return frozenset([*alone, *pending.tolist()])
