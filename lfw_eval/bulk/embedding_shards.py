@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.bulk.arrow import require_pyarrow
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import replacing, write_atomically
 from lfw_eval.system.locks import locked
@@ -78,8 +79,9 @@ class EmbeddingShards:
             about: What the embeddings are of.
 
         Raises:
-            UserError: The folder holds something else.
+            UserError: The folder holds something else, or pyarrow is not installed.
         """
+        require_pyarrow()
         record = self.folder / _ABOUT
         if record.is_file():
             if self.about()["of"] != json.loads(json.dumps(about)):
@@ -110,9 +112,7 @@ class EmbeddingShards:
         The names of `unreadable` images, which have none of these, go into the file's metadata, and
         so do `stamp` and `content` of what was read.
         """
-        import pyarrow
-        from pyarrow import parquet
-
+        pyarrow, parquet = require_pyarrow()
         columns = {
             "name": pyarrow.array([str(name) for name in row["names"]], pyarrow.string()),
             "embedding": _rows_of(pyarrow, row["embeddings"]),
@@ -129,8 +129,7 @@ class EmbeddingShards:
 
     def finish(self) -> ImageCounts:
         """Add what was found to `embeddings.json`, as a sign that nothing is missing."""
-        from pyarrow import parquet
-
+        _, parquet = require_pyarrow()
         images = undetected = 0
         unreadable: list[str] = []
         for path in self.parts():
@@ -205,7 +204,8 @@ def _read(path: Path) -> Any:
     Raises:
         DamagedError: It is not what was written.
     """
-    from pyarrow import ArrowException, parquet
+    _, parquet = require_pyarrow()
+    from pyarrow import ArrowException
 
     try:
         table = parquet.read_table(path)

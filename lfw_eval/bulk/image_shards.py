@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from lfw_eval.bulk.arrow import require_pyarrow
 from lfw_eval.datasets.photographs import SUFFIXES, is_hidden, is_image
 from lfw_eval.system.errors import UserError, first_line, unreadable
 from lfw_eval.system.file_stamp import FileStamp
@@ -219,7 +220,7 @@ def _images(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _cut_parquet(source: Path, files: list[Path], size: int) -> Iterator[Row]:
-    parquet = _parquet()
+    _, parquet = require_pyarrow()
     for path in files:
         with _readable(path), parquet.ParquetFile(path) as file:
             rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
@@ -259,7 +260,7 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 def _read_parquet(item: Row) -> Iterator[tuple[str, bytes]]:
-    parquet = _parquet()
+    _, parquet = require_pyarrow()
     with _readable(Path(item["path"])), parquet.ParquetFile(item["path"]) as file:
         columns = file.schema_arrow.names
         image = next(name for name in _IMAGE_COLUMNS if name in columns)
@@ -289,11 +290,3 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} is damaged, or not a Parquet file ({first_line(error)})", "replace it"
         ) from error
-
-
-def _parquet() -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise UserError("Parquet needs pyarrow: pip install 'lfw-eval[ray]'") from error
-    return parquet

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfw_eval.bulk.arrow import require_pyarrow
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.system.errors import UserError, first_line
 
@@ -43,7 +44,9 @@ def read_pair_blocks(path: Path, names: Sequence[str]) -> Iterator[PairBlock]:
     Raises:
         UserError: The file cannot be read, or names an image that is not among the names.
     """
-    pyarrow, compute = _pyarrow()
+    pyarrow, _ = require_pyarrow()
+    from pyarrow import compute
+
     lookup = pyarrow.array(names, pyarrow.string())
     if len(compute.unique(lookup)) < len(lookup):
         raise UserError("some images have the same name, so that pairs cannot tell them apart")
@@ -148,12 +151,3 @@ def _readable(path: Path) -> Iterator[None]:
             f"{path} cannot be read as pairs ({first_line(error)})",
             "give CSV lines of name,name,same, or Parquet with the columns left, right and same",
         ) from error
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import compute
-    except ImportError as error:
-        raise UserError("score needs pyarrow: pip install 'lfw-eval[ray]'") from error
-    return pyarrow, compute

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lfw_eval.bulk.arrow import require_pyarrow
 from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
 from lfw_eval.cli.engine_options import RayOptions
 from lfw_eval.cli.jobs import EngineJobOptions
@@ -31,6 +32,7 @@ def embed_command(
     --ray spreads them over a cluster. INT8 is calibrated on --dataset, as everywhere.
     """
     folder = required_output(output, output_argument, "name the folder for the embeddings")
+    require_pyarrow()
     job, workers = options.job(), ray.workers()
     preflight(job, workers)
     alignment = job.placed_alignment(workers)
