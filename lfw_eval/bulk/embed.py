@@ -1,7 +1,7 @@
 """Images of any number to embeddings: aligned, embedded and written shard by shard."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,10 @@ from lfw_eval.engines.distributed import describe
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 from lfw_eval.workers.contract import Row, Workers
+from lfw_eval.workers.in_process import HERE
+
+Advance = Callable[[int], object]
+"""Takes the number of images that are done since the last call."""
 
 # Batches in a shard: an engine drains between two shards, and is idle meanwhile.
 _BATCHES = 16
@@ -123,20 +127,24 @@ class EmbedJob:
         shards = self.shards
         remaining = [item for item in shards.items if item["shard"] not in current]
         reused = shards.images - sum(map(_size, remaining))
-        rows = self._rows(workers, remaining)
         with tqdm(
             total=shards.images, initial=reused, desc="embed", unit="img", disable=None
         ) as bar:
+            ends = reused
+            rows = self._rows(workers, remaining, bar.update if workers is HERE else None)
             for item, row in zip(remaining, rows, strict=True):
                 written.write(item["shard"], row)
-                bar.update(_size(item))
+                ends += _size(item)
+                bar.update(ends - bar.n)
 
-    def _rows(self, workers: Workers, items: Sequence[Row]) -> Iterator[Row]:
+    def _rows(
+        self, workers: Workers, items: Sequence[Row], advance: Advance | None
+    ) -> Iterator[Row]:
         """Yield what `EmbeddingShards.write` takes of each shard."""
         if isinstance(self.alignment, GpuAlignment):
             return rows_of_gpus(workers, items, self.engine, self.alignment)
         gpus = self.engine.choice.options.gpus
-        prepare = partial(crop_images, alignment=self.alignment)
+        prepare = partial(crop_images, alignment=self.alignment, advance=advance)
         return workers.map(items, EmbedCrops, self.engine, gpus=gpus, prepare=prepare)
 
     def _current(self, workers: Workers, done: Mapping[int, MadeOf]) -> set[int]:
@@ -171,8 +179,14 @@ class EmbedCrops:
         yield {**rest, "embeddings": np.concatenate([empty, *embeddings])}
 
 
-def crop_images(item: Row, alignment: Alignment) -> Row:
+def crop_images(item: Row, alignment: Alignment, advance: Advance | None = None) -> Row:
     """Read and align a shard.
+
+    Args:
+        item: The shard.
+        alignment: Images to crops.
+        advance: Called with the number of images of each batch that is aligned, where it is this
+            process that shows the progress.
 
     Returns:
         `names`, `crops` uint8 (n, height, width, 3), `boxes` (n, 4), `detected` (n,), the names of
@@ -181,7 +195,11 @@ def crop_images(item: Row, alignment: Alignment) -> Row:
     names: list[str] = []
     unreadable: list[str] = []
     content = ShardContent()
-    rows = list(aligned_rows(_decoded(item, names, unreadable, content), alignment))
+    rows: list[Row] = []
+    for row in aligned_rows(_decoded(item, names, unreadable, content), alignment):
+        rows.append(row)
+        if advance:
+            advance(len(row["names"]))
     nothing = alignment.align([], [])
     arrays = {
         key: np.concatenate([getattr(nothing, key), *(row[key] for row in rows)])

@@ -16,8 +16,9 @@ from world import tiny
 
 from lfw_eval.bulk import embed as embed_module
 from lfw_eval.bulk import image_shards
-from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
+from lfw_eval.bulk.embed import EmbedJob, crop_images, shards_to_embed
 from lfw_eval.bulk.embedding_shards import EmbeddingShards
+from lfw_eval.bulk.image_shards import list_shards
 from lfw_eval.bulk.score import unit_embeddings
 from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import AlreadyAligned
@@ -52,7 +53,7 @@ def work(tmp_path, monkeypatch):
     monkeypatch.setattr(
         embed_module,
         "crop_images",
-        lambda item, alignment: embedded.append(item["shard"]) or crop(item, alignment),
+        lambda item, **how: embedded.append(item["shard"]) or crop(item, **how),
     )
     monkeypatch.setattr(
         image_shards.HashShard,
@@ -183,3 +184,12 @@ def test_cases_of_parquet(cases):
         with pytest.raises(UserError, match=rf"{path.name} is damaged, or not a Parquet file"):
             for item in image_shards.list_shards(path, 4).items:
                 list(image_shards.read_shard(item))
+
+
+def test_progress_moves_within_a_shard(images):
+    """A shard takes minutes on the CPU, and a source may be a single one."""
+    (shard,) = list_shards(images, 100).items
+    (images / "07.png").write_bytes(b"no image")
+    steps: list[int] = []
+    row = crop_images(shard, AlreadyAligned(CropSize(40, 40)), steps.append)
+    assert sum(steps) == len(row["names"]) == 47
