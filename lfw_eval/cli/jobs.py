@@ -61,6 +61,15 @@ class NetworkOptions:
             align_on=self.alignment.align_on,
         )
 
+    def calibrates(self) -> bool:
+        """Return whether scales may have to be calibrated; a quantised checkpoint has its own.
+
+        Raises:
+            UserError: An option names what is not there.
+        """
+        choice = self._choice(None)
+        return choice.precision == "int8" and not choice.options.has_scales
+
     def open_gpus(self) -> None:
         """Load what the engine's GPUs need: libraries, and CUDA itself, half a second and more.
 
@@ -126,4 +135,4 @@ class EngineJobOptions:
         Raises:
             UserError: An option names what is not there.
         """
-        return self.network.job_on(self.data.open())
+        return self.network.job_on(self.data.open(calibrates=self.network.calibrates()))

@@ -10,6 +10,8 @@ from lfw_eval.checkpoints.crop_size import CropSize
 from lfw_eval.datasets.alignment import Alignment, AnyAlignment
 from lfw_eval.datasets.alignment.placement import AlignOn, place
 from lfw_eval.datasets.dataset import Align, Dataset, open_dataset
+from lfw_eval.datasets.pairs import NO_PAIRS
+from lfw_eval.datasets.photographs import FolderPhotographs
 from lfw_eval.system.errors import UserError
 from lfw_eval.workers.in_process import HERE
 
@@ -113,12 +115,14 @@ class CalibrationDataOptions:
     ] = None
     verify_images: VerifyImages = False
 
-    def open(self) -> Dataset:
-        """Open the data set.
+    def open(self, *, calibrates: bool) -> Dataset:
+        """Open the data set; where nothing is calibrated and the user named none, an empty one.
 
         Raises:
             UserError: It is not there, or cannot be read.
         """
+        if not calibrates and self.dataset is None and self.pairs is None:
+            return Dataset("none", "no images", FolderPhotographs({}), NO_PAIRS)
         return open_dataset(
             self.dataset, self.pairs, pairs_needed=False, verify_images=self.verify_images
         )

@@ -7,6 +7,8 @@ import onnx
 import pytest
 
 from lfw_eval.cli.main import main
+from lfw_eval.cli.options import CalibrationDataOptions
+from lfw_eval.system.errors import UserError
 
 HEADER = "TRT-8503-EntropyCalibration2"
 
@@ -86,3 +88,11 @@ def test_the_first_batch_is_in_table_and_result(verb, tmp_path):
     assert (first["first_batch"], second["first_batch"]) == (2, 4)
     assert first["table_sha256"] != second["table_sha256"]
     assert (first["people"], first["evaluated_people"]) == (2, 2)
+
+
+def test_no_data_set_is_opened_where_nothing_is_calibrated(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("LFW_EVAL_DATASETS", str(tmp_path))
+    assert CalibrationDataOptions().open(calibrates=False).photographs.names == ()
+    assert not caplog.records
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        CalibrationDataOptions(dataset="nowhere").open(calibrates=False)
