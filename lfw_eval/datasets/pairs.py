@@ -87,8 +87,12 @@ class Pairs:
         content = [self.names, *(column.astype(int).tolist() for column in columns)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def check_images(self, available: Collection[str]) -> None:
+    def check_images(self, available: Collection[str], where: str = "") -> None:
         """Refuse pairs of images that are not available.
+
+        Args:
+            available: Names of images.
+            where: Names the pair list in the message.
 
         Raises:
             UserError: An image is missing; the message has the number and the first few.
@@ -96,8 +100,9 @@ class Pairs:
         missing = sorted(set(self.names).difference(available))
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            listed = f"the pair list {where}" if where else "the pair list"
             raise UserError(
-                f"{len(missing)} of the {len(self.names)} images in the pair list are not in the "
+                f"{len(missing)} of the {len(self.names)} images in {listed} are not in the "
                 f"data set: {shown}",
                 "give the complete data set, or name a pair list made for it with `pairs`",
             )

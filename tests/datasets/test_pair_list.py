@@ -221,7 +221,10 @@ def test_accents_are_the_same_however_they_are_written(tmp_path, form, row):
         ([*paired(), "Bo_0001.jpg 0", "Cy_0002.jpg 1"], "line 26: expected the fold of the line"),
         ([*paired(), "Bo_0001.jpg"], "line 25: expected an image and the number of its fold"),
         ([*paired(), "Nobody.jpg 0"], "line 25: there is no image 'Nobody.jpg'"),
-        ([*lfw("6")[:-1], "Bo\t3\tDi\t3"], r"1 of the 10 images .* not in the data set: Di_0003"),
+        (
+            [*lfw("6")[:-1], "Bo\t3\tDi\t3"],
+            r"1 of the 10 images .*list\.csv are not in the data set: Di_0003",
+        ),
     ],
 )
 def test_mistakes(tmp_path, lines, why):
