@@ -66,7 +66,8 @@ def list_shards(source: Path, size: int) -> ImageShards:
     if len(forms) != 1:
         what = f"holds {' and '.join(forms)}" if forms else "holds no image"
         raise UserError(
-            f"{source} {what}", f"give one kind: images ({', '.join(SUFFIXES)}), .tar or .parquet"
+            f"{source} {what}",
+            f"give one kind: images ({', '.join(SUFFIXES)}), .tar, not compressed, or .parquet",
         )
     (kind,) = forms
     cut = {"folder": _cut_folder, "tar": _cut_tar, "parquet": _cut_parquet}[kind]

@@ -87,7 +87,10 @@ class ImageFolder(Source):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         )
         if not self._files:
-            raise UserError(f"{folder} holds no images", "give a folder of .jpg or .png files")
+            raise UserError(
+                f"{folder} holds no images",
+                "give a folder of .jpg or .png files, which lie in the folder itself",
+            )
         self.title, self.fps, self.expected = str(folder), fps, len(self._files)
 
     def frames(self) -> Iterator[Frame]:

@@ -269,7 +269,7 @@ def test_every_form_gives_the_same_images(images, tmp_path, form):
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        ({}, "holds no image; give one kind"),
+        ({}, "holds no image; give one kind: images .*, .tar, not compressed, or .parquet"),
         ({"a.png": b"", "b.tar": b""}, "holds folder and tar; give one kind"),
         ({"a.tar": b"x" * 2000}, "is cut off, or no uncompressed tar file"),
         ({"a.tar": damaged_tar()}, "is damaged after 2,048 bytes"),
