@@ -218,6 +218,9 @@ def _bomb(archive: Path) -> UserError:
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, Readable]]:
+    with _reading(archive):
+        if not zipfile.is_zipfile(archive):
+            raise zipfile.BadZipFile("a zip file that is cut off or damaged: its end is missing")
     with _reading(archive), zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         for info in members:

@@ -122,7 +122,8 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing(
         with pytest.raises(UserError, match=f"{archive} is not a readable archive") as fetched:
             extract(archive, member, tmp_path / "out" / "x")
         assert str(fetched.value).endswith("delete it and rerun the same command")
-    with pytest.raises(UserError, match="replace it with a complete copy"):
+    cut_off = "zip file that is cut off or damaged.*" if kind == "zip" and keep else ""
+    with pytest.raises(UserError, match=f"{cut_off}replace it with a complete copy"):
         list(iter_members(archive, [".jpg"]))
     assert not list((tmp_path / "out").iterdir())
 
