@@ -41,7 +41,9 @@ def _rows(diagnosis: Diagnosis) -> Iterator[_Row]:
         for device in diagnosis.openvino.devices:
             yield "", _words(device, _openvino_device)
     yield "Triton", _words(diagnosis.triton, lambda version: f"client {version}")
-    yield "CPU", f"{diagnosis.cpu.name}, {diagnosis.cpu.cores} cores for this process"
+    cores = diagnosis.cpu.cores
+    counted = f"{cores} core{'s' if cores != 1 else ''} for this process"
+    yield "CPU", f"{diagnosis.cpu.name}, {counted}"
     yield "checkpoint", _words(diagnosis.checkpoint, _checkpoint)
     yield "LFW", _words(diagnosis.lfw, _lfw)
     yield "celebrities", _words(diagnosis.celebrities, str)
