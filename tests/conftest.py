@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,19 @@ def browser() -> Iterator[Any]:
         launched = started.chromium.launch(executable_path=path, args=[*OFFLINE, *QUIET])
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def nvidia_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a libcuda.so.1 that says that there is a GPU, and can do no more."""
+    compiler = shutil.which("cc") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("there is no compiler for a driver that stands in for NVIDIA's")
+    folder = tmp_path_factory.mktemp("driver")
+    (folder / "driver.c").write_text(
+        "int cuInit(unsigned flags) { return 0; }\n"
+        "int cuDeviceGetCount(int *count) { *count = 1; return 0; }\n"
+    )
+    library = folder / "libcuda.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "driver.c"], check=True)
+    return folder

@@ -13,6 +13,7 @@ def build_command(options: JobOptions) -> None:
     aligns photographs, what it detects faces with is built too.
     """
     job = options.job()
+    job.engine.preflight(job.checkpoint)
     with job.engine.build(job.checkpoint, calibrate_if_needed(job)) as engine:
         print(build_table(engine, job.engine.precision, job.checkpoint.describe()))
     alignment = job.placed_alignment()

@@ -117,6 +117,7 @@ def live_command(
     for written in filter(None, (output, json)):
         require_writable(written)
     job = options.job()
+    job.engine.preflight(job.checkpoint)
     with ExitStack() as stack:
         pictures = stack.enter_context(open_source(source, camera, fps))
         opened = open_finder(

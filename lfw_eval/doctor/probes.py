@@ -30,7 +30,7 @@ from lfw_eval.doctor.diagnosis import (
     TensorRT,
 )
 from lfw_eval.system.errors import UserError, first_line
-from lfw_eval.system.hardware import cpu_count, cpu_name
+from lfw_eval.system.hardware import cpu_count, cpu_name, missing_gpu
 
 if TYPE_CHECKING:
     from lfw_eval.engines.cuda.device import Device
@@ -80,10 +80,20 @@ def _require(package: str, *others: str) -> None:
         raise UserError(f"not installed: pip install {package}")
 
 
+def _or_no_gpu(require: Callable[..., _Finding], *arguments: str) -> _Finding:
+    """Return what is required for a GPU; where there is none, advise to install nothing."""
+    try:
+        return require(*arguments)
+    except UserError as error:
+        if reason := missing_gpu():
+            raise UserError(f"not usable: {reason}") from error
+        raise
+
+
 def _tensorrt() -> TensorRT:
     from lfw_eval.engines.tensorrt.library import PACKAGES, capabilities_of, load_tensorrt
 
-    _require(*PACKAGES)
+    _or_no_gpu(_require, *PACKAGES)
     capabilities = capabilities_of(load_tensorrt())
     return TensorRT(capabilities.title, capabilities.int8_path())
 
@@ -117,7 +127,7 @@ def _gpu_alignment() -> GpuAlignment:
     from lfw_eval.datasets.nvimagecodec import codec_title
     from lfw_eval.engines.cuda.program import compiler
 
-    return GpuAlignment(compiler(), _attempt(codec_title, "reinstall it"))
+    return GpuAlignment(_or_no_gpu(compiler), _attempt(codec_title, "reinstall it"))
 
 
 def _onnxruntime() -> OnnxRuntime:

@@ -100,12 +100,20 @@ class EngineChoice:
                 "leave it out",
             )
 
+    def require_runtime(self) -> None:
+        """Refuse what this machine has no runtime or no device for.
+
+        Raises:
+            UserError: As `engine_class`, or a device is missing.
+        """
+        self.engine_class().require_runtime(self.options)
+
     def preflight(self, checkpoint: Checkpoint) -> None:
         """Refuse what cannot be built here, before anything long begins.
 
         Raises:
-            UserError: The runtime, precision, server or model is unavailable, or the options
-                contradict each other.
+            UserError: The runtime, device, precision, server or model is unavailable, or the
+                options contradict each other.
         """
         self.engine_class()
         self.options.check_network(checkpoint.model)
@@ -113,6 +121,7 @@ class EngineChoice:
             self.build(checkpoint).close()
         else:
             self._require_own_precision(checkpoint)
+            self.require_runtime()
 
     def request(self, checkpoint: Checkpoint, scales: Scales | None = None) -> BuildRequest:
         """Return what an engine of a checkpoint is built from.

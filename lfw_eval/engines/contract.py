@@ -37,13 +37,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """The options of an engine that has none; an engine with options derives its own.
-
-    Attributes:
-        served: A server runs the engine: nothing of it is built here.
-    """
+    """The options of an engine that has none; an engine with options derives its own."""
 
     served: ClassVar[bool] = False
+    """A server runs the engine: nothing of it is built here."""
 
     @classmethod
     def asked(cls: type[_Options], engine: str, **values: Any) -> _Options:
@@ -232,6 +229,10 @@ class Engine(BuiltEngine):
     @abstractmethod
     def runtime() -> str:
         """Return name and version of the runtime."""
+
+    @classmethod
+    def require_runtime(cls, options: EngineOptions) -> None:
+        """Raise a UserError if a library or device is missing, before anything long begins."""
 
     @classmethod
     @abstractmethod

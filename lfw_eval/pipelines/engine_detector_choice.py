@@ -96,7 +96,7 @@ class EngineDetectorChoice(ABC):
             raise UserError(f"{' and '.join(asked)} are two sources of scales", "leave one out")
         if asked and self.engine.precision != "int8":
             raise UserError(f"{asked[0]} is for `precision` int8, not {self.engine.precision}")
-        self.engine.engine_class()
+        self.engine.require_runtime()
 
     def scales(self, faces: FaceDataset | None) -> Scales | None:
         """Return the scales of the cache or of a calibration; None where none are needed.

@@ -1,8 +1,11 @@
-"""The machine's CPU: its name, cores and threads."""
+"""The machine's CPU, its name, cores and threads, and whether there is an NVIDIA GPU."""
 
+import ctypes
 import os
 import platform
 from pathlib import Path
+
+NO_GPU = "this machine has no NVIDIA GPU that the driver can use"
 
 
 def cpu_name() -> str:
@@ -36,3 +39,17 @@ def openvino_threads() -> dict[str, str | int]:
     """
     threads = cpu_threads()
     return {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": "NO"} if threads else {}
+
+
+def missing_gpu() -> str:
+    """Return why the NVIDIA driver offers no GPU; an empty text if it offers some.
+
+    It asks the driver itself, so that no package is needed.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "this machine has no NVIDIA driver"
+    count = ctypes.c_int()
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return "" if not failed and count.value else NO_GPU

@@ -25,6 +25,7 @@ from lfw_eval.pipelines.export import write_caches
 from lfw_eval.report.tables.doctor import doctor_table
 from lfw_eval.sources import checkpoints
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import missing_gpu
 
 DOCTOR = (
     "from lfw_eval.doctor.probes import diagnose\n"
@@ -117,7 +118,9 @@ def test_standard_library_alone(tmp_path):
     lines = doctor(tmp_path, flags=("-S",))
     assert lines["ONNX Runtime"] == "not installed: pip install onnxruntime"
     assert lines["OpenVINO"] == "not installed: pip install openvino"
-    assert lines["TensorRT"] == "not installed: pip install tensorrt"
+    assert lines["TensorRT"] == (
+        f"not usable: {missing_gpu()}" if missing_gpu() else "not installed: pip install tensorrt"
+    )
     assert "cores" in lines["CPU"]
     for label in (
         "CUDA",
@@ -158,8 +161,18 @@ def install(folder: Path, packages: dict[str, str]) -> Path:
     return folder
 
 
-def test_broken_installations(tmp_path):
-    lines = doctor(install(tmp_path, BROKEN))
+@pytest.mark.skipif(not missing_gpu(), reason="this machine has a GPU")
+def test_without_a_gpu_nothing_is_advised_to_be_installed_for_one(tmp_path):
+    broken = {name: BROKEN[name] for name in ("cuda", "pycuda")}
+    lines = doctor(install(tmp_path, broken))
+    assert lines["CUDA"] == missing_gpu()
+    assert lines["GPU alignment"] == f"not usable: {missing_gpu()}"
+
+
+def test_broken_installations(tmp_path, nvidia_driver):
+    lines = doctor(install(tmp_path, BROKEN), LD_LIBRARY_PATH=nvidia_driver)
+    assert lines["CUDA"].endswith("; pip install --force-reinstall cuda-bindings")
+    assert "pip install nvidia-cuda-nvrtc" in lines["GPU alignment"], "not what is installed"
     assert "libnvinfer.so.10: cannot open" in lines["TensorRT"]
     assert "LD_LIBRARY_PATH" in lines["TensorRT"]
     assert "libcudart.so.12 is missing" in lines["CUDA"]
@@ -196,9 +209,10 @@ def test_alignment_on_a_gpu_without_its_decoder(tmp_path):
     )
 
 
-def test_folder_is_no_installation(tmp_path):
+def test_folder_is_no_installation(tmp_path, nvidia_driver):
     (tmp_path / "tensorrt").mkdir()
-    lines = doctor(tmp_path, flags=("-S",), PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    lines = doctor(tmp_path, flags=("-S",), PYTHONPATH=paths, LD_LIBRARY_PATH=nvidia_driver)
     assert lines["TensorRT"] == "not installed: pip install tensorrt"
 
 

@@ -1,3 +1,4 @@
+import ctypes
 import json
 from importlib.util import find_spec
 
@@ -6,10 +7,13 @@ import onnx
 import pytest
 from command import lfw_eval, refused
 
+from lfw_eval.engines.choice import choose_engine
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.dummy import DummyEngine
 from lfw_eval.engines.tensorrt.library import PACKAGES
 from lfw_eval.pipelines.speed import SpeedPlan, batches_of, measure_speed, shared_fps
+from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import missing_gpu
 
 
 @pytest.fixture
@@ -108,11 +112,22 @@ def test_build(run):
     assert again.stdout == done.stdout
 
 
-def test_tensorrt_says_what_is_missing(run):
-    if any(map(find_spec, PACKAGES)):
-        pytest.skip("TensorRT is installed here")
-    sentence = refused(run("--engine", "tensorrt"))
-    assert "TensorRT's Python package, which is not installed; pip install tensorrt" in sentence
+@pytest.mark.skipif(not missing_gpu(), reason="this machine has a GPU")
+@pytest.mark.parametrize("command", ["benchmark", "build", "evaluate"])
+def test_tensorrt_says_that_there_is_no_gpu_before_images_are_aligned(run, small, command):
+    before = sorted(small.rglob("crops-*"))
+    sentence = refused(run("--engine", "tensorrt", "--margin", "7", command=command))
+    needs = f"--engine tensorrt needs an NVIDIA GPU: {missing_gpu()}; --engine openvino needs none"
+    assert needs in sentence
+    assert sorted(small.rglob("crops-*")) == before
+
+
+@pytest.mark.skipif(any(map(find_spec, PACKAGES)), reason="TensorRT is installed here")
+def test_tensorrt_says_what_to_install_where_there_is_a_gpu(nvidia_driver, monkeypatch):
+    load = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: load(str(nvidia_driver / name)))
+    with pytest.raises(UserError, match="TensorRT's Python package is not installed; pip install"):
+        choose_engine("tensorrt").require_runtime()
 
 
 def test_doctor(small):

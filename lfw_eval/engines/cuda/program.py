@@ -109,14 +109,15 @@ def _compile(nvrtc: Any, main: str, files: Mapping[str, bytes], options: tuple[s
 
 def _nvrtc() -> Any:
     """Return NVIDIA's run-time compiler."""
-    hint = "pip install cuda-bindings nvidia-cuda-nvrtc-cu12"
     try:
         from cuda.bindings import nvrtc
 
         nvrtc.nvrtcVersion()
     except (ImportError, OSError, RuntimeError) as error:
         reason = f"NVRTC, which compiles kernels, is missing ({first_line(error)})"
-        raise UserError(reason, hint) from error
+        absent = getattr(error, "name", None) in ("cuda", "cuda.bindings")
+        packages = "cuda-bindings nvidia-cuda-nvrtc-cu12" if absent else "nvidia-cuda-nvrtc-cu12"
+        raise UserError(reason, f"pip install {packages}") from error
     return nvrtc
 
 

@@ -13,8 +13,15 @@ from typing import Any
 import numpy as np
 
 from lfw_eval.engines.cached_scales import cached_scales
-from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, ResidentTiming
-from lfw_eval.engines.cuda import open_devices
+from lfw_eval.engines.contract import (
+    Batch,
+    BuildRequest,
+    Engine,
+    EngineOptions,
+    Outputs,
+    ResidentTiming,
+)
+from lfw_eval.engines.cuda import open_devices, require_devices
 from lfw_eval.engines.cuda.device import Device
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.inspection import RECIPE, inspected_layers, tensorrt_types
@@ -28,6 +35,7 @@ from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import missing_gpu
 
 _LAUNCHES = 20
 
@@ -87,6 +95,21 @@ class TensorRTEngine(Engine):
     def runtime() -> str:
         """Return name and version of the runtime."""
         return capabilities_of(load_tensorrt()).title
+
+    @classmethod
+    def require_runtime(cls, options: EngineOptions) -> None:
+        """See that TensorRT can be loaded, and that its GPUs are there."""
+        try:
+            capabilities_of(load_tensorrt())
+            require_devices(options.gpus)
+        except UserError as error:
+            # Who has no GPU need not install anything to be told so.
+            if reason := missing_gpu():
+                raise UserError(
+                    f"`engine` tensorrt needs an NVIDIA GPU: {reason}",
+                    "`engine` openvino needs none",
+                ) from error
+            raise
 
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "TensorRTEngine":

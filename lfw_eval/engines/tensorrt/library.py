@@ -33,9 +33,9 @@ def load_tensorrt() -> ModuleType:
             "put TensorRT's libraries on LD_LIBRARY_PATH, or reinstall the package",
         )
     raise UserError(
-        "`engine` tensorrt needs TensorRT's Python package, which is not installed",
+        "TensorRT's Python package is not installed",
         "pip install tensorrt cuda-bindings (the scripts do with INSTALL_EXTRA=tensorrt), or use "
-        "JetPack's on a Jetson; `engine` openvino needs no GPU",
+        "JetPack's on a Jetson",
     )
 
 
