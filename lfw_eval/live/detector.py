@@ -1,11 +1,11 @@
 """The detector that a user names, ready for pictures of any size."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lfw_eval.datasets.alignment.placement import AlignOn
+from lfw_eval.datasets.alignment import GpuAlignment, MtcnnAlignment
+from lfw_eval.datasets.alignment.placement import AlignOn, place
 from lfw_eval.detectors.clustering import Clustering
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
@@ -15,8 +15,7 @@ from lfw_eval.live.finder import FaceFinder
 from lfw_eval.pipelines.detector_choice import DetectorName, choose_detector
 from lfw_eval.pipelines.engine_detector_choice import ENGINE
 from lfw_eval.system.errors import UserError
-
-_LOG = logging.getLogger(__name__)
+from lfw_eval.workers.in_process import HERE
 
 DETECTION_SIZE = 640
 """Pixels; the smallest face of MTCNN, 20 pixels there, has 60 in a picture of 1920x1080."""
@@ -102,12 +101,8 @@ def _open_mtcnn(model: Path | None, on: AlignOn, gpus: tuple[int, ...]) -> FaceD
     Raises:
         UserError: The networks are unavailable, or `on` is "gpu", and it cannot run them.
     """
-    if on == "gpu" or (on == "auto" and gpus):
-        engine = replace(ENGINE, name="tensorrt", options=TensorRTOptions(gpu=gpus or (0,)))
-        try:
-            return choose_detector("mtcnn", model=model, engine=engine).open()
-        except UserError as error:
-            if on == "gpu":
-                raise
-            _LOG.warning("MTCNN runs on the CPU, not on the GPU: %s", error)
-    return choose_detector("mtcnn", model=model).open()
+    alignment = place(MtcnnAlignment(), on, gpus, HERE)
+    if not isinstance(alignment, GpuAlignment):
+        return choose_detector("mtcnn", model=model).open()
+    engine = replace(ENGINE, name="tensorrt", options=TensorRTOptions(gpu=alignment.gpus))
+    return choose_detector("mtcnn", model=model, engine=engine).open()

@@ -9,7 +9,7 @@ from calibration.histogram import FIRST_BATCH
 from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.datasets.alignment import Alignment, AnyAlignment
-from lfw_eval.datasets.alignment.placement import AlignOn, place
+from lfw_eval.datasets.alignment.placement import AlignOn, place, require_align_on
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.engines.choice import EngineChoice
@@ -41,6 +41,9 @@ class Job:
     first_batch: int = FIRST_BATCH
     candidate: Checkpoint | None = None
     align_on: AlignOn = "auto"
+
+    def __post_init__(self) -> None:
+        require_align_on(self.align_on)
 
     @property
     def judged(self) -> Checkpoint:

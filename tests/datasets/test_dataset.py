@@ -396,3 +396,8 @@ def test_lfw_by_name_may_be_a_zip(folder, tmp_path, monkeypatch):
     make_zip(tmp_path / "lfw.zip", {f"lfw/{f.name}": f.read_bytes() for f in folder.rglob("*.jpg")})
     folder.rename(tmp_path / "elsewhere")
     assert open_dataset("lfw").photographs.names == open_photographs(tmp_path / "elsewhere").names
+
+
+def test_crops_are_made_on_the_cpu_or_a_gpu_only(folder, tmp_path):
+    with pytest.raises(UserError, match="`align_on` 'tpu' is unknown; take auto, cpu or gpu"):
+        open_dataset(folder, pairs_needed=False).crop_store(names=NAMES, align_on="tpu")

@@ -24,6 +24,7 @@ from lfw_eval.datasets.alignment import (
     MtcnnAlignment,
     arcface_template,
 )
+from lfw_eval.datasets.alignment.placement import place
 from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.detectors.contract import FaceDetector
 from lfw_eval.engines.choice import EngineChoice
@@ -43,6 +44,7 @@ from lfw_eval.live.video_file import video_file
 from lfw_eval.metrics.detection.boxes import Detections
 from lfw_eval.sources import iter_members
 from lfw_eval.system.errors import UserError
+from lfw_eval.workers.in_process import HERE
 
 GREY = np.full((120, 160, 3), 120, np.uint8)
 
@@ -331,11 +333,16 @@ def test_mtcnn_is_on_the_cpu_where_the_gpu_of_the_engine_cannot_run_it(monkeypat
     def refuse(gpus: tuple[int, ...]) -> list[object]:
         raise UserError(f"there is no GPU {gpus}")
 
-    monkeypatch.setattr("lfw_eval.detectors.mtcnn_on_gpu.open_devices", refuse)
+    monkeypatch.setattr("lfw_eval.datasets.alignment.gpu.open_devices", refuse)
     engine = EngineChoice("tensorrt", "fp16", options=TensorRTOptions(gpu=(3,)))
     with caplog.at_level(logging.WARNING), open_finder("mtcnn", engine=engine) as finder:
         assert "openvino" in finder.detector.settings
-    assert caplog.messages == ["MTCNN runs on the CPU, not on the GPU: there is no GPU (3,)"]
+    assert caplog.messages == [
+        "faces are detected and aligned on the CPU, not on the GPU: there is no GPU (3,)"
+    ]
+    # Alignment of what INT8 is calibrated on has the same to say, and does not say it again.
+    place(MtcnnAlignment(), "auto", (3,), HERE)
+    assert len(caplog.messages) == 1
     with pytest.raises(UserError, match="there is no GPU"):
         open_finder("mtcnn", engine=engine, align_on="gpu")
     with caplog.at_level(logging.WARNING):

@@ -2,8 +2,10 @@
 
 import logging
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
+from lfw_eval.datasets.alignment.aligned import AlreadyAligned
+from lfw_eval.datasets.alignment.boxes import BoxAlignment
 from lfw_eval.datasets.alignment.contract import Alignment
 from lfw_eval.datasets.alignment.five_point import FivePointAlignment
 from lfw_eval.datasets.alignment.gpu import AnyAlignment, GpuAlignment, GpuRuntimes
@@ -27,14 +29,16 @@ def place(
         workers: Who aligns.
 
     Raises:
-        UserError: `on` is "gpu", and no GPU can align so.
+        UserError: `on` is no such choice, or "gpu", and no GPU can align so.
     """
+    require_align_on(on)
     if on == "cpu":
         return alignment
     if not isinstance(alignment, MtcnnAlignment | FivePointAlignment):
         if on == "gpu":
             raise UserError(
-                f"`align_on` gpu is for faces that MTCNN detects, not for {alignment.fingerprint}",
+                "`align_on` gpu is for faces that MTCNN detects, not for "
+                f"{_without_mtcnn(alignment)}",
                 "leave it out",
             )
         return alignment
@@ -45,9 +49,32 @@ def place(
     if isinstance(runtimes, GpuRuntimes):
         return GpuAlignment(alignment, gpus, runtimes)
     if on == "gpu":
-        raise runtimes
-    _say(f"photographs are aligned on the CPU, not on the GPU: {runtimes}")
+        hints = (runtimes.hint, "`align_on` cpu does without a GPU")
+        raise UserError(
+            f"faces cannot be detected and aligned on a GPU: {runtimes.problem}",
+            "; ".join(filter(None, hints)),
+        )
+    _say(f"faces are detected and aligned on the CPU, not on the GPU: {runtimes}")
     return alignment
+
+
+def require_align_on(on: str) -> None:
+    """Refuse what is not an `AlignOn`.
+
+    Raises:
+        UserError: It is none.
+    """
+    if on not in get_args(AlignOn):
+        raise UserError(f"`align_on` {on!r} is unknown", "take auto, cpu or gpu")
+
+
+def _without_mtcnn(alignment: Alignment) -> str:
+    """Return in words what an alignment starts from instead of MTCNN's faces."""
+    if isinstance(alignment, AlreadyAligned):
+        return "images that are aligned crops already"
+    if isinstance(alignment, BoxAlignment):
+        return "boxes from a file"
+    return "landmarks that come with the images"
 
 
 @cache

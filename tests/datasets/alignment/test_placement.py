@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lfw_eval.datasets.alignment import (
+    AlreadyAligned,
     BoxAlignment,
     FivePointAlignment,
     GpuAlignment,
@@ -15,6 +16,7 @@ from lfw_eval.datasets.alignment import (
 from lfw_eval.datasets.alignment.gpu import GpuRuntimes
 from lfw_eval.datasets.alignment.placement import place
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.hardware import missing_gpu
 from lfw_eval.workers.in_process import HERE
 
 RUNTIMES = GpuRuntimes("NVIDIA H200", "TensorRT 8.6.0", "NVRTC 12.9", "nvImageCodec 0.9.0")
@@ -52,12 +54,16 @@ def test_the_gpus_of_the_engine_align(gpu, recipe):
 
 def test_the_cpu_aligns_where_the_gpu_cannot_and_says_so_once(no_gpu, caplog):
     with caplog.at_level(logging.WARNING):
-        with pytest.raises(UserError, match="there is no GPU"):
+        with pytest.raises(UserError) as refused:
             place(MtcnnAlignment(), "gpu", (0,), HERE)
         for _ in range(2):
             assert place(MtcnnAlignment(), "auto", (0,), HERE) == MtcnnAlignment()
+    assert str(refused.value) == (
+        "faces cannot be detected and aligned on a GPU: there is no GPU; buy one; "
+        "`align_on` cpu does without a GPU"
+    )
     assert caplog.messages == [
-        "photographs are aligned on the CPU, not on the GPU: there is no GPU; buy one"
+        "faces are detected and aligned on the CPU, not on the GPU: there is no GPU; buy one"
     ]
 
 
@@ -65,11 +71,32 @@ def test_what_needs_no_detector_stays_on_the_cpu(gpu):
     assert place(BOXES, "auto", (0,), HERE) is BOXES
 
 
-def test_a_gpu_for_what_needs_no_detector_is_refused(gpu, tmp_path):
-    path = tmp_path / "boxes.csv"
-    path.write_text("image,x,y,w,h\n")
-    with pytest.raises(UserError, match=r"`align_on` gpu is for faces .* not for boxes of"):
-        place(BoxAlignment(path), "gpu", (0,), HERE)
+@pytest.mark.parametrize(
+    ("alignment", "said"),
+    [(BOXES, "boxes from a file"), (AlreadyAligned(), "images that are aligned crops already")],
+)
+def test_a_gpu_for_what_needs_no_detector_is_refused(gpu, alignment, said):
+    with pytest.raises(UserError) as refused:
+        place(alignment, "gpu", (0,), HERE)
+    assert str(refused.value) == (
+        f"`align_on` gpu is for faces that MTCNN detects, not for {said}; leave it out"
+    )
+
+
+def test_any_other_place_is_refused():
+    for alignment in (MtcnnAlignment(), BOXES):
+        with pytest.raises(UserError, match="`align_on` 'tpu' is unknown; take auto, cpu or gpu"):
+            place(alignment, "tpu", (), HERE)
+
+
+@pytest.mark.skipif(not missing_gpu(), reason="this machine has a GPU")
+def test_without_a_gpu_nothing_is_advised_to_be_installed():
+    with pytest.raises(UserError) as refused:
+        place(MtcnnAlignment(), "gpu", (), HERE)
+    assert str(refused.value) == (
+        f"faces cannot be detected and aligned on a GPU: {missing_gpu()}; "
+        "`align_on` cpu does without a GPU"
+    )
 
 
 def test_the_recipe_is_the_same_and_the_key_another():
