@@ -42,7 +42,7 @@ def read_pair_list(path: PairFile, images: Mapping[str, str], root: Path | None 
 def _with_images(path: PairFile, pairs: Pairs, finder: ImageFinder) -> Pairs:
     """Return pairs by the names of the images that theirs mean."""
     means = {name: finder.find(name) for name in pairs.names}
-    pairs.check_images([name for name, images in means.items() if images], str(path))
+    pairs.check_images([name for name, images in means.items() if images], f"the pair list {path}")
     if twice := next((name for name, images in means.items() if len(images) > 1), None):
         raise UserError(
             f"the data set has several images named {twice}, which the pair list {path} names: "

@@ -87,12 +87,11 @@ class Pairs:
         content = [self.names, *(column.astype(int).tolist() for column in columns)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def check_images(self, available: Collection[str], where: str = "") -> None:
+    def check_images(self, available: Collection[str], listed: str = "the pair list") -> None:
         """Refuse pairs of images that are not available.
 
         Args:
-            available: Names of images.
-            where: Names the pair list in the message.
+            listed: Names the pair list in the message.
 
         Raises:
             UserError: An image is missing; the message has the number and the first few.
@@ -100,7 +99,6 @@ class Pairs:
         missing = sorted(set(self.names).difference(available))
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            listed = f"the pair list {where}" if where else "the pair list"
             raise UserError(
                 f"{len(missing)} of the {len(self.names)} images in {listed} are not in the "
                 f"data set: {shown}",
