@@ -26,6 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     A mistake ends in one sentence, a bug of ours in a traceback and a sentence.
     """
     try:
+        _give_bars_room()
         from lfw_eval.cli.app import call
 
         code = call(arguments)
@@ -36,6 +37,16 @@ def run(arguments: Sequence[str]) -> int:
         # Python's import of a compiled module may turn Ctrl-C into an error of its own.
         return _interrupted() if _was_interrupted(error) else _code_of(error)
     return code
+
+
+def _give_bars_room() -> None:
+    """Have progress shown on a terminal of unknown size, as `script` and some containers have.
+
+    It says that it has no row and no column, and tqdm believes it and shows blank lines.
+    """
+    if sys.stderr and sys.stderr.isatty() and 0 in os.get_terminal_size(sys.stderr.fileno()):
+        os.environ.setdefault("TQDM_NCOLS", "80")
+        os.environ.setdefault("TQDM_NROWS", "24")
 
 
 def _code_of(error: Exception) -> int:

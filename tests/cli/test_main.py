@@ -1,4 +1,8 @@
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +121,21 @@ def test_prepare_and_calibrate(small, facenet):
     assert cache.read_text().startswith("TRT-8600-EntropyCalibration2\ninput: ")
     run = lfw_eval("calibrate", *options, "--tensorrt", "11.0.0", cwd=small, **environment)
     assert "does not read calibration caches" in refused(run)
+
+
+def test_progress_shows_on_a_terminal_of_unknown_size(small, tmp_path):
+    """As `script` and some containers have: no row and no column."""
+    ours, theirs = pty.openpty()
+    options = ("--dataset", "faces", "--boxes", "boxes.csv")
+    subprocess.run(
+        [sys.executable, "-m", "lfw_eval", "prepare", *options],
+        cwd=small,
+        env={**os.environ, "LFW_EVAL_DATASETS": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "align: 100%" in shown
