@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from lfw_eval.bulk.arrow import require_pyarrow
 from lfw_eval.datasets.photographs import SUFFIXES, is_hidden, is_image
+from lfw_eval.datasets.unread_kinds import is_unread, warn_of_unread
 from lfw_eval.system.errors import UserError, first_line, unreadable
 from lfw_eval.system.file_stamp import FileStamp
 from lfw_eval.workers.contract import Row
@@ -62,6 +63,7 @@ def list_shards(source: Path, size: int) -> ImageShards:
     for path in files:
         if kind := _form(path):
             kinds[kind].append(path)
+    warn_of_unread(str(source), [str(path) for path in files if is_unread(path.name)])
     forms = [kind for kind, paths in kinds.items() if paths]
     if len(forms) != 1:
         what = f"holds {' and '.join(forms)}" if forms else "holds no image"

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lfw_eval.datasets.photographs import SUFFIXES
+from lfw_eval.datasets.unread_kinds import is_unread
 from lfw_eval.system.errors import UserError
 
 
@@ -71,6 +72,8 @@ class ImageFinder:
             return f"write {self._paths[min(near)]}, say, as the data set has it"
         if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
             return "write paths relative to the data set"
+        if is_unread(path):
+            return "convert it to .png, since this kind of image is not read"
         return "correct the line"
 
 

@@ -23,6 +23,7 @@ from lfw_eval.datasets.image_header import header_of
 from lfw_eval.datasets.jpeg_end import is_cut_off
 from lfw_eval.datasets.pair_files import NAMES as PAIR_LISTS
 from lfw_eval.datasets.pair_files import ArchivedFile
+from lfw_eval.datasets.unread_kinds import UNREAD, is_unread, warn_of_unread
 from lfw_eval.sources import iter_members
 from lfw_eval.sources.archives import SUFFIXES as ARCHIVES
 from lfw_eval.system.errors import UserError
@@ -164,7 +165,8 @@ class ArchivePhotographs(Photographs):
         size = 0
         members: set[str] = set()
         pair_lists: list[ArchivedFile] = []
-        for member, content in iter_members(path, (*SUFFIXES, *PAIR_LISTS)):
+        unread: list[str] = []
+        for member, content in iter_members(path, (*SUFFIXES, *UNREAD, *PAIR_LISTS)):
             if member in members:
                 raise UserError(f"{path} holds {member} twice", "remove one of the two")
             if is_image(member):
@@ -176,6 +178,9 @@ class ArchivePhotographs(Photographs):
                     self._held[member] = content
             elif PurePosixPath(member).name in PAIR_LISTS and not is_hidden(member):
                 pair_lists.append(ArchivedFile(path, member, content))
+            elif is_unread(member) and not is_hidden(member):
+                unread.append(member)
+        warn_of_unread(str(path), unread)
         self.pair_lists = tuple(pair_lists)
         self._members = _named(members)
         self.names = tuple(sorted(self._members))
@@ -234,7 +239,9 @@ def open_photographs(path: Path, *, verify_images: bool = False) -> Photographs:
     """
     photographs: Photographs
     if path.is_dir():
-        files = (file.relative_to(path).as_posix() for file in path.rglob("*"))
+        files = [file.relative_to(path).as_posix() for file in path.rglob("*")]
+        unread = [file for file in files if is_unread(file) and not is_hidden(file)]
+        warn_of_unread(str(path), unread)
         named = _named(filter(is_image, files))
         by_name = {name: path / file for name, file in named.items()}
         photographs = FolderPhotographs(by_name, path, verify_images=verify_images)
