@@ -12,14 +12,12 @@ from cuda.bindings import driver, runtime
 from numpy.typing import DTypeLike, NDArray
 
 from lfw_eval.engines.cuda.device import (
-    SHARED_MEMORY_OF_ANY_KERNEL,
     Device,
     Event,
     Graph,
     Kernel,
     Module,
     Stream,
-    blocks_along,
     byte_size,
 )
 from lfw_eval.system.errors import UserError
@@ -102,26 +100,23 @@ class _Stream(Stream):
 
 class _Kernel(Kernel):
     def __init__(self, function: Any) -> None:
-        self._function, self._shared = function, SHARED_MEMORY_OF_ANY_KERNEL
+        self._function = function
 
-    def launch(
+    def _allow_shared(self, size: int) -> None:
+        _check(driver.cuFuncSetAttribute(self._function, _SHARED_MEMORY, size))
+
+    def _enqueue(
         self,
         stream: Stream,
-        grid: int | tuple[int, int, int],
+        blocks: tuple[int, int, int],
         block: int,
-        *arguments: np.generic,
-        shared: int = 0,
+        arguments: tuple[np.generic, ...],
+        shared: int,
     ) -> None:
-        x, y, z = blocks_along(grid)
-        if 0 in (x, y, z):
-            return
-        if shared > self._shared:
-            _check(driver.cuFuncSetAttribute(self._function, _SHARED_MEMORY, shared))
-            self._shared = shared
         values = [np.array(argument) for argument in arguments]
         addresses = np.array([value.ctypes.data for value in values], np.uint64)
         size, parameters = (block, 1, 1, shared), addresses.ctypes.data
-        _check(driver.cuLaunchKernel(self._function, x, y, z, *size, stream.handle, parameters, 0))
+        _check(driver.cuLaunchKernel(self._function, *blocks, *size, stream.handle, parameters, 0))
 
 
 class _Module(Module):

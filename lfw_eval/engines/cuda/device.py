@@ -70,7 +70,8 @@ class Stream(ABC):
 class Kernel(ABC):
     """A function that the GPU runs in parallel."""
 
-    @abstractmethod
+    _shared = SHARED_MEMORY_OF_ANY_KERNEL
+
     def launch(
         self,
         stream: Stream,
@@ -89,6 +90,28 @@ class Kernel(ABC):
                 the kernel's parameters and in their order.
             shared: Bytes of a block's dynamic shared memory, at most the device's `shared_memory`.
         """
+        blocks = grid if isinstance(grid, tuple) else (grid, 1, 1)
+        if 0 in blocks:
+            return
+        if shared > self._shared:
+            self._allow_shared(shared)
+            self._shared = shared
+        self._enqueue(stream, blocks, block, arguments, shared)
+
+    @abstractmethod
+    def _allow_shared(self, size: int) -> None:
+        """Let blocks have as many bytes of dynamic shared memory; more has to be asked for."""
+
+    @abstractmethod
+    def _enqueue(
+        self,
+        stream: Stream,
+        blocks: tuple[int, int, int],
+        block: int,
+        arguments: tuple[np.generic, ...],
+        shared: int,
+    ) -> None:
+        """Enqueue the kernel on at least one block."""
 
 
 class Module(ABC):
@@ -194,11 +217,6 @@ class Device(ABC):
             f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free",
             "take a smaller `batch_size` or fewer `streams`, or stop what else uses the GPU",
         )
-
-
-def blocks_along(grid: int | tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return the blocks of a grid along x, y and z."""
-    return grid if isinstance(grid, tuple) else (grid, 1, 1)
 
 
 def byte_size(shape: tuple[int, ...], dtype: DTypeLike) -> int:

@@ -11,13 +11,11 @@ from numpy.typing import DTypeLike, NDArray
 from pycuda import driver
 
 from lfw_eval.engines.cuda.device import (
-    SHARED_MEMORY_OF_ANY_KERNEL,
     Device,
     Event,
     Kernel,
     Module,
     Stream,
-    blocks_along,
     byte_size,
 )
 from lfw_eval.system.errors import UserError
@@ -62,24 +60,21 @@ class _Stream(Stream):
 
 class _Kernel(Kernel):
     def __init__(self, function: Any) -> None:
-        self._function, self._shared = function, SHARED_MEMORY_OF_ANY_KERNEL
+        self._function = function
 
-    def launch(
+    def _allow_shared(self, size: int) -> None:
+        attribute = driver.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES
+        self._function.set_attribute(attribute, size)
+
+    def _enqueue(
         self,
         stream: Stream,
-        grid: int | tuple[int, int, int],
+        blocks: tuple[int, int, int],
         block: int,
-        *arguments: np.generic,
-        shared: int = 0,
+        arguments: tuple[np.generic, ...],
+        shared: int,
     ) -> None:
         assert isinstance(stream, _Stream)
-        blocks = blocks_along(grid)
-        if 0 in blocks:
-            return
-        if shared > self._shared:
-            attribute = driver.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES
-            self._function.set_attribute(attribute, shared)
-            self._shared = shared
         size = {"grid": blocks, "block": (block, 1, 1), "shared": shared}
         self._function(*arguments, **size, stream=stream.stream)
 

@@ -11,7 +11,7 @@ import numpy as np
 from cuda_on_cpu.compiler import compiled
 from numpy.typing import DTypeLike, NDArray
 
-from lfw_eval.engines.cuda.device import Device, Event, Kernel, Module, Stream, blocks_along
+from lfw_eval.engines.cuda.device import Device, Event, Kernel, Module, Stream
 
 _ALIGNMENT = 256  # of cudaMalloc
 _POISON = 0xA5  # what is read before it is written shows
@@ -61,17 +61,32 @@ class CpuKernel(Kernel):
     ) -> None:
         assert 1 <= block <= 1024
         assert shared <= CpuDevice.shared_memory
-        # CUDA takes what lies there: a wrong number or size of arguments would read other memory.
+        # CUDA takes what lies there: a wrong number or size of arguments would read other memory,
+        # though not for an empty grid, which other photographs would fill.
         sizes = [argument.nbytes for argument in arguments]
         assert sizes == self._sizes, f"{self._name} takes {self._sizes} bytes, not {sizes}"
+        super().launch(stream, grid, block, *arguments, shared=shared)
+        self._module.launched.add(self._name)
+
+    def _allow_shared(self, size: int) -> None:
+        pass
+
+    def _enqueue(
+        self,
+        stream: Stream,
+        blocks: tuple[int, int, int],
+        block: int,
+        arguments: tuple[np.generic, ...],
+        shared: int,
+    ) -> None:
         values = [np.array(argument) for argument in arguments]
         addresses = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        blocks = (ctypes.c_uint * 3)(*blocks_along(grid))
         module = self._module
         at_once = module.blocks if module.threads == 1 else min(block, module.threads)
-        failure = self._function(blocks, ctypes.c_uint(at_once), ctypes.c_uint(shared), addresses)
+        failure = self._function(
+            (ctypes.c_uint * 3)(*blocks), ctypes.c_uint(at_once), ctypes.c_uint(shared), addresses
+        )
         assert failure is None, f"{self._name}: {failure.decode()}"
-        module.launched.add(self._name)
 
 
 class CpuModule(Module):
