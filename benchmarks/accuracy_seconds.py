@@ -15,7 +15,7 @@ import typer
 
 from lfw_eval.cli.flatten import flattened
 from lfw_eval.cli.jobs import JobOptions
-from lfw_eval.pipelines.calibration import calibrate_if_needed
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.verification import Protocol, verify
 
 

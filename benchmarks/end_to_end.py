@@ -24,9 +24,9 @@ from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.datasets.dataset import Dataset, open_dataset
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import Engine
-from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_job
 from lfw_eval.pipelines.verification import Protocol, verify
 from lfw_eval.pipelines.windows import frames_per_second
 from lfw_eval.results.environment import environment

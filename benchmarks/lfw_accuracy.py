@@ -40,9 +40,10 @@ from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.registry import engine_class
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.protocol import VerificationResult
-from lfw_eval.pipelines.calibration import Calibration, calibrate_job
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_job
 from lfw_eval.pipelines.verification import Protocol, verify
 from lfw_eval.results.environment import environment
 from lfw_eval.system.locks import locked

@@ -31,7 +31,7 @@ from lfw_eval.live.embedder import Embedder
 from lfw_eval.live.frame import Image
 from lfw_eval.live.gallery import Gallery
 from lfw_eval.metrics.verification.protocol import evaluate
-from lfw_eval.pipelines.calibration import calibrate_if_needed
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.results.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "live_naming.json"

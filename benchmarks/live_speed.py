@@ -48,8 +48,8 @@ from lfw_eval.live.recognizer import Recognizer
 from lfw_eval.live.source import open_source
 from lfw_eval.live.stats import LiveStats, Tally
 from lfw_eval.live.video_file import video_file
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_choice import DetectorName
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 

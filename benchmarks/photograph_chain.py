@@ -24,8 +24,8 @@ from lfw_eval.engines.contract import Precision
 from lfw_eval.engines.cuda import open_devices
 from lfw_eval.engines.tensorrt.engine import TensorRTEngine
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 
 _WARM = 8  # batches
 

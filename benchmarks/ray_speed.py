@@ -28,8 +28,8 @@ from lfw_eval.cli.flatten import flattened
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.distributed import EmbedRows, item_size
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.hardware import cpu_count

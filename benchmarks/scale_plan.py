@@ -36,8 +36,8 @@ from lfw_eval.cli.flatten import flattened
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.metrics.verification.pooled import pooled_distances
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.results.environment import environment
 from lfw_eval.workers.contract import Row
 from lfw_eval.workers.ray import RayWorkers

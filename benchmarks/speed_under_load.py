@@ -35,8 +35,8 @@ from lfw_eval.engines.choice import EngineChoice, EngineSpec
 from lfw_eval.gate.rules import MetricRule
 from lfw_eval.gate.speed import speed_finding
 from lfw_eval.gate.verdict import Finding
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.windows import batches_of, measure_side_by_side
 from lfw_eval.results.environment import environment
 from lfw_eval.results.speed import FpsWindows, PairedSpeed

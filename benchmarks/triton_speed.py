@@ -37,8 +37,8 @@ from lfw_eval.engines.triton.engine import TritonEngine
 from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.engines.triton.repository import served_model, write_models
 from lfw_eval.metrics.verification.comparison import mean_cosine
-from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_job
 from lfw_eval.pipelines.speed import shared_fps
 from lfw_eval.pipelines.windows import batches_of, frames_per_second
 from lfw_eval.results.environment import environment

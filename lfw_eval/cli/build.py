@@ -2,7 +2,7 @@
 
 from lfw_eval.cli.jobs import JobOptions
 from lfw_eval.datasets.alignment import GpuAlignment
-from lfw_eval.pipelines.calibration import calibrate_if_needed
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.report.tables.build import build_table
 
 

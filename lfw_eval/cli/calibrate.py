@@ -11,9 +11,9 @@ from calibration.scales import observed_tensors
 from calibration.sensitivity import check_drop
 from lfw_eval.cli.engine_options import CalibrationOptions, CheckpointOptions, RayOptions
 from lfw_eval.cli.options import AlignmentOptions, DataOptions, TensorRTVersions
-from lfw_eval.pipelines.calibration import calibrate_job
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_job
 from lfw_eval.pipelines.sensitivity import SensitivityStudy
 from lfw_eval.pipelines.side_by_side import describe_calibration
 from lfw_eval.report.histogram_plot import require_plots, write_plots

@@ -11,7 +11,7 @@ from lfw_eval.bulk.embed import EmbedJob, shards_to_embed
 from lfw_eval.cli.engine_options import RayOptions
 from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.cli.options import OutputArgument, required_output
-from lfw_eval.pipelines.calibration import calibrate_if_needed
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import preflight
 
 

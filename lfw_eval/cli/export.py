@@ -12,9 +12,9 @@ from lfw_eval.cli.lazy import LazyGroup, Verb
 from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.datasets.faces import open_faces
 from lfw_eval.engines.choice import EngineSpec
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.detector_choice import beside
 from lfw_eval.pipelines.engine_detectors import FaceDetectChoice
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.system.errors import UserError
 
 _ENGINES = ("openvino", "onnxruntime", "tensorrt")

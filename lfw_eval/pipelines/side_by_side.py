@@ -17,9 +17,10 @@ from lfw_eval.metrics.verification.comparison import CosineSimilarity, mean_cosi
 from lfw_eval.metrics.verification.distance import EmbeddingError
 from lfw_eval.metrics.verification.flip import Flip, combine_flip
 from lfw_eval.pipelines.batch_independence import require_batch_independence
-from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.embedding import embed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.windows import measure_side_by_side
 from lfw_eval.results.accuracy import DataDescription
 from lfw_eval.results.calibration import CalibrationDescription

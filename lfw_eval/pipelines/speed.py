@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lfw_eval.engines.choice import EngineChoice
 from lfw_eval.engines.contract import Batch, Engine, ResidentTiming
 from lfw_eval.metrics.verification.comparison import mean_cosine
-from lfw_eval.pipelines.calibration import calibrate_if_needed
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import describe_engine
 from lfw_eval.pipelines.windows import ROUNDS, batches_of, frames_per_second, in_turn, until
 from lfw_eval.results.speed import (

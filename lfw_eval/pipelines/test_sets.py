@@ -13,8 +13,9 @@ from lfw_eval.metrics.verification.flip import Flip
 from lfw_eval.metrics.verification.pooled_result import PooledRate, PooledResult
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.val import ValidationRate
-from lfw_eval.pipelines.calibration import Calibration, calibrate_if_needed
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import describe_calibration, preflight
 from lfw_eval.pipelines.templates import evaluate_templates
 from lfw_eval.pipelines.verification import Protocol, evaluate
