@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from calibration.embedding import embed
 from calibration.errors import UserError
 from calibration.quantize import RECIPE, QdqTypes, quantize, quantized_layers
 from calibration.records import DamagedError, read_record, say_remade, write_record
@@ -111,7 +112,7 @@ class Probe:
         self._model = model
         self._table = table
         self._images = images
-        self._reference = _embed(model, images)
+        self._reference = embed(model, images)
         self._layers = quantized_layers(model)
         # What the measurements depend on, besides the code; the table identifies the model.
         versions = f"recipe {RECIPE} {onnx.__version__} {onnxruntime.__version__}"
@@ -198,7 +199,7 @@ class Probe:
 
     def error(self, network: onnx.ModelProto) -> EmbeddingError:
         """Return how far a network's embeddings are from the model's."""
-        return embedding_error(self._reference, _embed(network, self._images))
+        return embedding_error(self._reference, embed(network, self._images))
 
     def _alone(self, layer: str) -> onnx.ModelProto:
         """Return the network with one layer in INT8: its weights, input, and what serves it."""
@@ -247,19 +248,3 @@ def check_drop(max_drop: float) -> None:
             f"{max_drop:g} is not a possible drop of the mean cosine",
             "give one between 0 and 1, such as 0.0005",
         )
-
-
-def _embed(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    import onnxruntime  # a second, which help texts do without
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Run Q/DQ nodes as they are: fused INT8 kernels saturate on some CPUs, and reject float16.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    embeddings: NDArray[np.float32] = session.run(
-        [model.graph.output[0].name], {model.graph.input[0].name: images}
-    )[0]
-    return embeddings
