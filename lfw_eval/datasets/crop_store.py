@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -180,6 +181,9 @@ def _require_content(path: Path, digest: str) -> None:
         DamagedError: They are not those that were written.
     """
     try:
+        # A crash of the machine must not take what is remembered: the crops go to the disk before.
+        with suppress(OSError), path.open("rb") as file:
+            os.fsync(file.fileno())
         # What is remembered is trusted to say that all is well, but not to say that it is not.
         if all(image_hashes([path], verify_images=again) != [digest] for again in (False, True)):
             raise DamagedError(f"is damaged ({path.name} is not what was written)")

@@ -68,7 +68,7 @@ class PartialCrops(Closing):
         self._done[[self._position[name] for name in self.rows]] = True
 
     def add(self, names: Sequence[str], aligned: AlignedFaces) -> None:
-        """Add finished crops; a thread hashes the file's beginning and has it written to the disk.
+        """Add finished crops; a thread hashes the file's beginning.
 
         A mapped file costs a page fault for every 4 KB that are new to it: crops go by `pwrite`.
         """
@@ -93,11 +93,11 @@ class PartialCrops(Closing):
     def finish(self, path: Path) -> str:
         """Move the crops to their final path, and return the sha256 of that file.
 
+        They need not be on the disk yet: should the machine crash, they have another sha256.
         `delete_index` is for when they are in use there.
         """
         for ahead in (*self._ahead, self._reader.submit(self._hash_ahead)):
             ahead.result()
-        os.fsync(self._file.fileno())
         self.pixels.replace(path)
         return self._digest.hexdigest()
 
@@ -156,7 +156,6 @@ class PartialCrops(Closing):
                 place = self._crops.offset + position * size
                 self._digest.update(os.pread(self._file.fileno(), size, place))
             self._hashed = stop
-            os.fdatasync(self._file.fileno())
 
 
 def _sha256(row: Row, pixels: NDArray[np.uint8]) -> str:

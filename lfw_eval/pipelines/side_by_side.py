@@ -139,24 +139,35 @@ def run_side_by_side(
     networks = job.checkpoint.name, job.judged.name
     reference = job.reference.spec(job.checkpoint)
     alone = reference.choice == job.engine and job.candidate is None
+    has_scales = calibration is not None or not job.engine.needs_scales(job.judged)
     with ExitStack() as stack:
-        ahead: OpenedAhead[Engine] | None = None
-        if workers is HERE and reference.loads_beside_others():
-            ahead = stack.enter_context(OpenedAhead(reference.local))
+        ahead = _ahead(reference, workers, stack)
+        ahead_too = None
+        if not alone and has_scales:
+            ahead_too = _ahead(job.engine.spec(job.judged, calibration), workers, stack)
         store = job.crop_store(names, workers)
         if not alone:
             calibration = calibration or calibrate_if_needed(job, workers, store)
+        if ahead_too:
+            ahead_too.wait()  # it would slow the reference's pass, which is timed
         first = run_engine(
             networks[0], reference, store, workers, flip, reuse=not alone, ahead=ahead
         )
-    if alone:
-        return SideBySide(networks, store, None, first, None)
-    requested = job.engine.spec(job.judged, calibration)
-    second = run_engine(networks[1], requested, store, workers, flip)
+        if alone:
+            return SideBySide(networks, store, None, first, None)
+        requested = job.engine.spec(job.judged, calibration)
+        second = run_engine(networks[1], requested, store, workers, flip, ahead=ahead_too)
     both = SideBySide(networks, store, calibration, first, second)
     if not speed_seconds or workers is not HERE or job.engine.options.served:
         return both
     return _timed(both, reference, requested, speed_seconds)
+
+
+def _ahead(spec: EngineSpec, workers: Workers, stack: ExitStack) -> OpenedAhead[Engine] | None:
+    """Begin to open an engine, to be closed with the stack; None where it has to wait its turn."""
+    if workers is HERE and spec.loads_beside_others():
+        return stack.enter_context(OpenedAhead(spec.local))
+    return None
 
 
 def _timed(

@@ -1,11 +1,13 @@
 """Verification of pairs by FP32 and, beside it, the requested precision."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lfw_eval.datasets.dataset import Dataset
+from lfw_eval.metrics.distributions import special
 from lfw_eval.metrics.verification.comparison import compare
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.flip import Flip
@@ -51,13 +53,16 @@ def evaluate(
     Raises:
         UserError: For any mistake in the job.
     """
-    both = run_side_by_side(
-        job,
-        workers,
-        flip=protocol.flip,
-        calibration=calibration,
-        speed_seconds=speed_seconds,
-    )
+    with ThreadPoolExecutor(1) as thread:
+        # While engines run: metrics need it, and importing it takes a tenth of a second.
+        thread.submit(special)
+        both = run_side_by_side(
+            job,
+            workers,
+            flip=protocol.flip,
+            calibration=calibration,
+            speed_seconds=speed_seconds,
+        )
     pairs = job.dataset.pairs
 
     def verified(run: EmbeddedCrops) -> EngineRun:

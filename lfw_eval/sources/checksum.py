@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import file_sha256
 
 CHUNK = 1 << 20
 
@@ -68,9 +69,4 @@ def verify(path: Path, size: int | None, sha256: str | None) -> None:
 
 
 def _measure_file(path: Path) -> Checksum:
-    size, digest = 0, hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            size += len(chunk)
-            digest.update(chunk)
-    return Checksum(size, digest.hexdigest())
+    return Checksum(path.stat().st_size, file_sha256(path))

@@ -18,6 +18,10 @@ class OpenedAhead(Closing, Generic[_Opened]):
         self._opened = self._thread.submit(open)
         self._taken = False
 
+    def wait(self) -> None:
+        """Wait until it is open, or cannot be opened."""
+        self._opened.exception()
+
     def take(self) -> _Opened:
         """Wait until it is open, and return it, now the caller's to close.
 

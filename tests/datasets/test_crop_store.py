@@ -1,6 +1,7 @@
 """A crop store is checked when it is opened, and made again where it is not what was written."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from pictures import encoded, picture
 
 from lfw_eval.checkpoints.crop_size import CropSize
+from lfw_eval.datasets import crop_store
 from lfw_eval.datasets.alignment import AlreadyAligned
 from lfw_eval.datasets.crop_store import CropStore, build_crop_store, open_crop_store
 from lfw_eval.datasets.photographs import open_photographs
@@ -203,3 +205,21 @@ def test_what_an_interrupted_run_left_is_checked(build, damage, monkeypatch, tmp
     assert len(aligned) == len(NAMES) - kept
     np.testing.assert_array_equal(again.crops, crops)
     assert again.digest == whole.digest
+
+
+def test_crops_are_on_the_disk_before_their_hash_is_remembered(build, monkeypatch):
+    crops = build().folder / "crops.npy"
+    done, sync, hashes = [], os.fsync, crop_store.image_hashes
+
+    def synced(descriptor):
+        sync(descriptor)
+        done.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+
+    def hashed(paths, **options):
+        done.append("hashes")
+        return hashes(paths, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(crop_store, "image_hashes", hashed)
+    build()
+    assert done == [crops, "hashes"]

@@ -38,3 +38,22 @@ def test_what_cannot_be_opened_is_said_to_who_takes_it():
         pass
     with OpenedAhead(fail) as ahead, pytest.raises(ValueError, match="no door"):
         ahead.take()
+
+
+def test_waiting_neither_takes_nor_says_why_it_cannot_be_opened():
+    opened = threading.Event()
+
+    def slowly() -> Door:
+        opened.wait()
+        return Door()
+
+    with OpenedAhead(slowly) as ahead:
+        threading.Timer(0.05, opened.set).start()
+        ahead.wait()
+        assert opened.is_set()
+
+    def fail() -> Door:
+        raise ValueError("no door")
+
+    with OpenedAhead(fail) as ahead:
+        ahead.wait()
