@@ -3,9 +3,12 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibration.errors import UserError
 
@@ -125,6 +128,21 @@ def draw_images(names: Collection[str], count: int) -> tuple[str, ...]:
         people.setdefault(name.rpartition("_")[0], []).append(name)
     turn = {name: index for images in people.values() for index, name in enumerate(images)}
     return tuple(sorted(names, key=lambda name: (turn[name], _rank(name)))[:count])
+
+
+def held_out(names: Sequence[str], every: int) -> NDArray[np.bool_]:
+    """Return which images to measure on what is fitted on the others, bool (n,).
+
+    They are those of every so manieth person, so that nobody is on both kinds. Of images whose
+    names do not tell people apart, they are every so manieth image.
+
+    Args:
+        every: Of so many people, in the order of their first images, the last one.
+    """
+    people = {name.rpartition("_")[0] for name in names}
+    keys = [name.rpartition("_")[0] if len(people) >= every else name for name in names]
+    turn = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return np.array([turn[key] % every == every - 1 for key in keys], bool)
 
 
 def read_list(path: Path) -> tuple[str, ...]:

@@ -43,11 +43,13 @@ class Refinement:
     Attributes:
         equalised: After the last of the steps that preserve the FP32 function.
         refined: After all steps: for INT8 alone.
+        start: How near the original in INT8 is, as calibrated.
         gains: By step, in their order.
     """
 
     equalised: Candidate
     refined: Candidate
+    start: Fidelity
     gains: tuple[Gain, ...]
 
 
@@ -65,7 +67,7 @@ def refine(original: Candidate, images: Images, steps: Sequence[Step], folder: P
     """
     measure = Measure(original.model, images.held_out)
     candidate = equalised = original
-    current = measure.int8(candidate)
+    start = current = measure.int8(candidate)
     gains = []
     key = _key(original, images)
     with tqdm(total=len(steps), desc="refine", unit="step", disable=None) as bar:
@@ -89,7 +91,7 @@ def refine(original: Candidate, images: Images, steps: Sequence[Step], folder: P
                 equalised = candidate if step.preserving else equalised
             gains.append(gain)
             bar.update()
-    return Refinement(equalised, candidate, tuple(gains))
+    return Refinement(equalised, candidate, start, tuple(gains))
 
 
 def _preserved(measure: Measure, model: onnx.ModelProto) -> bool:

@@ -14,9 +14,11 @@ from lfw_eval.cli.options import AlignmentOptions, DataOptions, TensorRTVersions
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.job_calibration import calibrate_job
+from lfw_eval.pipelines.refinement import refine
 from lfw_eval.pipelines.sensitivity import SensitivityStudy
 from lfw_eval.pipelines.side_by_side import describe_calibration
 from lfw_eval.report.histogram_plot import require_plots, write_plots
+from lfw_eval.report.tables.refinement import refinement_table
 from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
 from lfw_eval.report.tables.side_by_side import calibration_notes
 
@@ -75,12 +77,15 @@ def calibrate_command(
     for note in calibration_notes(described, "IN THE EVALUATED PAIRS"):
         print(note)
     print(f"tensors     {len(described.amax):,}")
-    written = export(job.checkpoint, calibrated, versions)
     plots: list[Path] = []
     if plot:
         folder = calibrated.folder / "plots"
         plots = write_plots(plot, calibrated.histograms(), calibrated.table, folder)
-    for path in (*written, *plots):
+    if calibration.refine:
+        calibrated = refine(job.checkpoint, calibrated)
+        assert calibrated.refinement
+        print(f"\n{refinement_table(calibrated.refinement)}\n")
+    for path in (*export(job.checkpoint, calibrated, versions), *plots):
         print(path)
     if sensitivity or max_drop is not None:
         study = SensitivityStudy.of(job.checkpoint, calibrated)

@@ -174,6 +174,14 @@ class CalibrationOptions:
             "TensorRT calibrator whose cache is to be reproduced.",
         ),
     ] = FIRST_BATCH
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine",
+            help="Refine the calibrated network for INT8: equalise its channels, correct its "
+            "biases, round its weights and choose its scales by what they cost the embeddings.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)

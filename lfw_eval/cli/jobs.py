@@ -49,7 +49,7 @@ class NetworkOptions:
         other = candidate.open(network) if candidate else None
         size = network.crop_size()
         resizes = self.alignment.align in (None, "none")
-        return Job(
+        job = Job(
             dataset=dataset.for_network(size) if resizes else dataset,
             alignment=self.alignment.of(dataset, size),
             checkpoint=network,
@@ -57,9 +57,12 @@ class NetworkOptions:
             calibration_list=self.calibration.calibration_list,
             method=self.calibration.method,
             first_batch=self.calibration.first_batch,
+            refine=self.calibration.refine,
             candidate=other,
             align_on=self.alignment.align_on,
         )
+        job.check_refine()
+        return job
 
     def calibrates(self) -> bool:
         """Return whether scales may have to be calibrated; a quantised checkpoint has its own.

@@ -131,6 +131,8 @@ class EngineChoice:
         """
         if not self.options.served:
             self._require_own_precision(checkpoint)
+        if scales:
+            checkpoint = scales.network_of(checkpoint)
         return BuildRequest(
             model=checkpoint.model,
             normalisation=checkpoint.normalisation,
@@ -148,7 +150,8 @@ class EngineChoice:
     def spec(self, checkpoint: Checkpoint, scales: Scales | None = None) -> "EngineSpec":
         """Return all that it takes to build an engine of a checkpoint, here or by workers."""
         request = self.request(checkpoint, scales)
-        return EngineSpec(self, request, checkpoint.folder / "engines")
+        folder = checkpoint.folder / "engines"
+        return EngineSpec(self, request, folder, scales.recipe if scales else "")
 
     def build(self, checkpoint: Checkpoint, scales: Scales | None = None) -> Engine:
         """Build the engine of a checkpoint in this process, or load what was built before.
@@ -178,11 +181,13 @@ class EngineSpec:
 
     Attributes:
         folder: Where built engines are kept.
+        refinement: As `Scales.recipe`.
     """
 
     choice: EngineChoice
     request: BuildRequest
     folder: Path
+    refinement: str = ""
 
     def on(self, gpus: tuple[int, ...]) -> "EngineSpec":
         """Return the same engine on other GPUs; itself if it runs on none."""
@@ -201,6 +206,7 @@ class EngineSpec:
                 and the engine is not INT8 in all quantised layers.
         """
         engine = self.choice.engine_class().build(self.request, self.folder)
+        engine.refinement = self.refinement
         if self.request.strict_precision:
             try:
                 require_int8(engine)

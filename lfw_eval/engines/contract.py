@@ -167,15 +167,14 @@ class BuiltEngine(Closing, ABC):
     Attributes:
         inputs: In the order of the model.
         outputs: In the order of the model.
-        arithmetic: What the engine computes in, in words; it may differ from the precision asked
-            for, where the device lacks it.
+        arithmetic: What it computes in, in words; not the precision where the device lacks that.
         calibration_cache: The user's, that INT8 scales come from.
-        executed: The types that its convolutions and matrix products run in; None where the runtime
-            does not report them.
+        executed: The types that its layers run in; None where the runtime does not report them.
         device: The device's name.
         key: Identifies everything that the engine was built from.
-        adaptation: How a quantised network was changed for the runtime to get it right, and why, in
-            a sentence; empty where it runs as it is.
+        adaptation: How a quantised network was changed for the runtime to get it right, and why;
+            empty where it was not.
+        refinement: Steps that refined its network for INT8, in words; empty for the checkpoint's.
         size: Bytes of the built engine; 0 where the runtime keeps none.
         build_seconds: How long it took to build, in this run or an earlier one.
         cacheable: Whether outputs may be cached under `key`; False for a server's model, of which
@@ -189,6 +188,7 @@ class BuiltEngine(Closing, ABC):
     key: str
     executed: ExecutedTypes | None = None
     adaptation: str = ""
+    refinement: str = ""
     calibration_cache: CacheDescription | None = None
     size: int = 0
     build_seconds: float = 0.0

@@ -21,6 +21,7 @@ _DESCRIBED = (
     "device",
     "key",
     "adaptation",
+    "refinement",
     "calibration_cache",
     "cacheable",
     "size",

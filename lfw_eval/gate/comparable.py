@@ -56,8 +56,10 @@ def engine_notes(candidate: EngineDescription, baseline: EngineDescription) -> I
 
     One that stands in for an engine, and computes something else, has a note of its own.
     """
-    names = ("precision", "arithmetic", "runtime", "device")
-    before, now = ({name: getattr(e, name) for name in names} for e in (baseline, candidate))
+    names = ("precision", "refinement", "arithmetic", "runtime", "device")
+    before, now = (
+        {name: getattr(e, name) or "none" for name in names} for e in (baseline, candidate)
+    )
     yield from setting_notes(now, before)
     if candidate.is_dummy or baseline.is_dummy:
         yield f"*** {DUMMY} ***"

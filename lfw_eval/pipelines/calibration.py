@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from lfw_eval.checkpoints.checkpoint import Checkpoint, image_shape
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 from lfw_eval.engines.scales import Scales
 from lfw_eval.pipelines.counting import Counting, batches, count
+from lfw_eval.results.calibration import RefinementDescription
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import file_sha256
 from lfw_eval.system.interrupts import deferred_interrupt
@@ -42,11 +43,22 @@ _TABLE_TRIED_ON = 16
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Scales):
-    """Scales, and the images that they come from; `folder` holds the files."""
+    """Scales, and the images that they come from.
+
+    Attributes:
+        folder: Holds the histograms.
+        refinement: How the network that the scales are of was refined; None for the checkpoint's.
+    """
 
     crops: Callable[[], NDArray[np.uint8]]
     images: CalibrationList
     folder: Path
+    refinement: RefinementDescription | None = field(default=None, kw_only=True)
+
+    @property
+    def output_folder(self) -> Path:
+        """The folder of what is made with these scales, beside the network that they are of."""
+        return self.network.model.parent if self.network else self.folder
 
     def among(self, names: Collection[str]) -> "Calibration":
         """Return the same, counting which of its images are among these evaluated ones."""

@@ -29,6 +29,7 @@ class Job:
         calibration_list: The user's own; None chooses one.
         method: How calibration chooses thresholds.
         first_batch: Calibration crops whose largest values set the histograms' bins.
+        refine: Where INT8 is calibrated, refine the network for it.
         align_on: What photographs are aligned on.
     """
 
@@ -40,6 +41,7 @@ class Job:
     method: Method = "entropy"
     first_batch: int = FIRST_BATCH
     candidate: Checkpoint | None = None
+    refine: bool = False
     align_on: AlignOn = "auto"
 
     def __post_init__(self) -> None:
@@ -92,8 +94,31 @@ class Job:
                 "give a `candidate` for crops of that size",
             )
 
+    def check_refine(self) -> None:
+        """Refuse to refine a network that no INT8 engine is calibrated for.
+
+        Raises:
+            UserError: It is quantised already, another precision is asked for, or the engine has
+                scales of its own.
+        """
+        if not self.refine:
+            return
+        self.judged.require_float("refined")
+        precision = self.engine.precision
+        if precision != "int8":
+            raise UserError(
+                f"`refine` is for `precision` int8, not {precision}", "leave one of the two out"
+            )
+        if not self.engine.needs_scales(self.judged):
+            raise UserError(
+                f"`refine` goes on from a calibration, but `engine` {self.engine.label} has scales "
+                "of its own",
+                "leave `refine` out, or the `calibration_cache`",
+            )
+
     def default_output(self, kind: str) -> Path:
         """Return where a result goes for which the user named no file."""
         engine = re.sub(r"[^\w.]+", "-", self.engine.label)
-        parts = (self.dataset.name, self.judged.name, engine, self.engine.precision, kind)
+        precision = self.engine.precision + "-refined" * self.refine
+        parts = (self.dataset.name, self.judged.name, engine, precision, kind)
         return Path("results") / f"{'-'.join(parts)}.json"

@@ -1,4 +1,4 @@
-"""Calibration for a job, on images of its data set."""
+"""Calibration for a job, on images of its data set, and refined where it asks for that."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from calibration.sampler import choose_images
 from lfw_eval.datasets.crop_store import CropStore, open_crop_store
 from lfw_eval.pipelines.calibration import Calibration, calibrate
 from lfw_eval.pipelines.job import Job
+from lfw_eval.pipelines.refinement import refine
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
 
@@ -17,8 +18,15 @@ from lfw_eval.workers.in_process import HERE
 def calibrate_if_needed(
     job: Job, workers: Workers = HERE, store: CropStore | None = None
 ) -> Calibration | None:
-    """Calibrate for a job whose engine needs scales, see `calibrate_job`; None for any other."""
-    return calibrate_job(job, workers, store) if job.engine.needs_scales(job.judged) else None
+    """Calibrate for a job whose engine needs scales, and refine if asked; None for any other.
+
+    Raises:
+        UserError: See `calibrate_job` and `refine`.
+    """
+    if not job.engine.needs_scales(job.judged):
+        return None
+    calibration = calibrate_job(job, workers, store)
+    return refine(job.judged, calibration) if job.refine else calibration
 
 
 def calibrate_job(job: Job, workers: Workers = HERE, store: CropStore | None = None) -> Calibration:

@@ -266,6 +266,7 @@ def describe_engine(engine: BuiltEngine, precision: Precision) -> EngineDescript
         executed=engine.executed,
         adaptation=engine.adaptation,
         calibration_cache=engine.calibration_cache,
+        refinement=engine.refinement,
     )
 
 
@@ -282,4 +283,5 @@ def describe_calibration(calibration: Calibration) -> CalibrationDescription:
         method=calibration.table.method,
         first_batch=calibration.table.first_batch,
         amax=calibration.table.amax,
+        refinement=calibration.refinement,
     )

@@ -50,6 +50,8 @@ class EngineDescription:
         adaptation: How a quantised network was changed for the runtime to get it right, and why;
             empty where it ran as it is, or an older file does not say.
         calibration_cache: The user's, that INT8 scales come from; None without one.
+        refinement: The steps, in words, by which its network was refined for INT8; empty for the
+            checkpoint's own.
     """
 
     precision: str
@@ -61,6 +63,7 @@ class EngineDescription:
     executed: ExecutedTypes | None = None
     adaptation: str = ""
     calibration_cache: CacheDescription | None = None
+    refinement: str = ""
 
     @property
     def title(self) -> str:
@@ -68,7 +71,7 @@ class EngineDescription:
 
         The dummy engine only stands in for one of that precision.
         """
-        name = self.precision.upper()
+        name = self.precision.upper() + " refined" * bool(self.refinement)
         if self.is_dummy:
             return f"dummy for {name}"
         if self.falls_short and self.executed:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SCHEMA = 6
+SCHEMA = 7
 
 # In schema 3 a sentence stood where schema 4 has a word or numbers.
 _CAUTIONS = (("This is NOT LFW", "stand-in"), ("The crops were aligned for ArcFace", "resized"))
@@ -73,6 +73,14 @@ def _from_5(kind: str, result: dict[str, Any]) -> None:
         model["own_normalisation"] = None
 
 
+def _from_6(kind: str, result: dict[str, Any]) -> None:
+    """Add what schema 7 has in addition."""
+    if calibration := result.get("calibration"):
+        calibration["refinement"] = None
+    for described in _engines(kind, result):
+        described["engine"]["refinement"] = ""
+
+
 def _engines(kind: str, result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what has an engine's description in a result."""
     described: dict[str, list[dict[str, Any] | None]] = {
@@ -114,5 +122,6 @@ UPGRADES: Mapping[int, Callable[[str, dict[str, Any]], None]] = {
     3: _from_3,
     4: _from_4,
     5: _from_5,
+    6: _from_6,
 }
 """What makes the next schema of each, by its number."""

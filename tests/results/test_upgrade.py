@@ -75,6 +75,14 @@ def test_the_networks_of_schema_5():
     upgrade(5, "detection", {})
 
 
+def test_the_engines_of_schema_6():
+    """Nothing was refined."""
+    run, calibration = {"engine": {"precision": "int8"}}, {"images": 8}
+    upgrade(6, "accuracy", {"reference": run, "candidate": None, "calibration": calibration})
+    assert run["engine"] == {"precision": "int8", "refinement": ""}
+    assert calibration == {"images": 8, "refinement": None}
+
+
 def test_the_calibration_of_schema_4():
     calibration = {"images": 8}
     upgrade(4, "accuracy", {"calibration": calibration})
@@ -83,6 +91,7 @@ def test_the_calibration_of_schema_4():
         "people": None,
         "evaluated_people": None,
         "first_batch": None,
+        "refinement": None,
     }
     upgrade(4, "accuracy", {"calibration": None})
 

@@ -15,6 +15,7 @@ def build_table(engine: Engine, precision: Precision, model: ModelDescription) -
     about = describe_engine(engine, precision)
     rows = [
         ("precision", f"{model.label(precision)}: {engine.arithmetic}"),
+        *([("refined", engine.refinement)] if engine.refinement else []),
         ("multiply-adds", share_and_layers(about)),
         ("runtime", f"{engine.runtime()} on {engine.device}"),
         *_scales(engine),

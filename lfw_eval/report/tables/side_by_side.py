@@ -6,7 +6,7 @@ from textwrap import wrap
 from calibration.sampler import MIN_CROPS
 from lfw_eval.report.arithmetic import fallbacks, layers, multiply_adds, shortfall
 from lfw_eval.report.scales import cache_coverage, cache_title
-from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.calibration import CalibrationDescription, RefinementDescription
 from lfw_eval.results.compared import Compared, compared_runs
 from lfw_eval.results.engine import EngineDescription, EnginePass, ModelDescription
 from lfw_eval.results.speed import PairedSpeed
@@ -164,6 +164,19 @@ def calibration_notes(
         yield f"            *** {calibration.evaluated:,} OF THEM ARE ALSO {warning}: {why} ***"
     for words in sample_notes(calibration):
         yield f"            {words}"
+    if calibration.refinement:
+        yield from refinement_notes(calibration.refinement)
+
+
+def refinement_notes(refinement: RefinementDescription) -> Iterator[str]:
+    """Yield notes on how a network was refined for INT8, and what that gained."""
+    start, outcome = refinement.start, refinement.outcome
+    yield f"refined     by {refinement.recipe}"
+    yield (
+        f"            mean cosine {start.cosine:.5f} to {outcome.cosine:.5f}, minimum "
+        f"{start.minimum:.5f} to {outcome.minimum:.5f}"
+    )
+    yield f"            on {refinement.held_out:,} of the calibration crops, which were held out"
 
 
 def cache_notes(engine: EngineDescription) -> Iterator[str]:
