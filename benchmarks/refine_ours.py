@@ -1,0 +1,53 @@
+"""INT8 networks of ours, as `benchmarks/refine.py` compares them with those of peers."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from refine_peer import peak_memory
+
+from calibration.quantize import QdqTypes, quantize
+from calibration.sampler import CalibrationList
+from lfw_eval.checkpoints.checkpoint import Checkpoint
+from lfw_eval.pipelines.calibration import calibrate
+
+Crops = NDArray[np.uint8]
+Settings = dict[str, Any]
+
+
+def plain(checkpoint: Checkpoint, crops: Crops, images: CalibrationList, file: Path) -> Settings:
+    """Write the network with the scales of entropy calibration."""
+    table = calibrate(checkpoint, crops, images).table
+    network = quantize(onnx.load(checkpoint.model), table, QdqTypes(unsigned=True))
+    onnx.save(network, file)
+    return {"method": table.method, "first_batch": table.first_batch}
+
+
+OURS: Mapping[str, Callable[[Checkpoint, Crops, CalibrationList, Path], Settings]] = {
+    "plain": plain,
+}
+
+
+def measured(
+    method: str, checkpoint: Checkpoint, crops: Crops, images: CalibrationList, out: Path
+) -> dict[str, Any]:
+    """Quantise from nothing in this process, and return what `refine_peer.py` prints."""
+    file = out / "quantized.onnx"
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        settings = OURS[method](replace(checkpoint, folder=Path(folder)), crops, images, file)
+        seconds = time.perf_counter() - start
+    return {
+        "file": file.name,
+        "seconds": round(seconds, 1),
+        "peak MiB": round(peak_memory()),
+        "settings": settings,
+        "versions": {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__},
+    }
