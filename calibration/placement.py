@@ -69,6 +69,24 @@ class Placement:
                 groups.update(dict.fromkeys(members, members))
         return list({id(members): members for members in groups.values()}.values())
 
+    def served(self) -> dict[str, tuple[str, ...]]:
+        """Return by quantised tensor the layers that it is quantised for.
+
+        They read it, themselves or through concatenation and pooling, or are fused into its sum.
+        With all of them skipped it is not quantised.
+        """
+        names = {node.output[0]: layer_name(node) for node in self._nodes if node.output}
+        served: dict[str, list[str]] = {}
+        for place in reversed(range(len(self._nodes))):
+            node = self._nodes[place]
+            layers = [layer_name(node)] if place in self.axes else served.get(node.output[0], [])
+            if node.op_type == "Add":
+                fused = (name for name in node.input if self._is_fused(name))
+                layers = [names[name] for name in fused if self._convolutions[name]]
+            for index in self.activations[place]:
+                served.setdefault(node.input[index], []).extend(layers)
+        return {name: tuple(dict.fromkeys(layers)) for name, layers in served.items()}
+
     def never_negative(self) -> set[str]:
         """Return tensors whose values are never below zero."""
         tensors: set[str] = set()

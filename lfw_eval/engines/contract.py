@@ -109,12 +109,12 @@ class BuildRequest:
         max_batch_size: The largest one that will be run, if larger than that.
         calibration_crops: As `Scales.crops`.
         options: The engine's own.
-        strict_precision: Let the runtime choose no other type for what is quantised, where it can
-            be told so.
+        strict_precision: Let the runtime choose no other type for what is quantised, if it can.
         quantization: How the model itself is quantised, as `Checkpoint.quantization`; its
             precision is "int8" then, and it runs as it is.
         float_layers: As `Scales.float_layers`.
         title: What a build's progress calls the network; it may be empty.
+        observed: Tensors to put out, too, of an `ObservingEngine`; see `with_observed`.
     """
 
     model: Path
@@ -129,6 +129,7 @@ class BuildRequest:
     quantization: Quantization | None = None
     float_layers: tuple[str, ...] = ()
     title: str = ""
+    observed: tuple[str, ...] = ()
 
     @property
     def batches(self) -> tuple[int, int, int]:
@@ -262,9 +263,8 @@ class Engine(BuiltEngine):
         """Yield images (n, height, width, 3) from row `start` on as batches of the first input."""
         for first in range(start, len(images), size):
             batch = images[first : first + size]
-            yield {
-                self.inputs[0].name: np.ascontiguousarray(batch[:, :, ::-1]) if mirrored else batch
-            }
+            batch = np.ascontiguousarray(batch[:, :, ::-1]) if mirrored else batch
+            yield {self.inputs[0].name: batch}
 
     def stream_images(
         self, images: NDArray[np.uint8], size: int, start: int = 0, *, mirrored: bool = False
@@ -281,13 +281,13 @@ class Engine(BuiltEngine):
         size = len(next(iter(batch.values())))
         start = time.perf_counter()
         count = sum(1 for _ in self.stream(_repeated(batch, start + seconds / 2)))
-        elapsed = time.perf_counter() - start
+        fps = count * size / (time.perf_counter() - start)
         latencies = []
         for once in _repeated(batch, time.perf_counter() + seconds / 2):
             before = time.perf_counter()
             self.run(once)
             latencies.append(time.perf_counter() - before)
-        return ResidentTiming(count * size / elapsed, np.array(latencies) * 1e3)
+        return ResidentTiming(fps, np.array(latencies) * 1e3)
 
     def hardware(self) -> dict[str, str]:
         """Return what else a result should say of the device, such as its clocks."""

@@ -12,6 +12,7 @@ from lfw_eval.checkpoints.normalisation import accept_crops
 from lfw_eval.checkpoints.qdq import with_float_constants
 from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import BuildRequest
+from lfw_eval.engines.observation import with_observed
 from lfw_eval.system.errors import UserError
 
 RECIPE = {"network": 1, "normalisation": normalisation.RECIPE, "quantize": qdq.RECIPE}
@@ -44,7 +45,8 @@ def network(
     if request.precision == "int8" and quantized and not request.quantization:
         if cached := cached_scales(request):
             signed = replace(types, unsigned=False)
-            model = qdq.quantize(model, cached.table, signed, cached.float_nodes)
+            float_nodes = (*cached.float_nodes, *request.float_layers)
+            model = qdq.quantize(model, cached.table, signed, float_nodes)
         elif request.scales:
             model = qdq.quantize(model, request.scales, types, request.float_layers)
         else:
@@ -54,6 +56,7 @@ def network(
         model = with_float_constants(model, weights=types.float_weights)
     if half_precision:
         model = half(model)
-    if not request.normalisation:
-        return model
-    return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)
+    if request.normalisation:
+        way = request.normalisation
+        model = accept_crops(model, way, layer_normalisation=layer_normalisation)
+    return with_observed(model, request.observed) if request.observed else model

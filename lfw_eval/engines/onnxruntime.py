@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
 from lfw_eval.engines.cached_scales import cached_scales
-from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
-from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
+from lfw_eval.engines.contract import Batch, BuildRequest, Outputs, TensorSpec
+from lfw_eval.engines.int8_adaptation import Adapted, adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
 from lfw_eval.engines.network import network
-from lfw_eval.engines.onnxruntime_types import onnxruntime_types
+from lfw_eval.engines.observation import ObservingEngine, dequantized
+from lfw_eval.engines.onnxruntime_types import onnxruntime_tensors, onnxruntime_types
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.hardware import cpu_name
 
 
-class OnnxRuntimeEngine(Engine):
+class OnnxRuntimeEngine(ObservingEngine):
     """A session with the default graph optimisations."""
 
     precisions = ("fp32", "int8")
@@ -32,10 +33,12 @@ class OnnxRuntimeEngine(Engine):
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
+        request: BuildRequest,
         key: str,
         executed: ExecutedTypes | None = None,
     ) -> None:
         self._session = session
+        self._request = request
         self.key = key
         self.executed = executed
         self.device = cpu_name()
@@ -50,16 +53,15 @@ class OnnxRuntimeEngine(Engine):
     @classmethod
     def build(cls, request: BuildRequest, folder: Path) -> "OnnxRuntimeEngine":
         """Create a session, which takes less time than reading one back would."""
-        exactness = _exactness() if request.precision == "int8" else EXACT
-        model = network(request, QdqTypes(unsigned=True))
-        adapted = adapt_to_runtime(model, request, exactness, cls.runtime())
+        exactness = _exactness_for(request)
+        adapted = _adapted(request)
         options: dict[str, object] = {} if exactness == EXACT else {"exact": asdict(exactness)}
         if cached := cached_scales(request):
             options["cache"] = cached.description.sha256
         store = EngineStore.of(folder, request, cls.runtime(), cpu_name(), options)
         layers = weighted_layers(request.model, request.precision, request.float_layers)
         executed = executed_types(layers, onnxruntime_types(adapted.model, layers))
-        engine = cls(_session(adapted.model), store.key, executed)
+        engine = cls(_session(adapted.model), request, store.key, executed)
         engine.calibration_cache = cached.description if cached else None
         if request.precision == "int8":
             engine.arithmetic = int8_arithmetic(
@@ -72,6 +74,22 @@ class OnnxRuntimeEngine(Engine):
         """Run one batch."""
         names = [spec.name for spec in self.outputs]
         return dict(zip(names, self._session.run(names, dict(batch)), strict=True))
+
+    def own_tensors(self) -> frozenset[str]:
+        """Return the tensors of the optimised graph, and those of which it has the 8 bits."""
+        model = _adapted(self._request).model
+        return onnxruntime_tensors(model).union(dequantized(model))
+
+
+def _adapted(request: BuildRequest) -> Adapted:
+    """Return the network of a request as ONNX Runtime gets it right."""
+    model = network(request, QdqTypes(unsigned=True))
+    runtime = OnnxRuntimeEngine.runtime()
+    return adapt_to_runtime(model, request, _exactness_for(request), runtime)
+
+
+def _exactness_for(request: BuildRequest) -> Int8Exactness:
+    return _exactness() if request.precision == "int8" else EXACT
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:

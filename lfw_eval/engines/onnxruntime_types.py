@@ -13,6 +13,8 @@ from lfw_eval.engines.weighted_layers import WeightedLayer
 _FATAL = 4
 # Convolutions and matrix products of 8 bits, in ONNX and in ONNX Runtime's own operators.
 _INTEGER = re.compile(r"QLinear(Conv|MatMul)|QGemm|(Conv|MatMul)Integer|MatMulIntegerToFloat")
+# They write 8 bits under the name of what was rounded.
+_WRITES_INTEGERS = re.compile(r"QLinear|QuantizeLinear|QGemm")
 # Appended to a node's name where it is made anew.
 _RENAMED = re.compile(r"_token_\d+$")
 
@@ -35,6 +37,13 @@ def onnxruntime_types(
         layer.name: "int8" if integer & {layer.name, layer.output} else "float32"
         for layer in layers
     }
+
+
+def onnxruntime_tensors(network: onnx.ModelProto) -> frozenset[str]:
+    """Return the tensors in floating point that are left in the graph which a session runs."""
+    nodes = _optimised(network).graph.node
+    floating = (node for node in nodes if not _WRITES_INTEGERS.match(node.op_type))
+    return frozenset(_RENAMED.sub("", name) for node in floating for name in node.output)
 
 
 def _optimised(network: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from calibration.quantize import QdqTypes
 from lfw_eval.engines.cached_scales import cached_scales
-from lfw_eval.engines.contract import Batch, BuildRequest, Engine, Outputs, TensorSpec
+from lfw_eval.engines.contract import Batch, BuildRequest, Outputs, TensorSpec
 from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
 from lfw_eval.engines.network import network
-from lfw_eval.engines.openvino_types import openvino_types
+from lfw_eval.engines.observation import ObservingEngine, dequantized
+from lfw_eval.engines.openvino_types import openvino_tensors, openvino_types
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.system.errors import UserError
@@ -29,7 +30,7 @@ _TELLING = ("-- No conversion rule found", "-- Conversion is failed")
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
-class OpenVINOEngine(Engine):
+class OpenVINOEngine(ObservingEngine):
     """A compiled model with as many requests under way as suit the device best."""
 
     precisions = ("fp32", "fp16", "int8")
@@ -42,6 +43,7 @@ class OpenVINOEngine(Engine):
         stored: StoredEngine,
     ) -> None:
         self._compiled = compiled
+        self._request = request
         self._requests = [
             compiled.create_infer_request()
             for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -138,6 +140,11 @@ class OpenVINOEngine(Engine):
                 yield finished
         for index in range(max(0, started - count), started):
             yield self._finish(index % count)
+
+    def own_tensors(self) -> frozenset[str]:
+        """Return the layers whose output the executed graph has, and the tensors that it rounds."""
+        quantized = network(self._request, QdqTypes(unsigned=True))
+        return openvino_tensors(self._compiled).union(dequantized(quantized))
 
     def close(self) -> None:
         """Free the compiled model and its requests."""

@@ -46,5 +46,11 @@ def openvino_types(
     return types
 
 
+def openvino_tensors(compiled: openvino.CompiledModel) -> frozenset[str]:
+    """Return the names of the layers whose output exists: the last of what is fused into one."""
+    nodes = compiled.get_runtime_model().get_ordered_ops()
+    return frozenset(_text(n.get_rt_info(), "originalLayersNames").split(",")[-1] for n in nodes)
+
+
 def _text(about: openvino.RTMap, name: str) -> str:
     return str(about[name].astype(str)) if name in about else ""

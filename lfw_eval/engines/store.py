@@ -74,6 +74,7 @@ class EngineStore:
                 "precision": request.precision,
                 "scales": request.scales.digest() if request.scales else None,
                 **({"float layers": request.float_layers} if request.float_layers else {}),
+                **({"observed": request.observed} if request.observed else {}),
                 "runtime": runtime,
                 "device": device,
                 "options": dict(options),

@@ -76,7 +76,7 @@ def layers_of(
     nodes = [node for node in model.graph.node if node.op_type in factors]
     if any(_UNCOUNTED.fullmatch(n.op_type) for n in model.graph.node if n.op_type not in factors):
         return ()
-    shapes = _shapes_of_one_image(model)
+    shapes = shapes_of_one_image(model)
     layers = []
     for node in nodes:
         left, right = (node.input[index] for index in factors[node.op_type])
@@ -129,7 +129,7 @@ def _work(layers: Iterable[WeightedLayer]) -> Work:
     return Work(len(counts), sum(counts))
 
 
-def _shapes_of_one_image(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+def shapes_of_one_image(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor whose dimensions are all known, in a batch of 1."""
     light = without_weights(model)
     constants = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}

@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import LifoQueue
@@ -16,15 +16,20 @@ from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import (
     Batch,
     BuildRequest,
-    Engine,
     EngineOptions,
     Outputs,
     ResidentTiming,
 )
 from lfw_eval.engines.cuda import open_devices, require_devices
 from lfw_eval.engines.cuda.device import Device
+from lfw_eval.engines.observation import ObservingEngine
 from lfw_eval.engines.tensorrt.capabilities import Quantization
-from lfw_eval.engines.tensorrt.inspection import RECIPE, inspected_layers, tensorrt_types
+from lfw_eval.engines.tensorrt.inspection import (
+    RECIPE,
+    inspected_layers,
+    tensorrt_tensors,
+    tensorrt_types,
+)
 from lfw_eval.engines.tensorrt.lane import Lane
 from lfw_eval.engines.tensorrt.library import capabilities_of, load_tensorrt
 from lfw_eval.engines.tensorrt.options import TensorRTOptions
@@ -40,7 +45,7 @@ from lfw_eval.system.hardware import missing_gpu
 _LAUNCHES = 20
 
 
-class TensorRTEngine(Engine):
+class TensorRTEngine(ObservingEngine):
     """A plan, deserialised on each GPU, with several lanes there that run at once.
 
     Thread-safe: each call takes a lane, and waits while none is free. The first call opens the
@@ -58,7 +63,10 @@ class TensorRTEngine(Engine):
         self.devices = devices = plan.devices
         capabilities = capabilities_of(plan.trt)
         options = request.options_as(TensorRTOptions)
-        self._streams = options.streams if capabilities.shared_profile else 1
+        # Every stream has buffers for all outputs, which are many where tensors are observed.
+        several = capabilities.shared_profile and not request.observed
+        self._streams = options.streams if several else 1
+        self._trt = plan.trt
         self._plans = [plan.resident(device) for device in devices]
         self._lanes: list[Lane] = []
         self._opening = Lock()
@@ -74,9 +82,8 @@ class TensorRTEngine(Engine):
 
         def executed() -> Any:
             layers = weighted_layers(request.model, request.precision, request.float_layers)
-            with self._plans[0].execution() as execution:
-                inspected = inspected_layers(execution.inspect(plan.trt))
-            return plain(executed_types(layers, tensorrt_types(inspected, layers, floating)))
+            types = tensorrt_types(self._inspected(), layers, floating)
+            return plain(executed_types(layers, types))
 
         # It takes a quarter of a second, as long as all of LFW takes on the engine.
         found = plan.stored.fact(f"executed {RECIPE}", executed)
@@ -194,6 +201,10 @@ class TensorRTEngine(Engine):
         """
         return next(plan for plan in self._plans if plan.device.index == device.index).execution()
 
+    def own_tensors(self) -> frozenset[str]:
+        """Return the tensors that the plan's layers write."""
+        return tensorrt_tensors(self._inspected())
+
     def hardware(self) -> dict[str, str]:
         """Return versions and, where nvidia-smi is installed, the current clocks."""
         device = self.devices[0]
@@ -215,6 +226,10 @@ class TensorRTEngine(Engine):
         self._close_lanes()
         while self._plans:
             self._plans.pop().close()
+
+    def _inspected(self) -> list[Mapping[str, Any]]:
+        with self._plans[0].execution() as execution:
+            return inspected_layers(execution.inspect(self._trt))
 
     def _open_lanes(self) -> list[Lane]:
         """Return the lanes, opened by the first call.

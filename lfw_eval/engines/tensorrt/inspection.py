@@ -81,6 +81,12 @@ def tensorrt_types(
     return types
 
 
+def tensorrt_tensors(inspected: Collection[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names of the tensors that layers of a plan write."""
+    outputs = (output for layer in inspected for output in layer.get("Outputs") or [])
+    return frozenset(str(output.get("Name")) for output in outputs)
+
+
 def _names(item: Mapping[str, Any]) -> Iterator[str]:
     for part in str(item.get("Metadata", "")).split("\x1e"):
         yield from _LISTED.findall(part)

@@ -1,5 +1,6 @@
 """The order to TensorRT for a request: the network's file, scales and options."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import onnx
 
 from calibration.cache import CalibrationCache, calibration_cache
 from calibration.histogram import FIRST_BATCH
-from calibration.placement import layer_name
+from calibration.placement import Placement, layer_name
 from calibration.quantize import QdqTypes, quantized_layers, require_weights
 from calibration.tensorrt_calibrator import Algorithm
+from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import BuildRequest
 from lfw_eval.engines.network import network
 from lfw_eval.engines.store import EngineStore
@@ -37,6 +39,7 @@ def options_of(request: BuildRequest, quantization: Quantization | None) -> dict
         "level": options.optimization_level,
         "strict": request.strict_precision,
         "recipe": RECIPE,
+        **({"withheld": sorted(withheld)} if (withheld := _withheld(request)) else {}),
     }
 
 
@@ -115,7 +118,7 @@ def _image(request: BuildRequest) -> str:
 
 
 def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCache:
-    """Return the user's cache, or one made from the scale table."""
+    """Return the user's cache, or one made from the scale table, without what is withheld."""
     if path := request.options_as(TensorRTOptions).calibration_cache:
         cache = CalibrationCache.load(path)
         if cache.version != capabilities.release:
@@ -125,11 +128,27 @@ def _cache(request: BuildRequest, capabilities: Capabilities) -> CalibrationCach
                 f"make one of the same scales with lfw-eval cache convert {path} "
                 f"NEW.cache for {capabilities.release}",
             )
-        return cache
-    if request.scales is None:
+    elif request.scales is None:
         raise UserError("`precision` int8 needs a scale table", "run lfw-eval calibrate first")
-    text = calibration_cache(request.scales, capabilities.release)
-    return CalibrationCache.parse(text.encode(), "the scale table")
+    else:
+        text = calibration_cache(request.scales, capabilities.release)
+        cache = CalibrationCache.parse(text.encode(), "the scale table")
+    withheld = _withheld(request)
+    return replace(cache, entries=tuple(e for e in cache.entries if e.name not in withheld))
+
+
+def _withheld(request: BuildRequest) -> set[str]:
+    """Return the tensors whose scales would put float layers of the request into INT8."""
+    cached = cached_scales(request)
+    table = cached.table if cached else request.scales
+    if not request.float_layers or table is None:
+        return set()
+    served = Placement(onnx.load(request.model, load_external_data=False)).served()
+    return {
+        name
+        for name, layers in served.items()
+        if name in table.amax and set(layers) <= set(request.float_layers)
+    }
 
 
 def _algorithm(request: BuildRequest, cache: CalibrationCache | None) -> Algorithm:
