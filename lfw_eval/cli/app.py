@@ -61,6 +61,12 @@ VERBS = (
         _CALIBRATE,
     ),
     Verb(
+        "compare-layers",
+        "lfw_eval.cli.compare_layers:compare_layers_command",
+        "Show where an engine loses accuracy in INT8: tensor by tensor beside FP32.",
+        _CALIBRATE,
+    ),
+    Verb(
         "gate",
         "lfw_eval.cli.gate:gate_command",
         "Judge a result against FP32 of the same run, or against a baseline.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.sampler import choose_images
+from calibration.sampler import CalibrationList, choose_images
 from lfw_eval.datasets.crop_store import CropStore, open_crop_store
 from lfw_eval.pipelines.calibration import Calibration, calibrate
 from lfw_eval.pipelines.job import Job
@@ -39,17 +39,32 @@ def calibrate_job(job: Job, workers: Workers = HERE, store: CropStore | None = N
         UserError: For any mistake in the job.
     """
     job.judged.require_float("calibrated")
+    images, store = calibration_images(job, workers, store)
+    crops = store.crops[store.rows(images.names)]
+    calibration = calibrate(
+        job.judged, crops, images, job.method, workers, first_batch=job.first_batch
+    )
+    return replace(calibration, crops=StoredCrops(store.folder, images.names))
+
+
+def calibration_images(
+    job: Job, workers: Workers = HERE, store: CropStore | None = None
+) -> tuple[CalibrationList, CropStore]:
+    """Return the images that a job calibrates on, and a store with their crops.
+
+    Args:
+        store: Crops of the job that are open; taken where it has them all.
+
+    Raises:
+        UserError: The user's list is not of images of the data set, or they cannot be aligned.
+    """
     dataset = job.dataset
     images = choose_images(dataset.photographs.names, dataset.pairs.names, job.calibration_list)
     if store is None or not set(images.names) <= set(store.names):
         evaluated = set(images.names) <= set(dataset.pairs.names)
         # Crops of the evaluation are not aligned again.
         store = job.crop_store(None if evaluated else images.names, workers)
-    crops = store.crops[store.rows(images.names)]
-    calibration = calibrate(
-        job.judged, crops, images, job.method, workers, first_batch=job.first_batch
-    )
-    return replace(calibration, crops=StoredCrops(store.folder, images.names))
+    return images, store
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ _SMALLEST_LOSS = 1e-6
 class _Trials:
     """What engines with some layers in floating point reach, each built once."""
 
-    def __init__(self, cosine_without: Callable[[frozenset[str]], float], bar: "tqdm[None]") -> None:
+    def __init__(
+        self, cosine_without: Callable[[frozenset[str]], float], bar: "tqdm[None]"
+    ) -> None:
         self._cosine_without = cosine_without
         self._bar = bar
         self.cosines: dict[frozenset[str], float] = {}
@@ -56,8 +58,7 @@ def explain(
     with tqdm(desc="explain the loss", unit="engine", disable=None) as bar:
         trials = _Trials(cosine_without, bar)
         layers = _fewest_groups(groups, wanted, trials)
-        minimal = trials.cosine(layers) >= wanted
-        if minimal:
+        if trials.cosine(layers) >= wanted:
             layers = _needed(layers, wanted, trials)
         reached = trials.cosine(layers)
     return Explanation(
@@ -66,7 +67,6 @@ def explain(
         cosine=reached,
         given_back=(reached - cosine) / lost,
         engines=len(trials.cosines),
-        minimal=minimal,
     )
 
 

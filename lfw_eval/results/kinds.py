@@ -11,6 +11,7 @@ from lfw_eval.results.codec import arrays_of
 from lfw_eval.results.consistency import accuracy_contradictions, detection_contradictions
 from lfw_eval.results.detection import DetectionReport
 from lfw_eval.results.identification import IdentificationResult
+from lfw_eval.results.layers import LayerComparison
 from lfw_eval.results.score import ScoreResult
 from lfw_eval.results.speed import SpeedResult
 from lfw_eval.results.speed_consistency import benchmark_contradictions
@@ -21,7 +22,9 @@ Arrays = Iterator[tuple[str, np.ndarray]]
 Result = AccuracyResult | SpeedResult | DetectionReport
 """What gate, report and history read."""
 
-AnyResult = Result | IdentificationResult | ScoreResult | SetsResult | TemplateResult
+AnyResult = (
+    Result | IdentificationResult | LayerComparison | ScoreResult | SetsResult | TemplateResult
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ KINDS = {
         Kind("speed", SpeedResult, True, contradictions=benchmark_contradictions),
         Kind("detection", DetectionReport, True, True, _detection_arrays, detection_contradictions),
         Kind("identification", IdentificationResult),
+        Kind("layers", LayerComparison),
         Kind("score", ScoreResult),
         Kind("testsets", SetsResult),
         Kind("templates", TemplateResult),

@@ -67,7 +67,6 @@ class Explanation:
         cosine: Mean cosine of the embeddings to FP32 with these left in floating point.
         given_back: The share of the lost cosine that this is.
         engines: How many engines were built to find them.
-        minimal: Whether each of them is needed: without any single one the share is missed.
     """
 
     share: float
@@ -75,7 +74,11 @@ class Explanation:
     cosine: float
     given_back: float
     engines: int
-    minimal: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether they give back the share asked for."""
+        return self.given_back >= self.share
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class LayerComparison:
         data: Title of the data set.
         crops: How many were compared; they are the first of the calibration crops.
         batch_size: Of the engines as they are used.
-        layers: How many layers are quantised.
+        layers: Names of the layers that are quantised, in the order of the network.
         cosine: Of the embeddings of the engine in INT8 to those in FP32, as they are used.
         undisturbed: Mean cosine of the embeddings of the engine with its tensors put out to those
             of the engine as it is used: 1 where putting them out changes nothing.
@@ -98,7 +101,7 @@ class LayerComparison:
     model: ModelDescription
     crops: int
     batch_size: int
-    layers: int
+    layers: tuple[str, ...]
     reference: EngineDescription
     candidate: EngineDescription
     calibration: CalibrationDescription | None
@@ -107,6 +110,23 @@ class LayerComparison:
     tensors: tuple[TensorComparison, ...]
     fused: tuple[FusedTensor, ...]
     explanation: Explanation | None
+
+    @property
+    def explaining(self) -> tuple[str, ...]:
+        """The layers that explain the loss; none where they were not looked for."""
+        return self.explanation.layers if self.explanation else ()
+
+    @property
+    def ranked_layers(self) -> dict[str, TensorComparison | None]:
+        """By quantised layer the tensor for which it is suspected, the most suspect layer first.
+
+        None for a layer that reads no compared tensor.
+        """
+        suspects: dict[str, TensorComparison | None] = {}
+        for tensor in self.ranked:
+            for layer in tensor.layers:
+                suspects.setdefault(layer, tensor)
+        return suspects | {layer: None for layer in self.layers if layer not in suspects}
 
     @property
     def ranked(self) -> tuple[TensorComparison, ...]:
