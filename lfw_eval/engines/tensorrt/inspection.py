@@ -83,8 +83,8 @@ def tensorrt_types(
 
 def tensorrt_tensors(inspected: Collection[Mapping[str, Any]]) -> frozenset[str]:
     """Return the names of the tensors that layers of a plan write."""
-    outputs = (output for layer in inspected for output in layer.get("Outputs") or [])
-    return frozenset(str(output.get("Name")) for output in outputs)
+    outputs = (written for item in inspected for written in item.get("Outputs") or [])
+    return frozenset(str(written.get("Name")) for written in outputs)
 
 
 def _names(item: Mapping[str, Any]) -> Iterator[str]:
