@@ -72,7 +72,7 @@ def main() -> None:
         session = onnxruntime.InferenceSession(
             version / "model.onnx", providers=["CPUExecutionProvider"]
         )
-        own = OnnxRuntimeEngine(session, key="")
+        own = OnnxRuntimeEngine(session, request, key="")
         server = Server(installation(), folder / "models")
         try:
             with opened(server.address("facenet"), request, 1) as engine:

@@ -12,17 +12,20 @@ from numpy.typing import NDArray
 
 from calibration.constants import with_initializers
 from calibration.placement import Placement
+from lfw_eval.checkpoints.checkpoint import Checkpoint
 from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.choice import EngineSpec
 from lfw_eval.engines.contract import Engine
 from lfw_eval.engines.observation import ObservingEngine
 from lfw_eval.metrics.tensor_error import TensorError, sqnr
 from lfw_eval.metrics.verification.comparison import mean_cosine
+from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.embedder import Embedder
 from lfw_eval.pipelines.job import Job
 from lfw_eval.pipelines.job_calibration import calibrate_if_needed, calibration_images
 from lfw_eval.pipelines.layer_explanation import explain
 from lfw_eval.pipelines.observed_engines import observed_errors
+from lfw_eval.pipelines.refinement import EQUALISED
 from lfw_eval.pipelines.side_by_side import describe_calibration, describe_engine
 from lfw_eval.pipelines.tensor_graph import TensorGraph, tensor_graph
 from lfw_eval.results.layers import FusedTensor, LayerComparison, TensorComparison
@@ -51,7 +54,7 @@ def compare_layers(job: Job, crops: int, share: float) -> LayerComparison:
     compared = store.crops[store.rows(images.names[:crops])]
     exact = job.reference.spec(job.checkpoint)
     rounded = job.engine.spec(job.checkpoint, calibration)
-    model = with_initializers(onnx.load(job.checkpoint.model))
+    model = with_initializers(onnx.load(rounded.request.model))
     with exact.local() as engine:
         reference = describe_engine(engine, "fp32")
         wanted = _embedded(engine, exact, compared)
@@ -69,7 +72,8 @@ def compare_layers(job: Job, crops: int, share: float) -> LayerComparison:
     assert table is not None
     graph = tensor_graph(model, own, cached.float_nodes if cached else ())
     with tempfile.TemporaryDirectory(prefix="lfw-eval-") as folder:
-        specs = [replace(spec, folder=Path(folder)) for spec in (exact, rounded)]
+        ideal = job.reference.spec(_of_equal_tensors(job.checkpoint, calibration))
+        specs = [replace(spec, folder=Path(folder)) for spec in (ideal, rounded)]
         errors, observed = observed_errors(specs[0], specs[1], model, graph.compared, compared)
         tensors = _comparisons(graph, errors, _thresholds(model, table.amax, graph))
         cosine = mean_cosine(wanted, embeddings)
@@ -119,6 +123,17 @@ def _require_two_precisions(job: Job) -> None:
             "take `engine` openvino, onnxruntime or tensorrt",
         )
     job.checkpoint.require_float("compared with itself in FP32")
+
+
+def _of_equal_tensors(checkpoint: Checkpoint, calibration: Calibration | None) -> Checkpoint:
+    """Return the network in FP32 whose tensors those of the engine in INT8 ought to be.
+
+    Refinement scales channels, so that the checkpoint's are others. Before their weights are
+    rounded and their biases corrected, those of the equalised network are what they ought to be.
+    """
+    if calibration and calibration.network and calibration.refinement:
+        return replace(calibration.network, model=calibration.output_folder / EQUALISED)
+    return checkpoint
 
 
 def _embedded(engine: Engine, spec: EngineSpec, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

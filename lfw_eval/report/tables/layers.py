@@ -9,6 +9,7 @@ from lfw_eval.report.tables.side_by_side import (
     calibrated_on,
     executed_notes,
     few_images_note,
+    refinement_notes,
 )
 from lfw_eval.results.layers import Explanation, LayerComparison, TensorComparison
 from lfw_eval.system.printing import first_names, printable
@@ -68,6 +69,8 @@ def _notes(result: LayerComparison) -> Iterator[str]:
     if result.calibration:
         yield f"calibrated  on {calibrated_on(result.calibration)}"
         yield from (f"            {words}" for words in few_images_note(result.calibration.images))
+        if result.calibration.refinement:
+            yield from refinement_notes(result.calibration.refinement)
     yield from _wrapped("columns", COLUMNS)
 
 
