@@ -49,6 +49,7 @@ from refine_ours import OURS, measured
 from refine_peer import PEERS
 
 from lfw_eval.datasets.dataset import open_dataset
+from lfw_eval.engines.contract import Engine
 from lfw_eval.results.environment import environment
 from lfw_eval.system.locks import locked
 
@@ -124,11 +125,7 @@ class Comparison:
             for method in ("fp32", *methods):
                 if method == GOLDEN:
                     continue
-                with (
-                    fp32_engine(case)
-                    if method == "fp32"
-                    else int8_engine(case, self._file(method, first)) as candidate
-                ):
+                with self._engine(method, first) as candidate:
                     speed = speed_beside(reference, candidate, case.crops, self._options.seconds)
                 row = {
                     "FPS": speed.candidate.median,
@@ -138,6 +135,11 @@ class Comparison:
                     "load": asdict(speed.load),
                 }
                 self._results.add(case.name, method, first, row)
+
+    def _engine(self, method: str, draw: str) -> Engine:
+        if method == "fp32":
+            return fp32_engine(self._case)
+        return int8_engine(self._case, self._file(method, draw))
 
     def _reference(self) -> NDArray[np.float32]:
         with fp32_engine(self._case) as engine:

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from refine_peer import peak_memory
 from calibration.quantize import QdqTypes, quantize
 from calibration.sampler import CalibrationList
 from lfw_eval.checkpoints.checkpoint import Checkpoint
-from lfw_eval.pipelines.calibration import calibrate
+from lfw_eval.pipelines.calibration import Calibration, calibrate
+from lfw_eval.pipelines.refinement import refine
 
 Crops = NDArray[np.uint8]
 Settings = dict[str, Any]
@@ -24,14 +25,28 @@ Settings = dict[str, Any]
 
 def plain(checkpoint: Checkpoint, crops: Crops, images: CalibrationList, file: Path) -> Settings:
     """Write the network with the scales of entropy calibration."""
-    table = calibrate(checkpoint, crops, images).table
-    network = quantize(onnx.load(checkpoint.model), table, QdqTypes(unsigned=True))
-    onnx.save(network, file)
-    return {"method": table.method, "first_batch": table.first_batch}
+    calibration = calibrate(checkpoint, crops, images)
+    _save(checkpoint, calibration, file)
+    return {"method": calibration.table.method, "first_batch": calibration.table.first_batch}
+
+
+def refined(checkpoint: Checkpoint, crops: Crops, images: CalibrationList, file: Path) -> Settings:
+    """Write the network as `--refine` makes it of the same."""
+    calibration = refine(checkpoint, calibrate(checkpoint, crops, images))
+    _save(checkpoint, calibration, file)
+    assert calibration.refinement
+    return {"method": calibration.table.method, "refinement": asdict(calibration.refinement)}
+
+
+def _save(checkpoint: Checkpoint, calibration: Calibration, file: Path) -> None:
+    network = onnx.load(calibration.network_of(checkpoint).model)
+    # As OpenVINO gets it.
+    onnx.save(quantize(network, calibration.table, QdqTypes(unsigned=True)), file)
 
 
 OURS: Mapping[str, Callable[[Checkpoint, Crops, CalibrationList, Path], Settings]] = {
     "plain": plain,
+    "refined": refined,
 }
 
 
