@@ -12,8 +12,10 @@ from lfw_eval.datasets.alignment.cuda_crops import MarginCrops
 from lfw_eval.datasets.alignment.gpu import GpuAlignment
 from lfw_eval.datasets.alignment.gpu_lane import CropsToEmbeddings
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
-from lfw_eval.datasets.decoder_choice import open_decoder
+from lfw_eval.datasets.cuda_jpeg.decoder import SOURCES as JPEG_SOURCES
+from lfw_eval.datasets.cuda_jpeg.decoder import CudaJpegDecoder
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
+from lfw_eval.datasets.host_decoding import HostDecoder
 from lfw_eval.datasets.photographs import EncodedPhotograph
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
 from lfw_eval.detectors.cuda_mtcnn.fused_proposal import SOURCE as PROPOSAL_SOURCE
@@ -21,7 +23,7 @@ from lfw_eval.detectors.cuda_mtcnn.fused_proposal import FusedProposal, proposal
 from lfw_eval.detectors.cuda_mtcnn.networks import MtcnnEngines
 from lfw_eval.detectors.cuda_mtcnn.proposals import ProposalNetwork, Proposals
 from lfw_eval.detectors.mtcnn_networks import fetch_networks
-from lfw_eval.engines.cuda.device import Device, Event, Stream, byte_size
+from lfw_eval.engines.cuda.device import Device, Event, Module, Stream, byte_size
 from lfw_eval.engines.cuda.images import DeviceImages
 from lfw_eval.engines.cuda.memory import Buffers
 from lfw_eval.engines.cuda.program import load_program
@@ -108,9 +110,16 @@ def measure_stages(
     """
     assert isinstance(alignment.recipe, MtcnnAlignment)
     with device.active(), ExitStack() as stack:
-        decoder = stack.enter_context(open_decoder(device))
+        module = load_program(
+            device,
+            (PROPOSAL_SOURCE, *SOURCES, *CROP_SOURCES, *JPEG_SOURCES),
+            checkpoints().root / "kernels",
+        )
+        decoder = stack.enter_context(CudaJpegDecoder(device, module, HostDecoder(device)))
         engines = stack.enter_context(MtcnnEngines(fetch_networks(), (device.index,)))
-        opened = [_lane(alignment.recipe, device, engines, engine, stack) for _ in range(lanes)]
+        opened = [
+            _lane(alignment.recipe, device, module, engines, engine, stack) for _ in range(lanes)
+        ]
         decoded, decode_ms = _decode(decoder, batch, device.stream(), seconds)
         assert not decoded.unreadable
         images, first = decoded.images, opened[0]
@@ -143,7 +152,6 @@ def measure_stages(
         figures: dict[str, object] = {
             "batch": len(batch),
             "lanes": lanes,
-            "decoder": decoder.description,
             "decoding": _figure(len(batch), decode_ms),
         }
         for name, work in stages.items():
@@ -165,13 +173,12 @@ def _figure(batch: int, milliseconds: float, together: float | None = None) -> d
 def _lane(
     recipe: MtcnnAlignment,
     device: Device,
+    module: Module,
     engines: MtcnnEngines,
     engine: TensorRTEngine,
     stack: ExitStack,
 ) -> Lane:
     weights = fetch_networks()
-    sources = (PROPOSAL_SOURCE, *SOURCES, *CROP_SOURCES)
-    module = load_program(device, sources, checkpoints().root / "kernels")
     proposal = FusedProposal(device, module, proposal_weights(weights["pnet"]))
     stack.callback(proposal.close)
     timed = TimedProposal(proposal)

@@ -124,7 +124,6 @@ def main() -> None:
         },
         "GPU": alignment.runtimes.device,
         "aligned on": alignment.aligned_on,
-        "decoder": alignment.runtimes.decoder,
         "batch": PHOTOGRAPHS,
         "optimization_level": level,
         "seconds": options.seconds,

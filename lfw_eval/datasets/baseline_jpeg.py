@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from lfw_eval.datasets.image_header import MAX_BYTES, MAX_PIXELS
-from lfw_eval.datasets.jpeg_end import is_cut_off
 
 # ITU-T T.81, table B.1.
 _START = b"\xff\xd8"
@@ -26,24 +25,20 @@ class Layout:
     Attributes:
         decisive: Places of bytes, ascending; any file with the same bytes there has this layout.
         size: Place of height and width, of two bytes each.
-        scan: Place of the scan's marker.
-        data: Where the scan's coded data begin.
     """
 
     decisive: tuple[int, ...]
     size: int
-    scan: int
-    data: int
 
 
 def baseline_size(content: bytes) -> Size | None:
-    """Return height and width, as stored, of a complete baseline JPEG in grey or YCbCr of 8 bits.
+    """Return height and width, as stored, of a baseline JPEG in grey or YCbCr of 8 bits.
 
-    For such a file `header_of` gives the same size and `is_cut_off` is False. None says that
-    they have to be asked: the file is of another kind, unusual, too large or damaged.
+    For such a file `header_of` gives the same size; coded data may be damaged or cut off. None says
+    that it has to be asked: the file is of another kind, unusual, too large or damaged.
     """
     layout = layout_of(content)
-    if layout is None or is_cut_off(content, layout.scan):
+    if layout is None:
         return None
     at = layout.size
     height, width = content[at] << 8 | content[at + 1], content[at + 2] << 8 | content[at + 3]
@@ -75,8 +70,7 @@ def layout_of(content: bytes) -> Layout | None:
             at += 2 + length
         if not size or content[at] != 0xFF or content[at + 1] != _SCAN:
             return None
-        length = content[at + 2] << 8 | content[at + 3]
     except IndexError:  # the file ends within its header
         return None
-    decisive += range(at, at + 4)
-    return Layout(tuple(decisive), size, at, at + 2 + max(2, length))
+    decisive += range(at, at + 2)
+    return Layout(tuple(decisive), size)

@@ -31,13 +31,7 @@ class DecodedBatch:
 
 
 class DeviceDecoder(Closing, ABC):
-    """Decodes for one GPU; one thread at a time may call it.
-
-    Attributes:
-        description: How, in words.
-    """
-
-    description: str
+    """Decodes for one GPU; one thread at a time may call it."""
 
     @abstractmethod
     def decode(

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +35,6 @@ class HostDecoder(DeviceDecoder):
         self._count = threads or cpu_threads() or cpu_count()
         self._threads = ThreadPoolExecutor(self._count, "decode")
         self._memory = LeasedBuffers(device)
-        self.description = f"OpenCV {cv2.__version__} in {self._count} threads"
 
     def decode(
         self,

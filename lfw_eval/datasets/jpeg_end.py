@@ -8,17 +8,17 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _END_OF_IMAGE = 0xD9
 
 
-def is_cut_off(content: bytes, at: int = len(_START)) -> bool:
+def is_cut_off(content: bytes) -> bool:
     """Return whether a JPEG lacks its end marker; what follows that is of no account.
 
     A thumbnail within has an end marker of its own, so segments are stepped over by their length.
 
     Args:
         content: Of a file; False for one that is not a JPEG.
-        at: Where a segment begins; the segments before it have been stepped over.
     """
     if not content.startswith(_START):
         return False
+    at = len(_START)
     while marker := _MARKER.search(content, at):
         if content[marker.end() - 1] == _END_OF_IMAGE:
             return False

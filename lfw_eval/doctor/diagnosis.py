@@ -70,11 +70,9 @@ class GpuAlignment:
 
     Attributes:
         compiler: Name and version of what compiles its kernels.
-        decoder: Name and version of what decodes photographs; without it the host does.
     """
 
     compiler: str
-    decoder: str | Missing
 
 
 @dataclass(frozen=True)

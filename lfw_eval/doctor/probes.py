@@ -124,10 +124,9 @@ def _gpu(device_type: Callable[[int], "Device"], index: int) -> Gpu | Missing:
 
 
 def _gpu_alignment() -> GpuAlignment:
-    from lfw_eval.datasets.nvimagecodec import codec_title
     from lfw_eval.engines.cuda.program import compiler
 
-    return GpuAlignment(_or_no_gpu(compiler), _attempt(codec_title, "reinstall it"))
+    return GpuAlignment(_or_no_gpu(compiler))
 
 
 def _onnxruntime() -> OnnxRuntime:

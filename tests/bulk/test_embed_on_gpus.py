@@ -22,7 +22,7 @@ from lfw_eval.workers.in_process import HERE
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'lfw-eval[ray]'")
 
-ON_GPU = GpuAlignment(MtcnnAlignment(), (0,), GpuRuntimes("rig", "ONNX Runtime", "g++", "OpenCV"))
+ON_GPU = GpuAlignment(MtcnnAlignment(), (0,), GpuRuntimes("rig", "ONNX Runtime", "g++"))
 
 
 @pytest.fixture

@@ -2,34 +2,35 @@
 
 import ctypes
 import io
-import sys
 
-import cv2
 import numpy as np
 import pytest
-from cuda_on_cpu.device import CpuDevice, CpuStream
-from host_codec import CodecDevice, HostCodec
+from cuda_on_cpu.device import CpuDevice, CpuModule, CpuStream
 from image_files import BAD, GOOD, PICTURE
 from pictures import encoded, picture
 
-from lfw_eval.datasets.decoder_choice import decoder_title, open_decoder
+from lfw_eval.datasets.cuda_jpeg.decoder import SOURCES, CudaJpegDecoder
 from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.datasets.host_decoding import HostDecoder
 from lfw_eval.datasets.photographs import decode
 from lfw_eval.system.errors import UserError
 
 
-def codec() -> DeviceDecoder:
-    pytest.importorskip("nvidia.nvimgcodec")
-    device = CodecDevice()
-    return HostCodec(device, HostDecoder(device))
+@pytest.fixture(scope="module")
+def module():
+    return CpuModule(*SOURCES)
 
 
-@pytest.fixture(params=["threads", "one thread", "nvImageCodec"])
+@pytest.fixture(params=["threads", "one thread", "kernels"])
 def decoder(request):
     threads = {"threads": 3, "one thread": 1}.get(request.param)
-    with HostDecoder(CpuDevice(), threads) if threads else codec() as decoder:
-        yield decoder
+    device = CpuDevice()
+    if threads:
+        opened: DeviceDecoder = HostDecoder(device, threads)
+    else:
+        opened = CudaJpegDecoder(device, request.getfixturevalue("module"), HostDecoder(device))
+    with opened:
+        yield opened
 
 
 def pixels(batch: DecodedBatch) -> list[np.ndarray]:
@@ -108,22 +109,16 @@ def test_batches_under_way_share_no_memory(decoder):
         np.testing.assert_array_equal(pixels(batch)[0], decode(encoded(picture(seed)), "a"))
 
 
-@pytest.fixture(params=["OpenCV", "nvImageCodec"])
-def reusing(request):
-    with HostDecoder(CpuDevice(), 2) if request.param == "OpenCV" else codec() as decoder:
-        yield decoder
+ORDINARY = ["large.jpg", "grey.jpg", "restarts.jpg", "trailing.jpg", "exif1.jpg"]
+"""What the kernels decode."""
 
 
-ORDINARY = ["large.jpg", "grey.jpg", "restarts.jpg", "trailing.jpg", "exif1.jpg", "exif6.jpg"]
-"""What nvImageCodec decodes."""
-
-
-def test_memory_serves_again_when_its_owner_is_gone(reusing):
+def test_memory_serves_again_when_its_owner_is_gone(decoder):
     files = {name: GOOD[name] for name in ORDINARY}
     stream = CpuStream()
 
     def batch() -> DecodedBatch:
-        return reusing.decode(list(files.values()), list(files), stream)
+        return decoder.decode(list(files.values()), list(files), stream)
 
     large = batch().images.table["address"].tolist()
     assert batch().images.table["address"].tolist() == large
@@ -132,7 +127,7 @@ def test_memory_serves_again_when_its_owner_is_gone(reusing):
     assert kept.images.table["address"].tolist() == large
 
 
-def test_no_pixels_are_those_of_an_earlier_batch(reusing):
+def test_no_pixels_are_those_of_an_earlier_batch(decoder):
     """Sizes, numbers of photographs and refused ones change from batch to batch."""
     files = GOOD | BAD
     damaged = bytearray(GOOD["large.jpg"])
@@ -142,7 +137,7 @@ def test_no_pixels_are_those_of_an_earlier_batch(reusing):
     under_way = []
     for count in [1, 9, 3, 0, 20, 5, 20, 2, 20, 20]:
         names = random.choice(list(files), count).tolist()
-        batch = reusing.decode([files[name] for name in names], names, stream)
+        batch = decoder.decode([files[name] for name in names], names, stream)
         assert [names[place] in BAD for place in batch.unreadable] == [True] * len(batch.unreadable)
         assert sorted([*batch.rows.tolist(), *batch.unreadable]) == list(range(count))
         under_way = [*under_way[-1:], (names, batch)]
@@ -154,50 +149,12 @@ def test_no_pixels_are_those_of_an_earlier_batch(reusing):
                 np.testing.assert_array_equal(image, decode(files[name], name), name)
 
 
-def test_images_of_another_stream_are_not_reused():
-    """Their memory is freed on a stream that may be gone."""
-    with codec() as decoder:
-        files = {"large.jpg": GOOD["large.jpg"]}
-        earlier, later = CpuStream(), CpuStream()
-        first = decoder.decode(list(files.values()), list(files), earlier).images.owner
-        images = first.images
-        del first
-        assert decoder.decode(list(files.values()), list(files), later).images.owner.images is not (
-            images
-        )
-
-
 class Nothing(DeviceDecoder):
     def decode(self, contents, names, stream):
         raise AssertionError(f"asked to decode {names}")
 
 
-def test_ordinary_jpegs_are_left_to_nvimagecodec():
-    pytest.importorskip("nvidia.nvimgcodec")
-    with HostCodec(CodecDevice(), Nothing()) as decoder:
+def test_ordinary_jpegs_are_left_to_the_kernels(module):
+    with CudaJpegDecoder(CpuDevice(), module, Nothing()) as decoder:
         batch = decoded(decoder, {name: GOOD[name] for name in ORDINARY})
         assert len(batch.rows) == len(ORDINARY)
-
-
-def test_a_decoder_that_refuses_every_jpeg_is_none(monkeypatch):
-    """As nvImageCodec is without nvJPEG."""
-    pytest.importorskip("nvidia.nvimgcodec")
-    monkeypatch.setattr(HostCodec, "backends", ("HW_GPU_ONLY",))
-    with pytest.raises(
-        UserError, match=r"^nvImageCodec .* cannot decode on GPU .*; install nvJPEG"
-    ):
-        codec()
-
-
-def test_without_nvimagecodec_the_host_decodes_and_says_why(monkeypatch):
-    monkeypatch.setitem(sys.modules, "nvidia.nvimgcodec", None)
-    with open_decoder(CpuDevice()) as decoder:
-        assert isinstance(decoder, HostDecoder)
-        assert "threads, since nvImageCodec cannot be loaded" in decoder.description
-        assert len(decoded(decoder, GOOD).rows) == len(GOOD)
-    assert decoder_title() == f"OpenCV {cv2.__version__}"
-
-
-def test_the_title_is_that_of_nvimagecodec_where_it_is_installed():
-    pytest.importorskip("nvidia.nvimgcodec")
-    assert decoder_title().startswith("nvImageCodec ")

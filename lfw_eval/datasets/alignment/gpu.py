@@ -10,7 +10,6 @@ from lfw_eval.datasets.alignment.contract import Alignment
 from lfw_eval.datasets.alignment.cuda_crops import VERSIONS
 from lfw_eval.datasets.alignment.five_point import FivePointAlignment
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
-from lfw_eval.datasets.decoder_choice import decoder_title
 from lfw_eval.detectors.cuda_mtcnn.detector import RECIPE
 from lfw_eval.detectors.cuda_mtcnn.engine_settings import engines_title
 from lfw_eval.engines.cuda import open_devices
@@ -25,13 +24,11 @@ class GpuRuntimes:
         device: Their model.
         tensorrt: Runs R- and O-Net, in an arithmetic that is named too.
         compiler: Of the kernels.
-        decoder: Of the photographs.
     """
 
     device: str
     tensorrt: str
     compiler: str
-    decoder: str
 
     @classmethod
     def of(cls, gpus: tuple[int, ...]) -> "GpuRuntimes":
@@ -45,7 +42,6 @@ class GpuRuntimes:
             device=device.name,
             tensorrt=engines_title(device),
             compiler=compiler(),
-            decoder=decoder_title(),
         )
 
 
@@ -76,12 +72,12 @@ class GpuAlignment:
     @property
     def aligned_on(self) -> str:
         """The GPU, with the runtimes there."""
-        return ", ".join((self.runtimes.device, self.runtimes.tensorrt, self.runtimes.decoder))
+        return f"{self.runtimes.device}, {self.runtimes.tensorrt}"
 
     @property
     def versions(self) -> Mapping[str, str]:
         """Recipes and libraries that crops depend on, by name."""
-        # OpenCV decodes what nvImageCodec refuses.
+        # Photographs have OpenCV's pixels, whoever decodes them.
         detection = {"gpu_mtcnn": str(RECIPE), "opencv": cv2.__version__}
         return {**VERSIONS, **detection, **asdict(self.runtimes)}
 

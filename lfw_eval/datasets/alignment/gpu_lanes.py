@@ -16,7 +16,9 @@ from lfw_eval.datasets.alignment.gpu_lane import (
     crops_to_host,
 )
 from lfw_eval.datasets.alignment.mtcnn import MtcnnAlignment
-from lfw_eval.datasets.decoder_choice import open_decoder
+from lfw_eval.datasets.cuda_jpeg.decoder import SOURCES as JPEG_SOURCES
+from lfw_eval.datasets.cuda_jpeg.decoder import CudaJpegDecoder
+from lfw_eval.datasets.host_decoding import HostDecoder
 from lfw_eval.datasets.photograph_batches import Batch, in_batches
 from lfw_eval.datasets.photographs import EncodedPhotograph
 from lfw_eval.detectors.cuda_mtcnn.on_gpus import MtcnnOnGpus
@@ -61,11 +63,14 @@ class GpuLanes(Closing):
             UserError: A library is missing, or a GPU has too little memory.
         """
         with ExitStack() as stack:
-            detectors = stack.enter_context(MtcnnOnGpus(alignment.gpus, CROP_SOURCES))
+            detectors = stack.enter_context(
+                MtcnnOnGpus(alignment.gpus, CROP_SOURCES + JPEG_SOURCES)
+            )
             devices = []
             for device in open_devices(alignment.gpus):
                 with device.active():
-                    decoding = DecodingThread(device, open_decoder(device))
+                    decoder = CudaJpegDecoder(device, detectors.module(device), HostDecoder(device))
+                    decoding = DecodingThread(device, decoder)
                     stack.enter_context(decoding)
                     opened = [
                         _lane(alignment, device, detectors, engine, stack) for _ in range(lanes)

@@ -80,9 +80,7 @@ def _gpus(cuda: Cuda) -> Iterator[_Row]:
 
 
 def _gpu_alignment(found: GpuAlignment) -> str:
-    decoder = found.decoder
-    by = f"the host: {decoder.reason}" if isinstance(decoder, Missing) else decoder
-    return f"kernels compiled by {found.compiler}, photographs decoded by {by}"
+    return f"kernels compiled by {found.compiler}"
 
 
 def _no_gpu(cuda: Cuda) -> str:

@@ -16,7 +16,7 @@ from lfw_eval.datasets.photographs import open_photographs
 from lfw_eval.system.errors import UserError
 
 RECIPE = MtcnnAlignment()
-ON_GPU = GpuAlignment(RECIPE, (0,), GpuRuntimes("rig", "ONNX Runtime", "g++", "OpenCV"))
+ON_GPU = GpuAlignment(RECIPE, (0,), GpuRuntimes("rig", "ONNX Runtime", "g++"))
 Build = Callable[[AnyAlignment], CropStore]
 
 

@@ -22,7 +22,7 @@ from lfw_eval.engines.tensorrt.options import TensorRTOptions
 from lfw_eval.engines.tensorrt.stored_plan import StoredPlan
 from lfw_eval.system.errors import UserError
 
-RUNTIMES = GpuRuntimes("rig", "ONNX Runtime", "g++", "OpenCV")
+RUNTIMES = GpuRuntimes("rig", "ONNX Runtime", "g++")
 GPUS = (0, 1)
 
 

@@ -19,7 +19,7 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import missing_gpu
 from lfw_eval.workers.in_process import HERE
 
-RUNTIMES = GpuRuntimes("NVIDIA H200", "TensorRT 8.6.0", "NVRTC 12.9", "nvImageCodec 0.9.0")
+RUNTIMES = GpuRuntimes("NVIDIA H200", "TensorRT 8.6.0", "NVRTC 12.9")
 BOXES = BoxAlignment(Path("boxes.csv"))
 
 
@@ -105,6 +105,6 @@ def test_the_recipe_is_the_same_and_the_key_another():
     assert on_gpu.fingerprint == recipe.fingerprint and on_gpu.size == recipe.size
     assert on_gpu.versions != recipe.versions and "openvino" not in on_gpu.versions
     assert recipe.aligned_on and recipe.aligned_on.startswith("CPU, OpenVINO ")
-    assert on_gpu.aligned_on == "NVIDIA H200, TensorRT 8.6.0, nvImageCodec 0.9.0"
+    assert on_gpu.aligned_on == "NVIDIA H200, TensorRT 8.6.0"
     # The same on any number of GPUs.
     assert on_gpu.versions == GpuAlignment(recipe, (0, 1), RUNTIMES).versions
