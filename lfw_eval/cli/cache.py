@@ -26,7 +26,7 @@ from lfw_eval.report.tables.cache import (
 )
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
-from lfw_eval.system.printing import first_names
+from lfw_eval.system.printing import counted, first_names
 
 _READ, _WRITE = "Read", "Write"
 _VERBS = (
@@ -143,13 +143,15 @@ def check_command(file: CacheFile, checkpoint: Network) -> None:
         print(f"network     {first_names(missing)}")
         raise typer.Exit(FAILED)
     if missing:
-        print(f"no scale    {len(missing):,} tensors of the network: {first_names(missing)}")
+        print(
+            f"no scale    {counted(len(missing), 'tensor')} of the network: {first_names(missing)}"
+        )
         if scaled_tensors(fold_affine(network)).keys().isdisjoint(missing):
             print("            folding batch normalisation into the weights removes them all")
     else:
         print("no scale    none: every tensor of the network has a scale")
     if unknown:
-        print(f"unknown     {len(unknown):,} tensors of the cache: {first_names(unknown)}")
+        print(f"unknown     {counted(len(unknown), 'tensor')} of the cache: {first_names(unknown)}")
     if unknown and not missing:
         print(
             "            harmless; most likely the cache was written before layers such as\n"
@@ -185,7 +187,7 @@ def convert_command(
     converted = cache.for_version(tensorrt)
     write_atomically(path, converted.text.encode())
     print(f"{path}: {cache.header} became {converted.header}")
-    print(f"{len(cache.scales):,} scales unchanged; nothing was recalibrated")
+    print(f"{counted(len(cache.scales), 'scale')} unchanged; nothing was recalibrated")
     if internal := len(cache.scales) - len(cache.named):
         print(
             f"{internal:,} belong to tensors internal to TensorRT, which another version may name "

@@ -13,6 +13,7 @@ from lfw_eval.cli.jobs import EngineJobOptions
 from lfw_eval.cli.options import OutputArgument, required_output
 from lfw_eval.pipelines.job_calibration import calibrate_if_needed
 from lfw_eval.pipelines.side_by_side import preflight
+from lfw_eval.system.printing import counted
 
 
 def embed_command(
@@ -42,7 +43,8 @@ def embed_command(
     started = time.perf_counter()
     outcome = embedding.run(workers)
     seconds = time.perf_counter() - started
-    print(f"{outcome.images:,} embeddings in {folder}, {seconds:.0f} s")
-    print(f"{outcome.undetected:,} of them without a detected face: they have the centre box")
+    print(f"{counted(outcome.images, 'embedding')} in {folder}, {seconds:.0f} s")
+    print(f"{outcome.undetected:,} of them without a detected face, cut to the centre box")
     if outcome.unreadable:
-        print(f"{outcome.unreadable:,} images could not be read: {folder / 'unreadable.txt'}")
+        unreadable = counted(outcome.unreadable, "image")
+        print(f"{unreadable} could not be read: {folder / 'unreadable.txt'}")

@@ -14,6 +14,7 @@ from lfw_eval.report.drawing import require_drawing
 from lfw_eval.report.tables.history import history_table
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import require_writable, write_atomically
+from lfw_eval.system.printing import counted
 
 
 def history_command(
@@ -57,4 +58,4 @@ def history_command(
         print(f"history     {output}")
     else:
         paths = write_figures(figures, form, output)
-        print(f"history     {len(paths)} files in {output}")
+        print(f"history     {counted(len(paths), 'file')} in {output}")

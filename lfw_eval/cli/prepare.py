@@ -16,6 +16,7 @@ from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.faces import open_faces, write_coco
 from lfw_eval.datasets.pair_csv import write_pair_list
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.printing import counted
 
 Annotations = Literal["wider", "fddb", "kitti", "coco"]
 Layout = Literal["lfw", Annotations]
@@ -75,11 +76,13 @@ def _write_annotations(
     require_other("output", output, "the annotations", faces.annotations)
     write_coco(faces, output)
     print(
-        f"{len(faces):,} images, {faces.faces:,} faces and {faces.ignored:,} ignored regions, "
+        f"{counted(len(faces), 'image')}, {counted(faces.faces, 'face')} and "
+        f"{counted(faces.ignored, 'ignored region')}, "
         f"{output}"
     )
     if faces.others:
-        print(f"{faces.others:,} boxes of categories other than {faces.category} are left out")
+        others = counted(faces.others, "box", "boxes")
+        print(f"left out: {others} of categories other than {faces.category}")
 
 
 def _align(dataset: Dataset, alignment: AlignmentOptions, crop_size: str | None) -> None:
@@ -93,8 +96,9 @@ def _align(dataset: Dataset, alignment: AlignmentOptions, crop_size: str | None)
     write_pair_list(dataset.pairs, store.folder)
     sheet = write_contact_sheet(store)
     undetected = int((~store.detected).sum())
-    print(f"{len(store.names):,} crops and {len(dataset.pairs):,} pairs in {store.folder}")
-    print(f"{undetected:,} images without a detected face: they have the centre box")
+    crops, pairs = counted(len(store.names), "crop"), counted(len(dataset.pairs), "pair")
+    print(f"{crops} and {pairs} in {store.folder}")
+    print(f"{counted(undetected, 'image')} without a detected face, cut to the centre box")
     print(f"contact sheet {sheet}")
 
 

@@ -23,6 +23,7 @@ from lfw_eval.sources import datasets
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import write_atomically
 from lfw_eval.system.locks import locked
+from lfw_eval.system.printing import counted
 from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
@@ -159,7 +160,9 @@ def _open(
     except (OSError, ValueError) as error:
         raise DamagedError(f"is damaged ({error})") from error
     if names is not None and list(index.names) != list(names):
-        raise DamagedError(f"is damaged ({len(index.names):,} rows for {len(names):,} images)")
+        raise DamagedError(
+            f"is damaged ({counted(len(index.names), 'row')} for {counted(len(names), 'image')})"
+        )
     if crops.dtype != np.uint8 or crops.shape != (shape or (len(index.names), *crops.shape[1:])):
         raise DamagedError(f"is damaged (its crops are {crops.dtype} {crops.shape})")
     return CropStore(

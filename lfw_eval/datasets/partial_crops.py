@@ -21,6 +21,7 @@ from lfw_eval.datasets.crop_index import HEADER, Row, csv_content, row_of
 from lfw_eval.system.closing import Closing
 from lfw_eval.system.files import allocate_array, write_atomically
 from lfw_eval.system.hardware import cpu_count
+from lfw_eval.system.printing import counted
 
 _HEADER = (*HEADER, "sha256")
 _WRITERS = 8
@@ -123,7 +124,7 @@ class PartialCrops(Closing):
         }
         if lost := {line[0] for line in lines if line}.difference(rows):
             print(
-                f"{self._progress} is damaged ({len(lost):,} rows without their pixels); "
+                f"{self._progress} is damaged ({counted(len(lost), 'row')} without pixels); "
                 "aligning these images again",
                 file=sys.stderr,
             )

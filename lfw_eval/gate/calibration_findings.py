@@ -7,7 +7,7 @@ from lfw_eval.gate.comparable import refuse
 from lfw_eval.gate.rules import CalibrationRule
 from lfw_eval.gate.verdict import Finding, Verdict
 from lfw_eval.results.accuracy import AccuracyResult
-from lfw_eval.system.printing import first_names
+from lfw_eval.system.printing import counted, first_names
 
 _ACCEPT = "if this is intended, check the metrics and accept the candidate as the new baseline"
 
@@ -54,7 +54,7 @@ def _scales_finding(
         change = f"{moved[0]:.1%}" if math.isfinite(moved[0]) else "from 0"
         reason = f"largest change {change}, of {moved[1]}"
         if missing:
-            reason += f"; {missing} tensors are in only one of the tables"
+            reason += f"; {counted(missing, 'tensor')} in only one of the tables"
     return Finding(
         metric="scales",
         verdict="passed" if held else "regressed",

@@ -1,5 +1,7 @@
 """How photographs were aligned, and whose crop is the centre box for want of what, in words."""
 
+from lfw_eval.system.printing import counted
+
 _BOXES = "boxes of "
 
 
@@ -20,7 +22,7 @@ def undetected_note(alignment: str, undetected: int, images: int) -> str:
         alignment: The recipe in words, as results have it.
     """
     lacks = f"no box in {_file(alignment)} for" if _from_file(alignment) else "no face detected in"
-    return f"{lacks} {undetected:,} of {images:,} images (centre box)"
+    return f"{lacks} {undetected:,} of {counted(images, 'image')} (centre box)"
 
 
 def undetected_caution(alignment: str, undetected: int, images: int) -> str:
@@ -31,7 +33,8 @@ def undetected_caution(alignment: str, undetected: int, images: int) -> str:
     """
     if not undetected or not _from_file(alignment):
         return ""
-    return f"{undetected:,} of {images:,} images have no box in {_file(alignment)}: centre box"
+    of = counted(images, "image")
+    return f"{_file(alignment)} has no box for {undetected:,} of {of}: centre box"
 
 
 def _from_file(alignment: str) -> bool:

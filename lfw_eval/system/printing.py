@@ -1,8 +1,18 @@
-"""Names that come from files, as they are printed."""
+"""Counts, and names that come from files, as they are printed."""
 
 from collections.abc import Collection
 
 _SHOWN = 5
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count and what is counted, such as "1 image" and "1,024 images".
+
+    Args:
+        noun: One of them.
+        plural: Several of them; by default the noun with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def first_names(names: Collection[str]) -> str:

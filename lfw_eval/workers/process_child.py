@@ -9,8 +9,8 @@ from traceback import format_exc
 from typing import Any
 
 from lfw_eval.system.errors import UserError
-from lfw_eval.workers.channel import Channel, load
 from lfw_eval.workers.contract import Row, Work
+from lfw_eval.workers.object_socket import ObjectSocket, load
 
 START = (
     f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
@@ -28,24 +28,24 @@ def serve(descriptor: int) -> None:
         descriptor: Of the socket on which the parent sends the class of the worker and its
             arguments, and then items.
     """
-    channel = Channel(socket.socket(fileno=descriptor))
+    objects = ObjectSocket(socket.socket(fileno=descriptor))
     received: Queue[list[bytearray]] = Queue(maxsize=1)
-    Thread(target=_receive, args=(channel, received), daemon=True).start()
+    Thread(target=_receive, args=(objects, received), daemon=True).start()
     work: Work | Exception = _outcome(lambda: _worker(*load(received.get())))
     while True:
         item: Row = load(received.get())
         rows = _outcome(lambda: _rows(work, item))  # noqa: B023
         try:
-            channel.send(rows)
+            objects.send(rows)
         except OSError:  # the parent is gone, which `_receive` need not have noticed yet
             return
 
 
-def _receive(channel: Channel, received: "Queue[list[bytearray]]") -> None:
+def _receive(objects: ObjectSocket, received: "Queue[list[bytearray]]") -> None:
     """Receive the next item while an earlier one is worked on."""
     try:
         while True:
-            received.put(channel.receive())
+            received.put(objects.receive())
     except EOFError:
         # The parent has what it wanted, or was killed: at once, in the middle of an item too.
         os._exit(0)

@@ -13,8 +13,8 @@ from lfw_eval.system.closing import Closing
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import cpu_threads
 from lfw_eval.system.machine_load import cpu_limit
-from lfw_eval.workers.channel import Channel, load
 from lfw_eval.workers.contract import Row, Work
+from lfw_eval.workers.object_socket import ObjectSocket, load
 from lfw_eval.workers.process_child import START
 
 # One that is worked on and one that waits, so that no process waits for this one.
@@ -99,7 +99,7 @@ class _Child:
     def __init__(self, threads: int) -> None:
         self.items = 0
         ours, theirs = socket.socketpair()
-        self._channel = Channel(ours)
+        self._socket = ObjectSocket(ours)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", START, str(theirs.fileno()), *sys.path],
@@ -112,7 +112,7 @@ class _Child:
 
     def fileno(self) -> int:
         """Return the descriptor that can be read when rows are there."""
-        return self._channel.fileno()
+        return self._socket.fileno()
 
     def put(self, item: Row) -> None:
         """Send an item."""
@@ -126,7 +126,7 @@ class _Child:
             UserError: The process was killed.
         """
         try:
-            self._channel.send(value)
+            self._socket.send(value)
         except OSError as error:
             raise self._death() from error
 
@@ -137,7 +137,7 @@ class _Child:
             UserError: The worker raised it, or the process was killed.
         """
         try:
-            answer: list[Row] | Exception = load(self._channel.receive())
+            answer: list[Row] | Exception = load(self._socket.receive())
         except EOFError as error:
             raise self._death() from error
         self.items -= 1
@@ -147,7 +147,7 @@ class _Child:
 
     def close(self) -> None:
         """End the process."""
-        self._channel.close()
+        self._socket.close()
         self._process.kill()
         self._process.wait()
 

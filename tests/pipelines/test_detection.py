@@ -246,7 +246,7 @@ def test_the_table_says_settings_in_words_and_what_is_left_out():
     }
     data = replace(report.data, category="person", others=12)
     table = detection_table(replace(report, settings=settings, data=data))
-    assert "category person is evaluated; 12 boxes of other categories are left out" in table
+    assert "category person is evaluated; 12 boxes of other categories left out" in table
     assert f"{'multiply-adds in INT8':<26}98.7 %\n" in table
     assert f"{'minimum score':<26}0.02\n" in table
     assert "_" not in table

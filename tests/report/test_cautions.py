@@ -23,7 +23,7 @@ def aligned(alignment: str, undetected: int) -> str:
 
 def test_images_without_a_box_in_the_file_are_counted():
     text = aligned(BOXES, 50)
-    assert "*** 50 of 400 images have no box in some.csv: centre box ***" in text
+    assert "*** some.csv has no box for 50 of 400 images: centre box ***" in text
     assert f"{BOXES}; no box in some.csv for 50 of 400 images (centre box)" in text
     assert "***" not in aligned(BOXES, 0)
 

@@ -85,7 +85,7 @@ def test_what_is_seen_first(roots: Path) -> None:
     for run in (int8.reference, int8.candidate):
         assert f"{run.verification.accuracy.value:.5f}" in first
         assert f"{run.verification.auc.value:.5f}" in first
-    assert "3 are also evaluated" in first
+    assert "3 of them also evaluated" in first
     needed = "FAR 0.001 needs about 3,000 impostor pairs; there are 200"
     assert f"unresolved{needed}" in first.replace(" FAR", "FAR")
     assert f"VAL is not judged: {needed}" in first

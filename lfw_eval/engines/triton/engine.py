@@ -33,6 +33,7 @@ from lfw_eval.engines.triton.http_connection import HttpConnection
 from lfw_eval.engines.triton.interface import crop_conversion, matched_outputs
 from lfw_eval.engines.triton.options import TritonOptions
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.printing import counted
 
 TIMEOUT = "LFW_EVAL_TRITON_TIMEOUT"
 """The environment variable for the seconds that a request may take, waiting at the server too."""
@@ -180,13 +181,14 @@ class TritonEngine(Engine):
                 reason = _line(error)
             except SlowError as error:
                 raise UserError(
-                    f"{self._address}: no answer to {len(crops)} crops within {timeout():g} s",
+                    f"{self._address}: no answer to {counted(len(crops), 'crop')} "
+                    f"within {timeout():g} s",
                     f"take a smaller `batch_size` or `streams`, or set {TIMEOUT} to more seconds",
                 ) from error
             except ServerError as error:
                 raise UserError(
-                    f"{self._address}: the server answers {len(crops)} crops with an error "
-                    f"({_line(error)})",
+                    f"{self._address}: the server answers {counted(len(crops), 'crop')} "
+                    f"with an error ({_line(error)})",
                     "see the server's log",
                 ) from error
             wait = next(waits, None)
@@ -219,8 +221,8 @@ class TritonEngine(Engine):
             if values is None or values.shape != shape:
                 answered = "nothing" if values is None else values.shape
                 raise UserError(
-                    f"{self._address}: '{spec.name}' of {count} crops should be {shape}, and the "
-                    f"server answers {answered}",
+                    f"{self._address}: '{spec.name}' of {counted(count, 'crop')} should be "
+                    f"{shape}, and the server answers {answered}",
                     "fix the deployed model",
                 )
             checked[spec.name] = values[:count]

@@ -13,6 +13,7 @@ import numpy as np
 
 from lfw_eval.metrics.verification.arrays import BoolArray
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.printing import counted
 
 _NUMBERED = re.compile(r"(.+)_[0-9]+")
 _HEADER = ["name", "identity"]
@@ -98,8 +99,8 @@ def read_enrolment(gallery: Path, probes: Path, available: Collection[str]) -> E
     both = enrolled.keys() & probed.keys()
     if both:
         raise UserError(
-            f"{len(both)} images are in both {gallery} and {probes}, such as {min(both)}, and "
-            "would match themselves",
+            f"{counted(len(both), 'image')} in both {gallery} and {probes}, such as {min(both)}: "
+            "an image would match itself",
             "remove them from one of the lists",
         )
     if not set(enrolled.values()) & set(probed.values()):

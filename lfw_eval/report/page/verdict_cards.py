@@ -12,6 +12,7 @@ from lfw_eval.report.arithmetic import fallbacks, shortfall
 from lfw_eval.report.page.groups import Column, Group
 from lfw_eval.report.page.speeds import LabelledSpeed, Speedup, speedup
 from lfw_eval.report.significance import against_chance
+from lfw_eval.system.printing import counted
 
 _MEANS: dict[Verdict, str] = {
     "passed": "no loss beyond what the rules allow",
@@ -88,18 +89,18 @@ def _card(
     warnings = [f"{words}." for words in said if words]
     if (calibration := result.calibration) and calibration.evaluated:
         warnings.append(
-            f"Calibrated on {calibration.images:,} crops, of which {calibration.evaluated:,} are "
-            "also evaluated, which may flatter it."
+            f"Calibrated on {counted(calibration.images, 'crop')}, {calibration.evaluated:,} of "
+            "them also evaluated, which may flatter it."
         )
-    elif calibration and calibration.evaluated_people:
+    elif calibration and calibration.people and calibration.evaluated_people:
         warnings.append(
-            f"Calibrated on {calibration.people:,} people, of whom "
-            f"{calibration.evaluated_people:,} are also evaluated, which may flatter it."
+            f"Calibrated on {counted(calibration.people, 'person', 'people')}, "
+            f"{calibration.evaluated_people:,} of them also evaluated, which may flatter it."
         )
     if calibration and calibration.images < MIN_CROPS:
         warnings.append(
-            f"Calibrated on {calibration.images:,} crops: fewer than {MIN_CROPS} leave thresholds "
-            "to chance."
+            f"Calibrated on {counted(calibration.images, 'crop')}: fewer than {MIN_CROPS} leave "
+            "thresholds to chance."
         )
     faster = speedup(group, column, speeds)
     if faster.busy:

@@ -24,6 +24,7 @@ from lfw_eval.report.tables.side_by_side import (
 )
 from lfw_eval.report.undetected import alignment_note, undetected_note
 from lfw_eval.results.accuracy import AccuracyResult
+from lfw_eval.system.printing import counted
 
 
 def accuracy_table(result: AccuracyResult) -> str:
@@ -35,7 +36,7 @@ def _heading(result: AccuracyResult) -> Iterator[str]:
     data = result.data
     yield heading(result, data.title)
     yield (
-        f"{data.pairs:,} pairs in {data.folds} folds, {data.images:,} images; "
+        f"{data.pairs:,} pairs in {data.folds} folds, {counted(data.images, 'image')}; "
         f"{result.protocol['distance']} distance, flip {result.protocol['flip']}"
     )
     candidates = [result.candidate] if result.candidate else []
@@ -121,8 +122,8 @@ def _notes(result: AccuracyResult) -> Iterator[str]:
         about, overall = report.data, report.asked.overall
         yield (
             f"detection   AP by {report.definition}, {report.settings['mode']} (standard error "
-            f"{overall.standard_error:.5f}); {about.images:,} images, {about.faces:,} faces of "
-            f"{about.title}; {report.fps:,.1f} images/s"
+            f"{overall.standard_error:.5f}); {counted(about.images, 'image')}, "
+            f"{counted(about.faces, 'face')} of {about.title}; {report.fps:,.1f} images/s"
         )
     yield from reference_notes(result.reference)
     missing = undetected_note(data.alignment, data.undetected, data.images)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 
 from calibration.cache import CalibrationCache, Change
-from lfw_eval.system.printing import first_names, printable
+from lfw_eval.system.printing import counted, first_names, printable
 
 
 def cache_table(cache: CalibrationCache) -> str:
@@ -14,7 +14,8 @@ def cache_table(cache: CalibrationCache) -> str:
     width = _width(cache.scales)
     lines = [
         cache_heading(cache),
-        f"{len(cache.scales):,} tensors: {internal:,} internal to TensorRT, {zeros:,} with scale 0",
+        f"{counted(len(cache.scales), 'tensor')}: {internal:,} internal to TensorRT, "
+        f"{zeros:,} with scale 0",
         "",
         f"{'tensor':<{width}}{'scale':>14}{'amax':>14}",
     ]

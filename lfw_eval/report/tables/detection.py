@@ -7,7 +7,7 @@ from lfw_eval.report.tables.side_by_side import few_images_note
 from lfw_eval.report.tables.speed import speed_rows
 from lfw_eval.results.detection import INT8_SHARE, DetectionReport
 from lfw_eval.results.executed import percent
-from lfw_eval.system.printing import printable
+from lfw_eval.system.printing import counted, printable
 
 _LABEL = 26
 _WIDER = ("easy", "medium", "hard")
@@ -31,11 +31,17 @@ def _heading(report: DetectionReport) -> Iterator[str]:
     precision = report.settings.get("precision")
     label = f"{report.detector} in {str(precision).upper()}" if precision else report.detector
     yield f"{label} on {data.title}"
-    yield f"{data.images:,} images, {data.faces:,} faces, {data.ignored:,} ignored regions"
+    yield ", ".join(
+        (
+            counted(data.images, "image"),
+            counted(data.faces, "face"),
+            counted(data.ignored, "ignored region"),
+        )
+    )
     if data.category and (data.others or data.category.lower() != "face"):
         yield (
-            f"category {printable(data.category)} is evaluated; {data.others or 0:,} boxes of "
-            "other categories are left out"
+            f"category {printable(data.category)} is evaluated; "
+            f"{counted(data.others or 0, 'box', 'boxes')} of other categories left out"
         )
 
 

@@ -22,6 +22,7 @@ from lfw_eval.report.tables.side_by_side import (
 )
 from lfw_eval.report.undetected import alignment_note, undetected_caution, undetected_note
 from lfw_eval.results.identification import EnrolmentDescription, IdentificationResult
+from lfw_eval.system.printing import counted
 
 _RANKS = (5, 10, 20, 50, 100)
 
@@ -33,8 +34,9 @@ def identification_table(result: IdentificationResult) -> str:
 
 def _heading(result: IdentificationResult) -> Iterator[str]:
     data = result.data
+    people = counted(data.people, "person", "people")
     yield heading(result, data.title)
-    yield f"gallery: {data.gallery:,} images of {data.people:,} people ({data.origin})"
+    yield f"gallery: {counted(data.gallery, 'image')} of {people} ({data.origin})"
     yield f"probes: {data.mated:,} mated, {data.nonmated:,} non-mated"
     if data.caution:
         yield f"*** {CAUTIONS[data.caution]} ***"

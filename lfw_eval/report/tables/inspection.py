@@ -8,7 +8,7 @@ from lfw_eval.checkpoints.preprocessing import Preprocessing
 from lfw_eval.pipelines.inspection import Adopted, Inspection, TriedOnFaces
 from lfw_eval.pipelines.normalisation_trial import MIN_AUC, PUBLISHED, Trial, Tried
 from lfw_eval.results.executed import percent
-from lfw_eval.system.printing import first_names
+from lfw_eval.system.printing import counted, first_names
 
 _LABEL, _WIDTH = 14, 100
 _SHOWN = 4
@@ -126,13 +126,16 @@ def _arithmetic(adopted: Adopted) -> Iterator[_Row]:
         return
     layers = adopted.layers
     if not layers:
-        yield "INT8", f"{len(adopted.quantized)} layers; multiply-adds cannot be counted"
+        yield "INT8", f"{counted(len(adopted.quantized), 'layer')}; multiply-adds cannot be counted"
         return
     total = sum(layer.multiply_adds for layer in layers)
     eight = [layer for layer in layers if layer.quantized]
     share = sum(layer.multiply_adds for layer in eight) / total
     yield "multiply-adds", f"{total / 1e6:,.1f} million per crop"
-    yield "INT8", f"{len(eight)} of {len(layers)} layers, {percent(share)} of the multiply-adds"
+    yield (
+        "INT8",
+        f"{len(eight)} of {counted(len(layers), 'layer')}, {percent(share)} of the multiply-adds",
+    )
     floating = [layer for layer in layers if not layer.quantized]
     products = [layer.name for layer in floating if not layer.constants]
     others = [layer.name for layer in floating if layer.constants]

@@ -11,6 +11,7 @@ from lfw_eval.results.compared import Compared, compared_runs
 from lfw_eval.results.engine import EngineDescription, EnginePass, ModelDescription
 from lfw_eval.results.speed import PairedSpeed
 from lfw_eval.system.machine_load import MachineLoad
+from lfw_eval.system.printing import counted
 
 _LABEL, _COLUMN, _WIDTH, _NOTE = 26, 22, 100, 12
 UNRESOLVED = "unresolved"
@@ -189,7 +190,7 @@ def cache_notes(engine: EngineDescription) -> Iterator[str]:
 def calibrated_on(calibration: CalibrationDescription) -> str:
     """Return the number of calibration images, the first batch, and where they come from."""
     batch = f", first batch {calibration.first_batch:,}" if calibration.first_batch else ""
-    return f"{calibration.images:,} crops{batch}, {calibration.origin}"
+    return f"{counted(calibration.images, 'crop')}{batch}, {calibration.origin}"
 
 
 def few_images_note(images: int) -> Iterator[str]:

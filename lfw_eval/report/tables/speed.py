@@ -8,6 +8,7 @@ from lfw_eval.report.scales import cache_coverage, cache_title
 from lfw_eval.report.tables.side_by_side import executed_notes, interval
 from lfw_eval.results.executed import percent
 from lfw_eval.results.speed import EngineSpeed, FpsWindows, Percentiles, Speed, SpeedResult
+from lfw_eval.system.printing import counted
 
 _LABEL = 24
 _WIDTHS = (12, 12, 10, 18, 9, 8, 9, 8)
@@ -39,8 +40,8 @@ def speed_rows(speed: Speed) -> Iterator[tuple[str, str]]:
     if windows:
         yield _interval(windows.end_to_end)
     yield "  latency of a batch", _latency(speed.latency_ms)
-    if speed.threads_fps is not None:
-        yield f"FPS, {speed.threads} threads", f"{speed.threads_fps:,.1f} end to end"
+    if speed.threads and speed.threads_fps is not None:
+        yield f"FPS, {counted(speed.threads, 'thread')}", f"{speed.threads_fps:,.1f} end to end"
         if windows and windows.threads:
             yield _interval(windows.threads)
     if windows and windows.load.busy:

@@ -15,6 +15,7 @@ from lfw_eval.report.tables.side_by_side import (
 )
 from lfw_eval.report.undetected import alignment_note, undetected_note
 from lfw_eval.results.test_sets import SetRates, SetRow, SetsResult
+from lfw_eval.system.printing import counted
 
 _WIDTH, _NAME, _NOTE = 100, 18, 12
 _ACCURACY_WIDTHS, _RATE_WIDTHS = (12, 20, 20, 11, 12), (11,) * 7
@@ -89,7 +90,7 @@ def _notes(result: SetsResult) -> Iterator[str]:
         missing = undetected_note(row.alignment, row.undetected, row.images)
         undetected = f"; {missing}" if row.undetected else ""
         aligned = alignment_note(row.alignment, row.aligned_on)
-        yield _note(row.name, f"{row.title}; {row.images:,} images, {aligned}{undetected}")
+        yield _note(row.name, f"{row.title}; {counted(row.images, 'image')}, {aligned}{undetected}")
     for caution in dict.fromkeys(row.caution for row in result.rows if row.caution):
         names = ", ".join(row.name for row in result.rows if row.caution == caution)
         yield fill(f"*** {names}: {CAUTIONS[caution]} ***", _WIDTH)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lfw_eval.workers.channel import Channel, load
+from lfw_eval.workers.object_socket import ObjectSocket, load
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = map(Channel, socket.socketpair())
+def ends() -> Iterator[tuple[ObjectSocket, ObjectSocket]]:
+    ours, theirs = map(ObjectSocket, socket.socketpair())
     with ours, theirs:
         yield ours, theirs
 

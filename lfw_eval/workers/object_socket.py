@@ -10,7 +10,7 @@ from lfw_eval.system.closing import Closing
 _PARTS, _SIZE = "<I", "Q"
 
 
-class Channel(Closing):
+class ObjectSocket(Closing):
     """An end of a socket that carries pickled objects.
 
     Arrays travel beside the pickle, out of band (PEP 574): what arrives is written once, where the
