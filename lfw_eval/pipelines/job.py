@@ -111,8 +111,8 @@ class Job:
             )
         if not self.engine.needs_scales(self.judged):
             raise UserError(
-                f"`refine` goes on from a calibration, but `engine` {self.engine.label} has scales "
-                "of its own",
+                "`refine` goes on from a calibration, but the scales of this engine come from "
+                "elsewhere",
                 "leave `refine` out, or the `calibration_cache`",
             )
 

@@ -21,7 +21,9 @@ from calibration.refinement.pipeline import refine as refine_network
 from calibration.refinement.steps import STEPS
 from calibration.sampler import held_out
 from calibration.scales import ScaleTable
+from lfw_eval.checkpoints.canonical.names import tensor_names
 from lfw_eval.checkpoints.checkpoint import Checkpoint, save_model
+from lfw_eval.checkpoints.refined import mark_refined, refinement_of, with_own_names
 from lfw_eval.pipelines.calibration import Calibration
 from lfw_eval.pipelines.network_inputs import network_inputs
 from lfw_eval.results.calibration import RefinementDescription, StepDescription
@@ -100,30 +102,36 @@ class _Folder:
         return table, described
 
     def write(self, outcome: Refinement, calibrated: ScaleTable, images: Images) -> None:
-        networks = {EQUALISED: outcome.equalised.model, REFINED: outcome.refined.model}
-        for name, model in networks.items():
-            save_model(model, self.path / name)
-        digests = {name: file_sha256(self.path / name) for name in networks}
-        table = replace(
-            calibrated,
-            amax=dict(outcome.refined.amax),
-            method=self.method,
-            model=digests[REFINED],
-        )
-        table.save(self.table)
         described = RefinementDescription(
-            network_sha256=digests[REFINED],
+            network_sha256="",
             calibrated_sha256=calibrated.digest(),
             fitted=len(images.fitting),
             held_out=len(images.held_out),
             start=_described("calibration", outcome.start, used=True),
             steps=tuple(_described(g.step, g.after, used=not g.undone) for g in outcome.gains),
         )
+        # The same tensors of both have the same names.
+        equalised, _ = with_own_names(outcome.equalised.model)
+        refined, names = with_own_names(outcome.refined.model)
+        mark_refined(refined, described.recipe)
+        networks = {EQUALISED: equalised, REFINED: refined}
+        for name, model in networks.items():
+            save_model(model, self.path / name)
+        digests = {name: file_sha256(self.path / name) for name in networks}
+        amax = {names.get(name, name): value for name, value in outcome.refined.amax.items()}
+        present = tensor_names(refined.graph)
+        table = replace(
+            calibrated,
+            amax={name: value for name, value in amax.items() if name in present},
+            method=self.method,
+            model=digests[REFINED],
+        )
+        table.save(self.table)
         content: dict[str, Any] = {
             "built_from": self.built_from,
             "networks": digests,
             "table": table.digest(),
-            "refinement": plain(described),
+            "refinement": plain(replace(described, network_sha256=digests[REFINED])),
         }
         write_record(self.record, content)
 
@@ -137,8 +145,8 @@ def refine(checkpoint: Checkpoint, calibration: Calibration) -> Calibration:
     again. One process refines, and others wait for it.
 
     Raises:
-        UserError: The network is quantised already, has several outputs, or was calibrated on too
-            few crops.
+        UserError: The network is quantised or refined already, has several outputs, or was
+            calibrated on too few crops.
     """
     checkpoint.require_float("refined")
     folder = _Folder.of(calibration)
@@ -180,8 +188,14 @@ def _images(model: onnx.ModelProto, checkpoint: Checkpoint, calibration: Calibra
     """Return the calibration crops as the network takes them, those held out being other people's.
 
     Raises:
-        UserError: There are too few crops, or the network has several outputs.
+        UserError: There are too few crops, or the network was refined before or has several
+            outputs.
     """
+    if recipe := refinement_of(model):
+        raise UserError(
+            f"{checkpoint.name} was refined already, by {recipe}",
+            "give the network that it was made from, or leave `refine` out",
+        )
     outputs = len(model.graph.output)
     if outputs > 1:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from calibration.sampler import choose_images, draw_images, list_text
+from calibration.sampler import choose_images, draw_images, held_out, list_text
 from lfw_eval.datasets.pairs import read_pairs
 from lfw_eval.system.errors import UserError
 
@@ -104,3 +104,18 @@ def test_a_list_of_the_users_own(tmp_path):
         choose_images(["A_0001"], [], path)
     with pytest.raises(UserError, match="cannot be read"):
         choose_images(["A_0001"], [], tmp_path / "none.txt")
+
+
+def test_nobody_is_both_fitted_on_and_held_out():
+    names = draw_images(images(range(10), 1, 2, 3), 30)
+    apart = held_out(names, 4)
+    people = [
+        {name.split("_")[0] for name, out in zip(names, apart, strict=True) if out == kind}
+        for kind in (True, False)
+    ]
+    assert (len(people[0]), len(people[1])) == (2, 8) and not people[0] & people[1]
+
+
+@pytest.mark.parametrize("names", [images(range(3), *range(1, 5)), [f"{n}.png" for n in range(12)]])
+def test_of_few_or_unknown_people_images_are_held_out(names):
+    assert list(held_out(names, 4).nonzero()[0]) == [3, 7, 11]
