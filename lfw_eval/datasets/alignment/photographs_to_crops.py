@@ -15,9 +15,11 @@ from lfw_eval.datasets.alignment import (
     MtcnnAlignment,
 )
 from lfw_eval.datasets.image_header import header_of
-from lfw_eval.datasets.photographs import EncodedPhotograph, Photographs, decode
+from lfw_eval.datasets.photographs import EncodedPhotograph, Photographs
+from lfw_eval.datasets.unreadable import Unreadable
 from lfw_eval.detectors.mtcnn_networks import fetch_networks
 from lfw_eval.system.closing import Closing
+from lfw_eval.system.errors import UserError
 from lfw_eval.workers.contract import Row, Workers
 from lfw_eval.workers.in_process import HERE
 from lfw_eval.workers.processes import Processes, core_count
@@ -42,7 +44,8 @@ def align(
     """Yield all photographs batch by batch: their names, and their faces.
 
     Raises:
-        UserError: A photograph is corrupt, or the workers are unavailable.
+        UserError: Photographs are corrupt, which is said when this machine has aligned the others;
+            or the workers are unavailable.
     """
     if isinstance(alignment, GpuAlignment):
         items = _items(workers, names, _GPU_SHARD)
@@ -68,8 +71,15 @@ class AlignNames:
         self._alignment = alignment
 
     def __call__(self, item: Row) -> Iterator[Row]:
-        """Align the photographs of `names`; see `aligned_rows`."""
-        return aligned_rows(self._photographs.read(item["names"]), self._alignment)
+        """Align the photographs of `names`; see `aligned_rows`.
+
+        Raises:
+            UserError: Photographs cannot be read; after all others.
+        """
+        unreadable = Unreadable()
+        photographs = unreadable.decoded(self._photographs.encoded(item["names"]))
+        yield from aligned_rows(photographs, self._alignment)
+        unreadable.require_none()
 
 
 class AlignFiles:
@@ -79,9 +89,13 @@ class AlignFiles:
         self._alignment = alignment
 
     def __call__(self, item: Row) -> Iterator[Row]:
-        """Align `photographs`, as `Photographs.encoded` yields them; see `aligned_rows`."""
-        decoded = ((name, decode(content, where)) for name, content, where in item["photographs"])
-        return aligned_rows(decoded, self._alignment)
+        """Align `photographs`, as `Photographs.encoded` yields them; see `aligned_rows`.
+
+        Problem and hint of each that cannot be decoded are the `errors` of a last row.
+        """
+        unreadable = Unreadable()
+        yield from aligned_rows(unreadable.decoded(item["photographs"]), self._alignment)
+        yield {"errors": [(error.problem, error.hint) for error in unreadable.errors]}
 
 
 class AlignNamesOnGpus(Closing):
@@ -98,17 +112,18 @@ class AlignNamesOnGpus(Closing):
         """Yield rows as `aligned_rows` does.
 
         Raises:
-            UserError: A photograph cannot be read.
+            UserError: Photographs cannot be read; after all others.
         """
+        unreadable = Unreadable()
         for batch in self._lanes.align(self._photographs.encoded(item["names"])):
-            for _, error in batch.unreadable:
-                raise error
+            unreadable.errors.extend(error for _, error in batch.unreadable)
             yield {
                 "names": list(batch.names),
                 "crops": batch.values,
                 "boxes": batch.boxes,
                 "detected": batch.detected,
             }
+        unreadable.require_none()
 
     def close(self) -> None:
         """Free the GPUs' memory."""
@@ -135,11 +150,18 @@ def _processes(photographs: Photographs, names: Sequence[str], alignment: Alignm
     # Without a detector, reading them takes most of the time.
     if type(alignment) not in (MtcnnAlignment, FivePointAlignment):
         return 1
-    files = islice(photographs.encoded(names), _SAMPLE)
-    headers = [header_of(content, where) for _, content, where in files]
-    pixels = sum(header.width * header.height for header in headers)
-    worth = pixels * len(names) // (max(1, len(headers)) * _PIXELS_WORTH_A_PROCESS)
+    pixels = list(map(_pixels, islice(photographs.encoded(names), _SAMPLE)))
+    worth = sum(pixels) * len(names) // (max(1, len(pixels)) * _PIXELS_WORTH_A_PROCESS)
     return min(worth, core_count(), _MAX_PROCESSES)
+
+
+def _pixels(photograph: EncodedPhotograph) -> int:
+    """Return how many a photograph has by its header; none where that cannot be read."""
+    try:
+        header = header_of(photograph.content, photograph.where)
+    except UserError:
+        return 0
+    return header.width * header.height
 
 
 def _by_processes(
@@ -149,7 +171,13 @@ def _by_processes(
     fetch_networks()  # once, instead of by every process
     size = min(_BATCH, -(-len(names) // (count * _BATCHES)))
     with Processes(count, AlignFiles, alignment) as processes:
-        yield from processes.map(_batches(photographs.encoded(names), size))
+        unreadable = Unreadable()
+        for row in processes.map(_batches(photographs.encoded(names), size)):
+            if "errors" in row:
+                unreadable.errors.extend(UserError(*error) for error in row["errors"])
+            else:
+                yield row
+        unreadable.require_none()
 
 
 def _batches(files: Iterable[EncodedPhotograph], size: int) -> Iterator[Row]:

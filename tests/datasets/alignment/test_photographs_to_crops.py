@@ -68,6 +68,26 @@ def test_a_corrupt_photograph_is_named(mtcnn_weights, counts, tmp_path):
     assert counts == [2]
 
 
+@pytest.mark.parametrize(("alignment", "processes"), [(AlreadyAligned(), []), (None, [2])])
+def test_corrupt_photographs_are_named_after_the_others_are_aligned(
+    mtcnn_weights, counts, tmp_path, alignment, processes
+):
+    photographs = photographs_of(tmp_path, 150, side=200)
+    corrupt = [f"n{index:03d}" for index in (0, 30, 31, 80, 149, 120, 121)]
+    for name in corrupt:
+        (tmp_path / f"{name}.png").write_bytes(b"no image")
+    aligned = []
+    with pytest.raises(UserError) as refused:
+        for names, _ in align(HERE, photographs, photographs.names, alignment or MtcnnAlignment()):
+            aligned += names
+    assert sorted(aligned) == sorted(set(photographs.names).difference(corrupt))
+    assert refused.value.problem.startswith("7 photographs cannot be decoded: ")
+    assert refused.value.problem.count(".png is corrupt or truncated") == 5
+    assert refused.value.problem.endswith(" and 2 more")
+    assert refused.value.hint == "replace them, or leave them out"
+    assert counts == processes
+
+
 def test_what_does_not_pay_is_done_here(mtcnn_weights, counts, tmp_path):
     photographs = photographs_of(tmp_path, 300)
     small = faces_by_name(HERE, photographs, photographs.names, MtcnnAlignment())
