@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from lfw_eval.datasets.crop_store import CropStore
 from lfw_eval.engines.contract import BuiltEngine
-from lfw_eval.pipelines.partial_embeddings import PartialEmbeddings
-from lfw_eval.system.files import array_sha256
+from lfw_eval.pipelines.partial_embeddings import PartialEmbeddings, UnsavedEmbeddings
+from lfw_eval.system.files import array_sha256, is_writable
 from lfw_eval.system.records import DamagedError, read_record, say_remade, write_record
 
 
@@ -43,9 +43,9 @@ def embed(
 ) -> Embeddings:
     """Embed every crop of a store.
 
-    Embeddings are kept beside the crops under the engine's key. What an interrupted run finished is
-    not repeated; a complete file is read back if `reuse`, and overwritten otherwise. Callers hold a
-    lock, since several processes write the same files.
+    Embeddings are kept beside the crops under the engine's key, where files can be written there.
+    What an interrupted run finished is not repeated; a complete file is read back if `reuse`, and
+    overwritten otherwise. Callers hold a lock, since several processes write the same files.
 
     Args:
         flip: Embed the mirror images instead.
@@ -61,7 +61,11 @@ def embed(
                 return earlier
         except DamagedError as error:
             say_remade(path, error)
-    part = PartialEmbeddings(path, shape, of, resume=engine.cacheable)
+    part: UnsavedEmbeddings
+    if saved := is_writable(store.folder):
+        part = PartialEmbeddings(path, shape, of, resume=engine.cacheable)
+    else:
+        part = UnsavedEmbeddings(shape)
     bar = tqdm(total=len(part.values), initial=part.done, desc="embed", unit="img", disable=None)
     start = np.inf
     try:
@@ -77,10 +81,13 @@ def embed(
         part.save()
     seconds, measured = part.seconds, date.today().isoformat()
     values = np.array(part.values)
-    record.unlink(missing_ok=True)
-    part.finish(path)
-    content = {"of": of, "sha256": array_sha256(values), "seconds": seconds, "measured": measured}
-    write_record(record, content)
+    if saved:
+        record.unlink(missing_ok=True)
+    part.finish()
+    if saved:
+        digest = array_sha256(values)
+        content = {"of": of, "sha256": digest, "seconds": seconds, "measured": measured}
+        write_record(record, content)
     return Embeddings(values, seconds, measured, from_cache=False)
 
 

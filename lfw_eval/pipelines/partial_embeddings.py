@@ -12,14 +12,44 @@ from lfw_eval.system.files import allocate_array, array_sha256
 from lfw_eval.system.records import DamagedError, read_record, write_record
 
 
-class PartialEmbeddings:
-    """The embeddings of a crop store so far.
+class UnsavedEmbeddings:
+    """The embeddings of a crop store so far, which nothing survives.
 
     Attributes:
-        values: float32 (n, dimensions), memory-mapped; zeros where `add` was not yet.
+        values: float32 (n, dimensions); zeros where `add` was not yet.
         done: Rows that are finished.
         seconds: That they took.
     """
+
+    values: NDArray[np.float32]
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Begin with those of a shape."""
+        self.done, self.seconds = 0, 0.0
+        self.values = np.zeros(shape, np.float32)
+
+    def add(self, embeddings: NDArray[np.float32]) -> None:
+        """Add the next rows."""
+        self.values[self.done : self.done + len(embeddings)] = embeddings
+        self.done += len(embeddings)
+
+    def save(self) -> None:
+        """Write what the next run needs to resume, unless all is done."""
+
+    def finish(self) -> None:
+        """Require that all are there.
+
+        Raises:
+            RuntimeError: The engine gave too few.
+        """
+        if self.done != len(self.values):
+            raise RuntimeError(f"{self.done} of {len(self.values)} crops have embeddings")
+
+
+class PartialEmbeddings(UnsavedEmbeddings):
+    """The same, memory-mapped, which the next run resumes."""
+
+    values: np.memmap
 
     def __init__(
         self, path: Path, shape: tuple[int, ...], of: Mapping[str, object], *, resume: bool
@@ -35,10 +65,10 @@ class PartialEmbeddings:
         Raises:
             UserError: The disk is full.
         """
+        self._final = path
         self._path, self._record = path.with_suffix(".part.npy"), path.with_suffix(".part.json")
         self._of = dict(of)
         self.done, self.seconds = 0, 0.0
-        self.values: np.memmap
         with suppress(OSError, ValueError, DamagedError):
             if resume and (saved := read_record(self._record)) and saved["of"] == self._of:
                 self.values = open_memmap(self._path, mode="r+")
@@ -47,11 +77,6 @@ class PartialEmbeddings:
                     self.done, self.seconds = saved["done"], saved["seconds"]
         if not self.done:
             self.values = allocate_array(self._path, shape, np.float32)
-
-    def add(self, embeddings: NDArray[np.float32]) -> None:
-        """Add the next rows."""
-        self.values[self.done : self.done + len(embeddings)] = embeddings
-        self.done += len(embeddings)
 
     def save(self) -> None:
         """Write what the next run needs to resume, unless all is done."""
@@ -63,16 +88,15 @@ class PartialEmbeddings:
             }
             write_record(self._record, {"of": self._of, **content})
 
-    def finish(self, path: Path) -> None:
+    def finish(self) -> None:
         """Move the embeddings to their final path.
 
         Raises:
             RuntimeError: The engine gave too few.
         """
-        if self.done != len(self.values):
-            raise RuntimeError(f"{self.done} of {len(self.values)} crops have embeddings")
+        super().finish()
         self.values.flush()
-        self._path.replace(path)
+        self._path.replace(self._final)
         self._record.unlink(missing_ok=True)
 
     def _sha256(self, rows: int) -> str:

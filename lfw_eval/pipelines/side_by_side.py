@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ from lfw_eval.results.engine import EngineDescription, EnginePass
 from lfw_eval.results.speed import FpsWindows, PairedSpeed
 from lfw_eval.system.ahead import OpenedAhead
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.files import is_writable
 from lfw_eval.system.locks import locked
 from lfw_eval.workers.contract import Workers
 from lfw_eval.workers.in_process import HERE
@@ -212,7 +213,7 @@ def run_engine(
     batch_size = spec.choice.batch_size
     with (
         ahead.take() if ahead else workers.open(spec) as engine,
-        locked(store.folder / f"{engine.key}.lock", "embedding these crops"),
+        _embedding_alone(store, engine.key),
     ):
         straight = embed(engine, store, batch_size, reuse=reuse)
         values: NDArray[np.floating] = straight.values
@@ -232,6 +233,13 @@ def run_engine(
             from_cache=straight.from_cache,
         )
     return EmbeddedCrops(engine_pass, values)
+
+
+def _embedding_alone(store: CropStore, key: str) -> AbstractContextManager[None]:
+    """Return what keeps other processes from writing the same embeddings, if any are written."""
+    if not is_writable(store.folder):
+        return nullcontext()
+    return locked(store.folder / f"{key}.lock", "embedding these crops")
 
 
 def describe_data(

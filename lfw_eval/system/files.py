@@ -18,6 +18,7 @@ __all__ = [
     "array_sha256",
     "file_sha256",
     "files_sha256",
+    "is_writable",
     "replacing",
     "require_writable",
     "write_atomically",
@@ -25,6 +26,11 @@ __all__ = [
 
 
 _HASHED: dict[FileStamp, str] = {}
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be written into a folder."""
+    return os.access(folder, os.W_OK)
 
 
 def file_sha256(path: Path) -> str:
