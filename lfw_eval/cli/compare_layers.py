@@ -1,5 +1,6 @@
 """The verb compare-layers: INT8 beside FP32 on one engine, tensor by tensor."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -52,3 +53,12 @@ def compare_layers_command(
     write_atomically(path.with_suffix(".csv"), layers_csv(result).encode())
     print(layers_table(result))
     print(f"result      {path}, ranked layers in {path.with_suffix('.csv').name}")
+    try:
+        # Only the page needs the extra report.
+        from lfw_eval.report.page.layers_page import render_layers
+    except ModuleNotFoundError as error:
+        print(f"page        none, for {error.name} is missing: pip install 'lfw-eval[report]'")
+        return
+    page = path.with_suffix(".html")
+    write_atomically(page, render_layers(result, ["lfw-eval", *sys.argv[1:]]).encode())
+    print(f"page        {page}")

@@ -117,6 +117,12 @@ class LayerComparison:
         return self.explanation.layers if self.explanation else ()
 
     @property
+    def explaining_tensors(self) -> frozenset[str]:
+        """The names of the tensors for which these layers are suspected."""
+        suspects = (self.ranked_layers[layer] for layer in self.explaining)
+        return frozenset(tensor.name for tensor in suspects if tensor)
+
+    @property
     def ranked_layers(self) -> dict[str, TensorComparison | None]:
         """By quantised layer the tensor for which it is suspected, the most suspect layer first.
 

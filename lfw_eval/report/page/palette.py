@@ -14,6 +14,13 @@ GENERIC = "#2f7fd6"
 """For bars that belong to no run."""
 
 
+# From grey to what stands out most: lightness alone tells them apart, for all readers. Each has a
+# contrast of at least 3 with its background.
+NOISE_LIGHT = ("#8a8f98", "#987d37", "#9e6417", "#9d480a", "#873507", "#6a2003")
+NOISE_DARK = ("#6b727b", "#96804d", "#bd8d3a", "#e09d39", "#f7b95f", "#fee5af")
+"""The classes of noise, the least first, on light and dark backgrounds."""
+
+
 @dataclass(frozen=True)
 class Theme:
     """The page's colours, light or dark."""

@@ -1,20 +1,17 @@
 """The pages as HTML; each is complete, and fetches nothing."""
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from lfw_eval import __version__
 from lfw_eval.report.arithmetic import multiply_adds
 from lfw_eval.report.cautions import accuracy_cautions
 from lfw_eval.report.page.contents import Contents
+from lfw_eval.report.page.environment import page_environment, rendered, template_text
 from lfw_eval.report.page.figure import Figure
-from lfw_eval.report.page.palette import DARK, LIGHT, Style, styles
+from lfw_eval.report.page.palette import Style, styles
 from lfw_eval.report.page.speeds import busy_words, speedup_of_engine
 from lfw_eval.report.page.vega import drawing_library
 from lfw_eval.report.scales import cache_coverage
@@ -63,39 +60,18 @@ def _render(
     command: Sequence[str],
     **content: Any,
 ) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        # Names in result files are untrusted.
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
+    environment = page_environment()
     environment.filters["coverage"] = cache_coverage
     environment.filters["person"] = _person
-    page = environment.get_template(template).render(
-        title=title,
+    return rendered(
+        environment.get_template(template),
+        title,
+        command,
         styles=looks,
-        light=LIGHT,
-        dark=DARK,
-        css=Markup(_template("page.css")),
-        script=Markup(_template("page.js")),
+        script=template_text("page.js"),
         library=Markup(drawing_library()),
         specs=Markup(_json({figure.name: figure.page_spec() for figure in drawn})),
-        command=shlex.join(command),
-        version=__version__,
         **content,
-    )
-    return f"{page}\n"
-
-
-def _template(name: str) -> str:
-    return (
-        resources.files(__package__)
-        .joinpath("templates")
-        .joinpath(name)
-        .read_text(encoding="utf-8")
     )
 
 
@@ -117,15 +93,6 @@ def _json(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _number(value: Any) -> str:
-    """Format a table's cell; None is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.6g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _person(name: str) -> str:

@@ -40,9 +40,9 @@ def _rows(result: LayerComparison) -> Iterator[str]:
         f"{'1 - cos':>10}{'clipped':>9}{'channels':>10}"
     )
     yield f"{'':<{_NAME + 4}}{'':>9}{'dB':>7}{'dB':>7}"
-    explaining = set(result.explaining)
+    explaining = result.explaining_tensors
     for place, tensor in enumerate(shown, 1):
-        mark = "*" if explaining.intersection(tensor.layers) else " "
+        mark = "*" if tensor.name in explaining else " "
         yield f"{place:>3}{mark}{_shortened(tensor)}{_cells(tensor)}"
     if rest := len(result.tensors) - len(shown):
         yield f"    and {rest:,} more"
@@ -79,7 +79,7 @@ def disturbance(result: LayerComparison) -> str:
     apart, lost = 1 - result.undisturbed, 1 - result.cosine.value
     if apart < 1e-7:
         return "with its tensors put out the engine gives the same embeddings"
-    share = f", {apart / lost:.1%} of what INT8 loses" if lost > 0 else ""
+    share = f", {100 * apart / lost:.1f} % of what INT8 loses" if lost > 0 else ""
     return f"with its tensors put out its embeddings are {apart:.1e} of cosine apart{share}"
 
 
@@ -90,12 +90,16 @@ def explained(result: LayerComparison, explanation: Explanation) -> str:
     layers = "layer" if total == 1 else "layers"
     sentence = (
         f"{count:,} of {total:,} {layers} in floating point {verb} back "
-        f"{explanation.given_back:.0%} of the lost cosine: {result.cosine.value:.5f} to "
+        f"{_percent(explanation.given_back)} of the lost cosine: {result.cosine.value:.5f} to "
         f"{explanation.cosine:.5f}"
     )
     if not explanation.reached:
-        sentence += f"; {explanation.share:.0%} was asked for"
+        sentence += f"; {_percent(explanation.share)} was asked for"
     return sentence
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _wrapped(label: str, text: str) -> list[str]:
@@ -112,7 +116,8 @@ def _shortened(tensor: TensorComparison) -> str:
 def _cells(tensor: TensorComparison) -> str:
     clipped = tensor.largest / tensor.threshold if tensor.threshold else None
     return (
-        f"{tensor.entered:>9.2%}{_number(tensor.sqnr, '7.1f')}{_number(tensor.step, '+7.1f')}"
+        f"{100 * tensor.entered:>7.2f} %"
+        f"{_number(tensor.sqnr, '7.1f')}{_number(tensor.step, '+7.1f')}"
         f"{1 - tensor.cosine:>10.1e}{_number(clipped, '8.1f', 'x')}"
         f"{_number(tensor.spread, '9.1f', 'x')}"
     )
