@@ -54,6 +54,21 @@ class Sensitivity:
     layers: dict[str, EmbeddingError]
     images: int
 
+    def by_cost(self, costs: Mapping[str, float]) -> list[str]:
+        """Return the layers by what 16 bits gain for what they cost, the most first.
+
+        Errors of single layers nearly add up to that of the network, so a layer gains its own.
+
+        Args:
+            costs: By layer, in any unit; those that cost nothing come first.
+        """
+
+        def rank(name: str) -> tuple[float, float]:
+            gain, cost = self.layers[name].drop, costs[name]
+            return (-gain / cost if cost > 0 else -math.inf, -gain)
+
+        return sorted(self.layers, key=rank)
+
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
@@ -61,7 +76,7 @@ class Mixed:
 
     Attributes:
         network: The network that was measured.
-        skipped: The layers left out, the most sensitive first.
+        skipped: The layers left out, in the order of the ranking.
         error: The network's error.
     """
 
@@ -158,13 +173,13 @@ class Probe:
         max_drop: float,
         finish: Callable[[onnx.ModelProto], onnx.ModelProto],
     ) -> Mixed:
-        """Leave the fewest layers out of INT8 for a mean cosine of at least 1 - `max_drop`.
+        """Leave as few layers out of INT8 as a mean cosine of at least 1 - `max_drop` takes.
 
         It leaves out the first k of the ranking, and bisects k: measured, k layers reach the cosine
         and k - 1 miss it. Another choice of fewer layers may reach it too.
 
         Args:
-            ranking: Layers, worst first.
+            ranking: Layers in the order in which they are left out, such as worst first.
             max_drop: The largest 1 - cosine allowed, between 0 and 1.
             finish: Turns a Q/DQ network into the one that is measured and returned.
 

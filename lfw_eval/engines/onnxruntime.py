@@ -14,16 +14,21 @@ from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Outputs, TensorSpec
 from lfw_eval.engines.int8_adaptation import Adapted, adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
+from lfw_eval.engines.layer_times import LayerTimes
 from lfw_eval.engines.network import network
 from lfw_eval.engines.observation import ObservingEngine, dequantized
-from lfw_eval.engines.onnxruntime_types import onnxruntime_tensors, onnxruntime_types
+from lfw_eval.engines.onnxruntime_types import (
+    onnxruntime_tensors,
+    onnxruntime_times,
+    onnxruntime_types,
+)
 from lfw_eval.engines.store import EngineStore
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.results.executed import ExecutedTypes
 from lfw_eval.system.hardware import cpu_name
 
 
-class OnnxRuntimeEngine(ObservingEngine):
+class OnnxRuntimeEngine(ObservingEngine, LayerTimes):
     """A session with the default graph optimisations."""
 
     precisions = ("fp32", "int8")
@@ -69,6 +74,12 @@ class OnnxRuntimeEngine(ObservingEngine):
             )
             engine.adaptation = adapted.adaptation
         return engine
+
+    @classmethod
+    def layer_times(cls, request: BuildRequest, folder: Path, batch: Batch) -> dict[str, float]:
+        """Time the layers in a session of their own."""
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
+        return onnxruntime_times(_adapted(request).model, layers, batch)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

@@ -16,9 +16,10 @@ from lfw_eval.engines.cached_scales import cached_scales
 from lfw_eval.engines.contract import Batch, BuildRequest, Outputs, TensorSpec
 from lfw_eval.engines.int8_adaptation import adapt_to_runtime, int8_arithmetic
 from lfw_eval.engines.int8_self_test import EXACT, Int8Exactness, int8_exactness
+from lfw_eval.engines.layer_times import TIMED_RUNS, LayerTimes
 from lfw_eval.engines.network import network
 from lfw_eval.engines.observation import ObservingEngine, dequantized
-from lfw_eval.engines.openvino_types import openvino_tensors, openvino_types
+from lfw_eval.engines.openvino_types import openvino_tensors, openvino_times, openvino_types
 from lfw_eval.engines.store import EngineStore, StoredEngine
 from lfw_eval.engines.weighted_layers import executed_types, weighted_layers
 from lfw_eval.system.errors import UserError
@@ -30,7 +31,7 @@ _TELLING = ("-- No conversion rule found", "-- Conversion is failed")
 _ARITHMETIC = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
-class OpenVINOEngine(ObservingEngine):
+class OpenVINOEngine(ObservingEngine, LayerTimes):
     """A compiled model with as many requests under way as suit the device best."""
 
     precisions = ("fp32", "fp16", "int8")
@@ -121,6 +122,26 @@ class OpenVINOEngine(ObservingEngine):
         engine = cls(built[0], store.key, request, stored)
         engine.calibration_cache = cached.description if cached else None
         return engine
+
+    @classmethod
+    def layer_times(cls, request: BuildRequest, folder: Path, batch: Batch) -> dict[str, float]:
+        """Time the layers of the engine as it was built, on all threads together."""
+        with cls.build(request, folder) as engine:
+            content = engine.path.read_bytes() if engine.path else b""
+        core = openvino.Core()
+        options = {
+            # Streams have counters of their own, and the first one's are those that can be read.
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _precision_hint(core, request.precision),
+            "PERF_COUNT": True,
+            **openvino_threads(),
+        }
+        compiled = core.import_model(content, _DEVICE, options)
+        running = compiled.create_infer_request()
+        for _ in range(TIMED_RUNS):
+            running.infer(dict(batch))
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
+        return openvino_times(compiled, layers)
 
     def run(self, batch: Batch) -> Outputs:
         """Run one batch."""

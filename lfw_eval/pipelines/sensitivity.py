@@ -1,5 +1,6 @@
 """Sensitivity of a checkpoint's layers to INT8, and a network without the worst of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,16 +47,19 @@ class SensitivityStudy:
         with locked(self.record.with_suffix(".lock"), "measuring the sensitivity of these layers"):
             return self.probe.sensitivity(self.record)
 
-    def write_mixed(self, ranking: Sensitivity, max_drop: float) -> tuple[Mixed, Path]:
-        """Write the network with the fewest 16-bit layers that keeps the drop in cosine in bounds.
+    def write_mixed(self, ranking: Sequence[str], max_drop: float) -> tuple[Mixed, Path]:
+        """Write the network with as few 16-bit layers as keep the drop in cosine in bounds.
 
-        It is measured as it is written, in float16 where it is not INT8. `Probe.mixed_network` says
-        which are the fewest.
+        It is measured as it is written, in float16 where it is not INT8; see `Probe.mixed_network`.
+
+        Args:
+            ranking: Layers in the order in which they are left in 16 bits.
+            max_drop: The largest 1 - cosine allowed.
 
         Raises:
             UserError: The drop is out of range or cannot be reached.
         """
-        mixed = self.probe.mixed_network(list(ranking.layers), max_drop, half)
+        mixed = self.probe.mixed_network(ranking, max_drop, half)
         name = f"int8-{self.calibration.table.method}-qdq-mixed-fp16.onnx"
         path = self.calibration.output_folder / name
         save_model(mixed.network, path)

@@ -12,6 +12,7 @@ from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.scales import ScaleTable
 from calibration.sensitivity import EmbeddingError, Mixed, Probe, Sensitivity, embedding_error
 from lfw_eval.checkpoints.half import half
+from lfw_eval.pipelines.layer_costs import LayerCosts
 from lfw_eval.report.tables.sensitivity import mixed_table, sensitivity_table
 from lfw_eval.system.errors import UserError
 
@@ -173,6 +174,16 @@ def test_drop_that_cannot_be_reached(network, table, images):
             probe.mixed_network(LAYERS, drop, half)
 
 
+def test_order_by_what_16_bits_gain_for_their_cost():
+    layers = {
+        name: EmbeddingError(1 - drop, 1) for name, drop in zip("abcd", (4, 3, 2, 1), strict=True)
+    }
+    measured = Sensitivity(EmbeddingError(-9, 0), layers, 32)
+    assert measured.by_cost(dict.fromkeys("abcd", 2.0)) == list("abcd")
+    assert measured.by_cost({"a": 8, "b": 3, "c": 1, "d": 0}) == list("dcba")
+    assert measured.by_cost({"a": 1, "b": 0, "c": 1, "d": 0}) == list("bdac")
+
+
 def test_tables(network):
     layers = {f"layer {k}": EmbeddingError(1 - 0.01 / (k + 1), 30 + k) for k in range(25)}
     layers["\x1b[2J"] = EmbeddingError(0.5, 3)
@@ -189,6 +200,19 @@ def test_tables(network):
     some = mixed_table(Mixed(network, ("a", "b"), EmbeddingError(0.9999, 40)), 26, 0.0005)
     assert some.splitlines()[0].startswith("2 of 26 layers stay in 16 bits")
     assert some.split()[-2:] == ["a", "b"]
+    mixed = Mixed(network, ("a", "b"), EmbeddingError(0.9999, 40))
+    timed = LayerCosts({"a": 0.25, "b": 1.0, "c": 7.0}, "ms", "openvino", 50.0)
+    assert mixed_table(mixed, 26, 0.0005, timed).splitlines()[1:] == [
+        "at a cost of 1.25 ms a batch on openvino, 2.5% of all layers in INT8:",
+        "    a  0.25 ms",
+        "    b  1.00 ms",
+    ]
+    counted = LayerCosts({"a": 1e6, "b": 2e6}, "multiply-adds", "dummy", 6e6)
+    assert mixed_table(mixed, 26, 0.0005, counted).splitlines()[1:3] == [
+        "at a cost of 3,000,000 multiply-adds an image (dummy tells no times), 50.0% of all layers "
+        "in INT8:",
+        "    a  1,000,000 multiply-adds",
+    ]
 
 
 @pytest.mark.slow
@@ -207,6 +231,8 @@ def test_command(small, tiny_facenet, tmp_path):
         )  # fmt: skip
 
     assert "between 0 and 1" in refused(calibrate("--max-drop", "nan"))
+    assert "give one, or leave it out" in refused(calibrate("--time-on", "openvino"))
+    assert "there are openvino" in refused(calibrate("--time-on", "xyz", "--max-drop", "0.1"))
     assert "did you mean 'joined'" in refused(calibrate("--plot", "joind"))
     assert not list(tmp_path.rglob("*.cache")), "refused before any work"
     run = calibrate("--max-drop", "0.9", "--plot", "joined", "--plot", "input")
@@ -223,5 +249,9 @@ def test_command(small, tiny_facenet, tmp_path):
     run = calibrate("--max-drop", str((1 - drop) / 2))
     assert run.returncode == 0, run.stderr
     assert " of 5 layers stay in 16 bits: cosine" in run.stdout
+    assert " ms a batch on " not in run.stdout
     mixed = quantizing(onnx.load(paths["int8-entropy-qdq-mixed-fp16.onnx"]))
     assert mixed < quantizing(onnx.load(paths["int8-entropy-qdq-fp16.onnx"]))
+    timed = calibrate("--max-drop", str((1 - drop) / 2), "--time-on", "openvino")
+    assert timed.returncode == 0, timed.stderr
+    assert " ms a batch on openvino, " in timed.stdout

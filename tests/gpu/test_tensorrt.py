@@ -254,6 +254,14 @@ def test_strict_precision(request_for, crops, reference, folder, quantization):
         assert mean_cosine(reference, embed(engine, crops)).minimum > 0.98
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_every_layer_has_a_time(request_for, crops, tmp_path, precision):
+    request = request_for(precision)
+    times = engine_class("tensorrt").layer_times(request, tmp_path, {"crops": crops[:8]})
+    assert len(times) == 5
+    assert all(0 < time < 100 for time in times.values())
+
+
 def test_what_is_built_loads_beside_others(request_for, folder, tmp_path):
     with build(request_for(), folder):
         assert engine_class("tensorrt").loads_beside_others(request_for(), folder)

@@ -22,12 +22,14 @@ from lfw_eval.engines.contract import (
 )
 from lfw_eval.engines.cuda import open_devices, require_devices
 from lfw_eval.engines.cuda.device import Device
+from lfw_eval.engines.layer_times import TIMED_RUNS, LayerTimes
 from lfw_eval.engines.observation import ObservingEngine
 from lfw_eval.engines.tensorrt.capabilities import Quantization
 from lfw_eval.engines.tensorrt.inspection import (
     RECIPE,
     inspected_layers,
     tensorrt_tensors,
+    tensorrt_times,
     tensorrt_types,
 )
 from lfw_eval.engines.tensorrt.lane import Lane
@@ -45,7 +47,7 @@ from lfw_eval.system.hardware import missing_gpu
 _LAUNCHES = 20
 
 
-class TensorRTEngine(ObservingEngine):
+class TensorRTEngine(ObservingEngine, LayerTimes):
     """A plan, deserialised on each GPU, with several lanes there that run at once.
 
     Thread-safe: each call takes a lane, and waits while none is free. The first call opens the
@@ -136,6 +138,17 @@ class TensorRTEngine(ObservingEngine):
         built = cls(load_or_build_plan(request, quantization, folder), quantization)
         built.calibration_cache = cached.description if cached else None
         return built
+
+    @classmethod
+    def layer_times(cls, request: BuildRequest, folder: Path, batch: Batch) -> dict[str, float]:
+        """Profile the plan on one lane; what TensorRT runs as one is shared by multiply-adds."""
+        trt = load_tensorrt()
+        layers = weighted_layers(request.model, request.precision, request.float_layers)
+        with cls.build(request, folder) as engine:
+            times = engine._open_lanes()[0].profile(trt, batch, TIMED_RUNS)
+            with engine._plans[0].execution() as execution:
+                inspected = inspected_layers(execution.inspect(trt))
+        return tensorrt_times(inspected, times, layers)
 
     @classmethod
     def loads_beside_others(cls, request: BuildRequest, folder: Path) -> bool:

@@ -87,6 +87,34 @@ def tensorrt_tensors(inspected: Collection[Mapping[str, Any]]) -> frozenset[str]
     return frozenset(str(written.get("Name")) for written in outputs)
 
 
+def tensorrt_times(
+    inspected: Collection[Mapping[str, Any]],
+    times: Mapping[str, float],
+    layers: Collection[WeightedLayer],
+) -> dict[str, float]:
+    """Return the time of each layer, by its name; layers that are not found are missing.
+
+    What TensorRT runs as one is shared out by multiply-adds.
+
+    Args:
+        inspected: As of `tensorrt_types`.
+        times: By the name of the layer of the plan.
+        layers: Those of the network.
+    """
+    shares: dict[str, float] = {}
+    for item in inspected:
+        time = times.get(str(item.get("Name")))
+        if time is None or str(item.get("LayerType", "")).startswith(_IDLE):
+            continue
+        names = {*_names(item)}
+        parts = [layer for layer in layers if layer.name in names]
+        whole = sum(layer.multiply_adds for layer in parts)
+        for layer in parts:
+            share = layer.multiply_adds / whole if whole else 1 / len(parts)
+            shares[layer.name] = shares.get(layer.name, 0) + time * share
+    return shares
+
+
 def _names(item: Mapping[str, Any]) -> Iterator[str]:
     for part in str(item.get("Metadata", "")).split("\x1e"):
         yield from _LISTED.findall(part)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lfw_eval.engines.tensorrt.inspection import inspected_layers, tensorrt_types
+from lfw_eval.engines.tensorrt.inspection import inspected_layers, tensorrt_times, tensorrt_types
 from lfw_eval.engines.weighted_layers import WeightedLayer
 
 INT8 = "Thirty-two wide channel vectorized row major Int8 format"
@@ -152,3 +152,18 @@ def test_names_with_brackets():
 )
 def test_a_plan_without_details(text, count):
     assert len(inspected_layers(text)) == count
+
+
+def test_times_of_what_runs_as_one_are_shared():
+    plan = [
+        item("Reformat", "Reformatting CopyNode for Input Tensor 0 to stem + relu", FLOAT),
+        item("CaskConvolution", "stem + relu", INT8, "Int8"),
+        item("CaskConvolution", "left || right", HALF, "Half"),
+        item("CaskConvolution", "unmeasured", HALF, "Half"),
+        item("NoOp", "gone", INT8),
+    ]
+    times = {layer["Name"]: float(place + 1) for place, layer in enumerate(plan)}
+    del times["unmeasured"]
+    small, large = (WeightedLayer(n, n, c, True) for n, c in (("left", 10), ("right", 20)))
+    network = [*layers("stem", "unmeasured", "gone"), small, large]
+    assert tensorrt_times(plan, times, network) == {"stem": 2, "left": 1, "right": 2}
