@@ -29,9 +29,9 @@ FILE = np.dtype(
 FRAME_BYTES = 6588
 """Of `struct Frame` of jpeg.cuh."""
 
-LARGEST_FILE = 1 << 19
-"""Bytes. One thread decodes a file's codes, 15 MB/s, so that of a larger one the others of a batch
-would wait longer for it than for a core of the host."""
+LARGEST_FILE = 1 << 15
+"""Bytes. One thread decodes a file's codes, 3 MB/s on an H200, so that the others of a batch would
+wait longer for a larger one than all cores of the host take for the few that such a batch has."""
 MOST_PIXELS = 1 << 24
 """Of a photograph, for the memory that decoding takes: 9 bytes for each pixel, and 3 for the
 result."""
@@ -47,7 +47,7 @@ _PIXELS_OF_A_THREAD = 4
 
 
 class CudaJpegDecoder(DeviceDecoder):
-    """Baseline JPEGs of up to half a megabyte by kernels; all others by another decoder."""
+    """Small baseline JPEGs by kernels; all others by another decoder."""
 
     def __init__(self, device: Device, module: Module, others: DeviceDecoder) -> None:
         """Decode for a device.
