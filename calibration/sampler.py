@@ -16,6 +16,7 @@ CROPS = 512
 MIN_CROPS = 64
 """Fewer crops than this leave thresholds to chance."""
 
+_MIN_PEOPLE = 4
 _SEED = "lfw-eval calibration"
 _NUMBERED = re.compile(r"(.+)_[0-9]+")
 
@@ -133,14 +134,15 @@ def draw_images(names: Collection[str], count: int) -> tuple[str, ...]:
 def held_out(names: Sequence[str], every: int) -> NDArray[np.bool_]:
     """Return which images to measure on what is fitted on the others, bool (n,).
 
-    They are those of every so manieth person, so that nobody is on both kinds. Of images whose
-    names do not tell people apart, they are every so manieth image.
+    They are all those of one person in so many, so that nobody is on both kinds. Where that would
+    leave fewer than four people to measure on, or names do not tell, they are one image in so many.
 
     Args:
-        every: Of so many people, in the order of their first images, the last one.
+        every: Of so many people, in the order of their first images, the last one is held out.
     """
     people = {name.rpartition("_")[0] for name in names}
-    keys = [name.rpartition("_")[0] if len(people) >= every else name for name in names]
+    apart = len(people) >= _MIN_PEOPLE * every
+    keys = [name.rpartition("_")[0] if apart else name for name in names]
     turn = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     return np.array([turn[key] % every == every - 1 for key in keys], bool)
 

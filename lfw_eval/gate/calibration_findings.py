@@ -24,7 +24,12 @@ def calibration_findings(
         keys = [result.judged.engine.key for result in (baseline, candidate)]
         yield _same("engine key", keys)
     if rule.scales is not None:
-        yield _scales_finding(own.amax if own else {}, other.amax if other else {}, rule.scales)
+        if own and other and bool(own.refinement) != bool(other.refinement):
+            # Scales of two networks have nothing to do with each other.
+            networks = ["refined" if c.refinement else "as calibrated" for c in (other, own)]
+            yield _same("scales", networks)
+        else:
+            yield _scales_finding(own.amax if own else {}, other.amax if other else {}, rule.scales)
 
 
 def _scales_finding(

@@ -17,6 +17,7 @@ from lfw_eval.checkpoints.onnx_description import OnnxDescription, describe_onnx
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.preprocessing import Preprocessing
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
+from lfw_eval.checkpoints.refined import refinement_of
 from lfw_eval.datasets.alignment import AnyAlignment
 from lfw_eval.datasets.dataset import Dataset
 from lfw_eval.datasets.few_pairs import FewPairs, draw_few_pairs
@@ -41,6 +42,7 @@ class Adopted:
         size: Of its crops.
         dimensions: Of its embeddings.
         quantization: How the checkpoint itself is quantised; None for one in floating point.
+        refinement: The steps that refined it for INT8, in words; None for one that was not.
         stated: How crops are normalised, where the checkpoint or its format says so; else None.
         own_normalisation: What its graph does to its input first; None if that is no normalisation.
         quantized: Names of the layers that INT8 quantises.
@@ -51,6 +53,7 @@ class Adopted:
     size: CropSize
     dimensions: int
     quantization: Quantization | None
+    refinement: str | None
     stated: Preprocessing | None
     own_normalisation: OwnNormalisation | None
     quantized: tuple[str, ...]
@@ -165,6 +168,7 @@ def _adopted(model: onnx.ModelProto, path: Path, stated: Preprocessing | None) -
         size=CropSize(height, width),
         dimensions=int(network.outputs[0].shape[1]),
         quantization=quantization_of(model, str(path)),
+        refinement=refinement_of(model),
         stated=stated,
         own_normalisation=own_normalisation(model),
         quantized=tuple(quantized_layers(model)),

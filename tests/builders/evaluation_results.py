@@ -9,7 +9,11 @@ from lfw_eval.metrics.detection.protocol import evaluate as evaluate_detections
 from lfw_eval.metrics.verification.comparison import compare, mean_cosine
 from lfw_eval.metrics.verification.protocol import evaluate
 from lfw_eval.results.accuracy import AccuracyResult, DataDescription, EngineRun, PairRows
-from lfw_eval.results.calibration import CalibrationDescription
+from lfw_eval.results.calibration import (
+    CalibrationDescription,
+    RefinementDescription,
+    StepDescription,
+)
 from lfw_eval.results.detection import DetectionReport, FaceDataDescription
 from lfw_eval.results.engine import EngineDescription, ModelDescription
 from lfw_eval.results.speed import (
@@ -24,6 +28,18 @@ from lfw_eval.results.speed import (
 from lfw_eval.system.machine_load import MachineLoad
 
 FOLDS = 10
+REFINEMENT = RefinementDescription(
+    network_sha256="a" * 64,
+    calibrated_sha256="b" * 64,
+    fitted=384,
+    held_out=128,
+    start=StepDescription("calibration", True, 0.98959, 0.9605, 17.0),
+    steps=(
+        StepDescription("equalisation", True, 0.99727, 0.99164, 22.5),
+        StepDescription("bias correction", False, 0.99701, 0.99, 22.1),
+        StepDescription("scale search", True, 0.99912, 0.99604, 27.4),
+    ),
+)
 IDLE = MachineLoad(cores=2, own=1.9, others=0.02, load_average=2.0)
 BUSY = MachineLoad(cores=2, own=0.9, others=1.1, load_average=4.0)
 

@@ -3,7 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from evaluation_results import accuracy_result, detection_report, speed_result, with_scales
+from evaluation_results import (
+    REFINEMENT,
+    accuracy_result,
+    detection_report,
+    speed_result,
+    with_scales,
+)
 from scipy.stats import norm
 
 from lfw_eval.gate.comparable import NotComparableError
@@ -318,3 +324,28 @@ def test_detection_beside_accuracy():
 def test_kinds_are_not_mixed():
     with pytest.raises(UserError, match="not speed with accuracy"):
         judge(speed_result(100), accuracy_result(200), DEFAULT, NAMES)
+
+
+def test_a_refined_network_beside_one_as_calibrated():
+    """They are judged by their accuracy; only a rule on scales tells them apart."""
+    plain = accuracy_result(600)
+    assert plain.calibration and plain.candidate
+    recipe = REFINEMENT.recipe
+    engine = replace(plain.candidate.engine, refinement=recipe)
+    refined = replace(
+        plain,
+        candidate=replace(plain.candidate, engine=engine),
+        calibration=replace(plain.calibration, refinement=REFINEMENT),
+    )
+    judged = judge(refined, plain, DEFAULT, NAMES)
+    assert judged.findings == judge(plain, plain, DEFAULT, NAMES).findings
+    assert f"refinement: none → {recipe}" in judged.notes
+    rules = replace(DEFAULT, calibration=CalibrationRule(list="same", scales=0.25))
+
+    def scales(candidate, baseline):
+        findings = judge(candidate, baseline, rules, NAMES).findings
+        return next(finding for finding in findings if finding.metric == "scales")
+
+    assert scales(refined, plain).verdict == "regressed"
+    assert "from as calibrated to refined" in scales(refined, plain).reason
+    assert scales(refined, refined).verdict == "passed"

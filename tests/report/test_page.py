@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from evaluation_results import BUSY
+from evaluation_results import BUSY, REFINEMENT
 from face_data import jpeg
 from report_inputs import MODEL, Evaluated, calibrated, detected, saved, speeds, write_store
 
@@ -130,6 +130,28 @@ def test_a_speedup_is_of_engines_in_turn(roots: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_refined_network_beside_the_calibrated_one(roots: Path) -> None:
+    """Each has a column; the page has what steps gained, and the histograms before them."""
+    digest = calibrated(roots, study=False)
+    evaluated = Evaluated()
+    plain = evaluated.result("int8", table=digest)
+    assert plain.candidate and plain.calibration
+    engine = replace(plain.candidate.engine, key="refined", refinement=REFINEMENT.recipe)
+    refinement = replace(REFINEMENT, calibrated_sha256=digest)
+    refined = replace(
+        plain,
+        candidate=replace(plain.candidate, engine=engine),
+        calibration=replace(plain.calibration, table_sha256="f" * 64, refinement=refinement),
+    )
+    page = text_of(reported(saved(roots, plain=plain, refined=refined), roots))
+    assert "INT8 refined" in page
+    assert "Refined by equalisation, scale search: embeddings of INT8 against FP32" in page
+    assert "bias correction, undone: no gain 0.99701 0.99000 22.1" in page
+    assert "Sensitivity and histograms are of the network before it was refined." in page
+    assert f"refined network {'a' * 64}" in page
+    assert "The histograms are not on this machine" not in page
+
+
 def test_names_are_text(roots: Path) -> None:
     names = sorted(f"{HOSTILE}_{row:04}" for row in range(200))
     evaluated = Evaluated(crops_sha256=write_store(roots / "datasets", names))

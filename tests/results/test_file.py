@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_results import accuracy_result, detection_report, speed_result
+from evaluation_results import REFINEMENT, accuracy_result, detection_report, speed_result
 
 from lfw_eval.metrics.verification.protocol import evaluate_distances
 from lfw_eval.results.codec import arrays_of, plain
@@ -40,6 +40,15 @@ def test_round_trip(path, result):
         np.testing.assert_array_equal(after[name], array)
         assert after[name].dtype == array.dtype
     assert read.environment.command.startswith("lfw-eval")
+
+
+def test_round_trip_of_a_refinement(result, tmp_path):
+    assert result.calibration
+    refined = dataclasses.replace(
+        result, calibration=dataclasses.replace(result.calibration, refinement=REFINEMENT)
+    )
+    save_result(refined, tmp_path / "refined.json")
+    assert read_result(tmp_path / "refined.json").result.calibration.refinement == REFINEMENT
 
 
 def test_equal_results_are_equal_files(result, tmp_path):

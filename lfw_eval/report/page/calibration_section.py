@@ -31,7 +31,10 @@ def calibration_section(
     label: str, calibration: CalibrationDescription, prefix: str
 ) -> CalibrationSection:
     """Collect what this machine has of a calibration."""
-    evidence = calibration_evidence(calibration.table_sha256)
+    refinement = calibration.refinement
+    # Histograms are of the checkpoint, from whose calibration a refinement starts.
+    table = refinement.calibrated_sha256 if refinement else calibration.table_sha256
+    evidence = calibration_evidence(table)
     if evidence is None:
         return CalibrationSection(
             label,
@@ -40,11 +43,13 @@ def calibration_section(
             (),
             (
                 "The histograms are not on this machine: no scale table beside the checkpoints has "
-                f"the sha256 {calibration.table_sha256[:12]}; to show them, run lfw-eval calibrate "
+                f"the sha256 {table[:12]}; to show them, run lfw-eval calibrate "
                 "here with the options of the evaluation.",
             ),
         )
     missing = []
+    if refinement:
+        missing.append("Sensitivity and histograms are of the network before it was refined.")
     if evidence.study is None:
         missing.append(
             "Layer sensitivity was not measured: run lfw-eval calibrate --sensitivity with the "

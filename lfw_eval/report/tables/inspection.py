@@ -124,6 +124,11 @@ def _arithmetic(adopted: Adopted) -> Iterator[_Row]:
     elif not adopted.quantized:
         yield "INT8", "refused: no Conv over images, Gemm or MatMul has constants for weights"
         return
+    if adopted.refinement:
+        yield (
+            "refined",
+            f"by {adopted.refinement}: takes only scales made for it",
+        )
     layers = adopted.layers
     if not layers:
         yield "INT8", f"{counted(len(adopted.quantized), 'layer')}; multiply-adds cannot be counted"
