@@ -18,7 +18,9 @@ _SHOWN, _NAME, _WIDTH, _MARGIN = 20, 44, 100, 12
 COLUMNS = (
     "noise in: noise over signal that comes in at this tensor; SQNR: signal over all of its noise; "
     "step: dB below the worst tensor before it; 1 - cos: mean over the crops; clipped: largest "
-    "value over the threshold; channels: range of the largest over that of the median channel"
+    "value over the threshold; channels: range of the largest over that of the median channel. "
+    "Little noise early may cost the embeddings more than much noise late: what explains the loss "
+    "is measured by them"
 )
 """What the columns of the table are."""
 
@@ -51,9 +53,9 @@ def _rows(result: LayerComparison) -> Iterator[str]:
 def _notes(result: LayerComparison) -> Iterator[str]:
     engine, cosine = result.candidate, result.cosine
     yield f"embeddings  mean cosine to FP32 {cosine.value:.5f}, minimum {cosine.minimum:.5f}"
-    yield f"            {disturbance(result)}"
+    yield from _wrapped("", disturbance(result))
     if explanation := result.explanation:
-        yield f"explained   {explained(result, explanation)}"
+        yield from _wrapped("explained", explained(result, explanation))
         for layer in explanation.layers:
             tensor = result.ranked_layers[layer]
             reads = f", which reads {printable(tensor.name)}" if tensor else ""
@@ -91,7 +93,7 @@ def explained(result: LayerComparison, explanation: Explanation) -> str:
     sentence = (
         f"{count:,} of {total:,} {layers} in floating point {verb} back "
         f"{_percent(explanation.given_back)} of the lost cosine: {result.cosine.value:.5f} to "
-        f"{explanation.cosine:.5f}"
+        f"{explanation.cosine:.5f}, measured on {explanation.engines:,} engines"
     )
     if not explanation.reached:
         sentence += f"; {_percent(explanation.share)} was asked for"
@@ -108,6 +110,8 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 def _shortened(tensor: TensorComparison) -> str:
     text = f"{printable(tensor.name)} {tensor.operator}"
+    if len(text) > _NAME - 1:
+        text = printable(tensor.name)
     if len(text) > _NAME - 1:
         text = f"…{text[-_NAME + 2 :]}"
     return f"{text:<{_NAME}}"
