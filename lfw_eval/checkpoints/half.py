@@ -8,12 +8,13 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from lfw_eval.checkpoints.canonical.names import tensor_names
 from lfw_eval.system.errors import UserError, first_line
 
+SUFFIX = ".half"
+"""Of tensors in float16: what follows their name in float32."""
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # The first operator set whose Q/DQ nodes accept float16, and its file format.
 _QUANTIZING_OPSET = 19
 _QUANTIZING_IR_VERSION = 9
-_SUFFIX = ".half"
 _RESCALED = ".rescaled"
 _LEVELS = 127
 _LEVEL_TYPES = (np.int8, np.uint8, np.int32)
@@ -78,7 +79,7 @@ class _Converter:
         self._model = onnx.ModelProto.FromString(model.SerializeToString())
         self._opset = _opset(model)
         graph = self._model.graph
-        self._suffix = _free_suffix(_SUFFIX, graph)
+        self._suffix = _free_suffix(SUFFIX, graph)
         self._rescaled = _free_suffix(_RESCALED, graph)
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes = [node for node in graph.node if not self._is_constant(node)]

@@ -54,9 +54,11 @@ def network(
     if request.quantization and not types.unsigned:
         # For TensorRT, the only one that takes no uint8.
         model = with_float_constants(model, weights=types.float_weights)
+    if request.observed:
+        # As outputs they stay float32 where all else becomes float16.
+        model = with_observed(model, request.observed)
     if half_precision:
         model = half(model)
-    if request.normalisation:
-        way = request.normalisation
-        model = accept_crops(model, way, layer_normalisation=layer_normalisation)
-    return with_observed(model, request.observed) if request.observed else model
+    if not request.normalisation:
+        return model
+    return accept_crops(model, request.normalisation, layer_normalisation=layer_normalisation)

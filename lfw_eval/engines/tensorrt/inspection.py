@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from lfw_eval.checkpoints.half import SUFFIX as HALF
 from lfw_eval.engines.weighted_layers import WeightedLayer
 
 RECIPE = 1
@@ -84,7 +85,7 @@ def tensorrt_types(
 def tensorrt_tensors(inspected: Collection[Mapping[str, Any]]) -> frozenset[str]:
     """Return the names of the tensors that layers of a plan write."""
     outputs = (written for item in inspected for written in item.get("Outputs") or [])
-    return frozenset(str(written.get("Name")) for written in outputs)
+    return frozenset(str(written.get("Name")).removesuffix(HALF) for written in outputs)
 
 
 def tensorrt_times(

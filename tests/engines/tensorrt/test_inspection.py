@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from lfw_eval.engines.tensorrt.inspection import inspected_layers, tensorrt_times, tensorrt_types
+from lfw_eval.engines.tensorrt.inspection import (
+    inspected_layers,
+    tensorrt_tensors,
+    tensorrt_times,
+    tensorrt_types,
+)
 from lfw_eval.engines.weighted_layers import WeightedLayer
 
 INT8 = "Thirty-two wide channel vectorized row major Int8 format"
@@ -41,6 +46,12 @@ def test_fused_and_merged_layers():
     ]
     expected = {"stem": "int8", "left": "float16", "right": "float16", "dense": "float32"}
     assert tensorrt_types(plan, layers(*expected, "gone")) == expected
+
+
+def test_tensors_that_a_plan_has():
+    made = [{"Name": "stem_relu", "Format/Datatype": INT8}, {"Name": "joined.half"}]
+    plan = [item("CaskConvolution", "stem + relu", INT8, Outputs=made), {"Name": "no details"}]
+    assert tensorrt_tensors(plan) == {"stem_relu", "joined"}
 
 
 def test_layers_of_the_network_that_a_region_lists():

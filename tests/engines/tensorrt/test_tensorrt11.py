@@ -8,12 +8,14 @@ import pytest
 from onnx import numpy_helper
 from tensorrt_rig.builder import Built
 
+from calibration.placement import Placement
 from calibration.quantize import QdqTypes, quantize
 from calibration.scales import ScaleTable
 from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.checkpoints.fold import fold_affine
 from lfw_eval.checkpoints.half import half
 from lfw_eval.checkpoints.normalisation import accept_crops
+from lfw_eval.engines.observation import with_observed
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +64,19 @@ def test_small_network_of_crops(builder, tiny_facenet, precision, normalisation)
     model = in_precision(network, precision)
     built = checked(builder.build(model), model, precision)
     assert built.types == ["UINT8", "FLOAT"]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_tensors_put_out(builder, tiny_facenet, precision):
+    """They are float32, also of a network in half, and 8-bit convolutions stay what they are."""
+    folded = fold_affine(tiny_facenet)
+    tensors = tuple(Placement(folded).served())[:3]
+    kind, _, floating = precision.partition("+")
+    model = with_observed(in_precision(folded, kind.replace("fp16", "fp32")), tensors)
+    if "fp16" in (kind, floating):
+        model = half(model)
+    built = checked(builder.build(model), model, precision)
+    assert built.types == ["FLOAT", "FLOAT", *["FLOAT"] * len(tensors)]
 
 
 def test_unfolded_network_in_half(builder, tiny_facenet):
