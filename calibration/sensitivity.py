@@ -117,22 +117,30 @@ class Probe:
         model: FP32 model, batch normalisation folded; its first output is the embedding.
         table: Thresholds.
         images: float32 (n, ...), for the model's input. All pass through in one batch.
+        original: The FP32 model that is compared with, which `model` was refined from; None for
+            `model` itself.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, table: ScaleTable, images: NDArray[np.float32]
+        self,
+        model: onnx.ModelProto,
+        table: ScaleTable,
+        images: NDArray[np.float32],
+        original: onnx.ModelProto | None = None,
     ) -> None:
         import onnxruntime  # a second, which help texts do without
 
         self._model = model
         self._table = table
         self._images = images
-        self._reference = embed(model, images)
+        self._reference = embed(original or model, images)
         self._layers = quantized_layers(model)
         # What the measurements depend on, besides the code; the table identifies the model.
         versions = f"recipe {RECIPE} {onnx.__version__} {onnxruntime.__version__}"
         digest = hashlib.sha256(f"{table.digest()} {versions}".encode())
         digest.update(images.tobytes())
+        if original:
+            digest.update(original.SerializeToString(deterministic=True))
         self._key = digest.hexdigest()
 
     def sensitivity(self, record: Path) -> Sensitivity:

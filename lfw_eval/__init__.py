@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Embedder,
         GateResult,
         Pairs,
+        RefinedNetwork,
         Rules,
         ScaleTable,
         UserError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         open_dataset,
         quantize,
         read_pairs,
+        refine,
     )
 
     __version__: str
@@ -48,6 +50,7 @@ __all__ = [
     "Embedder",
     "GateResult",
     "Pairs",
+    "RefinedNetwork",
     "Rules",
     "ScaleTable",
     "UserError",
@@ -62,6 +65,7 @@ __all__ = [
     "open_dataset",
     "quantize",
     "read_pairs",
+    "refine",
 ]
 
 # The import of OpenVINO alone is reported to a server, unless this package cannot be imported.

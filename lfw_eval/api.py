@@ -1,7 +1,4 @@
-"""The public calls over arrays, as `lfw_eval` exports them.
-
-Calibrations are cached beside the checkpoint, as by the command.
-"""
+"""The public calls over arrays, as `lfw_eval` exports them; calibrations are cached."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +12,8 @@ from calibration.cache import calibration_cache
 from calibration.histogram import FIRST_BATCH
 from calibration.quantize import QdqTypes
 from calibration.quantize import quantize as insert_qdq
-from calibration.sampler import CalibrationList
 from calibration.scales import ScaleTable
-from calibration.thresholds import METHODS, Method
+from calibration.thresholds import Method
 from lfw_eval.checkpoints.checkpoint import DEFAULT, open_checkpoint
 from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.datasets.dataset import Dataset, open_dataset
@@ -33,8 +29,8 @@ from lfw_eval.metrics.verification.comparison import Comparison, compare
 from lfw_eval.metrics.verification.distance import Distance
 from lfw_eval.metrics.verification.protocol import VerificationResult
 from lfw_eval.metrics.verification.protocol import evaluate as evaluate_rows
-from lfw_eval.pipelines.calibration import calibrate as calibrate_checkpoint
-from lfw_eval.pipelines.embedder import Embedder, require_crops
+from lfw_eval.pipelines.embedder import Embedder
+from lfw_eval.pipelines.refined_network import RefinedNetwork, calibrate_on_crops, refine
 from lfw_eval.system.errors import UserError, require_type
 
 __all__ = [
@@ -43,6 +39,7 @@ __all__ = [
     "Embedder",
     "GateResult",
     "Pairs",
+    "RefinedNetwork",
     "Rules",
     "ScaleTable",
     "UserError",
@@ -56,6 +53,7 @@ __all__ = [
     "open_dataset",
     "quantize",
     "read_pairs",
+    "refine",
 ]
 
 _TABLE = "a ScaleTable, from `calibrate` or `ScaleTable.load`"
@@ -218,13 +216,14 @@ def calibrate(
         >>> table.method, table.crops, len(table.amax)
         ('entropy', 16, 314)
     """
-    if method not in METHODS:
-        raise UserError(f"`method` {method!r} is unknown", f"choose one of {', '.join(METHODS)}")
-    opened = open_checkpoint(str(checkpoint), normalisation, channel_order=channel_order)
-    require_crops(crops, opened.input_shape())
-    require_type("first_batch", first_batch, int, "a number of crops")
-    images = CalibrationList(tuple(f"crops[{n}]" for n in range(len(crops))), "an array of crops")
-    return calibrate_checkpoint(opened, crops, images, method, first_batch=first_batch).table
+    return calibrate_on_crops(
+        checkpoint,
+        crops,
+        method,
+        normalisation=normalisation,
+        channel_order=channel_order,
+        first_batch=first_batch,
+    ).table
 
 
 def quantize(

@@ -175,6 +175,30 @@ def test_crops_that_the_network_cannot_take(crops, small_network):
 TABLE = le.ScaleTable({"input": 2.0}, "entropy", model="", images="", crops=1)
 
 
+@pytest.mark.slow
+def test_a_refined_network(crops, small_network):
+    refined = le.refine(crops=crops, **small_network)
+    assert le.refine(crops=crops, **small_network) == refined
+    way = {"engine": "onnxruntime", "normalisation": "fixed"}
+    with (
+        le.load_engine(refined.checkpoint, precision="int8", scales=refined.scales, **way) as int8,
+        le.load_engine(refined.equalised, **way) as equalised,
+        le.load_engine(engine="onnxruntime", **small_network) as fp32,
+    ):
+        expected = fp32.embed(crops)
+        furthest = np.abs(equalised.embed(crops) - expected).max()
+        # The tolerance of a step that preserves the function, and rounding.
+        assert furthest < 2e-4 * np.abs(expected).max()
+        assert cosines(int8.embed(crops), expected).mean() >= refined.about.outcome.cosine - 0.01
+    assert (refined.about.fitted, refined.about.held_out) == (48, 16)
+    with pytest.raises(le.UserError, match="at least 8 calibration crops, not 4"):
+        le.refine(crops=crops[:4], **small_network)
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+
+
 def test_arguments_of_another_type(small_network):
     embeddings, _, pairs = drawn_pairs(0)
     result = le.evaluate(embeddings, pairs)

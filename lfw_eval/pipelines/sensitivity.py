@@ -32,10 +32,10 @@ class SensitivityStudy:
     @staticmethod
     def of(checkpoint: Checkpoint, calibration: Calibration) -> "SensitivityStudy":
         """Open a study of a checkpoint on up to 32 of its calibration crops."""
-        checkpoint = calibration.network_of(checkpoint)
-        model = onnx.load(checkpoint.model)
+        model = onnx.load(calibration.network_of(checkpoint).model)
         images = network_inputs(model, checkpoint.normalisation, calibration.crops()[:_IMAGES])
-        return SensitivityStudy(Probe(model, calibration.table, images), calibration)
+        original = onnx.load(checkpoint.model) if calibration.network else None
+        return SensitivityStudy(Probe(model, calibration.table, images, original), calibration)
 
     @property
     def record(self) -> Path:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from command import REPOSITORY
 
-from calibration.quantize import QdqTypes, quantize
+from calibration.quantize import QdqTypes, quantize, quantized_layers
 from calibration.refinement.contract import Candidate
 from calibration.sampler import CalibrationList
 from calibration.scales import ScaleTable
@@ -22,6 +22,7 @@ from lfw_eval.pipelines import refinement
 from lfw_eval.pipelines.calibration import Calibration, calibrate
 from lfw_eval.pipelines.export import export
 from lfw_eval.pipelines.refinement import EQUALISED, REFINED, refine
+from lfw_eval.pipelines.sensitivity import SensitivityStudy
 from lfw_eval.system.errors import UserError
 
 IMAGES = CalibrationList(tuple(f"P{n % 16:02}_{n // 16:04d}" for n in range(64)), "test")
@@ -112,6 +113,31 @@ def test_an_engine_is_built_of_the_refined_network(checkpoint, calibrated, crops
     assert request.model.name == REFINED and request.scales == refined.table
     # FP32 beside it stays the checkpoint's.
     assert choice.in_precision("fp32").request(checkpoint).model == checkpoint.model
+
+
+def test_sensitivity_is_to_the_original(checkpoint, calibrated, monkeypatch):
+    """Embeddings of a refined network in FP32 are none to compare with."""
+
+    class Smaller(Scaled):
+        def __call__(self, candidate, original, images):
+            model = onnx.ModelProto.FromString(candidate.model.SerializeToString())
+            layer = quantized_layers(model)[-1]
+            node = next(node for node in model.graph.node if node.name == layer)
+            for tensor in model.graph.initializer:
+                if tensor.name == node.input[1]:
+                    weights = onnx.numpy_helper.to_array(tensor) * 0.99
+                    tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
+            return Candidate(model, super().__call__(candidate, original, images).amax)
+
+    monkeypatch.setattr(refinement, "STEPS", (Smaller(0.1, preserving=False),))
+    refined = refine(checkpoint, calibrated)
+    study = SensitivityStudy.of(checkpoint, refined)
+    original = onnx.load(checkpoint.model)
+    network = onnx.load(refined.network.model)
+    assert study.probe.error(original).cosine == pytest.approx(1)
+    assert study.probe.error(original).sqnr > 100
+    assert study.probe.error(network).sqnr < 60
+    assert study.record.parent == refined.output_folder
 
 
 def test_read_again(checkpoint, calibrated):
