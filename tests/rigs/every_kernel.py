@@ -3,11 +3,13 @@
 every_kernel.py photographs.npz results.npz pnet.pt rnet.pt onet.pt threads blocks sanitizer
 """
 
+import ctypes
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
 import numpy as np
 from cuda_on_cpu.compiler import kernels_of
 from cuda_on_cpu.device import CpuDevice, CpuModule
@@ -20,12 +22,15 @@ from lfw_eval.checkpoints.mtcnn import output_network, refinement_network
 from lfw_eval.datasets.alignment import FivePointAlignment, MtcnnAlignment, arcface_template
 from lfw_eval.datasets.alignment.cuda_crops import SOURCES as CROP_SOURCES
 from lfw_eval.datasets.alignment.cuda_crops import FivePointCrops, MarginCrops
+from lfw_eval.datasets.cuda_jpeg.decoder import SOURCES as JPEG_SOURCES
+from lfw_eval.datasets.cuda_jpeg.decoder import CudaJpegDecoder
+from lfw_eval.datasets.host_decoding import HostDecoder
 from lfw_eval.detectors.cuda_mtcnn.detector import SOURCES, CudaMtcnn
 from lfw_eval.detectors.cuda_mtcnn.fused_proposal import SOURCE, FusedProposal, proposal_weights
 from lfw_eval.engines.cuda import memory
 from lfw_eval.engines.cuda.memory import Buffers
 
-EVERY_SOURCE = (SOURCE, *SOURCES, *CROP_SOURCES)
+EVERY_SOURCE = (SOURCE, *SOURCES, *CROP_SOURCES, *JPEG_SOURCES)
 _CROPS = CropSize(112, 96)
 
 
@@ -61,10 +66,32 @@ def run_every_kernel(
             aligned = crops.to_host(stream)
             for part in ("crops", "boxes", "detected"):
                 results[f"{part} by {kind.__name__}"] = getattr(aligned, part)
+        decoder = stack.enter_context(CudaJpegDecoder(device, module, HostDecoder(device, 1)))
+        files = list(_jpegs(photographs))
+        decoded = decoder.decode(files, [""] * len(files), stream)
+        for row, (address, height, _, stride, _) in zip(
+            decoded.rows.tolist(), decoded.images.table.tolist(), strict=True
+        ):
+            pixels = (ctypes.c_uint8 * (height * stride)).from_address(address)
+            results[f"pixels of {row}"] = np.frombuffer(pixels, np.uint8).copy()
     if photographs:
         every = {name for source in EVERY_SOURCE for name, _ in kernels_of(source)}
         assert module.launched == every
     return results
+
+
+def _jpegs(photographs: Sequence[NDArray[np.uint8]]) -> Iterator[bytes]:
+    """Yield photographs as files, with restarts and without, and damaged ones."""
+    for photograph in photographs:
+        # libjpeg writes no longer ones, and OpenCV's exceptions end a process under a sanitizer.
+        photograph = photograph[:65_500, :65_500]
+        for interval in (0, 3):
+            flags = [cv2.IMWRITE_JPEG_RST_INTERVAL, interval]
+            content = cv2.imencode(".jpg", photograph, flags)[1].tobytes()
+            middle = len(content) // 2
+            yield content
+            yield content[:middle] + bytes(2) + content[middle + 5 :]
+            yield content[:middle]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ FILE = np.dtype(
     [
         ("content", "u8"),
         ("pixels", "u8"),
+        ("codes", "u8"),
         ("size", "i4"),
         ("height", "i4"),
         ("width", "i4"),
@@ -29,9 +30,8 @@ FILE = np.dtype(
 FRAME_BYTES = 6588
 """Of `struct Frame` of jpeg.cuh."""
 
-LARGEST_FILE = 1 << 15
-"""Bytes. One thread decodes a file's codes, 3 MB/s on an H200, so that the others of a batch would
-wait longer for a larger one than all cores of the host take for the few that such a batch has."""
+LARGEST_FILE = 1 << 24
+"""Bytes, which bounds the numbers of their bits."""
 MOST_PIXELS = 1 << 24
 """Of a photograph, for the memory that decoding takes: 9 bytes for each pixel, and 3 for the
 result."""
@@ -42,12 +42,13 @@ _UNIT = 16  # pixels of a side of the largest unit that is coded together
 _BLOCK = 8  # pixels of a side of a block
 _COMPONENTS = 3
 _THREADS = 128
-_CODE_THREADS = 32
+_CODE_THREADS = 128
+_ROOM, _PADDING = 3, 32  # bytes for each of a file that its coded data take on the way, and more
 _PIXELS_OF_A_THREAD = 4
 
 
 class CudaJpegDecoder(DeviceDecoder):
-    """Small baseline JPEGs by kernels; all others by another decoder."""
+    """Baseline JPEGs by kernels; all others by another decoder."""
 
     def __init__(self, device: Device, module: Module, others: DeviceDecoder) -> None:
         """Decode for a device.
@@ -134,6 +135,8 @@ class CudaJpegDecoder(DeviceDecoder):
         address = self._buffers.reserve("files", host.nbytes)
         pixels = memory.reserve("photographs", pixel_size)
         files["content"] = address + files.nbytes + code_starts
+        room, room_size = _placed(_ROOM * lengths + _PADDING, _CODE_ALIGNMENT)
+        files["codes"] = self._buffers.reserve("codes", room_size) + room
         files["pixels"] = pixels + pixel_starts
         host[: files.nbytes] = files.view(np.uint8)
         code = memoryview(host[files.nbytes :])  # type: ignore[arg-type]

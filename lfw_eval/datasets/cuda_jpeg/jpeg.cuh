@@ -1,12 +1,14 @@
 // Baseline JPEGs on the GPU (ITU-T T.81), decoded to the very pixels of libjpeg-turbo.
 #pragma once
 
+constexpr int PADDING = 16;  // bytes behind coded data
 constexpr int COMPONENTS = 3, TABLES = 4, BLOCK = 8, AREA = BLOCK * BLOCK;
 
 // What the host says of a file; FILE of decoder.py.
 struct File {
     const unsigned char* content;
     unsigned char* pixels;  // (height, width, 3)
+    unsigned* codes;        // room for three times the content, and for padding
     int size, height, width;
     int room;  // the first of the 8x8 blocks that are this file's, in coefficients and samples
 };

@@ -67,6 +67,10 @@ template <class T, class U> T atomicMax(T* place, U value)
 {
     return change_at_once(place, [=](T before) { return std::max(before, T(value)); });
 }
+template <class T, class U> T atomicMin(T* place, U value)
+{
+    return change_at_once(place, [=](T before) { return std::min(before, T(value)); });
+}
 template <class T, class U> T atomicOr(T* place, U value)
 {
     return change_at_once(place, [=](T before) { return T(before | T(value)); });
