@@ -15,6 +15,7 @@ from lfw_eval.checkpoints.formats import CHECKPOINTS, format_of
 from lfw_eval.checkpoints.own_normalisation import OwnNormalisation, own_normalisation
 from lfw_eval.checkpoints.preprocessing import ChannelOrder
 from lfw_eval.checkpoints.quantized import Quantization, quantization_of
+from lfw_eval.results.codec import plain, typed
 from lfw_eval.results.engine import ModelDescription
 from lfw_eval.sources import checkpoints, locate
 from lfw_eval.system.errors import UserError
@@ -128,17 +129,51 @@ def open_checkpoint(
         )
 
     model = converted(name, digest, built_from, convert_source)
-    network = onnx.load(model, load_external_data=False)
+    facts = _facts(model, source)
     return Checkpoint(
         name=name,
         folder=model.parent,
         model=model,
-        normalisation=str(normalisation_of(network)),
+        normalisation=facts.normalisation,
         source_sha256=digest,
+        quantization=facts.quantization,
+        own_normalisation=facts.own_normalisation,
+        image_shape=facts.image_shape,
+    )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a converted network says, as `Checkpoint` has it."""
+
+    normalisation: str
+    quantization: Quantization | None
+    own_normalisation: OwnNormalisation | None
+    image_shape: tuple[int, int, int]
+
+
+def _facts(model: Path, source: Path) -> _Facts:
+    """Return what a converted network says; it is written into its record, and read once.
+
+    Raises:
+        UserError: It is quantised in a way that is not supported.
+    """
+    path = model.with_suffix(".json")
+    record = read_record(path) or {}
+    with suppress(ValueError):
+        found: _Facts = typed(_Facts, record.get("facts"), "facts", {})
+        return found
+    network = onnx.load(model, load_external_data=False)
+    facts = _Facts(
+        normalisation=str(normalisation_of(network)),
         quantization=quantization_of(network, str(source)),
         own_normalisation=own_normalisation(network),
         image_shape=image_shape(network),
     )
+    # Without room or permission it is read again next time.
+    with suppress(UserError):
+        write_record(path, {**record, "facts": plain(facts)})
+    return facts
 
 
 def recipe_of(

@@ -14,7 +14,8 @@ from lfw_eval.system.errors import UserError
 from lfw_eval.system.files import files_sha256
 
 RECIPE = 4
-"""Version of the conversion: raise it when the same checkpoint would give another network."""
+"""Version of the conversion: raise it when the same checkpoint would give another network, or other
+facts about it, such as its normalisation."""
 
 _NORMALISATION = "lfw_eval.normalisation"
 

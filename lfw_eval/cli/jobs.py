@@ -74,17 +74,25 @@ class NetworkOptions:
         return choice.precision == "int8" and not choice.options.has_scales
 
     def open_gpus(self) -> None:
-        """Load what the engine's GPUs need: libraries, and CUDA itself, half a second and more.
+        """Start CUDA on the engine's GPUs, which takes a quarter of a second and more.
 
         Raises:
             UserError: They are not to be had.
         """
         if gpus := self._choice(None).options.gpus:
-            if self.alignment.align_on != "cpu":
-                GpuRuntimes.of(gpus)
             for device in open_devices(gpus):
                 with device.active():
                     device.memory()
+
+    def load_runtimes(self) -> None:
+        """Load the libraries that align and embed on GPUs, which takes as long.
+
+        Raises:
+            UserError: They are not to be had.
+        """
+        gpus = self._choice(None).options.gpus
+        if gpus and self.alignment.align_on != "cpu":
+            GpuRuntimes.of(gpus)
 
     def _choice(self, candidate: Checkpoint | None) -> EngineChoice:
         return choose_engine(
@@ -118,10 +126,11 @@ class JobOptions:
         Raises:
             UserError: An option names what is not there.
         """
-        with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(2) as threads:
             if runs_here:
                 # What fails there is said where the GPUs are needed.
-                thread.submit(self.network.open_gpus)
+                threads.submit(self.network.open_gpus)
+                threads.submit(self.network.load_runtimes)
             return self.network.job_on(self.data.open(pairs_needed=pairs_needed), candidate)
 
 

@@ -1,7 +1,7 @@
 """Finds the images that a list means, whatever part of their paths it writes."""
 
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lfw_eval.datasets.photographs import SUFFIXES
@@ -23,13 +23,11 @@ class ImageFinder:
         roots = (root.absolute(), root.resolve()) if root else ()
         self._roots = {_normal(str(path)) for path in roots}
         self._by_path: dict[str, list[str]] = {}
-        self._by_end: dict[str, list[str]] = {}
+        self._by_end: dict[int, dict[str, list[str]]] = {}
         for name, path in paths.items():
             path = _normal(path)
             for written in {path, _without_suffix(path)}:
                 self._by_path.setdefault(written, []).append(name)
-                for end in _ends(written):
-                    self._by_end.setdefault(end, []).append(name)
 
     def find(self, written: str) -> Collection[str]:
         """Return the names of the images that this can mean: one, none, or several."""
@@ -37,10 +35,23 @@ class ImageFinder:
         for root in self._roots:
             if path.startswith(f"{root}/"):
                 return self._by_path.get(path[len(root) + 1 :], ())
-        for index in (self._by_path, self._by_end):
-            if path in index:
-                return index[path]
-        return ()
+        if path in self._by_path:
+            return self._by_path[path]
+        return self._ends_after(path.count("/")).get(path, ())
+
+    def _ends_after(self, slashes: int) -> Mapping[str, list[str]]:
+        """Return the images by the ends of their paths that have so many slashes.
+
+        Lists write names alike, so that few of all ends are looked up.
+        """
+        if slashes not in self._by_end:
+            ends: dict[str, list[str]] = {}
+            for path, names in self._by_path.items():
+                if path.count("/") >= slashes:
+                    end = "/".join(path.rsplit("/", slashes + 1)[-slashes - 1 :])
+                    ends.setdefault(end, []).extend(names)
+            self._by_end[slashes] = ends
+        return self._by_end[slashes]
 
     def one(self, written: str, where: str) -> str:
         """Return the name of the image that this means.
@@ -75,13 +86,6 @@ class ImageFinder:
         if is_unread(path):
             return "convert it to .png, since this kind of image is not read"
         return "correct the line"
-
-
-def _ends(path: str) -> Iterator[str]:
-    """Yield a normal path, and what follows each of its slashes."""
-    while path:
-        yield path
-        path = path.partition("/")[2]
 
 
 def _normal(path: str) -> str:

@@ -3,11 +3,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from lfw_eval.checkpoints import checkpoint
+from lfw_eval.checkpoints.checkpoint import open_checkpoint
 from lfw_eval.checkpoints.conversion import convert, normalisation_of
 from lfw_eval.checkpoints.graph_builder import GraphBuilder
 from lfw_eval.checkpoints.onnx_file import read_onnx
 from lfw_eval.checkpoints.own_normalisation import own_normalisation
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.records import read_record, write_record
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 BATCH = {"gamma": (1, 1, 1), "beta": (0, 0, 0), "mean": (120, 110, 100), "variance": (3600,) * 3}
@@ -137,3 +140,24 @@ def test_refusal_without_one_names_what_finds_it(tmp_path):
     onnx.save(network(), path)
     with pytest.raises(UserError, match=r"does not state how .*lfw-eval inspect tries"):
         convert(path)
+
+
+def test_what_a_network_says_is_read_of_it_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFW_EVAL_CHECKPOINTS", str(tmp_path))
+    (tmp_path / "manifest.toml").touch()
+    steps = ("Sub", per_channel(MEAN)), ("Div", per_channel(STD))
+    for name, model in {"own": network(*steps), "none": network()}.items():
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        normalisation = None if name == "own" else "fixed"
+        first = open_checkpoint(str(tmp_path / f"{name}.onnx"), normalisation)
+        with monkeypatch.context() as reading:
+            reading.setattr(checkpoint, "own_normalisation", None)
+            again = open_checkpoint(str(tmp_path / f"{name}.onnx"), normalisation)
+        assert again == first
+        assert again.image_shape == first.image_shape == (40, 40, 3)
+        assert (again.own_normalisation is None) == (name == "none")
+        (record,) = first.folder.glob("fp32-*.json")
+        facts = read_record(record)
+        assert facts.pop("facts")
+        write_record(record, facts)  # as earlier versions did
+        assert open_checkpoint(str(tmp_path / f"{name}.onnx"), normalisation) == first
