@@ -16,6 +16,7 @@ from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
 from lfw_eval.engines.cuda.leases import LeasedBuffers
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import cpu_count, cpu_threads
+from lfw_eval.system.silence import silent_libraries
 
 _ALIGNMENT = 256  # bytes, at which each photograph begins
 _MEMORY = "photographs"
@@ -51,7 +52,8 @@ class HostDecoder(DeviceDecoder):
             except UserError as error:
                 return error
 
-        results = self._spread(decoded, len(contents))
+        with silent_libraries():
+            results = self._spread(decoded, len(contents))
         unreadable = {
             p: result for p, result in enumerate(results) if isinstance(result, UserError)
         }

@@ -28,7 +28,6 @@ from lfw_eval.sources import iter_members
 from lfw_eval.sources.archives import SUFFIXES as ARCHIVES
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.file_stamp import FileStamp
-from lfw_eval.system.silence import silent_libraries
 
 RECIPE = 1
 """Of decoding: raise it when the same file would give other pixels."""
@@ -292,9 +291,7 @@ def decode(content: bytes, where: str, flags: int = cv2.IMREAD_COLOR) -> NDArray
     """
     header_of(content, where)
     cut_off = is_cut_off(content)
-    # What libjpeg says of damage that it can mend names no file.
-    with silent_libraries():
-        image = None if cut_off else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    image = None if cut_off else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None:
         raise UserError(f"{where} is corrupt or truncated", "replace it, or leave it out")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

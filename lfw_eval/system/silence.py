@@ -16,7 +16,7 @@ _shown = -1  # where standard error goes otherwise
 def silent_libraries() -> Iterator[None]:
     """Drop what is written to standard error, in all threads, while any of them is within this.
 
-    Takes some microseconds.
+    Takes some microseconds, and longer where threads compete: not for each photograph.
     """
     _enter()
     try:

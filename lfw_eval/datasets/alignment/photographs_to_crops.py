@@ -20,6 +20,7 @@ from lfw_eval.datasets.unreadable import Unreadable
 from lfw_eval.detectors.mtcnn_networks import fetch_networks
 from lfw_eval.system.closing import Closing
 from lfw_eval.system.errors import UserError
+from lfw_eval.system.silence import silent_libraries
 from lfw_eval.workers.contract import Row, Workers
 from lfw_eval.workers.in_process import HERE
 from lfw_eval.workers.processes import Processes, core_count
@@ -134,7 +135,7 @@ def aligned_rows(
     photos: Iterator[tuple[str, NDArray[np.uint8]]], alignment: Alignment
 ) -> Iterator[Row]:
     """Yield `names` in the order read, and `crops`, `boxes`, `detected` as `AlignedFaces` has."""
-    while batch := list(islice(photos, _BATCH)):
+    while batch := _decoded_batch(photos):
         names = [name for name, _ in batch]
         faces = alignment.align(names, [image for _, image in batch])
         yield {
@@ -143,6 +144,14 @@ def aligned_rows(
             "boxes": faces.boxes,
             "detected": faces.detected,
         }
+
+
+def _decoded_batch(
+    photos: Iterator[tuple[str, NDArray[np.uint8]]],
+) -> list[tuple[str, NDArray[np.uint8]]]:
+    # What libjpeg says of damage that it mends names no file.
+    with silent_libraries():
+        return list(islice(photos, _BATCH))
 
 
 def _processes(photographs: Photographs, names: Sequence[str], alignment: Alignment) -> int:

@@ -88,6 +88,18 @@ def test_corrupt_photographs_are_named_after_the_others_are_aligned(
     assert counts == processes
 
 
+def test_libjpeg_says_nothing_of_damage_that_it_mends(tmp_path, capfd):
+    pixels = cv2.resize(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), (90, 90))
+    content = cv2.imencode(".jpg", pixels)[1].tobytes()
+    damaged = content[: len(content) // 2] + content[-2:]
+    cv2.imdecode(np.frombuffer(damaged, np.uint8), cv2.IMREAD_COLOR)
+    assert "Corrupt JPEG data" in capfd.readouterr().err
+    (tmp_path / "damaged.jpg").write_bytes(damaged)
+    photographs = FolderPhotographs({"damaged": tmp_path / "damaged.jpg"})
+    assert list(faces_by_name(HERE, photographs, ["damaged"], AlreadyAligned())) == ["damaged"]
+    assert capfd.readouterr().err == ""
+
+
 def test_what_does_not_pay_is_done_here(mtcnn_weights, counts, tmp_path):
     photographs = photographs_of(tmp_path, 300)
     small = faces_by_name(HERE, photographs, photographs.names, MtcnnAlignment())
