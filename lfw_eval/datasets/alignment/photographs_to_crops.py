@@ -159,7 +159,7 @@ def _processes(photographs: Photographs, names: Sequence[str], alignment: Alignm
     # Without a detector, reading them takes most of the time.
     if type(alignment) not in (MtcnnAlignment, FivePointAlignment):
         return 1
-    pixels = list(map(_pixels, islice(photographs.encoded(names), _SAMPLE)))
+    pixels = list(filter(None, map(_pixels, islice(photographs.encoded(names), _SAMPLE))))
     worth = sum(pixels) * len(names) // (max(1, len(pixels)) * _PIXELS_WORTH_A_PROCESS)
     return min(worth, core_count(), _MAX_PROCESSES)
 
