@@ -70,6 +70,7 @@ class Sampler:
         """
         self._start = start
         self._trees: dict[str, Node] = {}
+        self._longest = (0.0, 0.0)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="sampler", daemon=True)
         self._began = self._now()
@@ -80,6 +81,8 @@ class Sampler:
         self._stopped.set()
         self._thread.join()
         lines = [f"{self._began:.3f} s until Python ran this, {self._now():.3f} s until its end"]
+        took, since = self._longest
+        lines.append(f"{took:.3f} s at the most without a look, from {since:.3f} s on")
         for name, tree in sorted(self._trees.items(), key=lambda item: item[1].first):
             lines += ["", *tree.lines(name)]
         return "\n".join(lines)
@@ -91,6 +94,7 @@ class Sampler:
         before = self._began
         while not self._stopped.wait(_PERIOD):
             now = self._now()
+            self._longest = max(self._longest, (now - before, before))
             names = {thread.ident: thread.name for thread in threading.enumerate()}
             for ident, frame in sys._current_frames().items():
                 path = _path(frame)
