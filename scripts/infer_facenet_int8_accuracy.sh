@@ -4,6 +4,7 @@
 #   --tgt X         exit with 1 where ACC is below X
 #   --dataset D     folder or .tgz of LFW; by default it is fetched
 #   --checkpoint C  .h5, .pt or .onnx; by default it is fetched
+#   --refine        refine the network for INT8 first
 #   --engine E      openvino, tensorrt, onnxruntime or dummy
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
