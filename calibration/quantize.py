@@ -125,6 +125,22 @@ def coverage(model: onnx.ModelProto, table: ScaleTable) -> Coverage:
     return _Quantizer(model, table, QdqTypes(unsigned=False), ()).coverage()
 
 
+def weight_levels(
+    weights: NDArray[np.float32], axis: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return weights as int8, and the scale of every output channel, shaped to multiply them.
+
+    Args:
+        weights: float32, at least one axis besides the output channels'.
+        axis: Of the output channels.
+    """
+    others = tuple(other for other in range(weights.ndim) if other != axis)
+    scale = (np.abs(weights).max(axis=others, keepdims=True) / 127).astype(np.float32)
+    # Weights that are all zero, or too small for a scale, quantise to zero.
+    scale = np.where(scale > 0, scale, np.float32(1))
+    return np.clip(np.rint(weights / scale), -127, 127).astype(np.int8), scale
+
+
 class _Quantizer:
     def __init__(
         self,
@@ -227,11 +243,7 @@ class _Quantizer:
     def _weights(self, name: str, axis: int) -> str:
         if (name, axis) not in self._dequantized:
             weights = numpy_helper.to_array(self._constants[name])
-            others = tuple(other for other in range(weights.ndim) if other != axis)
-            scale = (np.abs(weights).max(axis=others, keepdims=True) / 127).astype(np.float32)
-            # Weights that are all zero, or too small for a scale, quantise to zero.
-            scale = np.where(scale > 0, scale, np.float32(1))
-            levels = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
+            levels, scale = weight_levels(weights, axis)
             parameters = [
                 self._constant(f"{name}.scale", scale.reshape(-1)),
                 self._constant(f"{name}.zero", np.zeros(scale.size, np.int8)),
