@@ -1,27 +1,33 @@
 """Bias correction: the mean output of every layer is that of FP32 (Nagel et al. 2019, 4.2)."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from calibration.quantize import weight_levels
+from calibration.refinement.contract import Candidate
 from calibration.refinement.layers import Layer, revise_layers
 from calibration.refinement.parameters import Parameters
 
 
-def correct_biases(
-    model: onnx.ModelProto,
-    amax: Mapping[str, float],
-    original: onnx.ModelProto,
-    images: NDArray[np.float32],
-) -> onnx.ModelProto:
-    """Return the model with biases by which INT8 layers have the mean output of FP32, per channel.
+@dataclass(frozen=True)
+class BiasCorrection:
+    """Give every layer in INT8 the mean output of FP32, per channel.
 
     In order: what reads a corrected layer is corrected for what is left of its error.
     """
-    return revise_layers(model, amax, original, images, corrected, "bias correction")
+
+    name: str = "bias correction"
+    recipe: str = "1"
+    preserving: bool = False
+
+    def __call__(
+        self, candidate: Candidate, original: onnx.ModelProto, images: NDArray[np.float32]
+    ) -> Candidate:
+        """Return the candidate with its biases corrected; see `Step`."""
+        return revise_layers(candidate, original, images, corrected, self.name)
 
 
 def corrected(layer: Layer) -> Parameters:

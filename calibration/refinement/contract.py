@@ -74,6 +74,7 @@ class Step(Protocol):
 
         Args:
             candidate: The network of the step before.
-            original: The network that embeddings are compared with.
+            original: The FP32 network that the candidate stands for, tensor by tensor: the
+                original one, or after steps that preserve the FP32 function, theirs.
             images: Those to fit on, float32 (n, 3, height, width).
         """

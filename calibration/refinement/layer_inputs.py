@@ -49,7 +49,11 @@ class Geometry:
             kernel=kernel,
             strides=tuple(attributes.get("strides", [1] * len(kernel))),
             dilations=tuple(attributes.get("dilations", [1] * len(kernel))),
-            pads=None if pad.startswith(b"SAME") else (0,) * 2 * len(kernel) if pad == b"VALID" else tuple(pads),
+            pads=None
+            if pad.startswith(b"SAME")
+            else (0,) * 2 * len(kernel)
+            if pad == b"VALID"
+            else tuple(pads),
             upper=pad == b"SAME_UPPER",
         )
 
@@ -58,7 +62,9 @@ class Geometry:
         rows = np.moveaxis(weights, self.axis, 0).astype(np.float64)
         return rows.reshape(self.groups, len(rows) // self.groups, -1)
 
-    def weights(self, matrices: NDArray[np.float64], like: NDArray[np.float32]) -> NDArray[np.float32]:
+    def weights(
+        self, matrices: NDArray[np.float64], like: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Return matrices in the layout of the layer's weights: undo `matrices`."""
         shape = np.moveaxis(like, self.axis, 0).shape
         rows = matrices.reshape(shape).astype(np.float32)
@@ -81,23 +87,22 @@ class Geometry:
         if any(begins) or any(ends):
             inputs = np.pad(inputs, [(0, 0), (0, 0), *zip(begins, ends, strict=True)])
         windows = sliding_window_view(inputs, spans, axis=tuple(range(2, 2 + rank)))
-        return windows[
-            (slice(None), slice(None))
-            + tuple(slice(None, None, s) for s in self.strides)
-            + tuple(slice(None, None, d) for d in self.dilations)
-        ]
+        steps = [slice(None, None, step) for step in (*self.strides, *self.dilations)]
+        return windows[(slice(None), slice(None), *steps)]
 
     def mean_patch(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the mean patch over all images and positions, float64 (groups, inputs)."""
         if not self.kernel:
-            return inputs.reshape(-1, inputs.shape[-1]).mean(axis=0, dtype=np.float64)[None]
+            rows = inputs.reshape(1, -1, inputs.shape[-1])
+            return np.asarray(rows.mean(axis=1, dtype=np.float64))
         windows = self._windows(inputs)
         rank = len(self.kernel)
         positions = (0, *range(2, 2 + rank))
         # Kernel's places one by one: each mean runs along rows of the image.
         mean = np.empty((windows.shape[1], *self.kernel))
         for place in np.ndindex(*self.kernel):
-            mean[(slice(None), *place)] = windows[(..., *place)].mean(axis=positions, dtype=np.float64)
+            values = windows[(..., *place)]
+            mean[(slice(None), *place)] = values.mean(axis=positions, dtype=np.float64)
         return mean.reshape(self.groups, -1)
 
     def patches(self, inputs: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -121,6 +126,6 @@ class Geometry:
     def positions(self, inputs: NDArray[np.float32]) -> int:
         """Return how many positions an input has, over all its images."""
         if not self.kernel:
-            return inputs.size // inputs.shape[-1]
+            return int(np.prod(inputs.shape[:-1]))
         windows = self._windows(inputs[:1])
         return len(inputs) * int(np.prod(windows.shape[2 : 2 + len(self.kernel)]))

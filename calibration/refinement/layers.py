@@ -1,7 +1,7 @@
 """Layer by layer in order: each sees inputs that the revised layers before it make."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -10,13 +10,12 @@ from tqdm import tqdm
 
 from calibration.constants import with_initializers
 from calibration.placement import Placement
-from calibration.quantize import QdqTypes, quantize
+from calibration.quantize import quantize
+from calibration.refinement.contract import Candidate
 from calibration.refinement.layer_inputs import Geometry
+from calibration.refinement.measure import BATCH, SIGNED
 from calibration.refinement.parameters import Parameters, ParameterStore
 from calibration.refinement.streams import Stream
-from calibration.scales import ScaleTable
-
-_BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,30 +44,28 @@ class Layer:
 
 
 def revise_layers(
-    model: onnx.ModelProto,
-    amax: Mapping[str, float],
+    candidate: Candidate,
     original: onnx.ModelProto,
     images: NDArray[np.float32],
     revise: Callable[[Layer], Parameters],
     label: str,
-) -> onnx.ModelProto:
-    """Return the model with the parameters of every layer revised, first to last.
+) -> Candidate:
+    """Return the candidate with the parameters of every layer revised, first to last.
 
     All images pass through both networks once. Layers stay as they are whose bias is not constant,
     and products that are scaled or transposed, or have no bias.
 
     Args:
-        model: The network to revise, float32, its constants initializers.
-        amax: Thresholds of its tensors.
-        original: The network with the same tensors that it stands for in FP32.
-        images: float32 (n, ...), for the input of both.
+        candidate: The network to revise.
+        original: The FP32 network that it stands for, tensor by tensor.
+        images: float32 (n, ...), at least two, for the input of both.
         revise: Returns new parameters; float32 weights that are on their grid already stay so.
         label: Of the progress bar.
     """
-    revised, original = with_initializers(model), with_initializers(original)
-    table = ScaleTable(dict(amax), "refined", model="", images="", crops=len(images))
-    quantized = quantize(revised, table, QdqTypes(unsigned=False))
-    batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
+    revised, original = with_initializers(candidate.model), with_initializers(original)
+    quantized = quantize(revised, candidate.table(), SIGNED)
+    size = min(BATCH, -(-len(images) // 2))
+    batches = [images[first : first + size] for first in range(0, len(images), size)]
     streams = Stream(original, batches), Stream(quantized, batches)
     stores = ParameterStore(revised), ParameterStore(quantized)
     targets = ParameterStore(original)
@@ -92,8 +89,8 @@ def revise_layers(
             geometry=Geometry.of(node, weights, axes[place]),
             target=Parameters(targets.weights(target_node), target_bias),
             parameters=parameters,
-            inputs=streams[0].tensors(target_node.input[0]),
-            quantized_inputs=streams[1].tensors(quantized_node.input[0]),
+            inputs=streams[0].batches(target_node.input[0]),
+            quantized_inputs=streams[1].batches(quantized_node.input[0]),
         )
         result = revise(layer)
         for store, own in zip(stores, (node, quantized_node), strict=True):
@@ -101,7 +98,7 @@ def revise_layers(
                 store.set_weights(own, result.weights)
             store.set_bias(own, result.bias)
     onnx.checker.check_model(revised)
-    return revised
+    return replace(candidate, model=revised)
 
 
 def _places(model: onnx.ModelProto) -> dict[str, int]:

@@ -43,7 +43,7 @@ class ParameterStore:
 
     def weights(self, node: onnx.NodeProto) -> NDArray[np.float32]:
         """Return the weights of a layer."""
-        return numpy_helper.to_array(self._constants[node.input[1]])
+        return np.asarray(numpy_helper.to_array(self._constants[node.input[1]]))
 
     def bias(self, node: onnx.NodeProto, channels: int) -> NDArray[np.float32] | None:
         """Return the bias of a layer, zeros where it has none but can; None where it cannot.

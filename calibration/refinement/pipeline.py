@@ -77,7 +77,7 @@ def refine(original: Candidate, images: Images, steps: Sequence[Step], folder: P
             files = _Files(folder, step.name, key)
             result = files.read()
             if result is None:
-                trial = step(candidate, original.model, images.fitting)
+                trial = step(candidate, equalised.model, images.fitting)
                 after = measure.int8(trial)
                 undone = after.cosine <= current.cosine or (
                     step.preserving and not _preserved(measure, trial.model)

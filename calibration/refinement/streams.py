@@ -38,9 +38,9 @@ class Stream:
         self._live: list[dict[str, Array]] = [{image: batch} for batch in batches]
         self._place = 0
 
-    def tensors(self, name: str) -> list[Array]:
-        """Return a tensor that the next nodes read, in batches."""
-        return [live[name] for live in self._live]
+    def batches(self, name: str) -> list[NDArray[np.float32]]:
+        """Return a float32 tensor that the next nodes read."""
+        return [live[name].astype(np.float32, copy=False) for live in self._live]
 
     def advance(self, place: int) -> None:
         """Run the nodes before this place that have not run yet."""
@@ -91,6 +91,4 @@ def _part(
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [tensor for tensor in model.graph.initializer if tensor.name in read],
     )
-    return helper.make_model(
-        graph, opset_imports=model.opset_import, ir_version=model.ir_version
-    )
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

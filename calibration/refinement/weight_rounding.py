@@ -5,12 +5,13 @@ input: they minimise |W X - W_q X|. Here the FP32 output is the target of the IN
 W_q X_q|: weights also make good what they can of the error in their input.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from calibration.refinement.contract import Candidate
 from calibration.refinement.covariance import Moments, moments
 from calibration.refinement.layers import Layer, revise_layers
 from calibration.refinement.parameters import Parameters
@@ -20,18 +21,23 @@ _DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 _BLOCK = 64
 
 
-def round_weights(
-    model: onnx.ModelProto,
-    amax: Mapping[str, float],
-    original: onnx.ModelProto,
-    images: NDArray[np.float32],
-) -> onnx.ModelProto:
-    """Return the model with weights on their INT8 grid, and biases that go with them.
+@dataclass(frozen=True)
+class WeightRounding:
+    """Put weights on their INT8 grid, and give every layer biases that go with them.
 
     Every channel has a weight of 127 steps: engines that take the largest over 127 as the scale
     find these levels again.
     """
-    return revise_layers(model, amax, original, images, rounded, "weight rounding")
+
+    name: str = "weight rounding"
+    recipe: str = "1"
+    preserving: bool = False
+
+    def __call__(
+        self, candidate: Candidate, original: onnx.ModelProto, images: NDArray[np.float32]
+    ) -> Candidate:
+        """Return the candidate with rounded weights; see `Step`."""
+        return revise_layers(candidate, original, images, rounded, self.name)
 
 
 def rounded(layer: Layer) -> Parameters:
@@ -47,15 +53,16 @@ def rounded(layer: Layer) -> Parameters:
     chosen = levels * steps
     gap = both.mean_error() + ((target - chosen) @ both.mean_input()[..., None])[..., 0]
     bias = layer.target.bias + gap.reshape(-1)
-    return Parameters(
-        geometry.weights(chosen, layer.parameters.weights), bias.astype(np.float32)
-    )
+    return Parameters(geometry.weights(chosen, layer.parameters.weights), bias.astype(np.float32))
 
 
 def _best_damping(first: Moments, second: Moments) -> float:
     """Return the damping whose change of weights serves the other half of the images best."""
     costs = [
-        sum(_cost(_making_good(fit, damping), other) for fit, other in ((first, second), (second, first)))
+        sum(
+            _cost(_making_good(fit, damping), other)
+            for fit, other in ((first, second), (second, first))
+        )
         for damping in _DAMPINGS
     ]
     return _DAMPINGS[int(np.argmin(costs))]
@@ -70,7 +77,8 @@ def _cost(change: NDArray[np.float64], moments: Moments) -> float:
 def _making_good(moments: Moments, damping: float) -> NDArray[np.float64]:
     """Return the change of weights that makes good the input's error: ridge regression."""
     h = _damped(moments.input_covariance(), damping)
-    return np.linalg.solve(h, moments.error_covariance().transpose(0, 2, 1)).transpose(0, 2, 1)
+    solved = np.linalg.solve(h, moments.error_covariance().transpose(0, 2, 1))
+    return np.asarray(solved.transpose(0, 2, 1))
 
 
 def exact_scales(scales: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,7 +88,8 @@ def exact_scales(scales: NDArray[np.float64]) -> NDArray[np.float64]:
     again. Zero, of a channel without weights, becomes 1.
     """
     mantissa, exponent = np.frexp(np.where(scales > 0, scales, 1))
-    return np.ldexp(np.rint(np.ldexp(mantissa, 17)), exponent - 17)
+    scaled: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(mantissa, 17)), exponent - 17)
+    return scaled
 
 
 def choose_levels(
