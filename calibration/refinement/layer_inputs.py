@@ -88,7 +88,8 @@ class Geometry:
             inputs = np.pad(inputs, [(0, 0), (0, 0), *zip(begins, ends, strict=True)])
         windows = sliding_window_view(inputs, spans, axis=tuple(range(2, 2 + rank)))
         steps = [slice(None, None, step) for step in (*self.strides, *self.dilations)]
-        return windows[(slice(None), slice(None), *steps)]
+        index = (slice(None), slice(None), *steps)
+        return windows[index]
 
     def mean_patch(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the mean patch over all images and positions, float64 (groups, inputs)."""
@@ -101,8 +102,8 @@ class Geometry:
         # Kernel's places one by one: each mean runs along rows of the image.
         mean = np.empty((windows.shape[1], *self.kernel))
         for place in np.ndindex(*self.kernel):
-            values = windows[(..., *place)]
-            mean[(slice(None), *place)] = values.mean(axis=positions, dtype=np.float64)
+            pixels, channels = (..., *place), (slice(None), *place)
+            mean[channels] = windows[pixels].mean(axis=positions, dtype=np.float64)
         return mean.reshape(self.groups, -1)
 
     def patches(self, inputs: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -117,9 +118,9 @@ class Geometry:
         windows = self._windows(inputs)
         rank = len(self.kernel)
         extents = windows.shape[2 : 2 + rank]
-        image, *place = np.unravel_index(chosen, (len(inputs), *extents))
+        place = np.unravel_index(chosen, (len(inputs), *extents))
         # Adjacent indices with a slice between go first: (positions, channels, kernel...).
-        values = np.moveaxis(windows, 1, 1 + rank)[(image, *place)]
+        values = np.moveaxis(windows, 1, 1 + rank)[place]
         values = values.reshape(len(chosen), self.groups, -1)
         return np.ascontiguousarray(values.transpose(1, 0, 2))
 
