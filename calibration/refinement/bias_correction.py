@@ -11,6 +11,9 @@ from calibration.refinement.contract import Candidate
 from calibration.refinement.layers import Layer, revise_layers
 from calibration.refinement.parameters import Parameters
 
+# Images that means are taken over: the first ones.
+_IMAGES = 128
+
 
 @dataclass(frozen=True)
 class BiasCorrection:
@@ -27,7 +30,7 @@ class BiasCorrection:
         self, candidate: Candidate, original: onnx.ModelProto, images: NDArray[np.float32]
     ) -> Candidate:
         """Return the candidate with its biases corrected; see `Step`."""
-        return revise_layers(candidate, original, images, corrected, self.name)
+        return revise_layers(candidate, original, images[:_IMAGES], corrected, self.name)
 
 
 def corrected(layer: Layer) -> Parameters:

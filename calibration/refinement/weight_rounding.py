@@ -18,7 +18,8 @@ from calibration.refinement.layers import Layer, revise_layers
 from calibration.refinement.parameters import Parameters
 from calibration.refinement.ridge import damped, making_good
 
-_POSITIONS = 8192
+# Images that layers are fitted on, the first ones, and positions in them.
+_IMAGES, _POSITIONS = 256, 8192
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class WeightRounding:
         self, candidate: Candidate, original: onnx.ModelProto, images: NDArray[np.float32]
     ) -> Candidate:
         """Return the candidate with rounded weights; see `Step`."""
-        return revise_layers(candidate, original, images, rounded, self.name)
+        return revise_layers(candidate, original, images[:_IMAGES], rounded, self.name)
 
 
 def rounded(layer: Layer) -> Parameters:
