@@ -1,27 +1,71 @@
 """Networks run as they are written, Q/DQ nodes too."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
     import onnxruntime
 
 
-def open_session(model: onnx.ModelProto) -> "onnxruntime.InferenceSession":
+# Bytes. Shapes are computed from constants that are smaller.
+_LARGE = 4096
+
+
+class SharedConstants:
+    """A network's constants, the large ones in memory once for sessions of many of its parts.
+
+    Copied into every part, they would take most of the time that a session takes to open.
+
+    Attributes:
+        tensors: By name, for the graph of a part. What is large has no values there.
+    """
+
+    def __init__(self, constants: Iterable[TensorProto]) -> None:
+        import onnxruntime  # a second, which help texts do without
+
+        self.tensors: dict[str, TensorProto] = {}
+        self._values: dict[str, onnxruntime.OrtValue] = {}
+        for constant in constants:
+            values = numpy_helper.to_array(constant)
+            if values.nbytes > _LARGE:
+                self._values[constant.name] = onnxruntime.OrtValue.ortvalue_from_numpy(values)
+                constant = TensorProto(
+                    name=constant.name,
+                    data_type=constant.data_type,
+                    dims=constant.dims,
+                    data_location=TensorProto.EXTERNAL,
+                    external_data=[onnx.StringStringEntryProto(key="location", value="memory")],
+                )
+            self.tensors[constant.name] = constant
+
+    def give(self, model: onnx.ModelProto, options: "onnxruntime.SessionOptions") -> None:
+        """Let a session of a part find what it reads."""
+        names = [t.name for t in model.graph.initializer if t.name in self._values]
+        options.add_external_initializers(names, [self._values[name] for name in names])
+
+
+def open_session(
+    model: onnx.ModelProto, constants: SharedConstants | None = None
+) -> "onnxruntime.InferenceSession":
     """Return a session that runs Q/DQ nodes as they are.
 
     Fused INT8 kernels saturate on some CPUs, and reject float16.
+
+    Args:
+        constants: Those that the model has no values of.
     """
     import onnxruntime  # a second, which help texts do without
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if constants:
+        constants.give(model, options)
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from calibration.branches import read_names
 from calibration.placement import Placement
 from calibration.quantize import QdqTypes
-from calibration.sessions import open_session
+from calibration.sessions import SharedConstants, open_session
 
 # What a tail calls its threshold.
 _AMAX = "tail.amax"
@@ -25,11 +25,13 @@ class Tail:
         tensors: The tensors that share the threshold.
         model: Takes `inputs` and the threshold; its output is the network's first.
         inputs: Names of the network's tensors that it begins with.
+        constants: The weights, which `model` has no values of.
     """
 
     tensors: tuple[str, ...]
     model: onnx.ModelProto
     inputs: tuple[str, ...]
+    constants: SharedConstants
 
     def open(self) -> "OpenTail":
         """Return the tail in a session, ready to run."""
@@ -40,7 +42,7 @@ class OpenTail:
     """A tail that runs with one threshold after another."""
 
     def __init__(self, tail: Tail) -> None:
-        self._session = open_session(tail.model)
+        self._session = open_session(tail.model, tail.constants)
         self._inputs = tail.inputs
 
     def run(self, amax: float, values: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -73,6 +75,7 @@ class Tails:
         self._placement = Placement(model)
         self._non_negative = self._placement.never_negative()
         self._readings = self._by_threshold()
+        self._constants = SharedConstants(self._placement.constants.values())
 
     @property
     def thresholds(self) -> list[tuple[str, ...]]:
@@ -99,7 +102,7 @@ class Tails:
             nodes.append(node)
         read = dict.fromkeys(name for node in nodes for name in sorted(read_names(node)))
         written = {name for node in nodes for name in node.output}
-        constants |= {n: t for n, t in self._placement.constants.items() if n in read}
+        constants |= {n: t for n, t in self._constants.tensors.items() if n in read}
         inputs = tuple(n for n in read if n not in written | constants.keys() and n != _AMAX)
         graph = helper.make_graph(
             nodes,
@@ -115,7 +118,7 @@ class Tails:
             opset_imports=self._model.opset_import,
             functions=self._model.functions,
         )
-        return Tail(tensors, model, inputs)
+        return Tail(tensors, model, inputs, self._constants)
 
     def _by_threshold(self) -> dict[tuple[str, ...], dict[int, tuple[int, ...]]]:
         """Return by threshold which inputs of which nodes are quantised with it."""
