@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from calibration.refinement.layers import Layer
 
+# Of a mean square: the error of sums of products in float32.
+_FLOAT32 = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -47,9 +50,11 @@ class Moments:
         return self.r / self.count
 
     def input_covariance(self) -> NDArray[np.float64]:
-        """Return the covariance of x with itself."""
-        mean = self.mean_input()
-        return self.xx / self.count - mean[:, :, None] * mean[:, None, :]
+        """Return the covariance of x with itself, with what float32 may be off on its diagonal."""
+        mean, second = self.mean_input(), self.xx / self.count
+        noise = _FLOAT32 * np.einsum("gii->g", second) / second.shape[1]
+        identity = noise[:, None, None] * np.eye(second.shape[1])
+        return np.asarray(second - mean[:, :, None] * mean[:, None, :] + identity)
 
     def error_covariance(self) -> NDArray[np.float64]:
         """Return the covariance of r with x."""

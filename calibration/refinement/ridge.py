@@ -1,5 +1,7 @@
 """What a layer's weights can make good of the error in its INT8 input."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +21,11 @@ def making_good(first: Moments, second: Moments) -> tuple[NDArray[np.float64], f
     Returns:
         float64 (groups, outputs, inputs), and the damping.
     """
-    halves = _Regression(first), _Regression(second)
+    # Trials are compared, not used: float32 halves their time, which is most of the step's.
+    fitted, tried_on = (_Regression(half, np.float32) for half in (first, second))
 
     def cost(damping: float) -> float:
-        return halves[1].cost(halves[0].change(damping)) + halves[0].cost(halves[1].change(damping))
+        return tried_on.cost(fitted.change(damping))
 
     best, lowest = _FIRST_DAMPING, cost(_FIRST_DAMPING)
     for factor in (_FACTOR, 1 / _FACTOR):
@@ -33,30 +36,31 @@ def making_good(first: Moments, second: Moments) -> tuple[NDArray[np.float64], f
             best, lowest = best * factor, trial
         if best != _FIRST_DAMPING:
             break
-    both = _Regression(first + second)
+    both = _Regression(first + second, np.float64)
     return both.change(best) if lowest < 0 else np.zeros_like(both.errors), best
 
 
 class _Regression:
     """Of a layer's error on its input."""
 
-    def __init__(self, moments: Moments) -> None:
-        self.inputs = moments.input_covariance()
-        self.errors = moments.error_covariance()
+    def __init__(self, moments: Moments, dtype: type[np.floating[Any]]) -> None:
+        self.inputs = moments.input_covariance().astype(dtype)
+        self.errors = moments.error_covariance().astype(dtype)
 
-    def change(self, damping: float) -> NDArray[np.float64]:
+    def change(self, damping: float) -> NDArray[Any]:
         """Return the change of weights that makes good most of the error."""
         solved = np.linalg.solve(damped(self.inputs, damping), self.errors.transpose(0, 2, 1))
         return np.asarray(solved.transpose(0, 2, 1))
 
-    def cost(self, change: NDArray[np.float64]) -> float:
+    def cost(self, change: NDArray[Any]) -> float:
         """Return what a change of weights adds to the mean square of the output's error."""
         return float(np.vdot(change @ self.inputs - 2 * self.errors, change))
 
 
-def damped(covariance: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
+def damped(covariance: NDArray[Any], damping: float) -> NDArray[Any]:
     """Return a covariance with a share of its mean variance on the diagonal."""
     variance = np.einsum("gii->g", covariance) / covariance.shape[1]
     # An input that never varies gets an identity.
     added = np.where(variance > 0, damping * variance, 1)
-    return covariance + added[:, None, None] * np.eye(covariance.shape[1])
+    identity = np.eye(covariance.shape[1], dtype=covariance.dtype)
+    return np.asarray(covariance + added[:, None, None] * identity)

@@ -31,7 +31,7 @@ class WeightRounding:
     """
 
     name: str = "weight rounding"
-    recipe: str = "1"
+    recipe: str = "2"
     preserving: bool = False
 
     def __call__(
