@@ -6,12 +6,15 @@ __device__ void choose(const Box* boxes, const float* scores, const int* offsets
                        Candidate* candidates, int* chosen, int* counts)
 {
     const int first = offsets[blockIdx.x], end = offsets[blockIdx.x + 1];
-    candidates += first;
+    Lane lane(candidates + first);
     for (int i = first + threadIdx.x; i < end; i += blockDim.x)
-        candidates[i - first] = {boxes[i], rank(scores[i], i), i, 0};
-    const int count = suppress<OVERLAP>(
-        candidates, end - first, threshold, [](const Candidate&) { return true; },
-        [&](const Candidate& candidate, int place) { chosen[first + place] = candidate.source; });
+        lane.add({boxes[i], rank(scores[i], i), i});
+    __shared__ int count;
+    if (threadIdx.x == 0)
+        count = 0;
+    suppress<OVERLAP>(lane, threshold, [&](const Candidate& candidate) {
+        chosen[first + count++] = candidate.source;
+    });
     if (threadIdx.x == 0)
         counts[blockIdx.x] = count;
 }

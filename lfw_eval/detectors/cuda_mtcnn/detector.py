@@ -41,7 +41,7 @@ _WINDOW = WINDOW.itemsize + _CANDIDATE + _INDEX
 # Of several runs for a batch each has a multiple: what networks write then begins at multiples of
 # 256 bytes, as TensorRT wants it.
 _MULTIPLE = 64
-_SUPPRESSION_THREADS, _PATCH_THREADS = 512, 192  # of a block
+_SUPPRESSION_THREADS, _PATCH_THREADS = 256, 192  # of a block
 
 
 def window_bytes(pixels: int, min_face: int = 20, factor: float = 0.709) -> int:

@@ -27,23 +27,19 @@ extern "C" __global__ void refine(const Image* images, const int* offsets, const
     boxes += offset;
     probabilities += offset;
     shifts += offset;
-    candidates += offset;
-    __shared__ int accepted;
-    if (threadIdx.x == 0)
-        accepted = 0;
-    __syncthreads();
+    Lane lane(candidates + offset);
     for (int i = threadIdx.x; i < count; i += blockDim.x)
         if (probabilities[i] > min_probability)
-            add(candidates, &accepted, {boxes[i], rank(probabilities[i], i), i, 0});
-    __syncthreads();
+            lane.add({boxes[i], rank(probabilities[i], i), i});
+    __shared__ int chosen;
+    if (threadIdx.x == 0)
+        chosen = 0;
     // By now every box is among the candidates or out, so that refined ones can take their places.
-    const auto refined = [&](const Candidate& candidate) {
-        return squared(moved(candidate.box, shifts[candidate.source], 1));
-    };
-    const int chosen = suppress<Overlap::UNION>(
-        candidates, accepted, threshold,
-        [&](const Candidate& candidate) { return !bounds_of(refined(candidate), image).empty(); },
-        [&](const Candidate& candidate, int place) { boxes[place] = refined(candidate); });
+    suppress<Overlap::UNION>(lane, threshold, [&](const Candidate& candidate) {
+        const Box box = squared(moved(candidate.box, shifts[candidate.source], 1));
+        if (!bounds_of(box, image).empty())
+            boxes[chosen++] = box;
+    });
     if (threadIdx.x == 0) {
         refined_counts[blockIdx.x] = chosen;
         atomicAdd(total, chosen);
@@ -71,30 +67,25 @@ extern "C" __global__ void decide(const int* offsets, const int* counts, const B
                                   Box* face_boxes, float* face_scores, Point* face_landmarks)
 {
     const int offset = offsets[blockIdx.x], count = counts[blockIdx.x];
-    candidates += offset;
-    __shared__ int accepted;
-    if (threadIdx.x == 0)
-        accepted = 0;
-    __syncthreads();
+    Lane lane(candidates + offset);
     for (int i = offset + threadIdx.x; i < offset + count; i += blockDim.x)
         // float32 has many faces at the same probability: of those the last is taken.
         if (probabilities[i] > min_probability)
-            add(candidates, &accepted,
-                {moved(boxes[i], shifts[i], 1), rank(probabilities[i], offset + count - i), i, 0});
-    __syncthreads();
-    const int chosen = suppress<Overlap::SMALLER>(
-        candidates, accepted, threshold, [](const Candidate&) { return true; },
-        [&](const Candidate& candidate, int place) {
-            const int face = offset + place;
-            const Box box = boxes[candidate.source];
-            const Landmarks parts = landmarks[candidate.source];
-            face_boxes[face] = candidate.box;
-            face_scores[face] = probabilities[candidate.source];
-            for (int i = 0; i < POINTS; ++i)
-                face_landmarks[face * POINTS + i] = {
-                    parts.x[i] * (box.right - box.left + 1) + box.left - 1,
-                    parts.y[i] * (box.bottom - box.top + 1) + box.top - 1};
-        });
+            lane.add({moved(boxes[i], shifts[i], 1), rank(probabilities[i], offset + count - i), i});
+    __shared__ int chosen;
+    if (threadIdx.x == 0)
+        chosen = 0;
+    suppress<Overlap::SMALLER>(lane, threshold, [&](const Candidate& candidate) {
+        const int face = offset + chosen++;
+        const Box box = boxes[candidate.source];
+        const Landmarks parts = landmarks[candidate.source];
+        face_boxes[face] = candidate.box;
+        face_scores[face] = probabilities[candidate.source];
+        for (int i = 0; i < POINTS; ++i)
+            face_landmarks[face * POINTS + i] = {
+                parts.x[i] * (box.right - box.left + 1) + box.left - 1,
+                parts.y[i] * (box.bottom - box.top + 1) + box.top - 1};
+    });
     if (threadIdx.x == 0)
         face_counts[blockIdx.x] = chosen;
 }

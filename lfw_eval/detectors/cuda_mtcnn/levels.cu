@@ -28,7 +28,7 @@ __device__ inline Candidate candidate_of(const Window* windows, int index, const
 {
     const Window window = windows[index];
     const unsigned place = group.first - first_of_image + window.position;
-    return {window_box(window, group), rank(window.score, place), index, 0};
+    return {window_box(window, group), rank(window.score, place), index};
 }
 
 // Choose windows of each group; survivors[group.first + k] is the k-th best one's index.
@@ -47,14 +47,15 @@ extern "C" __global__ void suppress_levels(const Group* groups, const Window* wi
         return;
     }
     const Group group = groups[blockIdx.x];
-    candidates += group.first;
+    Lane lane(candidates + group.first);
     for (int i = threadIdx.x; i < count; i += blockDim.x)
-        candidates[i] = candidate_of(windows, group.first + i, group, group.first);
-    const int chosen = suppress<Overlap::UNION>(
-        candidates, count, threshold, [](const Candidate&) { return true; },
-        [&](const Candidate& candidate, int place) {
-            survivors[group.first + place] = candidate.source;
-        });
+        lane.add(candidate_of(windows, group.first + i, group, group.first));
+    __shared__ int chosen;
+    if (threadIdx.x == 0)
+        chosen = 0;
+    suppress<Overlap::UNION>(lane, threshold, [&](const Candidate& candidate) {
+        survivors[group.first + chosen++] = candidate.source;
+    });
     if (threadIdx.x == 0)
         survivor_counts[blockIdx.x] = chosen;
 }
@@ -70,25 +71,28 @@ extern "C" __global__ void merge_levels(const Image* images, const Group* groups
     groups += blockIdx.x * levels;
     survivor_counts += blockIdx.x * levels;
     const int first = groups[0].first;
-    candidates += first;
-    int count = 0;
+    Lane lane(candidates + first);
+    int before = 0;
     for (int level = 0; level < levels; ++level) {
         const Group group = groups[level];
-        for (int i = threadIdx.x; i < survivor_counts[level]; i += blockDim.x)
-            candidates[count + i] = candidate_of(windows, survivors[group.first + i], group, first);
-        count += survivor_counts[level];
+        const int count = survivor_counts[level];
+        // Threads take turns from where the level before left off.
+        const int turn = (threadIdx.x + blockDim.x - before % blockDim.x) % blockDim.x;
+        for (int i = turn; i < count; i += blockDim.x)
+            lane.add(candidate_of(windows, survivors[group.first + i], group, first));
+        before += count;
     }
-    // By now every survivor is among the candidates, so that proposals can take their places.
-    const int chosen = suppress<Overlap::UNION>(
-        candidates, count, threshold,
-        [&](const Candidate& candidate) {
-            int level = 0;
-            while (level + 1 < levels && candidate.source >= groups[level + 1].first)
-                ++level;
-            const Box box = proposed_box(windows[candidate.source], groups[level]);
-            return !bounds_of(box, image).empty();
-        },
-        [&](const Candidate& candidate, int place) { survivors[first + place] = candidate.source; });
+    __shared__ int chosen;
+    if (threadIdx.x == 0)
+        chosen = 0;
+    suppress<Overlap::UNION>(lane, threshold, [&](const Candidate& candidate) {
+        int level = 0;
+        while (level + 1 < levels && candidate.source >= groups[level + 1].first)
+            ++level;
+        const Box box = proposed_box(windows[candidate.source], groups[level]);
+        if (!bounds_of(box, image).empty())
+            survivors[first + chosen++] = candidate.source;
+    });
     if (threadIdx.x == 0) {
         proposal_counts[blockIdx.x] = chosen;
         atomicAdd(total, chosen);

@@ -1,17 +1,16 @@
 // Greedy non-maximum suppression of one group of boxes by one block: suppression.py on a GPU.
 #pragma once
 
+#include "block.cuh"
 #include "boxes.cuh"
 
 struct alignas(16) Candidate {
     Box box;
-    unsigned long long key;  // rank()
-    int source;              // index of what the candidate was made of; its complement once out
-    int chosen;              // of the k-th candidate: index of the k-th that was chosen
+    unsigned long long key;  // rank(); 0 is nobody's
+    int source;              // index of what the candidate was made of
 };
 
-// Higher scores first, then lower places: no two are alike. Scores are not negative: their bits
-// order as they do.
+// Higher scores first, then lower places. Scores are not negative: their bits order as they do.
 __device__ inline unsigned long long rank(float score, unsigned place)
 {
     return (unsigned long long)__float_as_uint(score) << 32 | (0xffffffffu - place);
@@ -33,77 +32,56 @@ __device__ inline bool overlaps(const Box& chosen, const Box& other, float thres
     return common > threshold * whole;
 }
 
-// Choose, from the highest rank down, the candidates that overlap none chosen before by more than
-// the threshold; of those that are wanted call `choose(candidate, place)`, places by rank from 0 on.
-//
-// One after another would take a round each. But a candidate is chosen as soon as no better one is
-// left that overlaps it, whatever happens elsewhere: a few rounds choose all, in any order. All
-// threads of the block call this when the candidates are there, and get the number of those wanted.
-template <Overlap OVERLAP, typename Wanted, typename Choose>
-__device__ inline int suppress(Candidate* candidates, int count, float threshold, Wanted wanted,
-                               Choose choose)
-{
-    __shared__ int chosen, left[2], places;
-    if (threadIdx.x == 0)
-        chosen = left[0] = left[1] = places = 0;
-    __syncthreads();
-    const auto none_better = [&](const Candidate& own) {
-        for (int other = 0; other < count; ++other)
-            if (candidates[other].key > own.key && candidates[other].source >= 0 &&
-                overlaps<OVERLAP>(candidates[other].box, own.box, threshold))
-                return false;
-        return true;
-    };
-    for (int round = 0, before = 0; before < count; round ^= 1) {
-        for (int i = threadIdx.x; i < count; i += blockDim.x)
-            if (candidates[i].source >= 0 && none_better(candidates[i]))
-                candidates[atomicAdd(&chosen, 1)].chosen = i;
-        __syncthreads();
-        const int after = chosen;
-        for (int i = threadIdx.x; i < count; i += blockDim.x) {
-            Candidate& own = candidates[i];
-            bool out = own.source < 0;
-            for (int k = before; k < after && !out; ++k) {
-                const int other = candidates[k].chosen;
-                out = other == i || overlaps<OVERLAP>(candidates[other].box, own.box, threshold);
-            }
-            if (!out)
-                atomicOr(left + round, 1);
-            else if (own.source >= 0)
-                own.source = ~own.source;
-        }
-        if (threadIdx.x == 0)
-            left[round ^ 1] = 0;
-        __syncthreads();
-        before = after;
-        if (!left[round])
-            break;
+// The candidates of a thread: every blockDim.x-th from its own on. A removed one is replaced by
+// the last, so that the rounds of a large group become shorter, and no thread waits for another's.
+class Lane {
+public:
+    __device__ explicit Lane(Candidate* candidates) : first(candidates + threadIdx.x) {}
+    __device__ Candidate& operator[](int k) { return first[(long long)k * blockDim.x]; }
+    __device__ int size() const { return count; }
+    __device__ void add(const Candidate& candidate) { (*this)[count++] = candidate; }
+    __device__ void remove(int k)
+    {
+        if (--count != k)
+            (*this)[k] = (*this)[count];
     }
-    const int last = chosen;
-    for (int k = threadIdx.x; k < last; k += blockDim.x) {
-        Candidate& candidate = candidates[candidates[k].chosen];
-        candidate.source = ~candidate.source;
-        if (!wanted(candidate))
-            candidates[k].chosen = -1;
-    }
-    __syncthreads();
-    for (int k = threadIdx.x; k < last; k += blockDim.x) {
-        if (candidates[k].chosen < 0)
-            continue;
-        const Candidate& candidate = candidates[candidates[k].chosen];
-        int place = 0;
-        for (int other = 0; other < last; ++other)
-            place += candidates[other].chosen >= 0 &&
-                     candidates[candidates[other].chosen].key > candidate.key;
-        choose(candidate, place);
-        atomicAdd(&places, 1);
-    }
-    __syncthreads();
-    return places;
-}
 
-// Add a candidate to those of the block, in any order.
-__device__ inline void add(Candidate* candidates, int* count, const Candidate& candidate)
+private:
+    Candidate* first;
+    int count = 0;
+};
+
+// Choose, from the highest rank down, the candidates that overlap none chosen before by more than
+// the threshold. Each round takes the best of those left; `choose(candidate)` is called for it, by
+// one thread, in order. All threads of the block call this, and are together when it returns.
+template <Overlap OVERLAP, typename Choose>
+__device__ inline void suppress(Lane lane, float threshold, Choose choose)
 {
-    candidates[atomicAdd(count, 1)] = candidate;
+    __shared__ Box shared_box;
+    for (bool first_round = true;; first_round = false) {
+        const Box chosen = shared_box;
+        unsigned long long best = 0;
+        int place = 0;
+        for (int k = 0; k < lane.size();) {
+            const Candidate candidate = lane[k];
+            if (!first_round && overlaps<OVERLAP>(chosen, candidate.box, threshold)) {
+                lane.remove(k);
+                continue;
+            }
+            if (candidate.key > best) {
+                best = candidate.key;
+                place = k;
+            }
+            ++k;
+        }
+        const unsigned long long winner = block_max(best);
+        if (winner == 0)
+            return;
+        if (best == winner) {
+            shared_box = lane[place].box;
+            choose(lane[place]);
+            lane.remove(place);
+        }
+        __syncthreads();
+    }
 }

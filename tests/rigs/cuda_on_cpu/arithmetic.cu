@@ -1,4 +1,5 @@
 // Kernels for the tests of what runs kernels.
+#include "block.cuh"
 #include "image.cuh"
 
 extern "C" {
@@ -14,15 +15,11 @@ extern "C" __global__ void scale(const float* __restrict__ values, float* scaled
 // The largest value of each row, whatever the number of threads.
 extern "C" __global__ void largest_of_rows(const unsigned* values, int columns, unsigned* largest)
 {
-    __shared__ unsigned all;
-    if (threadIdx.x == 0)
-        all = 0;
-    __syncthreads();
+    unsigned long long own = 0;
     for (int i = threadIdx.x; i < columns; i += blockDim.x)
-        atomicMax(&all, values[blockIdx.x * columns + i]);
-    __syncthreads();
-    if (threadIdx.x == 0)
-        largest[blockIdx.x] = all;
+        own = max(own, (unsigned long long)values[blockIdx.x * columns + i]);
+    const unsigned long long all = block_max(own);
+    if (threadIdx.x == 0) largest[blockIdx.x] = unsigned(all);
 }
 
 // The whole image resized to float32 (height, width, 3).
