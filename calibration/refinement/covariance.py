@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from calibration.refinement.layers import Layer
 
 # Of a mean square: the error of sums of products in float32.
-_FLOAT32 = 1e-6
+_FLOAT32 = 1e-5
 
 
 @dataclass(frozen=True, eq=False)

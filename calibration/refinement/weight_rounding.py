@@ -31,7 +31,7 @@ class WeightRounding:
     """
 
     name: str = "weight rounding"
-    recipe: str = "2"
+    recipe: str = "3"
     preserving: bool = False
 
     def __call__(
