@@ -27,7 +27,7 @@ FILE = np.dtype(
     ]
 )
 """`struct File` of jpeg.cuh."""
-FRAME_BYTES = 6588
+FRAME_BYTES = 14796
 """Of `struct Frame` of jpeg.cuh."""
 
 LARGEST_FILE = 1 << 24

@@ -46,17 +46,15 @@ struct Codes {
     // Length and symbol of a place's code, as in HuffmanTable; 0 if no code is right.
     __device__ int code(const Place& at, unsigned bits) const
     {
-        constexpr int SHORT = HuffmanTable::SHORT;
+        constexpr int SHORT = HuffmanTable::SHORT, LONGEST = HuffmanTable::LONGEST;
         const Component& part = frame.component[component(at.block)];
         const HuffmanTable& table = frame.huffman[at.k ? part.ac : part.dc];
         if (const int entry = table.of[bits >> (32 - SHORT)])
             return entry;
-        for (int length = SHORT + 1; length <= HuffmanTable::LONGEST; ++length) {
-            const int past = int(bits >> (32 - length)) - table.first[length];
-            if (past >= 0 && past < table.count[length])
-                return length << 8 | table.symbols[table.place[length] + past];
-        }
-        return 0;
+        const int past = int(bits >> (32 - LONGEST)) - table.begin;
+        if (past < HuffmanTable::LONG)
+            return table.of_long[past];
+        return coded(table, bits >> (32 - LONGEST), LONGEST, SHORT + 1, LONGEST);
     }
 
     // Go on behind a code and its value; return whether that ends a block.

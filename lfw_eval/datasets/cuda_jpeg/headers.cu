@@ -78,6 +78,8 @@ __device__ bool read_huffman(Bytes& bytes, int at, int end, Frame& frame)
             code += count;
             if (code > 1 << length)
                 return false;
+            if (length == HuffmanTable::SHORT)
+                table.begin = code << (HuffmanTable::LONGEST - length);
             code <<= 1;
         }
         at += HuffmanTable::LONGEST;
@@ -212,14 +214,10 @@ extern "C" __global__ void read_headers(const File* files, Frame* frames, int* r
         if (!(frame.tables >> t & 1))
             continue;
         HuffmanTable& table = frame.huffman[t];
-        for (unsigned bits = threadIdx.x; bits < 1u << HuffmanTable::SHORT; bits += blockDim.x) {
-            int entry = 0;
-            for (int length = 1; length <= HuffmanTable::SHORT && !entry; ++length) {
-                const int past = (bits >> (HuffmanTable::SHORT - length)) - table.first[length];
-                if (past >= 0 && past < table.count[length])
-                    entry = length << 8 | table.symbols[table.place[length] + past];
-            }
-            table.of[bits] = entry;
-        }
+        constexpr int SHORT = HuffmanTable::SHORT, LONGEST = HuffmanTable::LONGEST;
+        for (int bits = threadIdx.x; bits < 1 << SHORT; bits += blockDim.x)
+            table.of[bits] = coded(table, bits, SHORT, 1, SHORT);
+        for (int i = threadIdx.x; i < HuffmanTable::LONG; i += blockDim.x)
+            table.of_long[i] = coded(table, table.begin + i, LONGEST, SHORT + 1, LONGEST);
     }
 }

@@ -23,8 +23,10 @@ struct Component {
 
 // Codes of one length are consecutive, those of the next length follow twice as high.
 struct HuffmanTable {
-    static constexpr int SHORT = 9, LONGEST = 16;
+    static constexpr int SHORT = 9, LONGEST = 16, LONG = 1024;
     unsigned short of[1 << SHORT];  // length and symbol by the next bits; 0 for longer codes
+    unsigned short of_long[LONG];   // the same by the next LONGEST bits, of which the first has
+    int begin;                      // these; there are few, since long codes begin with many ones
     int first[LONGEST + 1], count[LONGEST + 1], place[LONGEST + 1];  // by length
     unsigned char symbols[256];
 };
@@ -41,7 +43,18 @@ struct Frame {
     unsigned short quantisation[TABLES][AREA];
     HuffmanTable huffman[TABLES];  // two for DC, then two for AC
 };
-static_assert(sizeof(Frame) == 6588);  // FRAME_BYTES of decoder.py
+static_assert(sizeof(Frame) == 14796);  // FRAME_BYTES of decoder.py
+
+// Return length and symbol of the code, of some lengths, that the next `size` bits begin with.
+__device__ inline int coded(const HuffmanTable& table, int bits, int size, int shortest, int longest)
+{
+    for (int length = shortest; length <= longest; ++length) {
+        const int past = (bits >> (size - length)) - table.first[length];
+        if (past >= 0 && past < table.count[length])
+            return length << 8 | table.symbols[table.place[length] + past];
+    }
+    return 0;
+}
 
 // Where each coefficient, in the order of a file, belongs.
 __constant__ const unsigned char ZIGZAG[AREA] = {
