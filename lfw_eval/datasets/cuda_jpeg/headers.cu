@@ -97,7 +97,8 @@ __device__ bool read_huffman(Bytes& bytes, int at, int end, Frame& frame)
     return at == end;
 }
 
-__device__ bool read_frame(Bytes& bytes, int at, int end, const File& file, Frame& frame, int* names)
+__device__ bool read_frame(Bytes& bytes, int at, int end, const File& file, Frame& frame,
+                           int* names)
 {
     const int count = bytes.byte(at + 5);
     if (bytes.byte(at) != 8 || bytes.word(at + 1) != file.height ||

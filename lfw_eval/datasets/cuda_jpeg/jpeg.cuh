@@ -46,7 +46,8 @@ struct Frame {
 static_assert(sizeof(Frame) == 14796);  // FRAME_BYTES of decoder.py
 
 // Return length and symbol of the code, of some lengths, that the next `size` bits begin with.
-__device__ inline int coded(const HuffmanTable& table, int bits, int size, int shortest, int longest)
+__device__ inline int coded(const HuffmanTable& table, int bits, int size, int shortest,
+                            int longest)
 {
     for (int length = shortest; length <= longest; ++length) {
         const int past = (bits >> (size - length)) - table.first[length];

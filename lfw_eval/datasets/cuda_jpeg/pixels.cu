@@ -161,7 +161,8 @@ extern "C" __global__ void colour_pixels(const File* files, const Frame* frames,
         const int y = pixel / file.width, x = pixel % file.width, light = luma.at(y, x);
         unsigned char* const to = file.pixels + 3ll * pixel;
         // 1.402, 1.772, 0.71414 and 0.34414 in 2^-16 (jdcolor.c).
-        const int blue = grey ? 0 : blues.value(y, x) - 128, red = grey ? 0 : reds.value(y, x) - 128;
+        const int blue = grey ? 0 : blues.value(y, x) - 128;
+        const int red = grey ? 0 : reds.value(y, x) - 128;
         to[0] = clipped(light + ((91881 * red + HALF) >> BITS));
         to[1] = clipped(light + ((-22554 * blue - 46802 * red + HALF) >> BITS));
         to[2] = clipped(light + ((116130 * blue + HALF) >> BITS));
