@@ -95,8 +95,6 @@ class ChannelGroups:
         if node.op_type in PER_CHANNEL:
             constant = self._constant_of(node)
             source = next(name for name in node.input if name != constant)
-            if node.op_type == "Div" and constant == node.input[0]:
-                return False
             if not self._is_per_channel(constant, source) or self._readings[constant] > 1:
                 return False
             if self._shapes.get(source) != self._shapes.get(output):

@@ -8,10 +8,11 @@ _BLOCK = 64
 
 
 def exact_scales(scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scales near these, at most 2^-18 off, whose products with levels are exact in float32.
+    """Return scales near these, whose products with levels are exact in float32.
 
-    They have 17 bits and levels 7 of the 24 that float32 has, so that max|w| / 127 is the scale
-    again. Zero, of a channel without weights, becomes 1.
+    They are off by at most 2^-17 of their size. They have 17 bits and levels 7 of the 24 that
+    float32 has, so that max|w| / 127 is the scale again. Zero, of a channel without weights,
+    becomes 1.
     """
     mantissa, exponent = np.frexp(np.where(scales > 0, scales, 1))
     scaled: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(mantissa, 17)), exponent - 17)
@@ -26,7 +27,8 @@ def choose_levels(
     One input after another, those that vary most first: what rounding it costs is added to those
     that follow, as far as they can make it good. With H = (U + I) D (U + I)^T, U strictly upper
     triangular, q_j = round(w_j + sum over i < j of (w_i - q_i) U_ij): what OBQ does (Chee et al.
-    2023, theorem 6). The largest weight of a channel becomes 127 or -127.
+    2023, theorem 6). The largest weight of a channel becomes 127 or -127,
+    and a channel without weights stays zero.
 
     Args:
         weights: float64 (groups, outputs, inputs), in steps of their channel, at most 127.
@@ -50,7 +52,7 @@ def choose_levels(
             own = errors[:, :, first:j] @ feedback[:, first:j, j, None]
             wanted = ordered[:, :, j] + carried[:, :, j - first] + own[..., 0]
             level = np.clip(np.rint(wanted), -127, 127)
-            level = np.where(largest == j, np.copysign(127, ordered[:, :, j]), level)
+            level = np.where(largest == j, 127 * np.sign(ordered[:, :, j]), level)
             levels[:, :, j] = level
             errors[:, :, j] = ordered[:, :, j] - level
     return np.take_along_axis(levels, np.argsort(order, axis=1)[:, None], axis=2)

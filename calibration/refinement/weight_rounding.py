@@ -31,7 +31,7 @@ class WeightRounding:
     """
 
     name: str = "weight rounding"
-    recipe: str = "3"
+    recipe: str = "4"
     preserving: bool = False
 
     def __call__(

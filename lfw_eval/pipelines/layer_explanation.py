@@ -95,8 +95,7 @@ def _needed(layers: list[str], wanted: float, trials: _Trials) -> list[str]:
             rest = layers[:start] + layers[start + size :]
             if rest and trials.cosine(rest) >= wanted:
                 layers = rest
-        # What is needed beside others may not be without them: single ones until none is left out.
-        size = size // 2
+        size //= 2
     return layers
 
 

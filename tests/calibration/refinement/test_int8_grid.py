@@ -36,6 +36,14 @@ def test_channels_without_weights_have_a_step():
     assert exact_scales(np.zeros(2)).tolist() == [1, 1]
 
 
+def test_channels_without_weights_stay_zero_beside_others():
+    weights, covariance = _problem(8)
+    weights[:, 0] = 0
+    levels = choose_levels(weights, covariance)
+    assert not levels[:, 0].any()
+    assert (np.abs(levels[:, 1:]).max(axis=2) == 127).all()
+
+
 @given(SEEDS)
 def test_levels_are_integers_with_the_largest_weight_at_the_end_of_the_grid(seed):
     weights, covariance = _problem(seed)
