@@ -38,23 +38,30 @@ def fidelity(reference: NDArray[np.float32], embeddings: NDArray[np.float32]) ->
 
     Args:
         reference: float32 (n, dimensions), of FP32.
-        embeddings: float32 (n, dimensions).
+        embeddings: float32 (n, dimensions). Where one is zero or not finite, all count as noise.
 
     Raises:
-        UserError: An embedding is zero, or not finite.
+        UserError: One of FP32 is zero, or not finite.
     """
     e, q = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (reference, embeddings))
-    lengths = np.linalg.norm(e, axis=1) * np.linalg.norm(q, axis=1)
-    if not np.isfinite(lengths).all() or not lengths.all():
+    of_reference, of_others = np.linalg.norm(e, axis=1), np.linalg.norm(q, axis=1)
+    if not _have_direction(of_reference):
         raise UserError(
             "an embedding is zero, NaN or infinite, and has no cosine",
             "check the model in FP32 and the crops",
         )
+    if not _have_direction(of_others):
+        return Fidelity(0, 0, 0)
+    lengths = of_reference * of_others
     # Rounding may take the cosine of equal vectors beyond 1.
     cosines = np.minimum((e * q).sum(axis=1) / lengths, 1)
     noise = float(np.square(e - q).sum())
     sqnr = 10 * math.log10(float(np.square(e).sum()) / noise) if noise else math.inf
     return Fidelity(float(cosines.mean()), float(cosines.min()), sqnr)
+
+
+def _have_direction(lengths: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(lengths).all() and lengths.all())
 
 
 class Measure:

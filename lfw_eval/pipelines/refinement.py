@@ -53,6 +53,8 @@ class _Folder:
 
     @staticmethod
     def of(calibration: Calibration) -> "_Folder":
+        import onnxruntime  # a second, which help texts do without
+
         built_from = {
             "calibrated": calibration.table.digest(),
             "recipe": RECIPE,
@@ -60,6 +62,7 @@ class _Folder:
             "held out": _HELD_OUT,
             "onnx": onnx.__version__,
             "numpy": np.__version__,
+            "onnxruntime": onnxruntime.__version__,
         }
         key = hashlib.sha256(json.dumps(built_from).encode()).hexdigest()[:8]
         method = f"{calibration.table.method}-refined"

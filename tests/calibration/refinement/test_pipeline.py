@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from calibration.refinement.contract import Candidate, Images
+from calibration.refinement.measure import Fidelity
 from calibration.refinement.pipeline import Refinement, refine
 from calibration.refinement.ranges import calibrated
 
@@ -44,6 +45,25 @@ class Doubled:
         for tensor in (t for t in model.graph.initializer if t.name in last.input):
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
         return Candidate(model, {name: value / 8 for name, value in candidate.amax.items()})
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Makes infinity of every image."""
+
+    name: str = "endless"
+    preserving: bool = False
+    recipe: str = "1"
+
+    def __call__(
+        self, candidate: Candidate, original: onnx.ModelProto, images: NDArray[np.float32]
+    ) -> Candidate:
+        model = onnx.ModelProto.FromString(candidate.model.SerializeToString())
+        last = model.graph.node[-1]
+        for tensor in (t for t in model.graph.initializer if t.name == last.input[-1]):
+            values = np.full_like(numpy_helper.to_array(tensor), np.inf)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        return Candidate(model, candidate.amax)
 
 
 class Interrupting(Scaled):
@@ -88,6 +108,11 @@ def test_what_gains_nothing_is_undone(wide: Candidate, crops: Images, tmp_path: 
 def test_another_function_is_undone(wide: Candidate, crops: Images, tmp_path: Path):
     refinement = refine(wide, crops, [Doubled()], tmp_path)
     assert refinement.gains[0].undone and same(refinement.refined, wide)
+
+
+def test_a_network_without_embeddings_is_undone(wide: Candidate, crops: Images, tmp_path: Path):
+    (gain,) = refine(wide, crops, [Endless()], tmp_path).gains
+    assert gain.undone and gain.after == Fidelity(0, 0, 0)
 
 
 def test_resumes_with_the_step_that_was_interrupted(wide: Candidate, crops: Images, tmp_path: Path):
