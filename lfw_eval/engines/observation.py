@@ -27,10 +27,10 @@ def with_observed(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelP
     reads, and it leaves the fusion of 8-bit kernels as it is, which an output before them breaks.
 
     Args:
-        tensors: Names, each a node's output that is not an output of the network yet.
+        tensors: Names, none an output of the network yet.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph
-    infos = {info.name: info for info in inferred.value_info}
+    infos = {info.name: info for info in (*inferred.input, *inferred.value_info)}
     rounded = dequantized(model)
     observed = onnx.ModelProto.FromString(model.SerializeToString())
     for name in tensors:

@@ -144,9 +144,9 @@ class TensorRTEngine(ObservingEngine, LayerTimes):
         """Profile the plan on one lane; what TensorRT runs as one is shared by multiply-adds."""
         trt = load_tensorrt()
         layers = weighted_layers(request.model, request.precision, request.float_layers)
-        with cls.build(request, folder) as engine:
-            times = engine._open_lanes()[0].profile(trt, batch, TIMED_RUNS)
-            with engine._plans[0].execution() as execution:
+        with cls.build(request, folder) as built:
+            times = built._open_lanes()[0].profile(trt, batch, TIMED_RUNS)
+            with built._plans[0].execution() as execution:
                 inspected = inspected_layers(execution.inspect(trt))
         return tensorrt_times(inspected, times, layers)
 

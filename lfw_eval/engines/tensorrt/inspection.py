@@ -108,11 +108,11 @@ def tensorrt_times(
         if time is None or str(item.get("LayerType", "")).startswith(_IDLE):
             continue
         names = {*_names(item)}
-        parts = [layer for layer in layers if layer.name in names]
-        whole = sum(layer.multiply_adds for layer in parts)
-        for layer in parts:
-            share = layer.multiply_adds / whole if whole else 1 / len(parts)
-            shares[layer.name] = shares.get(layer.name, 0) + time * share
+        parts = [weighted for weighted in layers if weighted.name in names]
+        whole = sum(part.multiply_adds for part in parts)
+        for part in parts:
+            share = part.multiply_adds / whole if whole else 1 / len(parts)
+            shares[part.name] = shares.get(part.name, 0) + time * share
     return shares
 
 
