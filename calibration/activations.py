@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from calibration.errors import UserError
 from calibration.histogram import Histogram
+from calibration.sessions import with_outputs
 
 Batch = Mapping[str, NDArray[np.generic]]
 
@@ -31,18 +31,15 @@ class Observer:
     ) -> None:
         import onnxruntime  # a second, which help texts do without
 
-        observed = onnx.ModelProto.FromString(model.SerializeToString())
-        del observed.graph.output[:]
-        observed.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors
-        )
         threads = threads or os.cpu_count() or 1
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Idle threads would otherwise spin while ours count.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
-            observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            with_outputs(model, tensors).SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
         )
         self._tensors = list(tensors)
         self._pool = ThreadPoolExecutor(threads)

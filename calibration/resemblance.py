@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calibration.activations import Batch
 from calibration.errors import UserError
+from calibration.sessions import open_session
 
 MIN_COSINE = 0.5
 """The least mean cosine between FP32 and INT8 embeddings of a sound scale table.
@@ -111,19 +112,10 @@ def _run(
     network: onnx.ModelProto, tensors: Sequence[str], batch: Batch
 ) -> list[NDArray[np.float32]]:
     """Return tensors of a network; Q/DQ nodes run as they are, in float32."""
-    import onnxruntime  # a second, which help texts do without
-
     shown = onnx.ModelProto.FromString(network.SerializeToString())
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Fused INT8 kernels saturate on some CPUs.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(
-        shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    values: list[NDArray[np.float32]] = session.run(list(tensors), dict(batch))
+    values: list[NDArray[np.float32]] = open_session(shown).run(list(tensors), dict(batch))
     return values
 
 

@@ -49,8 +49,19 @@ class SharedConstants:
         options.add_external_initializers(names, [self._values[name] for name in names])
 
 
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """Return the network with other outputs: some of its nodes', float32."""
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    del observed.graph.output[:]
+    observed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    return observed
+
+
 def open_session(
-    model: onnx.ModelProto, constants: SharedConstants | None = None
+    model: onnx.ModelProto, constants: SharedConstants | None = None, threads: int = 0
 ) -> "onnxruntime.InferenceSession":
     """Return a session that runs Q/DQ nodes as they are.
 
@@ -58,11 +69,13 @@ def open_session(
 
     Args:
         constants: Those that the model has no values of.
+        threads: Of an operator; 0 is for ONNX Runtime to choose.
     """
     import onnxruntime  # a second, which help texts do without
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     if constants:
         constants.give(model, options)
@@ -82,14 +95,8 @@ def tensor_values(
     """
     (image,) = (info.name for info in model.graph.input)
     computed = [name for name in names if name != image]
-    observed = onnx.ModelProto()
-    observed.CopyFrom(model)
-    del observed.graph.output[:]
-    observed.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in computed
-    )
     values = dict.fromkeys(names, images)
     if computed:
-        results = open_session(observed).run(computed, {image: images})
+        results = open_session(with_outputs(model, computed)).run(computed, {image: images})
         values |= zip(computed, results, strict=True)
     return values

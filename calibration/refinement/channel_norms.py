@@ -5,9 +5,9 @@ from collections.abc import Collection
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from calibration.refinement.measure import BATCH
+from calibration.sessions import open_session, with_outputs
 
 # Doublings: the norm is that of the 8th power. It lies between the root mean square, which says
 # nothing of outliers, and the maximum, which is chance in channels of few places.
@@ -23,16 +23,7 @@ def channel_norms(
         tensors: Nodes' outputs, float32 (n, channels, ...).
         images: float32 (n, 3, height, width).
     """
-    import onnxruntime  # a second, which help texts do without
-
-    observed = onnx.ModelProto.FromString(model.SerializeToString())
-    del observed.graph.output[:]
-    observed.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors
-    )
-    session = onnxruntime.InferenceSession(
-        observed.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(with_outputs(model, tensors))
     norms: dict[str, NDArray[np.float64]] = {}
     source = model.graph.input[0].name
     for start in range(0, len(images), BATCH):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from calibration.branches import read_names
+from calibration.sessions import open_session
 
 Array = NDArray[np.generic]
 
@@ -44,8 +45,6 @@ class Stream:
 
     def advance(self, place: int) -> None:
         """Run the nodes before this place that have not run yet."""
-        import onnxruntime  # a second, which help texts do without
-
         nodes = self._model.graph.node[self._place : place]
         if not nodes:
             return
@@ -55,14 +54,7 @@ class Stream:
         inputs = set().union(*(read_names(node) for node in nodes)) & self._live[0].keys()
         outputs = sorted(written & later)
         part = _part(self._model, nodes, {name: self._live[0][name] for name in inputs}, outputs)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self._threads
-        # Run Q/DQ nodes as they are: fused INT8 kernels saturate on some CPUs.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = onnxruntime.InferenceSession(
-            part.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(part, threads=self._threads)
         for live in self._live:
             results = session.run(outputs, {name: live[name] for name in inputs})
             for name in live.keys() - later:

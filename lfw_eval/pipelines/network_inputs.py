@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
+from calibration.sessions import with_outputs
 from lfw_eval.checkpoints.normalisation import CROPS, accept_crops
 
 _BATCH = 64
@@ -23,10 +23,8 @@ def network_inputs(
 
     accepting = accept_crops(model, normalisation)
     image = model.graph.input[0].name
-    del accepting.graph.output[:]
-    accepting.graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(
-        accepting.SerializeToString(), providers=["CPUExecutionProvider"]
+        with_outputs(accepting, [image]).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     starts = range(0, len(crops), _BATCH)
     return np.concatenate(
