@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from lfw_eval.datasets.photographs import decode
 from lfw_eval.engines.cuda.device import Device, Stream
 from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
 from lfw_eval.engines.cuda.leases import LeasedBuffers
+from lfw_eval.engines.cuda.memory import placed
 from lfw_eval.system.errors import UserError
 from lfw_eval.system.hardware import cpu_count, cpu_threads
 from lfw_eval.system.silence import silent_libraries
@@ -70,9 +70,9 @@ class HostDecoder(DeviceDecoder):
     def _upload(self, images: Sequence[NDArray[np.uint8]], stream: Stream) -> DeviceImages:
         if not images:
             return DeviceImages(np.zeros(0, IMAGE), None)
-        aligned = (-(-image.nbytes // _ALIGNMENT) * _ALIGNMENT for image in images)
-        starts = list(accumulate(aligned, initial=0))
-        size = starts.pop()
+        sizes = np.array([image.nbytes for image in images])
+        places, size = placed(sizes, _ALIGNMENT)
+        starts = places.tolist()
         lease = self._memory.lease()
         with self._device.active():
             host = lease.buffers.page_locked(_MEMORY, (size,), np.uint8)

@@ -12,7 +12,7 @@ from lfw_eval.datasets.device_decoding import DecodedBatch, DeviceDecoder
 from lfw_eval.engines.cuda.device import Device, Module, Stream
 from lfw_eval.engines.cuda.images import IMAGE, DeviceImages
 from lfw_eval.engines.cuda.leases import LeasedBuffers
-from lfw_eval.engines.cuda.memory import Buffers
+from lfw_eval.engines.cuda.memory import Buffers, placed
 
 SOURCES = tuple(Path(__file__).parent / f"{name}.cu" for name in ("headers", "entropy", "pixels"))
 FILE = np.dtype(
@@ -128,14 +128,14 @@ class CudaJpegDecoder(DeviceDecoder):
         blocks = _COMPONENTS * (-(-sizes // _UNIT) * (_UNIT // _BLOCK)).prod(1)
         files["room"] = starts = np.cumsum(blocks) - blocks
         total = int(starts[-1] + blocks[-1])
-        code_starts, code_size = _placed(lengths, _CODE_ALIGNMENT)
-        pixel_starts, pixel_size = _placed(sizes.prod(1) * 3, _ALIGNMENT)
+        code_starts, code_size = placed(lengths, _CODE_ALIGNMENT)
+        pixel_starts, pixel_size = placed(sizes.prod(1) * 3, _ALIGNMENT)
         # Files and their table go to the GPU in one copy.
         host = self._buffers.page_locked("files", (files.nbytes + code_size,), np.uint8)
         address = self._buffers.reserve("files", host.nbytes)
         pixels = memory.reserve("photographs", pixel_size)
         files["content"] = address + files.nbytes + code_starts
-        room, room_size = _placed(_ROOM * lengths + _PADDING, _CODE_ALIGNMENT)
+        room, room_size = placed(_ROOM * lengths + _PADDING, _CODE_ALIGNMENT)
         files["codes"] = self._buffers.reserve("codes", room_size) + room
         files["pixels"] = pixels + pixel_starts
         host[: files.nbytes] = files.view(np.uint8)
@@ -179,10 +179,3 @@ class CudaJpegDecoder(DeviceDecoder):
         *addresses: int,
     ) -> None:
         self._kernels[name].launch(stream, grid, block, *map(np.uint64, addresses))
-
-
-def _placed(sizes: NDArray[np.int64], alignment: int) -> tuple[NDArray[np.int64], int]:
-    """Return where things of some sizes begin, one after another, and where the last one ends."""
-    rounded = -(-sizes // alignment) * alignment
-    ends = np.cumsum(rounded)
-    return ends - rounded, int(ends[-1])

@@ -12,6 +12,12 @@ from lfw_eval.system.closing import Closing
 _SPARE = 4  # a quarter more than asked for, so that slightly larger batches find room
 
 
+def placed(sizes: NDArray[np.int64], alignment: int) -> tuple[NDArray[np.int64], int]:
+    """Return where things of some sizes begin, one after another, and where the last one ends."""
+    rounded = -(-sizes // alignment) * alignment
+    return np.cumsum(rounded) - rounded, int(rounded.sum())
+
+
 @dataclass(eq=False)
 class Buffers(Closing):
     """Memory by name, on a device and in the host's page-locked memory.
